@@ -1,0 +1,132 @@
+"""Everything that can go wrong, in one tree.
+
+    SessionThreadsError
+    ├── SettingsError            the configuration is refused
+    ├── ApiError                 a request or a walk failed
+    │   ├── TokenRefused         401, the token is bad for every session
+    │   ├── Forbidden            403
+    │   ├── SessionGone          404
+    │   ├── RequestRefused       400 and every other answer that a retry cannot mend
+    │   ├── Redirected           3xx, never followed
+    │   ├── Unavailable          no answer, or one that asks to come back later; retried
+    │   ├── MalformedBody        an answer that is not the JSON it should be; retried
+    │   └── WalkIncomplete       the pages lead to no end, or hold something else than threads
+    ├── LandingError             a landed file cannot be read
+    ├── WarehouseError           the tables cannot be opened, loaded or published
+    │   ├── WarehouseBusy        another process writes
+    │   └── WarehouseNewer       the file was made by a newer version
+    └── AnalysisError            an analysis is malformed, fails, or breaks one of its checks
+
+Every message is one line that says what failed, where, and what to do next.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class SessionThreadsError(Exception):
+    """A failure that is explained to the user in one line; `exit_code` is the command's."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class SettingsError(SessionThreadsError):
+    """The configuration is refused: which file or variable, which key, and the mend."""
+
+    exit_code = 2
+
+    def __init__(self, where: str, problem: str, mend: str) -> None:
+        super().__init__(f"{where}: {problem}. {mend}")
+
+
+class ApiError(SessionThreadsError):
+    """A request or a walk failed.
+
+    `status` is the HTTP status (None where no answer came), `error_type` the server's
+    `error.type` or our own name for the failure, `request_id` the server's, `retry_after_s` the
+    seconds the server asked to wait. `outcome` is what the ledger calls a session that ends so
+    before its first page.
+    """
+
+    outcome: ClassVar[str] = "failed"
+    retryable: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        error_type: str,
+        status: int | None = None,
+        request_id: str | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.error_type = error_type
+        self.status = status
+        self.request_id = request_id
+        self.retry_after_s = retry_after_s
+
+
+class TokenRefused(ApiError):
+    """401: the token is bad for every session of the source."""
+
+    exit_code = 3
+
+
+class Forbidden(ApiError):
+    """403: the token may not read this session."""
+
+    outcome = "forbidden"
+
+
+class SessionGone(ApiError):
+    """404: the server does not know this session (any more)."""
+
+    outcome = "gone"
+
+
+class RequestRefused(ApiError):
+    """400, or another answer that a retry cannot mend."""
+
+
+class Redirected(ApiError):
+    """3xx: following it would carry the token elsewhere."""
+
+
+class Unavailable(ApiError):
+    """No answer, or one that asks to come back later."""
+
+    retryable = True
+
+
+class MalformedBody(ApiError):
+    """An answer that is not the JSON it should be: torn, or from something else than the API."""
+
+    retryable = True
+
+
+class WalkIncomplete(ApiError):
+    """The pages do not lead to an end, or hold something else than threads."""
+
+    outcome = "incomplete"
+
+
+class LandingError(SessionThreadsError):
+    """A landed file cannot be read. The message names it."""
+
+
+class WarehouseError(SessionThreadsError):
+    """The tables cannot be opened, loaded or published."""
+
+
+class WarehouseBusy(WarehouseError):
+    """Another process holds the warehouse open."""
+
+
+class WarehouseNewer(WarehouseError):
+    """The warehouse was made by a newer version of session-threads."""
+
+
+class AnalysisError(SessionThreadsError):
+    """An analysis file is malformed, its query fails, or one of its checks found rows."""

@@ -1,0 +1,324 @@
+"""What to poll, how fast, and where the data lies: read, validated and explained.
+
+The file (`sessions.yaml`, or `$SESSION_THREADS_CONFIG`) and the variables are described in the
+README. `load_settings` returns them checked, or raises one `SettingsError` that names the place
+and the mend. A token never stands in the file: it is read from the environment.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from urllib.parse import urlsplit
+
+import yaml
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import PydanticUndefined
+
+from pipelines.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pydantic_core import ErrorDetails
+
+DEFAULT_SOURCE = "qoder"
+DEFAULT_BASE_URL = "https://api.qoder.com/api/v1/cloud"
+DEFAULT_TOKEN_VARIABLES = ("QODER_PAT", "QODER_ACCESS_TOKEN")
+DEFAULT_FILE = "sessions.yaml"
+
+PollInterval = Literal[1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30, 60]
+
+
+def check_session_id(value: str) -> str:
+    """Refuse what could not be one segment of a URL's path."""
+    if not value or value in {".", ".."}:
+        raise ValueError("must be a session id, not empty and no dot segment")
+    if "/" in value or "\\" in value:
+        raise ValueError("must not contain a slash")
+    if not value.isprintable() or any(character.isspace() for character in value):
+        raise ValueError("must not contain a space or a control character")
+    return value
+
+
+def check_base_url(value: str) -> str:
+    """Refuse every URL over which a token could leak; drop a slash at its end."""
+    parts = urlsplit(value)
+    if parts.username or parts.password or "@" in parts.netloc:
+        raise ValueError("must not contain user info")
+    if parts.query or parts.fragment or value.endswith(("?", "#")):
+        raise ValueError("must not contain a query or a fragment")
+    if not parts.hostname:
+        raise ValueError("must be a URL like " + DEFAULT_BASE_URL)
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname)):
+        raise ValueError("must begin with https:// (plain http only to a loopback address)")
+    return value.rstrip("/")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether the host can only be this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+SessionId = Annotated[str, AfterValidator(check_session_id)]
+BaseUrl = Annotated[str, AfterValidator(check_base_url)]
+Name = Annotated[str, Field(min_length=1, pattern=r"^[\w.-]+$")]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Session(_Strict):
+    """One session to poll; `label` is what people call it."""
+
+    id: SessionId
+    label: str | None = None
+
+
+def _session_from_id(value: Any) -> Any:  # noqa: ANN401 - whatever the YAML held
+    if isinstance(value, str):
+        return {"id": value}
+    if isinstance(value, dict):
+        return value
+    raise ValueError("must be a session id, or {id: …, label: …}")
+
+
+class Source(_Strict):
+    """One API, the token for it, and the sessions to poll there. Times carry their unit."""
+
+    name: Name = DEFAULT_SOURCE
+    base_url: BaseUrl = DEFAULT_BASE_URL
+    token_env: Name | None = None
+    max_requests_per_second: float = Field(default=50, gt=0, le=1000)
+    min_page_interval_ms: int = Field(default=100, ge=0)
+    max_concurrency: int = Field(default=8, ge=1, le=256)
+    request_timeout_s: float = Field(default=60, gt=0)
+    max_attempts: int = Field(default=6, ge=1)
+    retry_budget_s: float = Field(default=300, ge=0)
+    max_pages_per_session: int = Field(default=10_000, ge=1)
+    order: Literal["asc", "desc"] | None = None
+    sessions: tuple[Annotated[Session, BeforeValidator(_session_from_id)], ...] = Field(
+        min_length=1, strict=False
+    )
+    # From the environment, never from the file, and in no dump or repr of the settings.
+    _token: SecretStr = PrivateAttr(default=SecretStr(""))
+
+    @property
+    def token(self) -> SecretStr:
+        """The access token; `get_secret_value()` is called by the client alone."""
+        return self._token
+
+    @model_validator(mode="after")
+    def _refuse_duplicates(self) -> Source:
+        _refuse_duplicate("session", [session.id for session in self.sessions])
+        return self
+
+
+class Settings(_Strict):
+    """Everything that one run needs to know, but the data directory (see `data_home`)."""
+
+    sources: tuple[Source, ...] = Field(min_length=1, strict=False)
+    poll_interval_minutes: PollInterval = 15
+    keep_agent_definition: bool = False
+
+    @model_validator(mode="after")
+    def _refuse_duplicates(self) -> Settings:
+        _refuse_duplicate("source", [source.name for source in self.sources])
+        return self
+
+
+def _refuse_duplicate(what: str, values: list[str]) -> None:
+    for value in values:
+        if values.count(value) > 1:
+            raise ValueError(f"the {what} {value!r} is listed twice")
+
+
+def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """Return the settings of the file and the variables, tokens included.
+
+    Raises SettingsError: one line that names the file or variable, the key and the mend.
+    """
+    environ = os.environ if environ is None else environ
+    where, document = _read_document(environ)
+    refuse_tokens(where, document)
+    overridden = _apply_variables(document, environ)
+    try:
+        settings = Settings.model_validate(document)
+    except ValidationError as error:
+        raise _explain(where, overridden, error.errors()) from None
+    for source in settings.sources:
+        source._token = _find_token(source, environ)  # noqa: SLF001 - filled here, read elsewhere
+    return settings
+
+
+def data_home(environ: Mapping[str, str] | None = None) -> Path:
+    """Return the data directory, absolute."""
+    environ = os.environ if environ is None else environ
+    return Path(environ.get("SESSION_THREADS_HOME") or "data").absolute()
+
+
+def load_poll_interval(environ: Mapping[str, str] | None = None) -> PollInterval:
+    """Return the minutes between two scheduled polls; the default where the settings are refused.
+
+    A broken file must not take the schedule away: each run then fails and says why.
+    """
+    try:
+        _, document = _read_document(os.environ if environ is None else environ)
+    except SettingsError:
+        return 15
+    value = document.get("poll_interval_minutes")
+    return next((minutes for minutes in get_args(PollInterval) if minutes == value), 15)
+
+
+def _read_document(environ: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
+    named = environ.get("SESSION_THREADS_CONFIG")
+    path = Path(named or DEFAULT_FILE)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        if named:
+            raise SettingsError(named, "no such file", "Mend SESSION_THREADS_CONFIG.") from None
+        return f"{DEFAULT_FILE} (not found)", {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(str(path), f"cannot be read: {error}", "Make it readable.") from None
+    return str(path), _parse_yaml(path, text)
+
+
+def _parse_yaml(path: Path, text: str) -> dict[str, Any]:
+    try:
+        document = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{path}:{mark.line + 1}" if mark else str(path)
+        problem = getattr(error, "problem", None) or "cannot be parsed"
+        raise SettingsError(place, f"not YAML: {problem}", "Mend this line.") from None
+    if document is None:
+        return {}
+    if not isinstance(document, dict):
+        raise SettingsError(str(path), "must hold keys like `sources:`", "The README shows one.")
+    return document
+
+
+def refuse_tokens(where: str, document: Any, key: str = "") -> None:  # noqa: ANN401 - any YAML
+    """Raise where a value of the file looks like a token, or a key asks for one.
+
+    The message names the key and never the value.
+    """
+    if isinstance(document, dict):
+        for name, value in document.items():
+            refuse_tokens(where, value, f"{key}.{name}" if key else str(name))
+    elif isinstance(document, list):
+        for index, value in enumerate(document):
+            refuse_tokens(where, value, f"{key}[{index}]")
+    last = key.rpartition(".")[2].lower()
+    is_secret_key = last in {"token", "pat", "password", "secret", "api_key", "authorization"}
+    if is_secret_key or (isinstance(document, str) and document.strip().startswith("pt-")):
+        raise SettingsError(
+            f"{where}: {key}",
+            "a token must not stand in a file",
+            "Remove it, revoke that token, and put the NAME of a variable into token_env.",
+        )
+
+
+def _apply_variables(document: dict[str, Any], environ: Mapping[str, str]) -> dict[str, str]:
+    """Let variables override the source `qoder`, in place; return key -> variable where they do."""
+    base_url = environ.get("QODER_BASE_URL")
+    ids = [part.strip() for part in environ.get("QODER_SESSION_IDS", "").split(",")]
+    ids = [part for part in ids if part]
+    refuse_tokens("QODER_SESSION_IDS", ids)
+    if ids:
+        document.setdefault("sources", [{}])
+    sources = document.get("sources")
+    for source in sources if isinstance(sources, list) else []:
+        if isinstance(source, dict) and source.get("name", DEFAULT_SOURCE) == DEFAULT_SOURCE:
+            source.update({"base_url": base_url} if base_url else {})
+            source.update({"sessions": ids} if ids else {})
+    names = {"base_url": base_url and "QODER_BASE_URL", "sessions": ids and "QODER_SESSION_IDS"}
+    return {key: str(variable) for key, variable in names.items() if variable}
+
+
+def _find_token(source: Source, environ: Mapping[str, str]) -> SecretStr:
+    names = (source.token_env,) if source.token_env else DEFAULT_TOKEN_VARIABLES
+    token = next((environ[name].strip() for name in names if environ.get(name, "").strip()), "")
+    place, variable = f"source {source.name}: token", " or ".join(names)
+    if not token:
+        mend = f"Put the access token into it: export {names[0]}=…"
+        raise SettingsError(place, f"the variable {variable} is not set", mend)
+    if not (token.isascii() and token.isprintable()) or " " in token:
+        problem = f"the variable {variable} holds a space or a character that no token has"
+        raise SettingsError(place, problem, "Copy the token again.")
+    return SecretStr(token)
+
+
+def _explain(
+    where: str, overridden: Mapping[str, str], details: list[ErrorDetails]
+) -> SettingsError:
+    """Turn pydantic's findings into one line in the file's own terms: the most telling one."""
+    first = min(details, key=lambda detail: detail["type"] != "extra_forbidden")
+    loc = first["loc"]
+    key = _key(first)
+    place = f"{where}: {key}" if key else where
+    if len(loc) > 2 and loc[2] in overridden:  # noqa: PLR2004 - sources, index, key
+        place = overridden[str(loc[2])]
+    if first["type"] == "extra_forbidden":
+        return SettingsError(place, "unknown key", _suggest_key(loc))
+    if first["type"] in {"missing", "too_short"} and loc[-1] in {"sources", "sessions"}:
+        mend = (
+            "List session ids under sources: sessions: in sessions.yaml, or set QODER_SESSION_IDS."
+        )
+        return SettingsError(place, "there are no sessions to poll", mend)
+    return SettingsError(place, _describe(first), _suggest_value(loc))
+
+
+def _describe(detail: ErrorDetails) -> str:
+    if detail["type"] == "tuple_type":
+        return "must be a list, each entry on its own line after a dash"
+    if detail["type"].startswith(("model", "dict")):
+        return "must be a mapping of keys to values"
+    message = detail["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    message = message[:1].lower() + message[1:]
+    value = detail["input"]
+    is_plain = isinstance(value, str | int | float) and "@" not in str(value)
+    return f"{message}, not {value!r}" if is_plain else message
+
+
+def _key(detail: ErrorDetails) -> str:
+    path = ""
+    for part in detail["loc"]:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return path.lstrip(".")
+
+
+def _model_at(loc: tuple[int | str, ...]) -> type[BaseModel]:
+    models: dict[int, type[BaseModel]] = {1: Settings, 3: Source, 5: Session}
+    return models.get(len(loc), Source)
+
+
+def _suggest_key(loc: tuple[int | str, ...]) -> str:
+    known = list(_model_at(loc).model_fields)
+    close = difflib.get_close_matches(str(loc[-1]), known, n=1)
+    return f"Did you mean {close[0]}?" if close else f"The keys here are: {', '.join(known)}."
+
+
+def _suggest_value(loc: tuple[int | str, ...]) -> str:
+    field = _model_at(loc).model_fields.get(str(loc[-1])) if loc else None
+    if field is None or field.default in (None, PydanticUndefined):
+        return "Mend it and run `session-threads check`."
+    return f"For example: {loc[-1]}: {field.default}"
