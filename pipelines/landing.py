@@ -1,0 +1,153 @@
+"""Raw pages on disk: what the server sent, before anyone has interpreted it.
+
+A run lands as one Parquet file whose rows are pages and whose footer holds the run and its polls,
+so that the tables can be rebuilt from the file alone. It appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import msgspec
+import polars as pl
+
+from pipelines import __version__
+from pipelines.api.poll import Poll
+from pipelines.errors import LandingError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from pipelines.api.walk import Visit
+
+PAGES = pl.Schema(
+    {
+        "source": pl.String(),
+        "session_id": pl.String(),
+        "page": pl.Int32(),
+        "cursor": pl.String(),
+        "observed_at": pl.Datetime("us", "UTC"),
+        "status": pl.Int16(),
+        "body": pl.Binary(),
+    }
+)
+FOOTER = "session-threads"
+FORMAT = 1
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """One run of the job: when its polls ran, by which version, and how to read its pages."""
+
+    id: str
+    started_at: datetime
+    finished_at: datetime
+    version: str = __version__
+    keep_agent_definition: bool = False
+
+
+class Footer(msgspec.Struct, frozen=True):
+    """What the file says of itself; `format` is raised when an older reader would misread it."""
+
+    run: Run
+    polls: list[Poll]
+    format: int = FORMAT
+
+
+class Landed(msgspec.Struct, frozen=True):
+    """A landed run as read back: `pages` has the schema PAGES."""
+
+    run: Run
+    polls: list[Poll]
+    pages: pl.DataFrame
+
+
+async def land_polls(
+    polls: AsyncIterator[tuple[Poll, list[Visit]]],
+    directory: Path,
+    run_id: str,
+    *,
+    keep_agent_definition: bool = False,
+) -> tuple[Path, list[Poll]]:
+    """Land everything that the polls bring as one file; return its path and the polls."""
+    started_at = datetime.now(UTC)
+    ended: list[Poll] = []
+    rows: list[tuple[object, ...]] = []
+    async for poll, visits in polls:
+        ended.append(poll)
+        rows += [page_row(poll, visit) for visit in visits]
+    run = Run(
+        id=run_id,
+        started_at=started_at,
+        finished_at=datetime.now(UTC),
+        keep_agent_definition=keep_agent_definition,
+    )
+    return write_run(directory, Footer(run, ended), rows), ended
+
+
+def page_row(poll: Poll, visit: Visit) -> tuple[object, ...]:
+    """Return a page as a row of PAGES."""
+    cursor = "=".join(visit.cursor) if visit.cursor else None
+    page = visit.page
+    return (
+        poll.source,
+        poll.session_id,
+        visit.number,
+        cursor,
+        page.observed_at,
+        page.status,
+        page.body,
+    )
+
+
+def write_run(directory: Path, footer: Footer, rows: list[tuple[object, ...]]) -> Path:
+    """Write a run's file, whole or not at all, readable by its owner alone; return its path."""
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path = directory / f"{footer.run.started_at:%Y%m%dT%H%M%S%fZ}-{footer.run.id}.parquet"
+    frame = pl.DataFrame(rows, schema=PAGES, orient="row")
+    metadata = {FOOTER: msgspec.json.encode(footer).decode()}
+    temporary = path.with_suffix(".tmp")
+    try:
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as file:
+            frame.write_parquet(file, compression="zstd", metadata=metadata)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise LandingError(f"{path}: cannot be written ({error}). Nothing was loaded") from None
+    sync_directory(directory)
+    return path
+
+
+def sync_directory(directory: Path) -> None:
+    """Make a rename in the directory survive a loss of power."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def list_runs(directory: Path) -> dict[str, Path]:
+    """Return run id -> file of every landed run, in the order in which the runs began."""
+    return {path.stem.partition("-")[2]: path for path in sorted(directory.glob("*.parquet"))}
+
+
+def read_run(path: Path) -> Landed:
+    """Read a landed run. Raises LandingError where the file is damaged or not one of ours."""
+    try:
+        footer = msgspec.json.decode(pl.read_parquet_metadata(path)[FOOTER], type=Footer)
+        pages = pl.read_parquet(path, schema=PAGES)
+    except (OSError, KeyError, ValueError, pl.exceptions.PolarsError) as error:
+        problem = f"not a landed run of session-threads, or damaged ({_first_line(error)})"
+        raise LandingError(f"{path}: {problem}. Move it away, then run again") from None
+    if footer.format > FORMAT:
+        raise LandingError(f"{path}: landed by a newer version. Upgrade session-threads")
+    return Landed(footer.run, footer.polls, pages)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [""])[0]

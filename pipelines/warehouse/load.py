@@ -1,0 +1,88 @@
+"""Load landed runs into the tables: each run whole, once, in the order in which they began."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from pipelines.errors import WarehouseError
+from pipelines.frames import TIMESTAMP, polls_frame, threads_frame
+from pipelines.landing import list_runs, read_run
+from pipelines.warehouse.database import (
+    ArrowStream,
+    fetch_records,
+    open_warehouse,
+    read_sql,
+    transaction,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import duckdb
+
+    from pipelines.landing import Landed, Run
+
+RUN = pl.Schema(
+    {
+        "run_id": pl.String(),
+        "started_at": TIMESTAMP,
+        "finished_at": TIMESTAMP,
+        "version": pl.String(),
+    }
+)
+RAW = "raw"
+
+
+def load_landed(home: Path) -> list[str]:
+    """Load every landed run that the warehouse does not hold; return their ids.
+
+    More than one where an earlier run was interrupted between landing and loading.
+    """
+    with open_warehouse(home) as connection:
+        loaded = {run_id for (run_id,) in connection.execute("SELECT run_id FROM runs").fetchall()}
+        pending = {
+            run_id: path for run_id, path in list_runs(home / RAW).items() if run_id not in loaded
+        }
+        for path in pending.values():
+            load_run(connection, read_run(path))
+    return list(pending)
+
+
+def load_run(connection: duckdb.DuckDBPyConnection, landed: Landed) -> None:
+    """Load one run in one transaction. Loading it again changes nothing.
+
+    Raises WarehouseError, and leaves the tables as they were, where a check finds a row.
+    """
+    threads = threads_frame(
+        landed.pages, landed.polls, keep_agent_definition=landed.run.keep_agent_definition
+    )
+    frames = {
+        "landed_run": run_frame(landed.run),
+        "landed_polls": polls_frame(landed.polls),
+        "landed_threads": threads,
+    }
+    for name, frame in frames.items():
+        connection.register(name, ArrowStream(frame))
+    try:
+        with transaction(connection):
+            for name, statement in read_sql("load"):
+                violations = connection.execute(statement).fetchall()
+                if name.endswith("check") and violations:
+                    raise WarehouseError(f"run {landed.run.id} is not loaded: {violations[0]}")
+    finally:
+        for name in frames:
+            connection.unregister(name)
+
+
+def run_frame(run: Run) -> pl.DataFrame:
+    """Return the run as one row with the schema RUN."""
+    row = (run.id, run.started_at, run.finished_at, run.version)
+    return pl.DataFrame([row], schema=RUN, orient="row")
+
+
+def read_ledger(connection: duckdb.DuckDBPyConnection, run_id: str) -> list[dict[str, object]]:
+    """Return a run's rows of the ledger, the sessions with the most threads first."""
+    query = "FROM session_polls WHERE run_id = ? ORDER BY threads_listed DESC, source, session_id"
+    return fetch_records(connection, query, [run_id])

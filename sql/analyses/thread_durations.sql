@@ -1,0 +1,92 @@
+-- answers: How long has each thread lived?
+-- grain: one row per thread
+-- columns:
+--   source: name of the source
+--   session_id: session
+--   thread_id: thread, unique within its session
+--   role: coordinator or child
+--   status: status as the server says it
+--   elapsed_seconds: "lifetime in seconds: to archived_at or updated_at of a closed thread, to as_of of an open one; null where it would be negative or an end is not known"
+--   is_censored: true where the thread is open, so that elapsed_seconds is its age and no duration
+--   basis: archived (archived_at is set), terminated (closed without it) or open
+--   active_span_seconds: updated_at - created_at in seconds
+--   quiet_seconds: as_of - updated_at in seconds, of open threads; 0 where it was updated during the poll
+--   active_seconds: seconds of work as the server counts them
+--   depth: number of ancestors; null under a parent that is not listed or in a cycle
+--   children: number of threads it created itself
+--   as_of: beginning of the newest poll that the row rests on (UTC)
+-- needs: [threads, threads_seen]
+-- checks:
+--   one_row_per_thread: >-
+--     SELECT source, session_id, thread_id, count(*) AS found FROM analytics.thread_durations
+--     GROUP BY ALL HAVING count(*) > 1
+--   no_thread_is_lost: >-
+--     SELECT source, session_id, thread_id FROM threads
+--     ANTI JOIN analytics.thread_durations USING (source, session_id, thread_id)
+--   durations_are_not_negative: >-
+--     SELECT source, session_id, thread_id, elapsed_seconds FROM analytics.thread_durations
+--     WHERE elapsed_seconds < 0 OR quiet_seconds < 0
+WITH RECURSIVE ancestry AS (
+    SELECT source, session_id, thread_id, 0 AS depth
+    FROM threads
+    WHERE parent_thread_id IS NULL
+    UNION ALL
+    SELECT child.source, child.session_id, child.thread_id, ancestry.depth + 1
+    FROM threads AS child
+    JOIN ancestry
+        ON ancestry.source = child.source
+        AND ancestry.session_id = child.session_id
+        AND ancestry.thread_id = child.parent_thread_id
+),
+
+families AS (
+    SELECT source, session_id, parent_thread_id AS thread_id, count(*) AS children
+    FROM threads
+    WHERE parent_thread_id IS NOT NULL
+    GROUP BY ALL
+),
+
+lifetimes AS (
+    SELECT
+        threads.*,
+        threads_seen.as_of,
+        CASE
+            WHEN threads.archived_at IS NOT NULL THEN 'archived'
+            WHEN threads.is_open THEN 'open'
+            ELSE 'terminated'
+        END AS basis,
+        epoch_us(threads.created_at) / 1e6 AS born,
+        epoch_us(threads.updated_at) / 1e6 AS updated,
+        epoch_us(threads.archived_at) / 1e6 AS archived,
+        epoch_us(threads_seen.as_of) / 1e6 AS seen
+    FROM threads
+    LEFT JOIN threads_seen USING (source, session_id, thread_id)
+),
+
+spans AS (
+    SELECT
+        *,
+        CASE basis WHEN 'archived' THEN archived WHEN 'terminated' THEN updated ELSE seen END
+        - born AS span
+    FROM lifetimes
+)
+
+SELECT
+    spans.source,
+    spans.session_id,
+    spans.thread_id,
+    spans.role,
+    spans.status,
+    CASE WHEN spans.span >= 0 THEN spans.span END AS elapsed_seconds,
+    spans.is_open AS is_censored,
+    spans.basis,
+    spans.updated - spans.born AS active_span_seconds,
+    CASE WHEN spans.is_open THEN greatest(spans.seen - spans.updated, 0) END AS quiet_seconds,
+    spans.active_seconds,
+    ancestry.depth,
+    coalesce(families.children, 0) AS children,
+    spans.as_of
+FROM spans
+LEFT JOIN ancestry USING (source, session_id, thread_id)
+LEFT JOIN families USING (source, session_id, thread_id)
+ORDER BY spans.source, spans.session_id, spans.thread_id

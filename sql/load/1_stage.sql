@@ -1,0 +1,33 @@
+-- The polls of this run that the ledger does not hold yet. One that began before the latest
+-- loaded poll of its session comes too late: it is recorded as stale and changes nothing.
+CREATE OR REPLACE TEMP TABLE incoming_polls AS
+WITH latest AS (
+    SELECT source, session_id, max(started_at) AS started_at
+    FROM session_polls
+    GROUP BY ALL
+)
+SELECT
+    landed_run.run_id,
+    landed_polls.* REPLACE (
+        CASE WHEN latest.started_at > landed_polls.started_at THEN 'stale' ELSE landed_polls.outcome END
+        AS outcome
+    )
+FROM landed_polls
+CROSS JOIN landed_run
+LEFT JOIN latest USING (source, session_id)
+WHERE NOT EXISTS (
+    FROM session_polls AS known
+    WHERE known.run_id = landed_run.run_id
+        AND known.source = landed_polls.source
+        AND known.session_id = landed_polls.session_id
+);
+
+CREATE OR REPLACE TEMP TABLE incoming_threads AS
+SELECT
+    landed_threads.* REPLACE (
+        landed_threads.stop_reason::JSON AS stop_reason,
+        landed_threads.usage::JSON AS usage,
+        landed_threads.extra::JSON AS extra
+    )
+FROM landed_threads
+SEMI JOIN (FROM incoming_polls WHERE outcome <> 'stale') AS polls USING (source, session_id);
