@@ -104,7 +104,7 @@ def page_row(poll: Poll, visit: Visit) -> tuple[object, ...]:
 
 def write_run(directory: Path, footer: Footer, rows: list[tuple[object, ...]]) -> Path:
     """Write a run's file, whole or not at all, readable by its owner alone; return its path."""
-    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_private(directory)
     path = directory / f"{footer.run.started_at:%Y%m%dT%H%M%S%fZ}-{footer.run.id}.parquet"
     frame = pl.DataFrame(rows, schema=PAGES, orient="row")
     metadata = {FOOTER: msgspec.json.encode(footer).decode()}
@@ -120,6 +120,13 @@ def write_run(directory: Path, footer: Footer, rows: list[tuple[object, ...]]) -
         raise LandingError(f"{path}: cannot be written ({error}). Nothing was loaded") from None
     sync_directory(directory)
     return path
+
+
+def make_private(directory: Path) -> None:
+    """Make the directory, and what is missing above it, for its owner alone."""
+    if not directory.is_dir():
+        make_private(directory.parent)
+        directory.mkdir(mode=0o700, exist_ok=True)
 
 
 def sync_directory(directory: Path) -> None:

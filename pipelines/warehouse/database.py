@@ -5,11 +5,12 @@ from __future__ import annotations
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
 from pipelines.errors import WarehouseBusy, WarehouseError, WarehouseNewer
+from pipelines.landing import make_private
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +23,7 @@ PUBLISHED = "threads.duckdb"
 
 @cache
 def sql_directory() -> Path:
-    """Return the folder of the SQL files: in a wheel inside the package, in a checkout beside it."""
+    """Return the folder of the SQL files: in a wheel inside the package, else beside it."""
     package = Path(__file__).parents[1]
     installed = package / "sql"
     return installed if installed.is_dir() else package.parent / "sql"
@@ -51,7 +52,7 @@ def open_warehouse(home: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
     Raises WarehouseBusy while another process holds it, WarehouseNewer for a newer version's file.
     """
-    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_private(home)
     path = home / WAREHOUSE
     connection = _connect(path, read_only=False)
     try:
@@ -77,7 +78,7 @@ def open_published(home: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
 def _connect(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
     try:
-        return duckdb.connect(str(path), read_only=read_only, config={"TimeZone": "UTC"})
+        connection = duckdb.connect(str(path), read_only=read_only)
     except duckdb.IOException as error:
         first = str(error).splitlines()[0]
         if "lock" in first.lower():
@@ -88,6 +89,8 @@ def _connect(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
     except duckdb.Error as error:
         first = str(error).splitlines()[0]
         raise WarehouseError(f"{path}: cannot be opened ({first})") from None
+    connection.execute("SET TimeZone = 'UTC'")
+    return connection
 
 
 def migrate(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
@@ -123,7 +126,7 @@ def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
 
 def fetch_records(
     connection: duckdb.DuckDBPyConnection, query: str, parameters: list[object] | None = None
-) -> list[dict[str, object]]:
+) -> list[dict[str, Any]]:
     """Return a query's rows as dictionaries."""
     result = connection.execute(query, parameters)
     names = [column[0] for column in result.description]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -18,6 +18,7 @@ from pipelines.warehouse.database import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     import duckdb
@@ -82,7 +83,12 @@ def run_frame(run: Run) -> pl.DataFrame:
     return pl.DataFrame([row], schema=RUN, orient="row")
 
 
-def read_ledger(connection: duckdb.DuckDBPyConnection, run_id: str) -> list[dict[str, object]]:
-    """Return a run's rows of the ledger, the sessions with the most threads first."""
-    query = "FROM session_polls WHERE run_id = ? ORDER BY threads_listed DESC, source, session_id"
-    return fetch_records(connection, query, [run_id])
+def read_ledger(
+    connection: duckdb.DuckDBPyConnection, run_ids: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Return the ledger's rows of these runs, the sessions with the most threads first."""
+    query = """
+        FROM session_polls WHERE run_id IN (SELECT unnest(?))
+        ORDER BY threads_listed DESC, source, session_id
+    """
+    return fetch_records(connection, query, [list(run_ids)])

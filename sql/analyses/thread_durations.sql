@@ -55,10 +55,11 @@ lifetimes AS (
             WHEN threads.is_open THEN 'open'
             ELSE 'terminated'
         END AS basis,
-        epoch_us(threads.created_at) / 1e6 AS born,
-        epoch_us(threads.updated_at) / 1e6 AS updated,
-        epoch_us(threads.archived_at) / 1e6 AS archived,
-        epoch_us(threads_seen.as_of) / 1e6 AS seen
+        -- Microseconds are exact; seconds as floating point are not.
+        epoch_us(threads.created_at) AS born_us,
+        epoch_us(threads.updated_at) AS updated_us,
+        epoch_us(threads.archived_at) AS archived_us,
+        epoch_us(threads_seen.as_of) AS seen_us
     FROM threads
     LEFT JOIN threads_seen USING (source, session_id, thread_id)
 ),
@@ -66,8 +67,8 @@ lifetimes AS (
 spans AS (
     SELECT
         *,
-        CASE basis WHEN 'archived' THEN archived WHEN 'terminated' THEN updated ELSE seen END
-        - born AS span
+        CASE basis WHEN 'archived' THEN archived_us WHEN 'terminated' THEN updated_us ELSE seen_us END
+        - born_us AS span_us
     FROM lifetimes
 )
 
@@ -77,11 +78,11 @@ SELECT
     spans.thread_id,
     spans.role,
     spans.status,
-    CASE WHEN spans.span >= 0 THEN spans.span END AS elapsed_seconds,
+    CASE WHEN spans.span_us >= 0 THEN spans.span_us / 1e6 END AS elapsed_seconds,
     spans.is_open AS is_censored,
     spans.basis,
-    spans.updated - spans.born AS active_span_seconds,
-    CASE WHEN spans.is_open THEN greatest(spans.seen - spans.updated, 0) END AS quiet_seconds,
+    (spans.updated_us - spans.born_us) / 1e6 AS active_span_seconds,
+    CASE WHEN spans.is_open THEN greatest(spans.seen_us - spans.updated_us, 0) / 1e6 END AS quiet_seconds,
     spans.active_seconds,
     ancestry.depth,
     coalesce(families.children, 0) AS children,

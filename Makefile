@@ -1,0 +1,69 @@
+# Needs git, make and Python >= 3.11; everything else is installed into .venv, once.
+.DEFAULT_GOAL := help
+.PHONY: help demo run dev test test-duckdb-2 check lock clean
+
+CANDIDATES := python3 python3.13 python3.12 python3.11
+PYTHON ?= $(shell for p in $(CANDIDATES); do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+
+export DAGSTER_HOME ?= $(CURDIR)/dagster_home
+BIN := .venv/bin
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
+PACKAGE := --no-deps --no-build-isolation --editable .
+
+help: ## list the targets
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+demo: .venv/runtime ## the main job, end to end, with no credentials, against the bundled sandbox API
+	@$(BIN)/session-threads demo
+
+run: .venv/runtime ## the main job against the configured API
+	@$(BIN)/session-threads run
+
+dev: .venv/runtime ## Dagster's UI with the job and its schedule
+	$(BIN)/dg dev
+
+test: .venv/dev ## the whole test suite
+	$(BIN)/python -m pytest
+
+check: .venv/dev ## format, lint, types and import contracts
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test-duckdb-2: .venv-duckdb-2/dev ## types and tests with DuckDB 2.0.0
+	.venv-duckdb-2/bin/mypy
+	PATH="$(CURDIR)/.venv-duckdb-2/bin:$$PATH" .venv-duckdb-2/bin/python -m pytest -m "not packaging"
+
+lock: ## resolve the dependencies anew (needs uv)
+	uv pip compile $(COMPILE) --group build --output-file requirements.lock pyproject.toml
+	uv pip compile $(COMPILE) --group dev --constraints requirements.lock \
+		--output-file requirements-dev.lock pyproject.toml
+
+COMPILE := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	--no-annotate --no-strip-extras --constraints constraints.txt
+
+clean: ## remove the environments and caches
+	rm -rf .venv .venv-duckdb-2 .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+
+.venv/bin/python:
+	@test -n "$(PYTHON)" || { echo "Python >= 3.11 is needed: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -m venv .venv
+
+.venv/runtime: requirements.lock pyproject.toml | .venv/bin/python
+	@echo "Installing the locked dependencies into .venv; this is done once." >&2
+	@$(BIN)/python $(PIP_INSTALL) --require-hashes -r requirements.lock
+	@$(BIN)/python $(PIP_INSTALL) $(PACKAGE)
+	@touch $@
+
+.venv/dev: requirements-dev.lock .venv/runtime
+	@$(BIN)/python $(PIP_INSTALL) --require-hashes -r requirements-dev.lock
+	@touch $@
+
+.venv-duckdb-2/dev: requirements-dev.lock pyproject.toml
+	@$(PYTHON) -m venv .venv-duckdb-2
+	@.venv-duckdb-2/bin/python $(PIP_INSTALL) --require-hashes -r requirements-dev.lock
+	@.venv-duckdb-2/bin/python $(PIP_INSTALL) --no-deps duckdb==2.0.0
+	@.venv-duckdb-2/bin/python $(PIP_INSTALL) $(PACKAGE)
+	@touch $@

@@ -1,0 +1,317 @@
+"""The command `session-threads`: run the job, look at what it made, check what it needs."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import uuid
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from pipelines import __version__
+from pipelines.errors import SessionThreadsError, TokenRefused, WarehouseError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pipelines.api.poll import Observer
+    from pipelines.sandbox.world import Revision
+
+    Records = list[dict[str, Any]]
+
+TOKEN_REFUSED = TokenRefused.exit_code
+NOTHING_LOADED = 4
+DEMO_POLLS = 4
+DEMO_PAUSE_S = 1.5
+DEMO_TURN_S = 2.0
+
+# Imports of what one command alone needs stand in that command: --help answers at once.
+
+
+class Cli(click.Group):
+    """Turns every failure of ours into one line on standard error and its exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - as in click
+        """Run a command; a traceback only with --debug."""
+        try:
+            return super().invoke(ctx)
+        except SessionThreadsError as error:
+            if ctx.params["debug"]:
+                raise
+            fail(str(error), error.exit_code)
+
+
+def fail(message: str, exit_code: int) -> NoReturn:
+    """End the command with one line on standard error."""
+    click.echo(f"session-threads: {' '.join(message.split())}", err=True)
+    sys.exit(exit_code)
+
+
+@click.group(cls=Cli, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--debug", is_flag=True, help="Show tracebacks and Dagster's log.")
+@click.version_option(__version__, prog_name="session-threads")
+def main(*, debug: bool) -> None:
+    """Every thread of your agent sessions, polled into DuckDB."""
+    del debug
+
+
+@main.command()
+@click.option("--session", "sessions", multiple=True, metavar="ID", help="Only this session.")
+@click.option("--status", "statuses", multiple=True, metavar="S", help="Only this status.")
+@click.pass_context
+def run(ctx: click.Context, sessions: tuple[str, ...], statuses: tuple[str, ...]) -> None:
+    """Poll every configured session once, load, analyse and publish.
+
+    Listing a session that has no thread yet makes the server create its coordinator.
+
+    Exit status: 0 all complete, 1 some sessions failed, 2 configuration, 3 token refused,
+    4 nothing could be loaded.
+    """
+    conclude(run_job(sessions, statuses, debug=ctx.find_root().params["debug"]))
+
+
+def run_job(
+    sessions: tuple[str, ...] = (), statuses: tuple[str, ...] = (), *, debug: bool = False
+) -> Records:
+    """Run Dagster's job in this process, print its summary, and return its rows of the ledger."""
+    from pipelines.console import print_summary, watch_poll
+    from pipelines.settings import data_home, load_settings
+    from pipelines.warehouse.database import open_warehouse
+    from pipelines.warehouse.load import read_ledger
+
+    load_settings()
+    started = time.monotonic()
+    with watch_poll() as observer:
+        run_id = execute_job(sessions, statuses, observer, debug=debug)
+    with open_warehouse(data_home()) as connection:
+        ledger = read_ledger(connection, [run_id])
+    print_summary(ledger, time.monotonic() - started, data_home())
+    return ledger
+
+
+def execute_job(
+    sessions: tuple[str, ...], statuses: tuple[str, ...], observer: Observer, *, debug: bool
+) -> str:
+    """Run the job `poll_threads` and return the run's id."""
+    import dagster as dg
+
+    from pipelines.definitions import defs
+
+    run_id = str(uuid.uuid4())
+    scope = {"sessions": list(sessions), "statuses": list(statuses)}
+    level = "INFO" if debug else "CRITICAL"
+    with open_instance() as instance:
+        # What a failed check found stands in the ledger, which decides the exit status.
+        with suppress(dg.DagsterAssetCheckFailedError):
+            defs().resolve_job_def("poll_threads").execute_in_process(
+                run_config={
+                    "ops": {"thread_pages": {"config": scope}},
+                    "loggers": {"console": {"config": {"log_level": level}}},
+                },
+                instance=instance,
+                resources={"observer": observer},
+                run_id=run_id,
+            )
+    return run_id
+
+
+@contextmanager
+def open_instance() -> Iterator[Any]:
+    """Open the Dagster instance of DAGSTER_HOME, or one that lasts as long as the run."""
+    import dagster as dg
+
+    if os.environ.get("DAGSTER_HOME"):
+        with dg.DagsterInstance.get() as instance:
+            yield instance
+    else:
+        with dg.DagsterInstance.ephemeral() as instance:
+            yield instance
+
+
+def conclude(ledger: Records) -> None:
+    """End the command as the ledger says: in silence where every session is complete."""
+    failing = [row for row in ledger if row["outcome"] != "complete"]
+    if not failing:
+        return
+    refused = [row for row in failing if row["error_type"] == "authentication_error"]
+    first = (refused or failing)[0]
+    reason = f"session {first['session_id']}: {first['outcome']}: {first['error_message']}"
+    if refused:
+        fail(f"the token was refused: {reason}. Put a valid token into its variable", TOKEN_REFUSED)
+    if not any(row["pages"] for row in ledger):
+        fail(f"nothing could be loaded from {len(ledger)} sessions; {reason}", NOTHING_LOADED)
+    fail(f"{len(failing)} of {len(ledger)} sessions are not complete; {reason}", 1)
+
+
+@main.command()
+def check() -> None:
+    """Validate configuration, token and warehouse; makes one authenticated request."""
+    import asyncio
+
+    from pipelines.api.client import open_client
+    from pipelines.settings import Source, data_home, load_settings
+    from pipelines.warehouse.database import open_warehouse
+
+    async def ask(source: Source) -> int:
+        async with open_client(source) as client:
+            page = await client.list_threads(source.sessions[0].id, limit=1)
+        return len(page.envelope.data)
+
+    settings = load_settings()
+    for source in settings.sources:
+        click.echo(f"source {source.name}: {source.base_url}, {len(source.sessions)} sessions")
+        asyncio.run(ask(source))
+        click.echo(f"source {source.name}: the token is accepted")
+    with open_warehouse(data_home()) as connection:
+        counted = connection.execute("SELECT count(*) FROM threads").fetchone()
+    click.echo(f"warehouse: {data_home()}, {counted[0] if counted else 0} threads")
+
+
+COPY_OPTIONS = {
+    "csv": "FORMAT csv, HEADER",
+    "json": "FORMAT json, ARRAY",
+    "parquet": "FORMAT parquet",
+}
+FORMATS = click.Choice(["table", *COPY_OPTIONS])
+
+
+@main.command()
+@click.argument("name", required=False)
+@click.option("--format", "form", type=FORMATS, default="table", show_default=True)
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.")
+@click.option("--where", metavar="SQL", help="Only rows for which this holds.")
+@click.option("--limit", type=click.IntRange(min=0), metavar="N", help="At most so many rows.")
+def show(
+    name: str | None, form: str, out: Path | None, where: str | None, limit: int | None
+) -> None:
+    """Show one analysis; without NAME, list them all."""
+    from pipelines.console import print_rows
+    from pipelines.warehouse.analyses import list_analyses
+
+    analyses = list_analyses()
+    if name is None:
+        rows = [(analysis.name, analysis.header.answers) for analysis in analyses.values()]
+        print_rows(("analysis", "answers"), rows, out)
+        return
+    if name not in analyses:
+        raise click.BadParameter(f"{name!r} is none of {', '.join(analyses)}.", param_hint="NAME")
+    query = f"SELECT * FROM analytics.{name}"  # noqa: S608 - one of ours
+    query += f" WHERE {where}" if where else ""
+    query += f" LIMIT {limit}" if limit is not None else ""
+    write_query(query, form, out)
+
+
+@main.command()
+@click.argument("query")
+@click.option("--format", "form", type=FORMATS, default="table", show_default=True)
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.")
+def sql(query: str, form: str, out: Path | None) -> None:
+    """Run QUERY on the published database, read-only."""
+    write_query(query, form, out)
+
+
+def write_query(query: str, form: str, out: Path | None) -> None:
+    """Write a query's rows in a format, to standard output or a file."""
+    import duckdb
+
+    from pipelines.console import print_rows
+    from pipelines.settings import data_home
+    from pipelines.warehouse.analyses import quote
+    from pipelines.warehouse.database import open_published
+
+    subquery = f"FROM ({query.strip().removesuffix(';')})"
+    target = quote(str(out) if out else "/dev/stdout")
+    with open_published(data_home()) as connection:
+        try:
+            if form == "table":
+                relation = connection.sql(subquery)
+                print_rows(relation.columns, relation.fetchall(), out)
+            else:
+                connection.execute(f"COPY ({subquery}) TO {target} ({COPY_OPTIONS[form]})")
+        except (duckdb.Error, OSError) as error:
+            raise WarehouseError(f"the query failed: {error}") from None
+
+
+@main.command()
+@click.option("--port", type=click.IntRange(0, 65535), default=8321, show_default=True)
+@click.option("--sessions", type=click.IntRange(1, 10_000), default=12, show_default=True)
+@click.option("--threads", type=click.IntRange(1, 100_000), default=300, show_default=True,
+              help="Size of the largest session.")  # fmt: skip
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--revision", type=click.Choice(["a", "b"]), default="a", show_default=True)
+@click.option("--turn", type=click.FloatRange(0, min_open=True), default=60, show_default=True,
+              help="Mean length of a turn in seconds.")  # fmt: skip
+def sandbox(
+    port: int, sessions: int, threads: int, seed: int, revision: Revision, turn: float
+) -> None:
+    """Serve a made-up fleet on loopback, until Ctrl-C.
+
+    Its OpenAPI document is at /openapi.json; POST /sandbox/advance {"seconds": n} moves its clock.
+    """
+    import signal
+
+    from pipelines.sandbox.server import TOKEN, Sandbox, serve
+    from pipelines.sandbox.world import World, draw_sizes
+
+    sizes = draw_sizes(sessions, threads, seed)
+    world = World(sizes, seed=seed, revision=revision, turn_s=turn)
+    with serve(Sandbox(world), port) as base_url:
+        click.echo(f"export QODER_BASE_URL={base_url}")
+        click.echo(f"export QODER_PAT={TOKEN}")
+        click.echo(f"export QODER_SESSION_IDS={','.join(world.sessions)}")
+        signal.sigwait({signal.SIGINT, signal.SIGTERM})
+
+
+@main.command()
+@click.pass_context
+def demo(ctx: click.Context) -> None:
+    """Poll a made-up fleet several times while it evolves; show what is known of it then."""
+    import shutil
+
+    from pipelines.console import print_heading
+    from pipelines.sandbox.server import TOKEN, Sandbox, serve
+    from pipelines.sandbox.world import World, draw_sizes
+    from pipelines.settings import data_home
+
+    home = data_home() / "demo"
+    shutil.rmtree(home, ignore_errors=True)
+    world = World(draw_sizes(8, 400), turn_s=DEMO_TURN_S)
+    with serve(Sandbox(world)) as base_url:
+        os.environ |= {
+            "SESSION_THREADS_HOME": str(home),
+            "SESSION_THREADS_CONFIG": str(
+                write_demo_settings(home, base_url, list(world.sessions))
+            ),
+            "SANDBOX_PAT": TOKEN,
+        }
+        for poll in range(DEMO_POLLS):
+            time.sleep(DEMO_PAUSE_S if poll else 0)
+            print_heading(f"Poll {poll + 1} of {DEMO_POLLS}")
+            conclude(run_job(debug=ctx.find_root().params["debug"]))
+    print_heading("session-threads show status_distribution --where \"dimension = 'all'\"")
+    write_query("FROM analytics.status_distribution WHERE dimension = 'all'", "table", None)
+    print_heading("session-threads show thread_durations --limit 5")
+    write_query("FROM analytics.thread_durations LIMIT 5", "table", None)
+    click.echo(f"The database: {home / 'threads.duckdb'}")
+
+
+def write_demo_settings(home: Path, base_url: str, session_ids: list[str]) -> Path:
+    """Write the demo's own configuration and return its path."""
+    import yaml
+
+    from pipelines.landing import make_private
+
+    source = {
+        "name": "sandbox",
+        "base_url": base_url,
+        "token_env": "SANDBOX_PAT",
+        "sessions": [{"id": id_, "label": f"demo {i}"} for i, id_ in enumerate(session_ids, 1)],
+    }
+    make_private(home)
+    path = home / "sessions.yaml"
+    path.write_text(yaml.safe_dump({"sources": [source]}, sort_keys=False), encoding="utf-8")
+    return path

@@ -1,0 +1,1 @@
+"""What Dagster sees; the only files, with definitions.py, that import it."""

@@ -1,0 +1,162 @@
+"""The assets, in the order in which data flows: pages, threads, analyses, the published copy."""
+
+import asyncio
+from collections.abc import Iterator
+
+import dagster as dg
+import duckdb
+from pydantic import Field
+
+from pipelines.api.poll import Observer, Scope, poll_sessions
+from pipelines.defs.metadata import describe_ledger, describe_polls, describe_table
+from pipelines.landing import land_polls
+from pipelines.settings import data_home, load_settings
+from pipelines.warehouse.analyses import Analysis, build_analysis, list_analyses
+from pipelines.warehouse.database import fetch_records, open_warehouse
+from pipelines.warehouse.load import RAW, load_landed, read_ledger
+from pipelines.warehouse.publication import publish
+
+
+class PollConfig(dg.Config):
+    """What to poll: every configured session and every status where empty."""
+
+    sessions: list[str] = Field(default_factory=list)
+    statuses: list[str] = Field(default_factory=list)
+
+
+@dg.asset(group_name="ingestion", kinds={"python", "parquet"})
+def thread_pages(
+    context: dg.AssetExecutionContext, config: PollConfig, observer: dg.ResourceParam[Observer]
+) -> dg.MaterializeResult:
+    """Every page of the threads of the configured sessions, as the server sent it."""
+    settings = load_settings()
+    scope = Scope(tuple(config.sessions), tuple(config.statuses))
+    polls = poll_sessions(settings.sources, scope, observer)
+    path, ended = asyncio.run(
+        land_polls(
+            polls,
+            data_home() / RAW,
+            context.run_id,
+            keep_agent_definition=settings.keep_agent_definition,
+        )
+    )
+    for poll in ended:
+        if poll.error_message:
+            context.log.warning("session %s: %s", poll.session_id, poll.error_message)
+    return dg.MaterializeResult(metadata=describe_polls(path, ended))
+
+
+@dg.asset(
+    deps=[thread_pages],
+    group_name="ingestion",
+    kinds={"duckdb"},
+    check_specs=[
+        dg.AssetCheckSpec(
+            "every_session_complete",
+            asset="threads",
+            description="Every configured session was listed to its end.",
+        )
+    ],
+)
+def threads() -> dg.MaterializeResult:
+    """The current state of every thread, and the ledger of the polls that it rests on."""
+    run_ids = load_landed(data_home())
+    with open_warehouse(data_home()) as connection:
+        ledger = read_ledger(connection, run_ids)
+        table = describe_table(connection, "main", "threads")
+    failing = [row for row in ledger if row["outcome"] not in {"complete", "stale"}]
+    check = dg.AssetCheckResult(
+        check_name="every_session_complete",
+        passed=not failing,
+        metadata={
+            "sessions": len(ledger),
+            "failing": [
+                f"{row['session_id']}: {row['outcome']}: {row['error_message']}" for row in failing
+            ],
+        },
+    )
+    return dg.MaterializeResult(metadata=describe_ledger(ledger) | table, check_results=[check])
+
+
+def build_analysis_asset(analysis: Analysis) -> dg.AssetsDefinition:
+    """Return the asset of one analysis file."""
+    needs = set(analysis.header.needs) & set(list_analyses())
+
+    @dg.asset(
+        name=analysis.name,
+        deps=[threads, *(dg.AssetKey(name) for name in sorted(needs))],
+        group_name="analyses",
+        kinds={"duckdb", "sql"},
+        description=f"{analysis.header.answers} One row: {analysis.header.grain}.",
+        code_version=analysis.version,
+    )
+    def build() -> dg.MaterializeResult:
+        with open_warehouse(data_home()) as connection:
+            build_analysis(connection, analysis)
+            metadata = describe_table(connection, "analytics", analysis.name)
+        return dg.MaterializeResult(metadata=metadata)
+
+    return build
+
+
+def build_published_asset(analyses: list[str]) -> dg.AssetsDefinition:
+    """Return the asset of the published copy, which waits for every analysis."""
+
+    @dg.asset(
+        name="published_database",
+        deps=[threads, *(dg.AssetKey(name) for name in analyses)],
+        group_name="publication",
+        kinds={"duckdb"},
+        check_specs=[
+            dg.AssetCheckSpec(
+                "new_data_arrived",
+                asset="published_database",
+                blocking=True,
+                description="The newest run was let in and brought at least one page.",
+            )
+        ],
+    )
+    def published_database() -> Iterator[dg.MaterializeResult]:
+        """The copy that people query; replaced at once, also when only the ledger is new."""
+        with open_warehouse(data_home()) as connection:
+            problem = find_problem(connection)
+        path = publish(data_home())
+        yield dg.MaterializeResult(
+            metadata={
+                "path": dg.MetadataValue.path(str(path)),
+                "bytes": path.stat().st_size,
+            },
+            check_results=[
+                dg.AssetCheckResult(
+                    check_name="new_data_arrived",
+                    passed=problem is None,
+                    description=problem,
+                )
+            ],
+        )
+
+    return published_database
+
+
+def find_problem(connection: duckdb.DuckDBPyConnection) -> str | None:
+    """Return why the newest run brought nothing at all, in one line; None where it brought data."""
+    newest = fetch_records(connection, "SELECT run_id FROM runs ORDER BY started_at DESC LIMIT 1")
+    ledger = read_ledger(connection, [str(row["run_id"]) for row in newest])
+    refused = [row for row in ledger if row["error_type"] == "authentication_error"]
+    brought = [row for row in ledger if row["pages"]]
+    if refused:
+        return str(refused[0]["error_message"])
+    if ledger and not brought:
+        return f"{len(ledger)} sessions failed; the first: {ledger[0]['error_message']}"
+    return None
+
+
+def build_assets() -> list[dg.AssetsDefinition]:
+    """Return every asset, one for each analysis file among them."""
+    analyses = list_analyses()
+    return [
+        thread_pages,
+        threads,
+        *(build_analysis_asset(analysis) for analysis in analyses.values()),
+        build_published_asset(list(analyses)),
+    ]

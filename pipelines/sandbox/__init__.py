@@ -1,0 +1,1 @@
+"""A bundled API server to try, demonstrate and test against: loopback only, made-up data."""

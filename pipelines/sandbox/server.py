@@ -1,0 +1,210 @@
+"""The sandbox over HTTP: the threads endpoint in either revision, on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import itertools
+import socket
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+import uvicorn
+import yaml
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from pipelines.sandbox.world import STATUSES, World
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from starlette.requests import Request
+
+    from pipelines.sandbox.world import ThreadPlan
+
+BASE_PATH = "/api/v1/cloud"
+TOKEN = "pt-sandbox"  # noqa: S105 - opens nothing but made-up data
+CURSORS = ("page", "after_id", "before_id")
+MAX_LIMIT = 100
+
+ERROR_TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    404: "not_found_error",
+    405: "invalid_request_error",
+}
+
+
+class Refusal(HTTPException):
+    """An error answer as the API documents it; `param` names the offending parameter."""
+
+    def __init__(self, status_code: int, message: str, param: str | None = None) -> None:
+        super().__init__(status_code, message)
+        self.param = param
+
+
+class Advance(msgspec.Struct, frozen=True):
+    """Move the clock so many seconds forward."""
+
+    seconds: Annotated[float, msgspec.Meta(ge=0, le=1_000_000)]
+
+
+class Sandbox:
+    """The endpoint over a world; `latency_s` delays each answer."""
+
+    def __init__(self, world: World, *, token: str = TOKEN, latency_s: float = 0) -> None:
+        self.world = world
+        self.token = token
+        self.latency_s = latency_s
+        self._request_ids = itertools.count(1)
+        self.app = Starlette(
+            routes=[
+                Route(f"{BASE_PATH}/sessions/{{session_id}}/threads", self.list_threads),
+                Route("/sandbox/advance", self.advance, methods=["POST"]),
+                Route("/openapi.json", self.describe),
+            ],
+            exception_handlers={HTTPException: self.refuse},
+        )
+
+    async def list_threads(self, request: Request) -> JSONResponse:
+        """Answer one page of a session's threads."""
+        await asyncio.sleep(self.latency_s)
+        if request.headers.get("authorization") != f"Bearer {self.token}":
+            raise Refusal(401, "Invalid API key or token.")
+        limit = read_limit(request)
+        cursor = read_cursor(request)
+        statuses, descending = self._read_order(request)
+        session_id = request.path_params["session_id"]
+        if session_id not in self.world.sessions:
+            raise Refusal(404, f"Session {session_id!r} was not found.")
+        plans = self.world.list_plans(session_id, statuses)
+        if descending:
+            plans.reverse()
+        return JSONResponse(self._page(session_id, plans, cursor, limit))
+
+    async def advance(self, request: Request) -> JSONResponse:
+        """Move the world's clock forward."""
+        try:
+            order = msgspec.json.decode(await request.body(), type=Advance)
+        except (ValueError, RecursionError) as error:
+            raise Refusal(400, f"{error}", "seconds") from None
+        self.world.advance(order.seconds)
+        return JSONResponse({"now": self.world.now().isoformat()})
+
+    async def describe(self, _: Request) -> JSONResponse:
+        """Answer the OpenAPI document."""
+        text = Path(__file__).with_name("openapi.yaml").read_text(encoding="utf-8")
+        return JSONResponse(yaml.safe_load(text))
+
+    async def refuse(self, _: Request, error: Exception) -> JSONResponse:
+        """Answer an error in the documented envelope."""
+        status = error.status_code if isinstance(error, HTTPException) else 500
+        inner = {
+            "type": ERROR_TYPES.get(status, "api_error"),
+            "message": str(getattr(error, "detail", error)),
+        }
+        param = getattr(error, "param", None)
+        body = {
+            "type": "error",
+            "request_id": f"req_{next(self._request_ids):08d}",
+            "error": inner | ({"param": param} if param else {}),
+        }
+        return JSONResponse(body, status, headers=dict(getattr(error, "headers", None) or {}))
+
+    def _read_order(self, request: Request) -> tuple[list[str], bool]:
+        """Return the wanted statuses and whether the newest come first (revision A alone)."""
+        order = request.query_params.get("order")
+        if self.world.revision == "b":
+            if order is not None:
+                raise Refusal(400, "Unknown parameter.", "order")
+            return [], False
+        if order not in {None, "asc", "desc"}:
+            raise Refusal(400, "order must be asc or desc.", "order")
+        statuses = request.query_params.getlist("statuses[]")
+        if unknown := set(statuses) - set(STATUSES["a"]):
+            raise Refusal(400, f"Unknown status {min(unknown)!r}.", "statuses[]")
+        return statuses, order == "desc"
+
+    def _page(
+        self, session_id: str, plans: list[ThreadPlan], cursor: tuple[str, str] | None, limit: int
+    ) -> dict[str, Any]:
+        begin, end = locate(plans, cursor, limit)
+        page = [self.world.render(session_id, plan) for plan in plans[begin:end]]
+        is_backward = cursor is not None and cursor[0] == "before_id"
+        has_more = begin > 0 if is_backward else end < len(plans)
+        last_id = page[-1]["id"] if page else None
+        answer = {
+            "data": page,
+            "first_id": page[0]["id"] if page else None,
+            "last_id": last_id,
+            "has_more": has_more,
+        }
+        if self.world.revision == "b" and not is_backward:
+            answer["next_page"] = encode_cursor(last_id) if has_more and last_id else None
+        return answer
+
+
+def read_limit(request: Request) -> int:
+    """Return the page size, 20 by default."""
+    text = request.query_params.get("limit", "20")
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= MAX_LIMIT):
+        raise Refusal(400, f"limit must be an integer from 1 to {MAX_LIMIT}.", "limit")
+    return int(text)
+
+
+def read_cursor(request: Request) -> tuple[str, str] | None:
+    """Return the cursor's kind and value."""
+    given = [(kind, request.query_params[kind]) for kind in CURSORS if kind in request.query_params]
+    if len(given) > 1:
+        message = "page, before_id and after_id are mutually exclusive"
+        raise Refusal(400, message, given[0][0])
+    if given and given[0][0] == "page":
+        return "page", decode_cursor(given[0][1])
+    return given[0] if given else None
+
+
+def locate(plans: list[ThreadPlan], cursor: tuple[str, str] | None, limit: int) -> tuple[int, int]:
+    """Return where the page begins and ends."""
+    if cursor is None:
+        return 0, limit
+    kind, thread_id = cursor
+    at = next((i for i, plan in enumerate(plans) if plan.id == thread_id), None)
+    if at is None:
+        raise Refusal(400, "The cursor is not one of this list.", kind)
+    return (max(0, at - limit), at) if kind == "before_id" else (at + 1, at + 1 + limit)
+
+
+def encode_cursor(thread_id: str) -> str:
+    """Return an opaque cursor that leads behind the thread."""
+    return base64.urlsafe_b64encode(thread_id.encode()).decode()
+
+
+def decode_cursor(page: str) -> str:
+    """Return the thread that a cursor leads behind."""
+    try:
+        return base64.b64decode(page, altchars=b"-_", validate=True).decode()
+    except ValueError:
+        raise Refusal(400, "page is not a cursor of this server.", "page") from None
+
+
+@contextmanager
+def serve(sandbox: Sandbox, port: int = 0) -> Iterator[str]:
+    """Serve on loopback in a thread of its own; give the base URL. Port 0 takes a free one."""
+    listener = socket.create_server(("127.0.0.1", port))
+    host, bound = listener.getsockname()
+    config = uvicorn.Config(sandbox.app, log_level="error", lifespan="off", access_log=False)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    try:
+        yield f"http://{host}:{bound}{BASE_PATH}"
+    finally:
+        server.should_exit = True
+        thread.join()
+        listener.close()

@@ -1,0 +1,250 @@
+"""A deterministic fleet of sessions: what every thread is at any instant follows from the seed.
+
+Each thread has a plan of its whole life. The world's clock says how much of it has happened, so
+that polling the same instant twice gives the same answer, and moving the clock moves the fleet.
+"""
+
+from __future__ import annotations
+
+import random
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+Revision = Literal["a", "b"]
+
+STATUSES: dict[Revision, tuple[str, ...]] = {
+    "a": ("idle", "running", "archived", "terminated", "blocked"),
+    "b": ("idle", "running", "rescheduling", "terminated"),
+}
+AGENTS = ("planner", "researcher", "coder", "reviewer", "tester")
+MODELS = ("ultimate", "lite")
+HISTORY_TURNS = 40
+BORN_LATER = 0.15
+MAX_DEPTH = 3
+
+
+@dataclass(frozen=True)
+class Event:
+    """From `at` (seconds since the world's epoch) on the thread is in this state."""
+
+    at: float
+    status: str
+    stop_reason: str | None = None
+    is_archived: bool = False
+
+
+@dataclass(frozen=True)
+class ThreadPlan:
+    """A thread's whole life; `events` begin with its birth."""
+
+    id: str
+    parent_id: str | None
+    agent: str
+    version: int
+    model: str
+    depth: int
+    events: tuple[Event, ...]
+
+    @property
+    def born(self) -> float:
+        """Seconds since the world's epoch."""
+        return self.events[0].at
+
+
+@dataclass
+class SessionPlan:
+    """A session's threads in order of birth; none until an empty session is first listed."""
+
+    id: str
+    threads: list[ThreadPlan] = field(default_factory=list)
+
+
+class World:
+    """Sessions of the given sizes. `turn_s` is the mean length of a turn in seconds.
+
+    `clock` gives the present; the world's epoch lies so far before its first answer that most of
+    the threads have been born by then.
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        *,
+        seed: int = 0,
+        revision: Revision = "a",
+        turn_s: float = 60,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.revision: Revision = revision
+        self._random = random.Random(seed)  # noqa: S311 - made-up data
+        self._turn_s = turn_s
+        self._clock = clock
+        self._offset = timedelta()
+        self._opening = HISTORY_TURNS * turn_s
+        self._epoch = clock() - timedelta(seconds=self._opening)
+        self.sessions = {
+            plan.id: plan for plan in (self._plan_session(i, size) for i, size in enumerate(sizes))
+        }
+
+    def now(self) -> datetime:
+        """Return the world's present."""
+        return self._clock() + self._offset
+
+    def advance(self, seconds: float) -> None:
+        """Move the world's clock forward."""
+        self._offset += timedelta(seconds=seconds)
+
+    def list_threads(self, session_id: str, statuses: Iterable[str] = ()) -> list[dict[str, Any]]:
+        """Return a session's threads as the API shows them now, in the order of its revision.
+
+        A session without a thread gets its coordinator by being listed. Raises KeyError for an
+        unknown session.
+        """
+        return [self.render(session_id, plan) for plan in self.list_plans(session_id, statuses)]
+
+    def list_plans(self, session_id: str, statuses: Iterable[str] = ()) -> list[ThreadPlan]:
+        """Return the plans behind `list_threads`, to render no more of them than a page holds."""
+        session, present = self.sessions[session_id], self._elapsed()
+        if not session.threads:
+            session.threads.append(self._plan_thread(session_id, None, 0, present))
+        born = [plan for plan in session.threads if plan.born <= present]
+        if self.revision == "b":
+            born.sort(key=lambda plan: (plan.parent_id is not None, plan.id))
+        if wanted := set(statuses):
+            return [plan for plan in born if self._state(plan).status in wanted]
+        return born
+
+    def render(self, session_id: str, plan: ThreadPlan) -> dict[str, Any]:
+        """Return the thread object that the API shows now."""
+        last = self._state(plan)
+        thread: dict[str, Any] = {
+            "id": plan.id,
+            "type": "session_thread",
+            "session_id": session_id,
+            "parent_thread_id": plan.parent_id,
+            "agent": {"id": f"agent_{plan.agent}", "type": "agent", "version": plan.version},
+            "status": last.status,
+            "archived_at": self._stamp(last.at) if last.is_archived else None,
+            "created_at": self._stamp(plan.born),
+            "updated_at": self._stamp(last.at),
+        }
+        return thread | (self._extend_a(plan) if self.revision == "a" else self._extend_b(plan))
+
+    def _state(self, plan: ThreadPlan) -> Event:
+        return self._past(plan)[-1]
+
+    def _past(self, plan: ThreadPlan) -> Sequence[Event]:
+        """Return what has happened to the thread by now, its birth at least."""
+        happened = bisect_right(plan.events, self._elapsed(), key=lambda event: event.at)
+        return plan.events[: max(happened, 1)]
+
+    def _elapsed(self) -> float:
+        return (self.now() - self._epoch).total_seconds()
+
+    def _plan_session(self, index: int, size: int) -> SessionPlan:
+        session_id = f"sess_{index:04d}{self._random.getrandbits(64):016x}"
+        first = self._random.random() * self._turn_s
+        births = sorted([first, *(self._draw_birth() for _ in range(1, size))]) if size else []
+        threads: list[ThreadPlan] = []
+        for birth in births:
+            parent = self._random.choice(threads) if threads else None
+            if parent and parent.depth >= MAX_DEPTH:
+                parent = threads[0]
+            depth = parent.depth + 1 if parent else 0
+            threads.append(
+                self._plan_thread(session_id, parent.id if parent else None, depth, birth)
+            )
+        return SessionPlan(session_id, threads)
+
+    def _draw_birth(self) -> float:
+        later = self._random.random() < BORN_LATER
+        begin, length = (self._opening, self._opening) if later else (0.0, self._opening)
+        return begin + self._random.random() * length
+
+    def _plan_thread(
+        self, session_id: str, parent_id: str | None, depth: int, birth: float
+    ) -> ThreadPlan:
+        draw = self._random
+        return ThreadPlan(
+            id=f"sthr_{session_id[-6:]}{draw.getrandbits(64):016x}",
+            parent_id=parent_id,
+            agent=draw.choice(AGENTS) if parent_id else "coordinator",
+            version=draw.choice((1, 1, 2)),
+            model=draw.choice(MODELS),
+            depth=depth,
+            events=tuple(self._plan_life(birth, is_child=parent_id is not None)),
+        )
+
+    def _plan_life(self, birth: float, *, is_child: bool) -> list[Event]:
+        """Draw turns and what ends them, until the thread is closed or its plan is long enough."""
+        draw, at, events = self._random, birth, [Event(birth, "running")]
+        while len(events) < HISTORY_TURNS:
+            at += draw.expovariate(1 / self._turn_s)
+            fate = draw.random()
+            if is_child and fate < 0.18:  # noqa: PLR2004 - shares of the fates
+                return [*events, Event(at, "archived", "archive", is_archived=True)]
+            if is_child and fate < 0.25:  # noqa: PLR2004
+                reason = draw.choice(("retries_exhausted", "budget_reached", "refusal"))
+                return [*events, Event(at, "terminated", reason)]
+            if fate < 0.32:  # noqa: PLR2004
+                events.append(Event(at, "blocked" if self.revision == "a" else "rescheduling"))
+            else:
+                reason = "requires_action" if fate < 0.45 else "end_turn"  # noqa: PLR2004
+                events.append(Event(at, "idle", reason))
+            at += draw.expovariate(1 / self._turn_s)
+            events.append(Event(at, "running"))
+        return events
+
+    def _extend_a(self, plan: ThreadPlan) -> dict[str, Any]:
+        reason = self._state(plan).stop_reason
+        agent = {
+            "id": f"agent_{plan.agent}",
+            "type": "agent",
+            "name": plan.agent,
+            "model": plan.model,
+            "version": plan.version,
+        }
+        return {
+            "agent": agent,
+            "agent_id": agent["id"],
+            "agent_version": plan.version,
+            "name": plan.agent if plan.parent_id else "",
+            "role": "child" if plan.parent_id else "coordinator",
+            "stop_reason": {"type": reason} if reason else {},
+            "created_by_tool_use_id": f"toolu_{plan.id[-8:]}" if plan.parent_id else None,
+        }
+
+    def _extend_b(self, plan: ThreadPlan) -> dict[str, Any]:
+        past = self._past(plan)
+        if past[-1].status not in {"archived", "terminated"}:
+            return {"stats": None, "usage": None}
+        turns = pairwise(past)
+        active = sum(after.at - turn.at for turn, after in turns if turn.status == "running")
+        return {
+            "status": "terminated",
+            "stats": {
+                "startup_seconds": 0.5,
+                "active_seconds": round(active, 3),
+                "duration_seconds": round(past[-1].at - plan.born, 3),
+            },
+            "usage": {"input_tokens": int(active * 100), "output_tokens": int(active * 10)},
+        }
+
+    def _stamp(self, at: float) -> str:
+        """Return the instant in one of the precisions that servers send."""
+        moment = (self._epoch + timedelta(seconds=at)).isoformat(timespec="microseconds")
+        text = moment.removesuffix("+00:00")
+        return f"{text}123Z" if text.endswith("7") else f"{text}Z"
+
+
+def draw_sizes(count: int, largest: int, seed: int = 0) -> list[int]:
+    """Return sizes of sessions as fleets have them: many small, few large; the first is empty."""
+    draw = random.Random(seed)  # noqa: S311 - made-up data
+    sizes = [1 + int((largest - 1) * draw.random() ** 4) for _ in range(max(count - 2, 0))]
+    return [0, largest, *sizes][:count]
