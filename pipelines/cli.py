@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from pipelines import __version__
-from pipelines.errors import SessionThreadsError, TokenRefused, WarehouseError
+from pipelines.errors import QueryError, SessionThreadsError, TokenRefused, WarehouseError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Records = list[dict[str, Any]]
 
 TOKEN_REFUSED = TokenRefused.exit_code
-NOTHING_LOADED = 4
+NOTHING_LOADED = WarehouseError.exit_code
 DEMO_POLLS = 4
 DEMO_PAUSE_S = 1.5
 DEMO_TURN_S = 2.0
@@ -104,18 +104,17 @@ def execute_job(
     run_id = str(uuid.uuid4())
     scope = {"sessions": list(sessions), "statuses": list(statuses)}
     level = "INFO" if debug else "CRITICAL"
-    with open_instance() as instance:
-        # What a failed check found stands in the ledger, which decides the exit status.
-        with suppress(dg.DagsterAssetCheckFailedError):
-            defs().resolve_job_def("poll_threads").execute_in_process(
-                run_config={
-                    "ops": {"thread_pages": {"config": scope}},
-                    "loggers": {"console": {"config": {"log_level": level}}},
-                },
-                instance=instance,
-                resources={"observer": observer},
-                run_id=run_id,
-            )
+    # Why a run brought nothing stands in the ledger, which decides the exit status.
+    with open_instance() as instance, suppress(dg.Failure):
+        defs().resolve_job_def("poll_threads").execute_in_process(
+            run_config={
+                "ops": {"thread_pages": {"config": scope}},
+                "loggers": {"console": {"config": {"log_level": level}}},
+            },
+            instance=instance,
+            resources={"observer": observer},
+            run_id=run_id,
+        )
     return run_id
 
 
@@ -149,20 +148,29 @@ def conclude(ledger: Records) -> None:
 
 @main.command()
 def check() -> None:
-    """Validate configuration, token and warehouse; makes one authenticated request."""
+    """Validate configuration, token and warehouse; makes one authenticated request.
+
+    Exit status: 0 all is well, 2 something must be mended, 3 token refused.
+    """
+    try:
+        check_everything()
+    except SessionThreadsError as error:
+        fail(str(error), TOKEN_REFUSED if isinstance(error, TokenRefused) else 2)
+
+
+def check_everything() -> None:
+    """Say what is right, line by line; raise what is wrong."""
     import asyncio
 
     from pipelines.api.client import open_client
     from pipelines.settings import Source, data_home, load_settings
     from pipelines.warehouse.database import open_warehouse
 
-    async def ask(source: Source) -> int:
-        async with open_client(source) as client:
-            page = await client.list_threads(source.sessions[0].id, limit=1)
-        return len(page.envelope.data)
+    async def ask(source: Source) -> None:
+        async with open_client(source.model_copy(update={"max_attempts": 1})) as client:
+            await client.list_threads(source.sessions[0].id, limit=1)
 
-    settings = load_settings()
-    for source in settings.sources:
+    for source in load_settings().sources:
         click.echo(f"source {source.name}: {source.base_url}, {len(source.sessions)} sessions")
         asyncio.run(ask(source))
         click.echo(f"source {source.name}: the token is accepted")
@@ -233,7 +241,7 @@ def write_query(query: str, form: str, out: Path | None) -> None:
             else:
                 connection.execute(f"COPY ({subquery}) TO {target} ({COPY_OPTIONS[form]})")
         except (duckdb.Error, OSError) as error:
-            raise WarehouseError(f"the query failed: {error}") from None
+            raise QueryError(f"the query failed: {error}") from None
 
 
 @main.command()
@@ -259,7 +267,7 @@ def sandbox(
 
     sizes = draw_sizes(sessions, threads, seed)
     world = World(sizes, seed=seed, revision=revision, turn_s=turn)
-    with serve(Sandbox(world), port) as base_url:
+    with serve(Sandbox(world).app, port) as base_url:
         click.echo(f"export QODER_BASE_URL={base_url}")
         click.echo(f"export QODER_PAT={TOKEN}")
         click.echo(f"export QODER_SESSION_IDS={','.join(world.sessions)}")
@@ -280,7 +288,7 @@ def demo(ctx: click.Context) -> None:
     home = data_home() / "demo"
     shutil.rmtree(home, ignore_errors=True)
     world = World(draw_sizes(8, 400), turn_s=DEMO_TURN_S)
-    with serve(Sandbox(world)) as base_url:
+    with serve(Sandbox(world).app) as base_url:
         os.environ |= {
             "SESSION_THREADS_HOME": str(home),
             "SESSION_THREADS_CONFIG": str(

@@ -11,11 +11,12 @@
     │   ├── Unavailable          no answer, or one that asks to come back later; retried
     │   ├── MalformedBody        an answer that is not the JSON it should be; retried
     │   └── WalkIncomplete       the pages lead to no end, or hold something else than threads
-    ├── LandingError             a landed file cannot be read
+    ├── LandingError             a landed file cannot be read or written
     ├── WarehouseError           the tables cannot be opened, loaded or published
     │   ├── WarehouseBusy        another process writes
     │   └── WarehouseNewer       the file was made by a newer version
-    └── AnalysisError            an analysis is malformed, fails, or breaks one of its checks
+    ├── AnalysisError            an analysis is malformed, fails, or breaks one of its checks
+    └── QueryError               a query of the user's fails
 
 Every message is one line that says what failed, where, and what to do next.
 """
@@ -113,11 +114,15 @@ class WalkIncomplete(ApiError):
 
 
 class LandingError(SessionThreadsError):
-    """A landed file cannot be read. The message names it."""
+    """A landed file cannot be read or written. The message names it."""
+
+    exit_code = 4
 
 
 class WarehouseError(SessionThreadsError):
     """The tables cannot be opened, loaded or published."""
+
+    exit_code = 4
 
 
 class WarehouseBusy(WarehouseError):
@@ -130,3 +135,7 @@ class WarehouseNewer(WarehouseError):
 
 class AnalysisError(SessionThreadsError):
     """An analysis file is malformed, its query fails, or one of its checks found rows."""
+
+
+class QueryError(SessionThreadsError):
+    """A query of the user's fails."""

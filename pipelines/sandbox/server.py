@@ -194,11 +194,11 @@ def decode_cursor(page: str) -> str:
 
 
 @contextmanager
-def serve(sandbox: Sandbox, port: int = 0) -> Iterator[str]:
+def serve(app: Starlette, port: int = 0) -> Iterator[str]:
     """Serve on loopback in a thread of its own; give the base URL. Port 0 takes a free one."""
     listener = socket.create_server(("127.0.0.1", port))
     host, bound = listener.getsockname()
-    config = uvicorn.Config(sandbox.app, log_level="error", lifespan="off", access_log=False)
+    config = uvicorn.Config(app, log_level="error", lifespan="off", access_log=False)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
