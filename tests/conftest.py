@@ -1,17 +1,12 @@
-"""What the tests share: a fleet served over real HTTP, and an environment that points at it."""
+"""What every test gets: an empty environment and a data directory of its own."""
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
-from pipelines.sandbox.server import TOKEN, Sandbox, serve
-from pipelines.sandbox.world import World
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 VARIABLES = (
@@ -39,13 +34,3 @@ def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     directory = tmp_path / "home"
     monkeypatch.setenv("SESSION_THREADS_HOME", str(directory))
     return directory
-
-
-@contextmanager
-def serve_world(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Serve a world and configure every session of it; give the base URL."""
-    with serve(Sandbox(world).app) as base_url:
-        monkeypatch.setenv("QODER_BASE_URL", base_url)
-        monkeypatch.setenv("QODER_PAT", TOKEN)
-        monkeypatch.setenv("QODER_SESSION_IDS", ",".join(world.sessions))
-        yield base_url
