@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from pipelines import __version__
-from pipelines.errors import QueryError, SessionThreadsError, TokenRefused, WarehouseError
+from pipelines.errors import (
+    TOKEN_REFUSED,
+    QueryError,
+    SessionThreadsError,
+    TokenRefused,
+    WarehouseError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,8 +29,6 @@ if TYPE_CHECKING:
 
     Records = list[dict[str, Any]]
 
-TOKEN_REFUSED = TokenRefused.exit_code
-NOTHING_LOADED = WarehouseError.exit_code
 DEMO_POLLS = 4
 DEMO_PAUSE_S = 1.5
 DEMO_TURN_S = 2.0
@@ -136,13 +140,19 @@ def conclude(ledger: Records) -> None:
     failing = [row for row in ledger if row["outcome"] != "complete"]
     if not failing:
         return
-    refused = [row for row in failing if row["error_type"] == "authentication_error"]
+    refused = [row for row in failing if row["error_type"] == TOKEN_REFUSED]
     first = (refused or failing)[0]
     reason = f"session {first['session_id']}: {first['outcome']}: {first['error_message']}"
     if refused:
-        fail(f"the token was refused: {reason}. Put a valid token into its variable", TOKEN_REFUSED)
+        fail(
+            f"the token was refused: {reason}. Put a valid token into its variable",
+            TokenRefused.exit_code,
+        )
     if not any(row["pages"] for row in ledger):
-        fail(f"nothing could be loaded from {len(ledger)} sessions; {reason}", NOTHING_LOADED)
+        fail(
+            f"nothing could be loaded from {len(ledger)} sessions; {reason}",
+            WarehouseError.exit_code,
+        )
     fail(f"{len(failing)} of {len(ledger)} sessions are not complete; {reason}", 1)
 
 
@@ -155,7 +165,7 @@ def check() -> None:
     try:
         check_everything()
     except SessionThreadsError as error:
-        fail(str(error), TOKEN_REFUSED if isinstance(error, TokenRefused) else 2)
+        fail(str(error), TokenRefused.exit_code if isinstance(error, TokenRefused) else 2)
 
 
 def check_everything() -> None:
@@ -261,6 +271,7 @@ def sandbox(
     Its OpenAPI document is at /openapi.json; POST /sandbox/advance {"seconds": n} moves its clock.
     """
     import signal
+    import threading
 
     from pipelines.sandbox.server import TOKEN, Sandbox, serve
     from pipelines.sandbox.world import World, draw_sizes
@@ -271,7 +282,10 @@ def sandbox(
         click.echo(f"export QODER_BASE_URL={base_url}")
         click.echo(f"export QODER_PAT={TOKEN}")
         click.echo(f"export QODER_SESSION_IDS={','.join(world.sessions)}")
-        signal.sigwait({signal.SIGINT, signal.SIGTERM})
+        stop = threading.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: stop.set())
+        stop.wait()
 
 
 @main.command()

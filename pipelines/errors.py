@@ -25,6 +25,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+# What the ledger calls a 401, whatever the server calls it: the exit status depends on it.
+TOKEN_REFUSED = "authentication_error"  # noqa: S105 - an error's name
+
 
 class SessionThreadsError(Exception):
     """A failure that is explained to the user in one line; `exit_code` is the command's."""

@@ -145,7 +145,7 @@ def read_threads(body: bytes) -> list[Fields]:
 
 def flatten_thread(thread: Fields, session_id: str, keep_agent_definition: bool) -> Row:  # noqa: FBT001
     """Return a thread's columns, from `parent_thread_id` to `extra`, in the order of THREADS."""
-    rest = {name: value for name, value in thread.items() if value is not None}
+    rest = {name: value for name, value in thread.items() if value is not None and value != {}}
     del rest["id"]
     _drop_expected(rest, "type", "session_thread")
     _drop_expected(rest, "session_id", session_id)
@@ -176,7 +176,8 @@ def flatten_thread(thread: Fields, session_id: str, keep_agent_definition: bool)
         take_number(stats, "startup_seconds"),
         to_json(usage),
     )
-    return (*row, to_json({**rest, "agent": agent, "stats": stats} if agent or stats else rest))
+    leftovers = {name: left for name, left in (("agent", agent), ("stats", stats)) if left}
+    return (*row, to_json(rest | leftovers))
 
 
 def flatten_agent(agent: Fields, rest: Fields, keep_agent_definition: bool) -> Row:  # noqa: FBT001

@@ -1,18 +1,32 @@
-"""What several tests need: a fleet served over real HTTP, configured."""
+"""What several tests need: servers over real HTTP, and an independent reading of a thread."""
 
 from __future__ import annotations
 
+import json
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+from pydantic import SecretStr
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import Route
 
 from pipelines.sandbox.server import TOKEN, Sandbox, serve
+from pipelines.settings import Settings, Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import pytest
+    from starlette.requests import Request
 
     from pipelines.sandbox.world import World
+
+ROOT = Path(__file__).parents[1]
+Answer = tuple[int, dict[str, str], str | bytes]
 
 
 @contextmanager
@@ -23,3 +37,93 @@ def serve_world(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         monkeypatch.setenv("QODER_PAT", TOKEN)
         monkeypatch.setenv("QODER_SESSION_IDS", ",".join(world.sessions))
         yield base_url
+
+
+class Script:
+    """A server that gives the answers in turn, the last one again and again, and notes requests."""
+
+    def __init__(self, *answers: Answer | dict[str, Any]) -> None:
+        self.answers = [
+            answer if isinstance(answer, tuple) else (200, {}, json.dumps(answer))
+            for answer in answers
+        ]
+        self.requests: list[Request] = []
+        self.app = Starlette(routes=[Route("/{path:path}", self.answer)])
+
+    async def answer(self, request: Request) -> Response:
+        """Note the request and give the next answer."""
+        self.requests.append(request)
+        status, headers, body = self.answers[min(len(self.requests), len(self.answers)) - 1]
+        return Response(body, status, headers)
+
+    @property
+    def queries(self) -> list[str]:
+        """The query strings in the order in which they came."""
+        return [request.url.query for request in self.requests]
+
+
+def make_source(base_url: str = "http://127.0.0.1:1/x", **keys: Any) -> Source:
+    """Return a source with one session, quick retries and a token."""
+    defaults = {"sessions": ["sess_1"], "min_page_interval_ms": 0, "max_requests_per_second": 1000}
+    document = {"sources": [{"base_url": base_url, **defaults, **keys}]}
+    source = Settings.model_validate(document).sources[0]
+    source._token = SecretStr(TOKEN)  # noqa: SLF001 - as load_settings does
+    return source
+
+
+def read_table(path: Path, query: str) -> list[dict[str, Any]]:
+    """Return a query's rows from a DuckDB file."""
+    with duckdb.connect(str(path), read_only=True) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        result = connection.execute(query)
+        names = [column[0] for column in result.description]
+        return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+
+
+def expect_row(thread: dict[str, Any], source: str = "qoder") -> dict[str, Any]:
+    """Return the row of `threads` that a sandbox's thread must become, read off the data model."""
+    agent, stats = thread["agent"], thread.get("stats") or {}
+    is_closed = thread["archived_at"] or thread["status"] in {"archived", "terminated", "cancelled"}
+    derived_role = "child" if thread["parent_thread_id"] else "coordinator"
+    return {
+        "source": source,
+        "session_id": thread["session_id"],
+        "thread_id": thread["id"],
+        "parent_thread_id": thread["parent_thread_id"],
+        "role": thread.get("role", derived_role),
+        "name": thread.get("name") or None,
+        "created_by_tool_use_id": thread.get("created_by_tool_use_id"),
+        "agent_id": agent["id"],
+        "agent_type": agent["type"],
+        "agent_name": agent.get("name"),
+        "agent_model": agent.get("model"),
+        "agent_version": agent["version"],
+        "status": thread["status"],
+        "stop_reason_type": (thread.get("stop_reason") or {}).get("type"),
+        "stop_reason": thread.get("stop_reason") or None,
+        "is_open": not is_closed,
+        "created_at": read_instant(thread["created_at"]),
+        "updated_at": read_instant(thread["updated_at"]),
+        "archived_at": read_instant(thread["archived_at"]),
+        "active_seconds": stats.get("active_seconds"),
+        "duration_seconds": stats.get("duration_seconds"),
+        "startup_seconds": stats.get("startup_seconds"),
+        "usage": thread.get("usage"),
+        "extra": None,
+        "missing_since": None,
+    }
+
+
+def read_instant(text: str | None) -> datetime | None:
+    """Read an RFC 3339 instant, cut to microseconds."""
+    if text is None:
+        return None
+    head, _, fraction = text.removesuffix("Z").partition(".")
+    moment = datetime.strptime(f"{head}+0000", "%Y-%m-%dT%H:%M:%S%z").astimezone(UTC)
+    return moment.replace(microsecond=int(fraction[:6].ljust(6, "0") or 0))
+
+
+def decode_json_columns(row: dict[str, Any]) -> dict[str, Any]:
+    """Decode the JSON columns of a row, whose order of keys means nothing."""
+    names = ("stop_reason", "usage", "extra")
+    return row | {name: row[name] and json.loads(row[name]) for name in names}

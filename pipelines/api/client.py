@@ -20,6 +20,7 @@ import tenacity
 from pipelines import __version__
 from pipelines.api.page import Page, read_envelope
 from pipelines.errors import (
+    TOKEN_REFUSED,
     ApiError,
     Forbidden,
     MalformedBody,
@@ -38,6 +39,12 @@ if TYPE_CHECKING:
 
 LIMIT = 100
 RETRYABLE = frozenset({408, 429, 500, 502, 503, 504, 529})
+ERROR_TYPES = {
+    400: "invalid_request_error",
+    403: "permission_error",
+    404: "not_found_error",
+    429: "rate_limit_error",
+}
 REFUSALS: dict[int, type[ApiError]] = {401: TokenRefused, 403: Forbidden, 404: SessionGone}
 HIDDEN = "[token]"
 
@@ -169,12 +176,13 @@ class Client:
         if response.is_redirect:
             target = response.headers.get("location", "")
             message = f"redirects to {target}, which is not followed. Mend base_url"
+        error_type = error_type or ERROR_TYPES.get(status, f"http_{status}")
         kind: type[ApiError] = REFUSALS.get(status, RequestRefused)
         kind = Redirected if response.is_redirect else kind
         kind = Unavailable if status in RETRYABLE else kind
         return kind(
             self._hide(f"{self._where()} answered {status}: {message}"),
-            error_type=self._hide(error_type or f"http_{status}"),
+            error_type=TOKEN_REFUSED if kind is TokenRefused else self._hide(error_type),
             status=status,
             request_id=self._hide(request_id) if request_id else None,
             retry_after_s=read_retry_after(response),
@@ -222,7 +230,8 @@ def read_error(response: httpx.Response) -> tuple[str | None, str, str | None]:
 def _one_line(value: object, limit: int = 300) -> str | None:
     if not isinstance(value, str):
         return None
-    return " ".join(value.split())[:limit] or None
+    printable = "".join(character if character.isprintable() else " " for character in value)
+    return " ".join(printable.split())[:limit] or None
 
 
 def read_retry_after(response: httpx.Response) -> float | None:

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from pipelines.api.poll import Observer, Scope, poll_sessions
 from pipelines.defs.metadata import describe_ledger, describe_polls, describe_table
+from pipelines.errors import TOKEN_REFUSED
 from pipelines.landing import land_polls
 from pipelines.settings import data_home, load_settings
 from pipelines.warehouse.analyses import Analysis, build_analysis, list_analyses
@@ -36,7 +37,7 @@ def thread_pages(
         land_polls(
             polls,
             data_home() / RAW,
-            context.run_id,
+            context.run.run_id,
             keep_agent_definition=settings.keep_agent_definition,
         )
     )
@@ -129,7 +130,7 @@ def find_problem(connection: duckdb.DuckDBPyConnection) -> str | None:
     """Return why the newest run brought nothing at all, in one line; None where it brought data."""
     newest = fetch_records(connection, "SELECT run_id FROM runs ORDER BY started_at DESC LIMIT 1")
     ledger = read_ledger(connection, [str(row["run_id"]) for row in newest])
-    refused = [row for row in ledger if row["error_type"] == "authentication_error"]
+    refused = [row for row in ledger if row["error_type"] == TOKEN_REFUSED]
     brought = [row for row in ledger if row["pages"]]
     if refused:
         return str(refused[0]["error_message"])

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from pipelines.sandbox.world import ThreadPlan
+    from pipelines.sandbox.world import Revision, ThreadPlan
 
 BASE_PATH = "/api/v1/cloud"
 TOKEN = "pt-sandbox"  # noqa: S105 - opens nothing but made-up data
@@ -99,8 +99,7 @@ class Sandbox:
 
     async def describe(self, _: Request) -> JSONResponse:
         """Answer the OpenAPI document."""
-        text = Path(__file__).with_name("openapi.yaml").read_text(encoding="utf-8")
-        return JSONResponse(yaml.safe_load(text))
+        return JSONResponse(load_description(self.world.revision))
 
     async def refuse(self, _: Request, error: Exception) -> JSONResponse:
         """Answer an error in the documented envelope."""
@@ -150,10 +149,24 @@ class Sandbox:
         return answer
 
 
+def load_description(revision: Revision) -> dict[str, Any]:
+    """Return the OpenAPI document without the parameters that only the other revision takes."""
+    text = Path(__file__).with_name("openapi.yaml").read_text(encoding="utf-8")
+    document: dict[str, Any] = yaml.safe_load(text)
+    listing = document["paths"][f"{BASE_PATH}/sessions/{{session_id}}/threads"]["get"]
+    listing["parameters"] = [
+        parameter
+        for parameter in listing["parameters"]
+        if parameter.get("x-revision", revision) == revision
+    ]
+    return document
+
+
 def read_limit(request: Request) -> int:
     """Return the page size, 20 by default."""
     text = request.query_params.get("limit", "20")
-    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= MAX_LIMIT):
+    is_short_number = text.isascii() and text.isdecimal() and len(text) <= len(str(MAX_LIMIT))
+    if not (is_short_number and 1 <= int(text) <= MAX_LIMIT):
         raise Refusal(400, f"limit must be an integer from 1 to {MAX_LIMIT}.", "limit")
     return int(text)
 

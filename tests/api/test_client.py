@@ -1,0 +1,191 @@
+"""One request: every answer of spec 1-api.md, 1.4, becomes a page or the right error."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pipelines.api.client import Meter, Pace, open_client
+from pipelines.errors import (
+    ApiError,
+    Forbidden,
+    MalformedBody,
+    Redirected,
+    RequestRefused,
+    SessionGone,
+    TokenRefused,
+    Unavailable,
+)
+from pipelines.sandbox.server import TOKEN, serve
+from tests.support import ROOT, Script, make_source
+
+if TYPE_CHECKING:
+    from pipelines.api.page import Page
+
+PAGE = {"data": [{"id": "t1"}], "has_more": False}
+ERRORS = json.loads((ROOT / "tests/samples/errors.json").read_text(encoding="utf-8"))
+
+
+def ask(
+    script: Script, meter: Meter | None = None, session_id: str = "sess_1", **keys: Any
+) -> Page:
+    """Ask a scripted server for the first page."""
+
+    async def run(base_url: str) -> Page:
+        async with open_client(make_source(base_url, **keys), backoff_s=0.001) as client:
+            return await client.list_threads(session_id, meter=meter)
+
+    with serve(script.app) as base_url:
+        return asyncio.run(run(base_url))
+
+
+def answer(status: int, body: Any, **headers: str) -> tuple[int, dict[str, str], str]:
+    """Return a scripted answer."""
+    text = body if isinstance(body, str) else json.dumps(body)
+    return status, {name.replace("_", "-"): value for name, value in headers.items()}, text
+
+
+def test_page() -> None:
+    """A page comes with its body, its arrival and its envelope; the request is authorized."""
+    script, meter = Script(PAGE), Meter()
+    page = ask(script, meter)
+    assert json.loads(page.body) == PAGE
+    assert page.envelope.data == [{"id": "t1"}]
+    assert page.observed_at.tzinfo is not None
+    assert script.requests[0].headers["authorization"] == f"Bearer {TOKEN}"
+    assert (meter.requests, meter.retries, meter.bytes) == (1, 0, len(page.body))
+
+
+def test_session_id_is_quoted() -> None:
+    """A session id is one segment of the path, whatever it holds."""
+    script = Script(PAGE)
+    ask(script, session_id="a?b#c%d")
+    assert script.requests[0].scope["raw_path"].endswith(b"/sessions/a%3Fb%23c%25d/threads")
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(400, RequestRefused), (401, TokenRefused), (403, Forbidden), (404, SessionGone),
+     (418, RequestRefused), (302, Redirected)],
+)  # fmt: skip
+def test_refusals_are_not_retried(status: int, kind: type[ApiError]) -> None:
+    """What a retry cannot mend is asked for once and becomes its own error."""
+    script = Script(answer(status, {"error": {"message": "no", "type": "some_error"}}))
+    with pytest.raises(kind) as raised:
+        ask(script)
+    assert len(script.requests) == 1
+    assert raised.value.status == status
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504, 529])
+def test_passing_failures_are_retried(status: int) -> None:
+    """What may pass is asked for again, and the page that comes then is taken."""
+    script, meter = Script(answer(status, ""), answer(status, "<html>"), PAGE), Meter()
+    assert ask(script, meter).envelope.data == [{"id": "t1"}]
+    assert (meter.requests, meter.retries) == (3, 2)
+
+
+def test_attempts_are_capped() -> None:
+    """After max_attempts tries the last failure is raised."""
+    script = Script(answer(503, ""))
+    with pytest.raises(Unavailable, match="503"):
+        ask(script, max_attempts=3)
+    assert len(script.requests) == 3
+
+
+MALFORMED = [
+    "",
+    "{",
+    "[]",
+    "<html>",
+    '{"data": 3}',
+    '{"has_more": true}',
+    '{"data": [], "has_more": "yes"}',
+    '{"data": [1e999]}',
+    '{"data": ' + "[" * 100_000,
+]
+
+
+@pytest.mark.parametrize("body", MALFORMED, ids=range(len(MALFORMED)))
+def test_malformed_bodies_are_retried(body: str) -> None:
+    """A body that is not the JSON it should be is asked for again, then reported with the spot."""
+    script = Script(answer(200, body))
+    with pytest.raises(MalformedBody, match="something else than a page"):
+        ask(script, max_attempts=2)
+    assert len(script.requests) == 2
+
+
+def test_retry_after_is_honoured() -> None:
+    """The seconds that the server asks for are waited, and counted."""
+    script, meter = Script(answer(429, "", retry_after="1"), PAGE), Meter()
+    ask(script, meter)
+    assert 1 <= meter.wait_seconds < 1.5
+
+
+def test_retry_budget_caps_the_wait() -> None:
+    """A wait longer than retry_budget_s is not begun: the failure is raised at once."""
+    script, meter = Script(answer(429, "slow down", retry_after="100"), PAGE), Meter()
+    with pytest.raises(Unavailable):
+        ask(script, meter, retry_budget_s=5)
+    assert meter.wait_seconds < 1
+
+
+def test_unreachable_host() -> None:
+    """A host that does not answer is named, with what to do."""
+
+    async def run() -> None:
+        async with open_client(make_source(max_attempts=2), backoff_s=0.001) as client:
+            await client.list_threads("sess_1")
+
+    with pytest.raises(Unavailable, match=r"127\.0\.0\.1:1 gave no answer.*Check base_url"):
+        asyncio.run(run())
+
+
+@pytest.mark.parametrize("sample", ERRORS, ids=[str(error["status"]) for error in ERRORS])
+def test_documented_errors(sample: dict[str, Any]) -> None:
+    """Every documented error body gives its message, type, request id and parameter."""
+    script = Script(answer(sample["status"], sample["body"], **sample.get("headers", {})))
+    with pytest.raises(ApiError) as raised:
+        ask(script, max_attempts=1)
+    inner = sample["body"]["error"] if isinstance(sample["body"], dict) else {}
+    inner = {"message": inner} if isinstance(inner, str) else inner
+    assert inner.get("message", "") in str(raised.value)
+    assert inner.get("param", "") in str(raised.value)
+    unnamed = "not_found_error" if sample["status"] == 404 else f"http_{sample['status']}"
+    assert raised.value.error_type == inner.get("type", unnamed)
+    assert "\n" not in str(raised.value)
+    if isinstance(sample["body"], dict) and "request_id" in sample["body"]:
+        assert raised.value.request_id == sample["body"]["request_id"]
+
+
+def test_redirect_names_its_target() -> None:
+    """A redirect is not followed, and its target is named."""
+    script = Script(answer(307, "", location="https://elsewhere.example/x"))
+    with pytest.raises(Redirected, match=r"https://elsewhere\.example/x"):
+        ask(script)
+    assert len(script.requests) == 1
+
+
+def test_echoed_token_is_hidden() -> None:
+    """A token that the server echoes appears in no error and in no body."""
+    script = Script(answer(400, {"error": {"message": f"bad {TOKEN}", "type": TOKEN}}))
+    with pytest.raises(RequestRefused) as raised:
+        ask(script)
+    assert TOKEN not in f"{raised.value}{raised.value.error_type}"
+    page = ask(Script({"data": [{"id": "t", "name": TOKEN}]}))
+    assert TOKEN.encode() not in page.body
+    assert b"[token]" in page.body
+
+
+def test_pace() -> None:
+    """Turns come no faster than asked for, and the wait is told."""
+
+    async def take(turns: int) -> float:
+        pace = Pace(per_second=100)
+        return sum(await asyncio.gather(*(pace.turn() for _ in range(turns))))
+
+    waited = asyncio.run(take(11))
+    assert waited == pytest.approx(sum(i / 100 for i in range(11)), rel=0.2)

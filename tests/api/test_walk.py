@@ -1,0 +1,220 @@
+"""The paging rules of spec 1-api.md, 1.2, over real HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pipelines.api.client import Client, Cursor, open_client
+from pipelines.api.walk import Walk, walk_session
+from pipelines.sandbox.server import Sandbox, serve
+from pipelines.sandbox.world import World
+from tests.support import Script, make_source
+
+if TYPE_CHECKING:
+    from pipelines.settings import Source
+
+
+def walk(source: Source, start: Cursor | None = None, **options: Any) -> Walk:
+    """Walk the source's first session to whatever end it comes."""
+    result = Walk(max_pages=source.max_pages_per_session, start=start)
+
+    async def run() -> None:
+        async with open_client(source, backoff_s=0.001) as client:
+            await walk_session(client, source.sessions[0].id, result, **options)
+
+    asyncio.run(run())
+    return result
+
+
+def page(*ids: str, **keys: Any) -> dict[str, Any]:
+    """Return a page's body."""
+    edges = {"first_id": ids[0] if ids else None, "last_id": ids[-1] if ids else None}
+    return {"data": [{"id": id_} for id_ in ids], **edges, **keys}
+
+
+def run_script(*answers: Any, **keys: Any) -> tuple[Walk, list[str]]:
+    """Walk a scripted server; return the walk and the queries it was asked."""
+    script = Script(*answers)
+    with serve(script.app) as base_url:
+        return walk(make_source(base_url, **keys)), script.queries
+
+
+def test_revision_a_follows_last_id() -> None:
+    """Without next_page the walk goes on after last_id, and sends limit=100 and no order."""
+    result, queries = run_script(
+        page("t1", "t2", has_more=True), page("t3", has_more=False)
+    )  # fmt: skip
+    assert queries == ["limit=100", "limit=100&after_id=t2"]
+    assert (result.is_complete, result.ended_by, result.ids) == (
+        True,
+        "has_more_false",
+        {"t1", "t2", "t3"},
+    )
+
+
+def test_revision_b_follows_next_page() -> None:
+    """A next_page is sent as page, and nothing else as a cursor."""
+    result, queries = run_script(
+        page("t1", has_more=True, next_page="a b&c"), page("t2", has_more=False, next_page=None)
+    )
+    assert queries == ["limit=100", "limit=100&page=a+b%26c"]
+    assert result.is_complete
+
+
+@pytest.mark.parametrize(
+    ("last", "ended_by"),
+    [
+        ({"has_more": False, "next_page": "more"}, "has_more_false"),
+        ({"next_page": None}, "no_next_page"),
+        ({}, "no_next_page"),
+        ({"next_page": ""}, "no_next_page"),
+    ],
+)
+def test_ends(last: dict[str, Any], ended_by: str) -> None:
+    """has_more false ends the walk even with a cursor; without either the walk has ended too."""
+    result, queries = run_script(page("t1", **last))
+    assert (len(queries), result.is_complete, result.ended_by) == (1, True, ended_by)
+    assert result.error is None
+
+
+def test_next_page_without_has_more_is_followed() -> None:
+    """A next_page alone says that there is more."""
+    result, queries = run_script(page("t1", next_page="p2"), page("t2"))
+    assert (len(queries), result.ids, result.is_complete) == (2, {"t1", "t2"}, True)
+
+
+def test_empty_middle_page_is_followed() -> None:
+    """An empty page that is not the end is not taken for it."""
+    result, queries = run_script(
+        page("t1", has_more=True, next_page="p2"),
+        page(has_more=True, next_page="p3"),
+        page("t2", has_more=False),
+    )
+    assert (len(queries), result.ids, result.is_complete) == (3, {"t1", "t2"}, True)
+
+
+@pytest.mark.parametrize(
+    ("answers", "ended_by", "requests", "named"),
+    [
+        (
+            [page("t1", has_more=True, next_page="p2"), page("t2", has_more=True, next_page="p2")],
+            "cursor_loop",
+            2,
+            "page='p2'",
+        ),
+        (
+            [
+                page("t1", has_more=True, next_page="p2"),
+                page("t2", has_more=True, next_page="p3"),
+                page("t3", has_more=True, next_page="p2"),
+            ],
+            "cursor_loop",
+            3,
+            "page='p2'",
+        ),
+        ([page("t1", has_more=True, next_page=None)], "no_cursor", 1, "first page"),
+        ([page(has_more=True)], "no_cursor", 1, "first page"),
+        (
+            [page("t1", has_more=True, next_page="p2"), page("t1", has_more=True, next_page="p3")],
+            "no_progress",
+            2,
+            "page='p2'",
+        ),
+    ],
+)
+def test_dead_ends(answers: list[Any], ended_by: str, requests: int, named: str) -> None:
+    """A walk that leads nowhere is incomplete, at once, with an error that names the cursor."""
+    result, queries = run_script(*answers)
+    assert (result.ended_by, result.is_complete, len(queries)) == (ended_by, False, requests)
+    assert named in str(result.error)
+
+
+def test_page_cap() -> None:
+    """A walk longer than max_pages_per_session is incomplete."""
+    pages = [page(f"t{i}", has_more=True, next_page=f"p{i}") for i in range(9)]
+    result, queries = run_script(*pages, max_pages_per_session=3)
+    assert (result.ended_by, len(queries), len(result.ids)) == ("page_cap", 3, 3)
+
+
+def test_duplicates_are_counted() -> None:
+    """A thread that several pages list, or one page twice, counts once, and as a duplicate."""
+    result, _ = run_script(
+        page("t1", "t2", "t2", has_more=True, next_page="p2"), page("t2", "t3", has_more=False)
+    )
+    assert (result.ids, result.duplicates, result.is_complete) == ({"t1", "t2", "t3"}, 2, True)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "quoted"),
+    [(None, "null"), (7, "7"), ({"name": "x"}, '{"name":"x"}'), ({"id": ""}, '{"id":""}')],
+)
+def test_what_is_no_thread(wrong: object, quoted: str) -> None:
+    """An object that is no thread makes the walk incomplete, which goes on and quotes the spot."""
+    first = {"data": [{"id": "t1"}, wrong], "has_more": True, "next_page": "p2"}
+    result, queries = run_script(first, page("t2", has_more=False))
+    assert (result.ended_by, len(queries), result.ids) == ("malformed_thread", 2, {"t1", "t2"})
+    assert f"page 1: data[1] is {quoted}" in str(result.error)
+
+
+def test_backward() -> None:
+    """From a before_id the walk goes backward to the first thread."""
+    world = World([250])
+    (session_id,) = world.sessions
+    with serve(Sandbox(world).app) as base_url:
+        source = make_source(base_url, sessions=[session_id])
+        listed = [thread["id"] for thread in world.list_threads(session_id)]
+        result = walk(source, ("before_id", listed[-1]))
+    assert result.is_complete
+    assert result.ids == set(listed[:-1])
+    assert [visit.cursor and visit.cursor[0] for visit in result.visits] == [
+        "before_id" for _ in result.visits
+    ]
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+def test_order(order: str) -> None:
+    """A walk in either order lists every thread, in that order."""
+    world = World([150])
+    (session_id,) = world.sessions
+    with serve(Sandbox(world).app) as base_url:
+        result = walk(make_source(base_url, sessions=[session_id]), order=order)
+        listed = [thread["id"] for thread in world.list_threads(session_id)]
+    walked = [thread["id"] for visit in result.visits for thread in visit.page.envelope.data]
+    common = [thread_id for thread_id in walked if thread_id in set(listed)]
+    assert common == (listed if order == "asc" else listed[::-1])
+    assert result.is_complete
+
+
+def test_statuses_are_repeated() -> None:
+    """Each status is a key of its own."""
+    script = Script(page("t1", has_more=False))
+    with serve(script.app) as base_url:
+        walk(make_source(base_url), statuses=("idle", "running"))
+    assert script.queries == ["limit=100&statuses%5B%5D=idle&statuses%5B%5D=running"]
+
+
+def test_interval_between_pages() -> None:
+    """Two pages of one session lie at least min_page_interval_ms apart."""
+    pages = [page(f"t{i}", has_more=i < 3, next_page=f"p{i}") for i in range(4)]
+    script = Script(*pages)
+    with serve(script.app) as base_url:
+        result = walk(make_source(base_url, min_page_interval_ms=50))
+    arrivals = [visit.page.observed_at for visit in result.visits]
+    assert (arrivals[-1] - arrivals[0]).total_seconds() >= 0.05 * 3 * 0.9
+
+
+def test_limit_is_the_callers() -> None:
+    """The client sends the limit it is given."""
+    script = Script(page("t1", has_more=False))
+
+    async def ask(source: Source) -> None:
+        async with open_client(source) as client:
+            assert isinstance(client, Client)
+            await client.list_threads("sess_1", limit=7, cursor=("after_id", "t0"))
+
+    with serve(script.app) as base_url:
+        asyncio.run(ask(make_source(base_url)))
+    assert script.queries == ["limit=7&after_id=t0"]

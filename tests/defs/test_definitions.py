@@ -1,0 +1,100 @@
+"""What Dagster is told: the assets, the job and its schedule, and the one name of the location."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import yaml
+
+from pipelines.definitions import defs
+from pipelines.warehouse.analyses import list_analyses, parse_analysis
+from tests.support import ROOT
+
+FILES = sorted((ROOT / "sql" / "analyses").glob("*.sql"))
+ANALYSES = {path.stem for path in FILES}
+
+
+def read_graph() -> dict[str, set[str]]:
+    """Return asset -> the assets it waits for."""
+    graph = defs().resolve_asset_graph()
+    return {
+        key.to_user_string(): {parent.to_user_string() for parent in graph.get(key).parent_keys}
+        for key in graph.get_all_asset_keys()
+    }
+
+
+def read_schedule() -> dg.ScheduleDefinition:
+    """Return the schedule as the definitions give it now."""
+    return defs().resolve_schedule_def("poll_threads_schedule")
+
+
+def test_assets() -> None:
+    """Data flows from pages to threads to one asset per analysis file to the published copy."""
+    needs = {name: ANALYSES & set(list_analyses()[name].header.needs) for name in ANALYSES}
+    assert ANALYSES
+    assert read_graph() == {
+        "thread_pages": set(),
+        "threads": {"thread_pages"},
+        **{name: {"threads"} | needs[name] for name in ANALYSES},
+        "published_database": {"threads"} | ANALYSES,
+    }
+
+
+def test_job_selects_every_asset() -> None:
+    """The job `poll_threads` runs all that there is."""
+    selected = defs().resolve_job_def("poll_threads").asset_layer.selected_asset_keys
+    assert {key.to_user_string() for key in selected} == read_graph().keys()
+
+
+def test_check_of_sessions() -> None:
+    """Whether every session was listed to its end is a check of the asset `threads`."""
+    keys = defs().resolve_asset_graph().asset_check_keys
+    assert dg.AssetCheckKey(dg.AssetKey("threads"), "every_session_complete") in keys
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_code_version_follows_the_file(path: Path) -> None:
+    """Dagster calls an analysis stale as soon as its file is another one, and not before."""
+    text = path.read_text(encoding="utf-8")
+    version = defs().resolve_asset_graph().get(dg.AssetKey(path.stem)).code_version
+    assert version == parse_analysis(path.stem, text).version
+    assert version != parse_analysis(path.stem, f"{text}\n-- changed\n").version
+
+
+def test_schedule_by_default() -> None:
+    """The job runs every 15 minutes, once someone has started its schedule."""
+    schedule = read_schedule()
+    assert schedule.job_name == "poll_threads"
+    assert schedule.cron_schedule == "*/15 * * * *"
+    assert schedule.default_status == dg.DefaultScheduleStatus.STOPPED
+
+
+@pytest.mark.parametrize(
+    ("text", "cron"),
+    [
+        ("poll_interval_minutes: 5", "*/5 * * * *"),
+        ("poll_interval_minutes: 60", "0 * * * *"),
+        ("poll_interval_minutes: 7", "*/15 * * * *"),
+        ("poll_interval_minutes: [5", "*/15 * * * *"),
+        ("- no mapping", "*/15 * * * *"),
+    ],
+)
+def test_schedule_follows_the_settings(text: str, cron: str) -> None:
+    """The file sets the interval; a broken one leaves the schedule there, with its default."""
+    Path("sessions.yaml").write_text(text, encoding="utf-8")
+    assert read_schedule().cron_schedule == cron
+
+
+def test_one_name_of_the_location() -> None:
+    """`dagster-webserver` and `dg` give the location the same name: a schedule's state is by it."""
+    workspace = yaml.safe_load((ROOT / "workspace.yaml").read_text(encoding="utf-8"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    (entry,) = workspace["load_from"]
+    dg_project = project["tool"]["dg"]["project"]
+    assert entry["python_module"] == {
+        "module_name": dg_project["code_location_target_module"],
+        "location_name": dg_project["code_location_name"],
+    }

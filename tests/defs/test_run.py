@@ -1,0 +1,171 @@
+"""Runs of the job in this process, recorded by a Dagster instance on disk."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+import pytest
+
+from pipelines.definitions import defs
+from pipelines.sandbox.server import TOKEN, serve
+from pipelines.sandbox.world import World
+from tests.support import ROOT, Script, read_table, serve_world
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+NOW = datetime(2026, 10, 1, tzinfo=UTC)
+SIZES = [150, 3, 1]
+LEDGER = "SELECT run_id, session_id, outcome, error_type, pages FROM session_polls"
+
+
+@pytest.fixture
+def world() -> World:
+    """Return a small fleet that stands still."""
+    return World(SIZES, seed=1, clock=lambda: NOW)
+
+
+@pytest.fixture
+def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
+    """Return the instance that the checkout configures, in a directory of its own."""
+    dagster_home = tmp_path / "dagster_home"
+    dagster_home.mkdir()
+    shutil.copy(ROOT / "dagster_home" / "dagster.yaml", dagster_home)
+    monkeypatch.setenv("DAGSTER_HOME", str(dagster_home))
+    with dg.DagsterInstance.get() as opened:
+        yield opened
+
+
+def execute(instance: dg.DagsterInstance, *sessions: str) -> dg.ExecuteInProcessResult:
+    """Run the job; a failure is in its result."""
+    config = {"ops": {"thread_pages": {"config": {"sessions": list(sessions)}}}}
+    job = defs().resolve_job_def("poll_threads")
+    return job.execute_in_process(
+        run_config=config if sessions else None, instance=instance, raise_on_error=False
+    )
+
+
+def read_metadata(instance: dg.DagsterInstance) -> dict[str, dict[str, Any]]:
+    """Return asset -> metadata of its newest materialization, of those that have one."""
+    events = {
+        key.to_user_string(): instance.get_latest_materialization_event(key)
+        for key in defs().resolve_asset_graph().get_all_asset_keys()
+    }
+    return {
+        name: {key: value.value for key, value in event.asset_materialization.metadata.items()}
+        for name, event in events.items()
+        if event and event.asset_materialization
+    }
+
+
+def test_run_materializes_everything(
+    home: Path, world: World, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every asset is materialized, with the numbers to plot and the schema of its table."""
+    listed = sum(len(world.list_threads(session_id)) for session_id in world.sessions)
+    with serve_world(world, monkeypatch):
+        result = execute(instance)
+        metadata = read_metadata(instance)
+        execute(instance)
+        again = read_metadata(instance)
+
+    assert result.success
+    assert metadata.keys() == {
+        key.to_user_string() for key in defs().resolve_asset_graph().get_all_asset_keys()
+    }
+    pages = metadata["thread_pages"]
+    assert (pages["sessions"], pages["sessions_complete"], pages["threads"]) == (3, 3, listed)
+    assert pages["requests"] == pages["pages"] >= 4  # the largest session takes two pages
+    assert pages["seconds"] > 0
+    kinds = ("rows_new", "rows_changed", "rows_unchanged")
+    assert [metadata["threads"][kind] for kind in kinds] == [listed, 0, 0]
+    assert [again["threads"][kind] for kind in kinds] == [0, 0, listed]
+    assert metadata["published_database"]["path"] == str(home / "threads.duckdb")
+    tables = metadata.keys() - {"thread_pages", "published_database"}
+    for name in tables:
+        schema = "main" if name == "threads" else "analytics"
+        rows = read_table(home / "threads.duckdb", f"FROM {schema}.{name}")
+        columns = metadata[name]["dagster/column_schema"].columns
+        assert metadata[name]["dagster/row_count"] == len(rows) > 0
+        assert [column.name for column in columns] == list(rows[0])
+        assert all(column.description for column in columns)
+
+
+def test_unknown_session_fails_its_check_alone(
+    home: Path, world: World, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A session that the server does not know fails the check by name; the others are loaded."""
+    with serve_world(world, monkeypatch):
+        monkeypatch.setenv("QODER_SESSION_IDS", ",".join([*world.sessions, "sess_unknown"]))
+        result = execute(instance)
+
+    assert result.success
+    (check,) = result.get_asset_check_evaluations()
+    assert (check.check_name, check.passed) == ("every_session_complete", False)
+    assert check.metadata["sessions"].value == 4
+    failing = check.metadata["failing"].value
+    assert isinstance(failing, list)
+    assert [str(line).startswith("sess_unknown: gone: ") for line in failing] == [True]
+    threads = read_table(home / "threads.duckdb", "SELECT DISTINCT session_id FROM threads")
+    assert {row["session_id"] for row in threads} == world.sessions.keys()
+
+
+def test_refused_token_fails_the_run_after_publication(
+    home: Path, world: World, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody misses a refused token: the run fails, and the published ledger says why."""
+    with serve_world(world, monkeypatch):
+        execute(instance)
+        monkeypatch.setenv("QODER_PAT", "pt-not-to-be-seen")
+        result = execute(instance)
+
+    assert not result.success
+    run = instance.get_run_by_id(result.run_id)
+    assert run is not None
+    assert run.status == dg.DagsterRunStatus.FAILURE
+    published = instance.get_latest_materialization_event(dg.AssetKey("published_database"))
+    assert published is not None
+    assert published.run_id == result.run_id
+    ledger = read_table(home / "threads.duckdb", f"{LEDGER} WHERE run_id = '{result.run_id}'")
+    assert {row["session_id"] for row in ledger} == world.sessions.keys()
+    assert {row["error_type"] for row in ledger} == {"authentication_error"}
+    (counted,) = read_table(home / "threads.duckdb", "SELECT count(*) AS n FROM threads")
+    assert counted["n"] > 0  # what was known before stays
+
+
+@pytest.mark.usefixtures("home")
+def test_token_is_in_no_event(
+    tmp_path: Path, world: World, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dagster stores no token, not even that of a server that repeats it in its refusal."""
+    error = {"type": TOKEN, "message": f"Bearer {TOKEN} is bad"}
+    refusal = (401, {"x-request-id": TOKEN}, json.dumps({"error": error, "request_id": TOKEN}))
+    with serve_world(world, monkeypatch):
+        execute(instance)
+        with serve(Script(refusal).app) as base_url:
+            monkeypatch.setenv("QODER_BASE_URL", base_url)
+            result = execute(instance)
+
+    assert not result.success
+    files = [path for path in (tmp_path / "dagster_home").rglob("*") if path.is_file()]
+    assert f"{result.run_id}.db" in {path.name for path in files}
+    assert [path for path in files if TOKEN.encode() in path.read_bytes()] == []
+
+
+def test_run_of_one_session(
+    home: Path, world: World, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run configured with one session polls that one alone."""
+    chosen = list(world.sessions)[1]
+    with serve_world(world, monkeypatch):
+        result = execute(instance, chosen)
+
+    assert result.success
+    assert read_metadata(instance)["thread_pages"]["sessions"] == 1
+    ledger = read_table(home / "threads.duckdb", LEDGER)
+    assert [(row["session_id"], row["outcome"]) for row in ledger] == [(chosen, "complete")]

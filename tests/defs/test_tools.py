@@ -1,0 +1,237 @@
+"""Dagster's own tools, as people start them, on a copy of the project."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from pipelines.sandbox.server import TOKEN, Sandbox, serve
+from pipelines.sandbox.world import World
+from tests.support import ROOT, read_table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.slow
+
+BIN = Path(sys.executable).parent
+READY_S = 90  # on a busy machine; a tenth of it where nothing else runs
+RUN_S = 90
+
+LOCATIONS = """
+    query { workspaceOrError { __typename ... on Workspace { locationEntries {
+        name loadStatus
+        locationOrLoadError {
+            __typename
+            ... on RepositoryLocation { repositories { name jobs { name } } }
+            ... on PythonError { message }
+        }
+    } } } }
+"""
+LAUNCH = """
+    mutation ($params: ExecutionParams!) { launchRun(executionParams: $params) {
+        __typename
+        ... on LaunchRunSuccess { run { runId } }
+        ... on PythonError { message }
+    } }
+"""
+STATUS = "query ($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }"
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """A copy of the project, the environment that configures it, and the fleet it polls."""
+
+    root: Path
+    env: dict[str, str]
+    world: World
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A running web server of Dagster."""
+
+    process: subprocess.Popen[bytes]
+    url: str
+    log: Path
+
+    def ask(self, query: str, **variables: object) -> Any:
+        """Return what GraphQL answers."""
+        body = {"query": query, "variables": variables}
+        with httpx.Client(trust_env=False, timeout=30) as client:
+            answer = client.post(f"{self.url}/graphql", json=body).json()
+        assert "errors" not in answer, answer
+        return answer["data"]
+
+    def wait_for_locations(self) -> list[dict[str, Any]]:
+        """Return the code locations as soon as all of them have been loaded, well or not."""
+        deadline = time.monotonic() + READY_S
+        while time.monotonic() < deadline and self.process.poll() is None:
+            with contextlib.suppress(httpx.TransportError):
+                entries: list[dict[str, Any]]
+                entries = self.ask(LOCATIONS)["workspaceOrError"]["locationEntries"]
+                if all(entry["loadStatus"] == "LOADED" for entry in entries):
+                    return entries
+            time.sleep(0.2)
+        pytest.fail(f"no code location after {READY_S} s:\n{self.read_log()}")
+
+    def wait_for_run(self, run_id: str) -> str:
+        """Return the status in which the run ends."""
+        deadline = time.monotonic() + RUN_S
+        status = "QUEUED"
+        while time.monotonic() < deadline and status not in {"SUCCESS", "FAILURE", "CANCELED"}:
+            time.sleep(0.2)
+            status = self.ask(STATUS, id=run_id)["runOrError"]["status"]
+        return status
+
+    def read_log(self) -> str:
+        """Return all that the tool and its children have said."""
+        return self.log.read_text(encoding="utf-8", errors="replace")
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
+    """Copy what Dagster reads of the checkout, so that a run there leaves nothing in it.
+
+    A developer's own sessions.yaml and .env stay behind: only the sandbox is polled.
+    """
+    root = tmp_path_factory.mktemp("checkout")
+    for name in ("pipelines", "sql"):
+        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+    (root / "dagster_home").mkdir()
+    for name in ("pyproject.toml", "workspace.yaml", "dagster_home/dagster.yaml"):
+        shutil.copy(ROOT / name, root / name)
+    world = World([30, 2, 1])
+    with serve(Sandbox(world).app) as base_url:
+        settings = {
+            "DAGSTER_HOME": str(root / "dagster_home"),
+            "PYTHONPATH": str(root),  # before the checkout, which is installed editable
+            "QODER_BASE_URL": base_url,
+            "QODER_PAT": TOKEN,
+            "QODER_SESSION_IDS": ",".join(world.sessions),
+            "SESSION_THREADS_CONFIG": "",
+            "SESSION_THREADS_HOME": str(root / "data"),
+        }
+        yield Checkout(root, os.environ | settings, world)
+
+
+@pytest.fixture(scope="module")
+def dev(checkout: Checkout) -> Iterator[Tool]:
+    """Run `dg dev`: web server, daemon and code server."""
+    with start_tool(checkout, "dg", "dev", "--port") as tool:
+        yield tool
+
+
+@contextlib.contextmanager
+def start_tool(checkout: Checkout, command: str, *arguments: str) -> Iterator[Tool]:
+    """Start a tool whose last option is the port; stop it with all of its children at the end."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    log = checkout.root / f"{command}.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [BIN / command, *arguments, str(port)],
+            cwd=checkout.root,
+            env=checkout.env,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        yield Tool(process, f"http://127.0.0.1:{port}", log)
+    finally:
+        stop_group(process)
+
+
+def stop_group(process: subprocess.Popen[bytes]) -> None:
+    """Interrupt a process like Ctrl-C; then end what is left of its group."""
+    os.killpg(process.pid, signal.SIGINT)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=10)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def run_dg(checkout: Checkout, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of `dg` to its end."""
+    return subprocess.run(
+        [BIN / "dg", *arguments],
+        cwd=checkout.root,
+        env=checkout.env,
+        capture_output=True,
+        text=True,
+        timeout=READY_S,
+        check=False,
+    )
+
+
+def test_dg_check_defs(checkout: Checkout) -> None:
+    """`dg check defs` finds nothing wrong."""
+    done = run_dg(checkout, "check", "defs")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_dg_list_defs(checkout: Checkout) -> None:
+    """`dg list defs` lists every asset, the job and its schedule."""
+    done = run_dg(checkout, "list", "defs", "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    listed = json.loads(done.stdout)
+    analyses = {path.stem for path in (ROOT / "sql" / "analyses").glob("*.sql")}
+    expected = {"thread_pages", "threads", "published_database"} | analyses
+    assert {asset["asset_key"] for asset in listed["assets"]} == expected
+    assert [job["name"] for job in listed["jobs"]] == ["poll_threads"]
+    assert [schedule["name"] for schedule in listed["schedules"]] == ["poll_threads_schedule"]
+
+
+def test_webserver_loads_the_workspace(checkout: Checkout) -> None:
+    """`dagster-webserver` serves the one location of workspace.yaml, under its name."""
+    with start_tool(checkout, "dagster-webserver", "-w", "workspace.yaml", "-p") as tool:
+        assert_one_location(tool)
+
+
+def test_dev_loads_the_project(dev: Tool) -> None:
+    """`dg dev` gives the location the same name."""
+    assert_one_location(dev)
+
+
+def assert_one_location(tool: Tool) -> None:
+    """Assert that the tool has loaded `pipelines`, nothing else, and its job."""
+    (entry,) = tool.wait_for_locations()
+    location = entry["locationOrLoadError"]
+    assert (entry["name"], location["__typename"]) == ("pipelines", "RepositoryLocation"), location
+    (repository,) = location["repositories"]
+    assert "poll_threads" in {job["name"] for job in repository["jobs"]}
+
+
+def test_run_launched_from_the_ui(checkout: Checkout, dev: Tool) -> None:
+    """A run launched in the UI is queued, dequeued by the daemon, succeeds and publishes."""
+    (entry,) = dev.wait_for_locations()
+    selector = {
+        "repositoryLocationName": entry["name"],
+        "repositoryName": entry["locationOrLoadError"]["repositories"][0]["name"],
+        "jobName": "poll_threads",
+    }
+    launched = dev.ask(LAUNCH, params={"selector": selector, "mode": "default"})["launchRun"]
+    assert launched["__typename"] == "LaunchRunSuccess", launched
+    run_id = launched["run"]["runId"]
+
+    assert dev.wait_for_run(run_id) == "SUCCESS", dev.read_log()
+    published = checkout.root / "data" / "threads.duckdb"
+    ledger = read_table(published, f"FROM session_polls WHERE run_id = '{run_id}'")
+    assert {row["session_id"] for row in ledger} == checkout.world.sessions.keys()
+    assert {row["outcome"] for row in ledger} == {"complete"}

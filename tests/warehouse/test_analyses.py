@@ -1,0 +1,232 @@
+"""The analyses: their mechanism, and their numbers against cases worked out by hand."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import pytest
+
+from pipelines.errors import AnalysisError
+from pipelines.warehouse.analyses import build_analysis, list_analyses, parse_analysis
+from pipelines.warehouse.database import fetch_records, open_warehouse
+from tests.warehouse.test_load import at, load, thread
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HEADER = """\
+-- answers: What is it?
+-- grain: one row
+-- columns:
+--   x: a number
+-- needs: []
+"""
+
+
+def build(home: Path, name: str) -> list[dict[str, Any]]:
+    """Build an analysis and return its rows in order."""
+    with open_warehouse(home) as connection:
+        build_analysis(connection, list_analyses()[name])
+        return fetch_records(connection, f"FROM analytics.{name}")
+
+
+def instant(minute: float) -> str:
+    """Return an instant of the day as the server writes it."""
+    return at(minute).isoformat().replace("+00:00", "Z")
+
+
+def born(id_: str, created: float, updated: float = 0, **fields: Any) -> dict[str, Any]:
+    """Return a thread with a lifetime, in minutes of the day."""
+    return thread(id_, updated=updated, created_at=instant(created), **fields)
+
+
+def test_status_distribution_by_hand(home: Path) -> None:
+    """Four threads of a coordinator's session, counted by hand in every dimension."""
+    agent = {"id": "agent_x", "type": "agent", "version": 2, "model": {"id": "lite"}}
+    child: dict[str, Any] = {"parent_thread_id": "t0", "agent": agent}
+    listed = [
+        thread("t0", "running"),
+        thread("t1", "idle", **child),
+        thread("t2", "idle", **child),
+        thread("t3", "hibernating", **child),
+    ]
+    load(home, 0, *listed, thread("gone", "idle", parent_thread_id="t0"))
+    load(home, 10, *listed)
+    rows = build(home, "status_distribution")
+    assert {row["as_of"] for row in rows} == {at(10)}
+    cells = {(row["dimension"], row["value"], row["status"]): row["threads"] for row in rows}
+    shares = {(row["dimension"], row["value"], row["status"]): row["share"] for row in rows}
+    known = ["archived", "blocked", "idle", "rescheduling", "running", "terminated"]
+    assert [key[2] for key in sorted(cells) if key[:2] == ("all", "all")] == sorted(
+        [*known, "hibernating"]
+    )
+    assert [key[2] for key in sorted(cells) if key[:2] == ("role", "coordinator")] == known
+    parent = {"running": 1}
+    children = {"idle": 2, "hibernating": 1}
+    expected = {
+        ("all", "all"): parent | children,
+        ("source", "qoder"): parent | children,
+        ("session", "sess_1"): parent | children,
+        ("role", "coordinator"): parent,
+        ("role", "child"): children,
+        ("agent", "(none)"): parent,
+        ("agent", "agent_x"): children,
+        ("agent_version", "(none)@(none)"): parent,
+        ("agent_version", "agent_x@2"): children,
+        ("model", "(none)"): parent,
+        ("model", "lite"): children,
+    }
+    assert {key: count for key, count in cells.items() if count} == {
+        (*group, status): count
+        for group, counts in expected.items()
+        for status, count in counts.items()
+    }
+    assert shares["all", "all", "idle"] == 0.5
+    assert shares["role", "child", "idle"] == pytest.approx(2 / 3)
+    assert shares["role", "child", "blocked"] == 0
+
+
+def test_thread_durations_by_hand(home: Path) -> None:
+    """One thread of each kind, its lifetime worked out by hand (seconds; the poll began at 100)."""
+    child: dict[str, Any] = {"parent_thread_id": "root"}
+    load(
+        home,
+        100,
+        born("root", 0, 10),
+        born("archived", 10, 25, status="archived", archived_at=instant(30), **child),
+        born("archived_b", 10, 25, status="terminated", archived_at=instant(30), **child),
+        born("terminated", 10, 25, status="terminated", parent_thread_id="archived"),
+        born("cancelled", 10, 12, status="cancelled", **child),
+        born("during", 90, 100.25, status="idle", stats={"active_seconds": 1.5}, **child),
+        born("future", 101, 101, **child),
+        born("backwards", 30, 10, status="terminated", **child),
+        thread("undated", **child),
+        born("orphan", 0, 1, parent_thread_id="not_listed"),
+        born("below_orphan", 0, 1, parent_thread_id="orphan"),
+        born("cycle_a", 0, 1, parent_thread_id="cycle_b"),
+        born("cycle_b", 0, 1, parent_thread_id="cycle_a"),
+    )
+    columns = [
+        "basis",
+        "elapsed_seconds",
+        "is_censored",
+        "active_span_seconds",
+        "quiet_seconds",
+        "active_seconds",
+        "depth",
+        "children",
+    ]
+    rows = {
+        row["thread_id"]: tuple(row[column] for column in columns)
+        for row in build(home, "thread_durations")
+    }
+    minute = 60
+    lone = (100 * minute, True, minute, 99 * minute, None)
+    assert rows == {
+        "root": ("open", 6000, True, 600, 5400, None, 0, 7),
+        "archived": ("archived", 20 * minute, False, 15 * minute, None, None, 1, 1),
+        "archived_b": ("archived", 20 * minute, False, 15 * minute, None, None, 1, 0),
+        "terminated": ("terminated", 15 * minute, False, 15 * minute, None, None, 2, 0),
+        "cancelled": ("terminated", 2 * minute, False, 2 * minute, None, None, 1, 0),
+        "during": ("open", 10 * minute, True, 615, 0, 1.5, 1, 0),
+        "future": ("open", None, True, 0, 0, None, 1, 0),
+        "backwards": ("terminated", None, False, -20 * minute, None, None, 1, 0),
+        "undated": ("open", None, True, None, 100 * minute, None, 1, 0),
+        "orphan": ("open", *lone, None, 1),
+        "below_orphan": ("open", *lone, None, 0),
+        "cycle_a": ("open", *lone, None, 1),
+        "cycle_b": ("open", *lone, None, 1),
+    }
+
+
+def test_as_of_is_the_newest_poll_a_row_rests_on(home: Path) -> None:
+    """An open thread's age ends at its newest complete poll, or at the poll that changed it."""
+    load(home, 0, born("kept", 0, 0), born("lost", 0, 0), born("moved", 0, 0))
+    load(home, 10, born("kept", 0, 0), born("moved", 0, 0))
+    load(home, 20, born("moved", 0, 15), outcome="incomplete")
+    load(home, 30, outcome="failed")
+    as_of = {row["thread_id"]: row["as_of"] for row in build(home, "thread_durations")}
+    assert as_of == {"kept": at(10), "lost": at(0), "moved": at(20)}
+
+
+@pytest.mark.parametrize("name", list_analyses())
+def test_empty_warehouse(home: Path, name: str) -> None:
+    """With no thread at all each analysis gives a right answer, not an error."""
+    rows = build(home, name)
+    expected = {"status_distribution": 6, "thread_durations": 0}
+    assert len(rows) == expected.get(name, 0)
+    assert {row.get("n", 0) for row in rows} <= {0}
+
+
+@pytest.mark.parametrize("name", list_analyses())
+def test_pasted_query_gives_the_same(home: Path, name: str) -> None:
+    """The file's query, pasted into a plain DuckDB shell, gives the table's rows."""
+    load(home, 0, born("t0", 0, 0), born("t1", 0, 0, parent_thread_id="t0", status="idle"))
+    rows = build(home, name)
+    with duckdb.connect(str(home / "warehouse.duckdb"), read_only=True) as connection:
+        connection.execute("SET TimeZone = 'America/New_York'")
+        pasted = fetch_records(connection, list_analyses()[name].query)
+    assert pasted == rows
+    assert rows
+
+
+def tables_of(connection: duckdb.DuckDBPyConnection, query: str) -> set[str]:
+    """Return the tables and views that a query names, common table expressions left out."""
+    (text,) = connection.execute("SELECT json_serialize_sql(?)", [query]).fetchone() or ("",)
+    named: set[str] = set()
+    defined: set[str] = set()
+
+    def visit(node: Any) -> None:
+        if isinstance(node, dict):
+            if node.get("type") == "BASE_TABLE":
+                named.add(".".join(filter(None, (node["schema_name"], node["table_name"]))))
+            defined.update(entry["key"] for entry in node.get("cte_map", {}).get("map", []))
+            for inner in node.values():
+                visit(inner)
+        elif isinstance(node, list):
+            for inner in node:
+                visit(inner)
+
+    visit(json.loads(text))
+    return named - defined
+
+
+@pytest.mark.parametrize("name", list_analyses())
+def test_header_describes_the_table(home: Path, name: str) -> None:
+    """The header's texts are the table's comments, and its needs are the tables it reads."""
+    build(home, name)
+    header = list_analyses()[name].header
+    with open_warehouse(home) as connection:
+        columns = connection.execute(
+            "SELECT column_name, comment FROM duckdb_columns() WHERE table_name = ?", [name]
+        ).fetchall()
+        tables = connection.execute(
+            "SELECT comment FROM duckdb_tables() WHERE table_name = ?", [name]
+        ).fetchall()
+        read = tables_of(connection, list_analyses()[name].query)
+    assert dict(columns) == header.columns
+    assert header.answers in tables[0][0]
+    assert set(read) == {n if n not in list_analyses() else f"analytics.{n}" for n in header.needs}
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("SELECT 1 AS x", "header is malformed"),
+        ("-- answers: [\nSELECT 1 AS x", "header is malformed"),
+        (HEADER.replace("needs", "needz") + "SELECT 1 AS x", "needz"),
+        (HEADER + "SELECT 1 AS y", r"gives the columns \['y'\]"),
+        (HEADER + "SELECT no_such_column AS x", "no_such_column"),
+        (HEADER + "-- checks:\n--   small: FROM analytics.a WHERE x > 1\nSELECT 2 AS x",
+         "check small found x=2"),
+    ],
+)  # fmt: skip
+def test_broken_analysis(home: Path, text: str, problem: str) -> None:
+    """A file that is wrong, or whose check finds a row, is named, and the table of before stays."""
+    with open_warehouse(home) as connection:
+        build_analysis(connection, parse_analysis("a", HEADER + "SELECT 1 AS x"))
+        with pytest.raises(AnalysisError, match=problem):
+            build_analysis(connection, parse_analysis("a", text))
+        assert fetch_records(connection, "FROM analytics.a") == [{"x": 1}]

@@ -1,0 +1,316 @@
+"""Loading runs: what changes, what does not, and what is undone."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+
+from pipelines.api.page import Page, read_envelope
+from pipelines.api.poll import Poll
+from pipelines.api.walk import Visit
+from pipelines.errors import LandingError, WarehouseBusy, WarehouseError, WarehouseNewer
+from pipelines.frames import THREADS
+from pipelines.landing import Footer, Run, page_row, write_run
+from pipelines.warehouse.database import open_warehouse
+from pipelines.warehouse.load import RAW, load_landed
+from tests.support import read_table
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DAY = datetime(2026, 10, 1, tzinfo=UTC)
+SESSION = "sess_1"
+
+
+def at(minute: float) -> datetime:
+    """Return an instant of the day."""
+    return DAY + timedelta(minutes=minute)
+
+
+def thread(
+    id_: str, status: str = "running", *, updated: float = 0, **fields: Any
+) -> dict[str, Any]:
+    """Return a thread as the server sends it."""
+    moment = at(updated).isoformat().replace("+00:00", "Z")
+    return {"id": id_, "status": status, "updated_at": moment, **fields}
+
+
+def land(
+    home: Path, minute: float, *threads: dict[str, Any], outcome: str = "complete", **fields: Any
+) -> None:
+    """Land a run of one session's poll, begun at the minute, whose page came 30 s later."""
+    body = msgspec.json.encode({"data": threads})
+    page = Page(200, at(minute + 0.5), body, read_envelope(body))
+    poll = Poll(
+        source="qoder",
+        session_id=SESSION,
+        label=None,
+        started_at=at(minute),
+        finished_at=at(minute + 1),
+        outcome=outcome,
+        ended_by="has_more_false" if outcome == "complete" else "error",
+        status_filter=fields.pop("status_filter", None),
+        pages=1,
+        requests=1,
+        retries=0,
+        wait_seconds=0.0,
+        bytes=len(body),
+        threads_listed=len(threads),
+        duplicates=0,
+    )
+    run_id = fields.pop("run_id", f"run-{minute:g}")
+    run = Run(id=run_id, started_at=at(minute), finished_at=at(minute + 1), version="1")
+    write_run(home / RAW, Footer(run, [poll]), [page_row(poll, Visit(1, None, page))])
+
+
+def load(home: Path, minute: float, *threads: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    """Land and load a run; return its row of the ledger."""
+    land(home, minute, *threads, **fields)
+    (run_id,) = load_landed(home)
+    (row,) = read(home, f"FROM session_polls WHERE run_id = '{run_id}'")
+    return row
+
+
+def read(home: Path, query: str) -> list[dict[str, Any]]:
+    """Query the warehouse."""
+    return read_table(home / "warehouse.duckdb", query)
+
+
+def state(home: Path) -> dict[str, tuple[Any, ...]]:
+    """Return thread -> status, first seen, last changed, missing since, as minutes of the day."""
+    rows = read(
+        home,
+        f"""
+        SELECT thread_id, status, COLUMNS(['first_seen_at', 'last_changed_at', 'missing_since'])
+        FROM threads WHERE session_id = '{SESSION}' ORDER BY thread_id
+        """,
+    )
+
+    def minutes(moment: datetime | None) -> float | None:
+        return (moment - DAY).total_seconds() / 60 if moment else None
+
+    return {
+        row["thread_id"]: (
+            row["status"],
+            *(minutes(row[c]) for c in ("first_seen_at", "last_changed_at", "missing_since")),
+        )
+        for row in rows
+    }
+
+
+def counts(row: dict[str, Any]) -> tuple[int, ...]:
+    """Return new, changed, unchanged, missing and regressed threads of a ledger row."""
+    kinds = ("new", "changed", "unchanged", "missing", "regressed")
+    return tuple(row[f"threads_{kind}"] for kind in kinds)
+
+
+def test_insert_change_unchanged_missing(home: Path) -> None:
+    """A poll tells new, changed, unchanged and missing threads apart, and stamps only changes."""
+    assert counts(load(home, 0, thread("a"), thread("b"), thread("c"))) == (3, 0, 0, 0, 0)
+    second = load(home, 10, thread("a"), thread("b", "idle", updated=5), thread("d"))
+    assert counts(second) == (1, 1, 1, 1, 0)
+    assert state(home) == {
+        "a": ("running", 0.5, 0.5, None),
+        "b": ("idle", 0.5, 10.5, None),
+        "c": ("running", 0.5, 0.5, 10.0),
+        "d": ("running", 10.5, 10.5, None),
+    }
+
+
+def test_return(home: Path) -> None:
+    """A thread that comes back is missing no longer, and that is a change."""
+    load(home, 0, thread("a"))
+    assert counts(load(home, 10)) == (0, 0, 0, 1, 0)
+    assert counts(load(home, 20)) == (0, 0, 0, 0, 0)
+    assert state(home) == {"a": ("running", 0.5, 0.5, 10.0)}
+    assert counts(load(home, 30, thread("a"))) == (0, 1, 0, 0, 0)
+    assert state(home) == {"a": ("running", 0.5, 30.5, None)}
+
+
+@pytest.mark.parametrize("outcome", ["incomplete", "failed", "gone", "forbidden"])
+def test_only_complete_polls_retire(home: Path, outcome: str) -> None:
+    """A poll that did not end well retires no thread, and applies what it saw."""
+    load(home, 0, thread("a"), thread("b"))
+    row = load(home, 10, thread("b", "idle", updated=5), outcome=outcome)
+    assert counts(row) == (0, 1, 0, 0, 0)
+    assert state(home) == {"a": ("running", 0.5, 0.5, None), "b": ("idle", 0.5, 10.5, None)}
+
+
+def test_filtered_polls_do_not_retire(home: Path) -> None:
+    """A poll for certain statuses retires nothing."""
+    load(home, 0, thread("a"), thread("b", "idle"))
+    assert counts(load(home, 10, thread("b", "idle"), status_filter="idle")) == (0, 0, 1, 0, 0)
+    assert state(home)["a"][-1] is None
+
+
+def test_regressed_thread(home: Path) -> None:
+    """A thread whose updated_at went backwards is counted and not applied, and was listed."""
+    load(home, 0, thread("a", "idle", updated=5))
+    row = load(home, 10, thread("a", "running", updated=4))
+    assert (counts(row), state(home)) == ((0, 0, 0, 0, 1), {"a": ("idle", 0.5, 0.5, None)})
+    load(home, 20)
+    row = load(home, 30, thread("a", "running", updated=4))
+    assert (counts(row), state(home)) == ((0, 0, 0, 0, 1), {"a": ("idle", 0.5, 30.5, None)})
+
+
+def test_stale_poll(home: Path) -> None:
+    """A poll that began before the latest loaded one is recorded as stale and changes nothing."""
+    load(home, 10, thread("a", "idle", updated=5))
+    before = state(home)
+    row = load(home, 0, thread("a", "running", updated=9), thread("b"))
+    assert (row["outcome"], counts(row), state(home)) == ("stale", (0, 0, 0, 0, 0), before)
+
+
+def test_pending_runs_load_in_order(home: Path) -> None:
+    """Runs that landed and were not loaded are loaded first to last, each once."""
+    land(home, 10, thread("a", "idle", updated=5))
+    land(home, 0, thread("a"))
+    assert load_landed(home) == ["run-0", "run-10"]
+    assert load_landed(home) == []
+    assert state(home) == {"a": ("idle", 0.5, 10.5, None)}
+
+
+def test_loading_again_changes_nothing(home: Path) -> None:
+    """A run that is already in the ledger is a no-op."""
+    load(home, 0, thread("a"))
+    load(home, 10, thread("b"))
+    before = {table: read(home, f"FROM {table}") for table in ("threads", "session_polls")}
+    with open_warehouse(home) as connection:
+        connection.execute("DELETE FROM runs")
+    assert load_landed(home) == ["run-0", "run-10"]
+    assert {table: read(home, f"FROM {table}") for table in before} == before
+
+
+CHANGES: dict[str, Any] = {
+    "parent_thread_id": "p",
+    "role": "child",
+    "name": "n",
+    "created_by_tool_use_id": "u",
+    "agent_id": "a",
+    "agent_version": 2,
+    "status": "idle",
+    "stop_reason": {"type": "x"},
+    "created_at": "2026-01-01T00:00:00Z",
+    "updated_at": "2026-12-01T00:00:00Z",
+    "archived_at": "2026-12-01T00:00:00Z",
+    "usage": {"tokens": 1},
+    "unheard_of": 1,
+    "agent": {"type": "agent"},
+    "agent.name": {"agent": {"name": "x"}},
+    "agent.model": {"agent": {"model": "x"}},
+    "active_seconds": {"stats": {"active_seconds": 1}},
+    "duration_seconds": {"stats": {"duration_seconds": 1}},
+    "startup_seconds": {"stats": {"startup_seconds": 1}},
+    "stop_reason.event_ids": {"stop_reason": {"event_ids": ["e"]}},
+}
+
+
+@pytest.mark.parametrize("key", CHANGES)
+def test_every_column_counts_as_a_change(home: Path, key: str) -> None:
+    """A change of any field, one at a time, is a change of the thread."""
+    value = CHANGES[key]
+    nested = isinstance(value, dict) and key not in {"stop_reason", "usage", "agent"}
+    load(home, 0, thread("a"))
+    changed = thread("a") | (value if nested else {key: value})
+    assert counts(load(home, 10, changed)) == (0, 1, 0, 0, 0)
+    assert counts(load(home, 20, changed)) == (0, 0, 1, 0, 0)
+
+
+def test_changes_cover_every_column(home: Path) -> None:
+    """The changes above touch every column that comes from the server."""
+    load(home, 0, thread("a"))
+    with open_warehouse(home) as connection:
+        table = [row[0] for row in connection.execute("DESCRIBE threads").fetchall()]
+    known = {"source", "session_id", "thread_id", "first_seen_at", "last_changed_at"}
+    known |= {"missing_since", "observed_at"}
+    assert set(THREADS) - known == set(table) - known
+    derived = {"is_open", "extra", "agent_type", "stop_reason_type", "agent_name", "agent_model"}
+    assert set(table) - known - derived <= set(CHANGES)
+
+
+def test_run_row(home: Path) -> None:
+    """A run's row counts its sessions by outcome."""
+    load(home, 0, thread("a"), outcome="incomplete")
+    (row,) = read(home, "FROM runs")
+    outcomes = ("complete", "incomplete", "gone", "forbidden", "failed", "stale")
+    assert [row[f"sessions_{outcome}"] for outcome in outcomes] == [0, 1, 0, 0, 0, 0]
+    assert (row["run_id"], row["started_at"], row["finished_at"]) == ("run-0", at(0), at(1))
+
+
+def test_violated_check_undoes_the_run(home: Path) -> None:
+    """A row listed twice undoes the whole load, and the error says which row."""
+    load(home, 0, thread("a"))
+    with open_warehouse(home) as connection:
+        connection.execute("INSERT INTO threads FROM threads")
+    land(home, 10, thread("b"))
+    with pytest.raises(WarehouseError, match=r"run-10 is not loaded.*sess_1.*'a'"):
+        load_landed(home)
+    assert [row["run_id"] for row in read(home, "SELECT run_id FROM runs")] == ["run-0"]
+    assert set(state(home)) == {"a"}
+
+
+def test_damaged_file(home: Path) -> None:
+    """A damaged landed file is named, and the tables stay as they were."""
+    load(home, 0, thread("a"))
+    path = home / RAW / "20261001T010000000000Z-run-x.parquet"
+    path.write_bytes(b"PAR1 not really")
+    with pytest.raises(LandingError, match=r"run-x\.parquet: not a landed run"):
+        load_landed(home)
+    assert set(state(home)) == {"a"}
+
+
+def test_newer_warehouse(home: Path) -> None:
+    """A warehouse of a newer version is refused."""
+    load(home, 0, thread("a"))
+    with open_warehouse(home) as connection:
+        connection.execute("INSERT INTO schema_version VALUES (999, '0999_future')")
+    with pytest.raises(WarehouseNewer, match=r"schema 999.*Upgrade"), open_warehouse(home):
+        pass
+
+
+def test_busy_warehouse(home: Path, tmp_path: Path) -> None:
+    """A warehouse that another process has open is reported as busy."""
+    load(home, 0, thread("a"))
+    script = tmp_path / "hold.py"
+    script.write_text(
+        "import duckdb, sys\n"
+        f"connection = duckdb.connect({str(home / 'warehouse.duckdb')!r})\n"
+        "print('open', flush=True)\nsys.stdin.read()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        with pytest.raises(WarehouseBusy, match="another process has it open"):
+            load_landed(home)
+        holder.communicate()
+
+
+def test_everything_is_commented(home: Path) -> None:
+    """Every table, view and column of the schema has a comment."""
+    load(home, 0)
+    missing = read(
+        home,
+        """
+        SELECT table_name, NULL AS column_name FROM duckdb_tables() WHERE comment IS NULL
+        UNION ALL SELECT view_name, NULL FROM duckdb_views() WHERE comment IS NULL AND NOT internal
+        UNION ALL SELECT table_name, column_name FROM duckdb_columns() AS columns
+        SEMI JOIN duckdb_tables() AS tables USING (table_name)
+        WHERE columns.comment IS NULL AND NOT columns.internal
+        """,
+    )
+    assert missing == []
+
+
+def test_files_are_private(home: Path) -> None:
+    """The data directory and what lies in it belong to their owner alone."""
+    load(home, 0, thread("a"))
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (home, *home.rglob("*"))}
+    assert {oct(mode) for name, mode in modes.items() if "." in name} == {"0o600"}
+    assert {oct(mode) for name, mode in modes.items() if "." not in name} == {"0o700"}
