@@ -1,0 +1,108 @@
+"""The README's commands and code do what it says, as printed."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pipelines.console import SUMMARY_COLUMNS
+from pipelines.sandbox.world import World
+from pipelines.settings import Session, Settings, Source, load_settings
+from pipelines.warehouse.analyses import list_analyses
+from tests.support import ROOT, serve_world
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+BIN = Path(sys.executable).parent
+
+
+def blocks(language: str) -> list[str]:
+    """Return the README's code blocks in a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", TEXT, flags=re.MULTILINE | re.DOTALL)
+
+
+def run(*command: str) -> str:
+    """Run a command that must succeed, in the working directory; return its output."""
+    path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
+    result = subprocess.run(
+        command, capture_output=True, text=True, check=False, env={**os.environ, "PATH": path}
+    )
+    assert result.returncode == 0, f"{command}: {result.stderr}"
+    return result.stdout
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Return a working directory in which the README's shell commands have been run."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        path = tmp_path_factory.mktemp("reader")
+        monkeypatch.chdir(path)
+        with serve_world(World([0, 40, 7]), monkeypatch):
+            for block in blocks("sh"):
+                run("bash", "-euo", "pipefail", "-c", block)
+        yield path
+
+
+def test_shell_commands(directory: Path) -> None:
+    """Every shell command runs as printed, in the order of the page."""
+    assert (directory / "data" / "threads.duckdb").exists()
+    assert (directory / "durations.csv").read_text().startswith("source,session_id,thread_id")
+
+
+def test_sql(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every query runs as printed and finds something."""
+    monkeypatch.chdir(directory)
+    assert blocks("sql")
+    for block in blocks("sql"):
+        assert len(run("session-threads", "sql", block).splitlines()) > 3
+
+
+def test_python(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every piece of Python runs as printed."""
+    monkeypatch.chdir(directory)
+    assert blocks("python")
+    for block in blocks("python"):
+        assert "shape: (" in run(sys.executable, "-W", "error", "-c", block)
+
+
+def test_configuration() -> None:
+    """The configuration is taken as printed: every key, with its default."""
+    (text,) = blocks("yaml")
+    Path("sessions.yaml").write_text(text, encoding="utf-8")
+    settings = load_settings({"QODER_PAT": "pt-x"})
+    assert not {key for key in Source.model_fields if f"{key}:" not in text}
+    assert not {key for key in Settings.model_fields if f"{key}:" not in text}
+    assert not {key for key in Session.model_fields if f"{key}:" not in text}
+    default = Source.model_validate({"sessions": ["sess_a"]})
+    own = {"sessions", "token_env"}
+    assert settings.sources[0].model_dump(exclude=own) == default.model_dump(exclude=own)
+
+
+def test_summary() -> None:
+    """The printed summary has the columns that a run prints."""
+    header = next(line for line in TEXT.splitlines() if line.startswith(" session "))
+    assert header.split() == ["session", *SUMMARY_COLUMNS.values()]
+
+
+def test_make_targets() -> None:
+    """Every make target that is named exists."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    named = set(re.findall(r"(?:`|^    )make ([a-z0-9-]+)", TEXT, flags=re.MULTILINE))
+    assert {"demo", "test", "run", "dev", "help"} <= named
+    assert not {target for target in named if f"\n{target}:" not in makefile}
+
+
+def test_every_command_is_documented() -> None:
+    """Every analysis, and every command a user needs, stands in the README."""
+    for name in ("run", "check", "show", "sql"):
+        assert f"session-threads {name}" in TEXT
+    for name in list_analyses():
+        assert f"`analytics.{name}`" in TEXT
