@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-import uuid
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -22,9 +20,6 @@ from pipelines.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from pipelines.api.poll import Observer
     from pipelines.sandbox.world import Revision
 
     Records = list[dict[str, Any]]
@@ -82,7 +77,9 @@ def run_job(
     sessions: tuple[str, ...] = (), statuses: tuple[str, ...] = (), *, debug: bool = False
 ) -> Records:
     """Run Dagster's job in this process, print its summary, and return its rows of the ledger."""
+    from pipelines.api.poll import Scope
     from pipelines.console import print_summary, watch_poll
+    from pipelines.definitions import run_poll
     from pipelines.settings import data_home, load_settings
     from pipelines.warehouse.database import open_warehouse
     from pipelines.warehouse.load import read_ledger
@@ -90,49 +87,11 @@ def run_job(
     load_settings()
     started = time.monotonic()
     with watch_poll() as observer:
-        run_id = execute_job(sessions, statuses, observer, debug=debug)
+        run_id = run_poll(Scope(sessions, statuses), observer, debug=debug)
     with open_warehouse(data_home()) as connection:
         ledger = read_ledger(connection, [run_id])
     print_summary(ledger, time.monotonic() - started, data_home())
     return ledger
-
-
-def execute_job(
-    sessions: tuple[str, ...], statuses: tuple[str, ...], observer: Observer, *, debug: bool
-) -> str:
-    """Run the job `poll_threads` and return the run's id."""
-    import dagster as dg
-
-    from pipelines.definitions import defs
-
-    run_id = str(uuid.uuid4())
-    scope = {"sessions": list(sessions), "statuses": list(statuses)}
-    level = "INFO" if debug else "CRITICAL"
-    # Why a run brought nothing stands in the ledger, which decides the exit status.
-    with open_instance() as instance, suppress(dg.Failure):
-        defs().resolve_job_def("poll_threads").execute_in_process(
-            run_config={
-                "ops": {"thread_pages": {"config": scope}},
-                "loggers": {"console": {"config": {"log_level": level}}},
-            },
-            instance=instance,
-            resources={"observer": observer},
-            run_id=run_id,
-        )
-    return run_id
-
-
-@contextmanager
-def open_instance() -> Iterator[Any]:
-    """Open the Dagster instance of DAGSTER_HOME, or one that lasts as long as the run."""
-    import dagster as dg
-
-    if os.environ.get("DAGSTER_HOME"):
-        with dg.DagsterInstance.get() as instance:
-            yield instance
-    else:
-        with dg.DagsterInstance.ephemeral() as instance:
-            yield instance
 
 
 def conclude(ledger: Records) -> None:

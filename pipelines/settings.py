@@ -7,7 +7,6 @@ and the mend. A token never stands in the file: it is read from the environment.
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
 import os
 from pathlib import Path
@@ -26,14 +25,12 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
-from pydantic_core import PydanticUndefined
 
 from pipelines.errors import SettingsError
+from pipelines.refusals import explain_refusal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from pydantic_core import ErrorDetails
 
 DEFAULT_SOURCE = "qoder"
 DEFAULT_BASE_URL = "https://api.qoder.com/api/v1/cloud"
@@ -150,6 +147,10 @@ def _refuse_duplicate(what: str, values: list[str]) -> None:
             raise ValueError(f"the {what} {value!r} is listed twice")
 
 
+# The model of each depth of the document: its keys, a source's, a session's.
+MODELS: dict[int, type[BaseModel]] = {1: Settings, 3: Source, 5: Session}
+
+
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """Return the settings of the file and the variables, tokens included.
 
@@ -162,7 +163,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     try:
         settings = Settings.model_validate(document)
     except ValidationError as error:
-        raise _explain(where, overridden, error.errors()) from None
+        raise explain_refusal(where, overridden, error.errors(), MODELS) from None
     for source in settings.sources:
         source._token = _find_token(source, environ)  # noqa: SLF001 - filled here, read elsewhere
     return settings
@@ -265,60 +266,3 @@ def _find_token(source: Source, environ: Mapping[str, str]) -> SecretStr:
         problem = f"the variable {variable} holds a space or a character that no token has"
         raise SettingsError(place, problem, "Copy the token again.")
     return SecretStr(token)
-
-
-def _explain(
-    where: str, overridden: Mapping[str, str], details: list[ErrorDetails]
-) -> SettingsError:
-    """Turn pydantic's findings into one line in the file's own terms: the most telling one."""
-    first = min(details, key=lambda detail: detail["type"] != "extra_forbidden")
-    loc = first["loc"]
-    key = _key(first)
-    place = f"{where}: {key}" if key else where
-    if len(loc) > 2 and loc[2] in overridden:  # noqa: PLR2004 - sources, index, key
-        place = overridden[str(loc[2])]
-    if first["type"] == "extra_forbidden":
-        return SettingsError(place, "unknown key", _suggest_key(loc))
-    if first["type"] in {"missing", "too_short"} and loc[-1] in {"sources", "sessions"}:
-        mend = (
-            "List session ids under sources: sessions: in sessions.yaml, or set QODER_SESSION_IDS."
-        )
-        return SettingsError(place, "there are no sessions to poll", mend)
-    return SettingsError(place, _describe(first), _suggest_value(loc))
-
-
-def _describe(detail: ErrorDetails) -> str:
-    if detail["type"] == "tuple_type":
-        return "must be a list, each entry on its own line after a dash"
-    if detail["type"].startswith(("model", "dict")):
-        return "must be a mapping of keys to values"
-    message = detail["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
-    message = message[:1].lower() + message[1:]
-    value = detail["input"]
-    is_plain = isinstance(value, str | int | float) and "@" not in str(value)
-    return f"{message}, not {value!r}" if is_plain else message
-
-
-def _key(detail: ErrorDetails) -> str:
-    path = ""
-    for part in detail["loc"]:
-        path += f"[{part}]" if isinstance(part, int) else f".{part}"
-    return path.lstrip(".")
-
-
-def _model_at(loc: tuple[int | str, ...]) -> type[BaseModel]:
-    models: dict[int, type[BaseModel]] = {1: Settings, 3: Source, 5: Session}
-    return models.get(len(loc), Source)
-
-
-def _suggest_key(loc: tuple[int | str, ...]) -> str:
-    known = list(_model_at(loc).model_fields)
-    close = difflib.get_close_matches(str(loc[-1]), known, n=1)
-    return f"Did you mean {close[0]}?" if close else f"The keys here are: {', '.join(known)}."
-
-
-def _suggest_value(loc: tuple[int | str, ...]) -> str:
-    field = _model_at(loc).model_fields.get(str(loc[-1])) if loc else None
-    if field is None or field.default in (None, PydanticUndefined):
-        return "Mend it and run `session-threads check`."
-    return f"For example: {loc[-1]}: {field.default}"

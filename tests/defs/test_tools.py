@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +48,11 @@ LAUNCH = """
         ... on PythonError { message }
     } }
 """
-STATUS = "query ($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }"
+RUN = """
+    query ($id: ID!) { runOrError(runId: $id) { ... on Run {
+        status stats { ... on RunStatsSnapshot { enqueuedTime } }
+    } } }
+"""
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,7 @@ class Checkout:
     """A copy of the project, the environment that configures it, and the fleet it polls."""
 
     root: Path
-    env: dict[str, str]
+    env: dict[str, str] = field(repr=False)  # the developer's own, in part
     world: World
 
 
@@ -88,14 +92,15 @@ class Tool:
             time.sleep(0.2)
         pytest.fail(f"no code location after {READY_S} s:\n{self.read_log()}")
 
-    def wait_for_run(self, run_id: str) -> str:
-        """Return the status in which the run ends."""
+    def wait_for_run(self, run_id: str) -> dict[str, Any]:
+        """Return the run as soon as it has ended, or as it is when that takes too long."""
         deadline = time.monotonic() + RUN_S
-        status = "QUEUED"
-        while time.monotonic() < deadline and status not in {"SUCCESS", "FAILURE", "CANCELED"}:
+        while True:
+            run: dict[str, Any] = self.ask(RUN, id=run_id)["runOrError"]
+            ended = run["status"] in {"SUCCESS", "FAILURE", "CANCELED"}
+            if ended or time.monotonic() > deadline:
+                return run
             time.sleep(0.2)
-            status = self.ask(STATUS, id=run_id)["runOrError"]["status"]
-        return status
 
     def read_log(self) -> str:
         """Return all that the tool and its children have said."""
@@ -201,36 +206,38 @@ def test_dg_list_defs(checkout: Checkout) -> None:
 def test_webserver_loads_the_workspace(checkout: Checkout) -> None:
     """`dagster-webserver` serves the one location of workspace.yaml, under its name."""
     with start_tool(checkout, "dagster-webserver", "-w", "workspace.yaml", "-p") as tool:
-        assert_one_location(tool)
+        find_repository(tool)
 
 
 def test_dev_loads_the_project(dev: Tool) -> None:
     """`dg dev` gives the location the same name."""
-    assert_one_location(dev)
+    find_repository(dev)
 
 
-def assert_one_location(tool: Tool) -> None:
-    """Assert that the tool has loaded `pipelines`, nothing else, and its job."""
+def find_repository(tool: Tool) -> str:
+    """Return the repository of the job; the tool must have loaded `pipelines` and nothing else."""
     (entry,) = tool.wait_for_locations()
     location = entry["locationOrLoadError"]
     assert (entry["name"], location["__typename"]) == ("pipelines", "RepositoryLocation"), location
     (repository,) = location["repositories"]
     assert "poll_threads" in {job["name"] for job in repository["jobs"]}
+    return str(repository["name"])
 
 
 def test_run_launched_from_the_ui(checkout: Checkout, dev: Tool) -> None:
     """A run launched in the UI is queued, dequeued by the daemon, succeeds and publishes."""
-    (entry,) = dev.wait_for_locations()
     selector = {
-        "repositoryLocationName": entry["name"],
-        "repositoryName": entry["locationOrLoadError"]["repositories"][0]["name"],
+        "repositoryLocationName": "pipelines",
+        "repositoryName": find_repository(dev),
         "jobName": "poll_threads",
     }
     launched = dev.ask(LAUNCH, params={"selector": selector, "mode": "default"})["launchRun"]
     assert launched["__typename"] == "LaunchRunSuccess", launched
     run_id = launched["run"]["runId"]
 
-    assert dev.wait_for_run(run_id) == "SUCCESS", dev.read_log()
+    run = dev.wait_for_run(run_id)
+    assert run["status"] == "SUCCESS", dev.read_log()
+    assert run["stats"]["enqueuedTime"]
     published = checkout.root / "data" / "threads.duckdb"
     ledger = read_table(published, f"FROM session_polls WHERE run_id = '{run_id}'")
     assert {row["session_id"] for row in ledger} == checkout.world.sessions.keys()

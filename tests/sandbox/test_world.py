@@ -192,6 +192,10 @@ def test_revision_b_has_stats_for_closed_threads_alone() -> None:
             assert 0 < thread["stats"]["active_seconds"] <= thread["stats"]["duration_seconds"]
     closed = [thread for thread in threads if thread["status"] == "terminated"]
     assert {thread["archived_at"] is None for thread in closed} == {True, False}
+    # Waiting is no activity.
+    assert any(
+        thread["stats"]["active_seconds"] < thread["stats"]["duration_seconds"] for thread in closed
+    )
 
 
 def test_revision_a_lists_by_birth() -> None:
