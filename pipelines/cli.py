@@ -96,7 +96,9 @@ def run_job(
 
 def conclude(ledger: Records) -> None:
     """End the command as the ledger says: in silence where every session is complete."""
-    failing = [row for row in ledger if row["outcome"] != "complete"]
+    from pipelines.warehouse.load import ENDED_WELL
+
+    failing = [row for row in ledger if row["outcome"] not in ENDED_WELL]
     if not failing:
         return
     refused = [row for row in failing if row["error_type"] == TOKEN_REFUSED]

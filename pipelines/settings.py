@@ -10,7 +10,7 @@ from __future__ import annotations
 import ipaddress
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import yaml
@@ -22,6 +22,7 @@ from pydantic import (
     Field,
     PrivateAttr,
     SecretStr,
+    TypeAdapter,
     ValidationError,
     model_validator,
 )
@@ -37,7 +38,7 @@ DEFAULT_BASE_URL = "https://api.qoder.com/api/v1/cloud"
 DEFAULT_TOKEN_VARIABLES = ("QODER_PAT", "QODER_ACCESS_TOKEN")
 DEFAULT_FILE = "sessions.yaml"
 
-PollInterval = Literal[1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30, 60]
+POLL_INTERVALS = (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30, 60)
 
 
 def check_session_id(value: str) -> str:
@@ -65,6 +66,13 @@ def check_base_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def check_poll_interval(value: int) -> int:
+    """Refuse an interval that does not divide the hour: cron could not keep it."""
+    if value not in POLL_INTERVALS:
+        raise ValueError(f"must be one of {', '.join(map(str, POLL_INTERVALS))} minutes")
+    return value
+
+
 def is_loopback(host: str) -> bool:
     """Whether the host can only be this machine."""
     try:
@@ -75,6 +83,7 @@ def is_loopback(host: str) -> bool:
 
 SessionId = Annotated[str, AfterValidator(check_session_id)]
 BaseUrl = Annotated[str, AfterValidator(check_base_url)]
+PollInterval = Annotated[int, AfterValidator(check_poll_interval)]
 Name = Annotated[str, Field(min_length=1, pattern=r"^[\w.-]+$")]
 
 
@@ -175,17 +184,18 @@ def data_home(environ: Mapping[str, str] | None = None) -> Path:
     return Path(environ.get("SESSION_THREADS_HOME") or "data").absolute()
 
 
-def load_poll_interval(environ: Mapping[str, str] | None = None) -> PollInterval:
+def load_poll_interval(environ: Mapping[str, str] | None = None) -> int:
     """Return the minutes between two scheduled polls; the default where the settings are refused.
 
     A broken file must not take the schedule away: each run then fails and says why.
     """
+    default: int = Settings.model_fields["poll_interval_minutes"].default
     try:
         _, document = _read_document(os.environ if environ is None else environ)
-    except SettingsError:
-        return 15
-    value = document.get("poll_interval_minutes")
-    return next((minutes for minutes in get_args(PollInterval) if minutes == value), 15)
+        value = document.get("poll_interval_minutes", default)
+        return TypeAdapter(PollInterval).validate_python(value, strict=True)
+    except (SettingsError, ValidationError):
+        return default
 
 
 def _read_document(environ: Mapping[str, str]) -> tuple[str, dict[str, Any]]:

@@ -149,7 +149,9 @@ REFUSED: list[tuple[Any, str]] = [
     (one(token="abc"), r"sources\[0\]\.token: a token must not stand in a file\. Remove it"),
     (one(token_env="pt-abcdef"), r"sources\[0\]\.token_env: a token must not stand"),
     (one(sessions=[{"id": "a", "label": "pt-abcdef"}]), r"label: a token must not stand in a file"),
-    ({"poll_interval_minutes": 7, **one()}, r"poll_interval_minutes: must be 1, 2, 3"),
+    ({"poll_interval_minutes": 7, **one()}, r"poll_interval_minutes: must be one of 1, 2, 3"),
+    ({"poll_interval_minutes": True, **one()}, r"poll_interval_minutes: .*valid integer, not True"),
+    ({"poll_interval_minutes": 5.0, **one()}, r"poll_interval_minutes: .*valid integer, not 5\.0"),
     ("sources: [", r"sessions\.yaml:1: not YAML"),
     ("- a", r"must hold keys"),
 ]  # fmt: skip
@@ -195,7 +197,10 @@ def test_data_home(tmp_path: Path) -> None:
     assert data_home({"SESSION_THREADS_HOME": "x"}) == tmp_path / "x"
 
 
-@pytest.mark.parametrize("text", ["poll_interval_minutes: 7", "poll_interval_minutes: [", "[]"])
+@pytest.mark.parametrize(
+    "text",
+    ["poll_interval_minutes: 7", "poll_interval_minutes: true", "poll_interval_minutes: [", "[]"],
+)
 def test_broken_file_keeps_the_schedule(text: str) -> None:
     """A broken file does not take the schedule away."""
     assert load_poll_interval(configure(text)) == 15

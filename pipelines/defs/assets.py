@@ -1,10 +1,10 @@
 """The assets, in the order in which data flows: pages, threads, analyses, the published copy."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import dagster as dg
-import duckdb
 from pydantic import Field
 
 from pipelines.api.poll import Observer, Scope, poll_sessions
@@ -13,8 +13,8 @@ from pipelines.errors import TOKEN_REFUSED
 from pipelines.landing import land_polls
 from pipelines.settings import data_home, load_settings
 from pipelines.warehouse.analyses import Analysis, build_analysis, list_analyses
-from pipelines.warehouse.database import fetch_records, open_warehouse
-from pipelines.warehouse.load import RAW, load_landed, read_ledger
+from pipelines.warehouse.database import open_warehouse
+from pipelines.warehouse.load import ENDED_WELL, RAW, find_newest_run, load_landed, read_ledger
 from pipelines.warehouse.publication import publish
 
 
@@ -61,14 +61,14 @@ def thread_pages(
 )
 def threads() -> dg.MaterializeResult:
     """The current state of every thread, and the ledger of the polls that it rests on."""
-    run_ids = load_landed(data_home())
+    loaded = load_landed(data_home())
     with open_warehouse(data_home()) as connection:
-        ledger = read_ledger(connection, run_ids)
+        ledger = read_ledger(connection, loaded or find_newest_run(connection))
         table = describe_table(connection, "main", "threads")
-    failing = [row for row in ledger if row["outcome"] not in {"complete", "stale"}]
+    failing = [row for row in ledger if row["outcome"] not in ENDED_WELL]
     check = dg.AssetCheckResult(
         check_name="every_session_complete",
-        passed=not failing,
+        passed=bool(ledger) and not failing,
         metadata={
             "sessions": len(ledger),
             "failing": [
@@ -88,7 +88,7 @@ def build_analysis_asset(analysis: Analysis) -> dg.AssetsDefinition:
         deps=[threads, *(dg.AssetKey(name) for name in sorted(needs))],
         group_name="analyses",
         kinds={"duckdb", "sql"},
-        description=f"{analysis.header.answers} One row: {analysis.header.grain}.",
+        description=f"{analysis.header.answers} Grain: {analysis.header.grain}.",
         code_version=analysis.version,
     )
     def build() -> dg.MaterializeResult:
@@ -109,13 +109,13 @@ def build_published_asset(analyses: list[str]) -> dg.AssetsDefinition:
         group_name="publication",
         kinds={"duckdb"},
     )
-    def published_database() -> Iterator[dg.MaterializeResult]:
+    def published_database(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
         """The copy that people query; replaced at once, also when only the ledger is new.
 
-        The run fails after it, so that someone is told, where the newest poll brought nothing.
+        The run fails after it, so that someone is told, where its own poll brought nothing.
         """
         with open_warehouse(data_home()) as connection:
-            problem = find_problem(connection)
+            problem = find_problem(read_ledger(connection, [context.run.run_id]))
         path = publish(data_home())
         yield dg.MaterializeResult(
             metadata={"path": dg.MetadataValue.path(str(path)), "bytes": path.stat().st_size}
@@ -126,10 +126,8 @@ def build_published_asset(analyses: list[str]) -> dg.AssetsDefinition:
     return published_database
 
 
-def find_problem(connection: duckdb.DuckDBPyConnection) -> str | None:
-    """Return why the newest run brought nothing at all, in one line; None where it brought data."""
-    newest = fetch_records(connection, "SELECT run_id FROM runs ORDER BY started_at DESC LIMIT 1")
-    ledger = read_ledger(connection, [str(row["run_id"]) for row in newest])
+def find_problem(ledger: Sequence[Mapping[str, Any]]) -> str | None:
+    """Return why a run's polls brought nothing at all, in one line; None where they did."""
     refused = [row for row in ledger if row["error_type"] == TOKEN_REFUSED]
     brought = [row for row in ledger if row["pages"]]
     if refused:

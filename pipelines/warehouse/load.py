@@ -34,6 +34,8 @@ RUN = pl.Schema(
     }
 )
 RAW = "raw"
+# A stale poll was overtaken: what a later one saw is loaded.
+ENDED_WELL = frozenset({"complete", "stale"})
 
 
 def load_landed(home: Path) -> list[str]:
@@ -92,3 +94,9 @@ def read_ledger(
         ORDER BY threads_listed DESC, source, session_id
     """
     return fetch_records(connection, query, [list(run_ids)])
+
+
+def find_newest_run(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """Return the id of the run that began last; none of an empty warehouse."""
+    query = "SELECT run_id FROM runs ORDER BY started_at DESC LIMIT 1"
+    return [run_id for (run_id,) in connection.execute(query).fetchall()]

@@ -169,3 +169,28 @@ def test_run_of_one_session(
     assert read_metadata(instance)["thread_pages"]["sessions"] == 1
     ledger = read_table(home / "threads.duckdb", LEDGER)
     assert [(row["session_id"], row["outcome"]) for row in ledger] == [(chosen, "complete")]
+
+
+def test_steps_alone_do_not_forget(
+    home: Path, world: World, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step run again by itself keeps a failed check failed, and blames no other run's poll."""
+    job = defs().resolve_job_def("poll_threads")
+    with serve_world(world, monkeypatch):
+        monkeypatch.setenv("QODER_PAT", "pt-refused")
+        assert not execute(instance).success
+
+    for asset in ("threads", "published_database"):
+        again = job.execute_in_process(instance=instance, asset_selection=[dg.AssetKey(asset)])
+        assert again.success
+        checks = again.get_asset_check_evaluations()
+        assert [check.passed for check in checks] == ([False] if asset == "threads" else [])
+    assert (home / "threads.duckdb").exists()
+
+
+def test_nothing_polled_is_not_complete(home: Path, instance: dg.DagsterInstance) -> None:
+    """On an empty warehouse the check does not claim that every session is complete."""
+    job = defs().resolve_job_def("poll_threads")
+    result = job.execute_in_process(instance=instance, asset_selection=[dg.AssetKey("threads")])
+    assert [check.passed for check in result.get_asset_check_evaluations()] == [False]
+    assert (home / "warehouse.duckdb").exists()
