@@ -10,6 +10,8 @@
     │   ├── Redirected           3xx, never followed
     │   ├── Unavailable          no answer, or one that asks to come back later; retried
     │   ├── MalformedBody        an answer that is not the JSON it should be; retried
+    │   ├── BodyTooLarge         an answer without an end, or that no page can have
+    │   ├── Interrupted          someone ended the run
     │   └── WalkIncomplete       the pages lead to no end, or hold something else than threads
     ├── LandingError             a landed file cannot be read or written
     ├── WarehouseError           the tables cannot be opened, loaded or published
@@ -25,7 +27,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-# What the ledger calls a 401, whatever the server calls it: the exit status depends on it.
+# What the ledger calls a run that was ended, and a 401, whatever the server calls it.
+INTERRUPTED = "interrupted"
 TOKEN_REFUSED = "authentication_error"  # noqa: S105 - an error's name
 
 
@@ -108,6 +111,16 @@ class MalformedBody(ApiError):
     """An answer that is not the JSON it should be: torn, or from something else than the API."""
 
     retryable = True
+
+
+class BodyTooLarge(ApiError):
+    """An answer without an end, or of a size that no page can have."""
+
+
+class Interrupted(ApiError):
+    """Someone ended the run: Ctrl-C or SIGTERM."""
+
+    outcome = "incomplete"
 
 
 class WalkIncomplete(ApiError):

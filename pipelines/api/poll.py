@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pipelines.api.client import Client, Meter, open_client
+from pipelines.api.interrupt import on_interrupt
 from pipelines.api.walk import Visit, Walk, walk_session
-from pipelines.errors import ApiError, SettingsError, TokenRefused
+from pipelines.errors import INTERRUPTED, ApiError, Interrupted, SettingsError, TokenRefused
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence
@@ -71,7 +72,7 @@ class _Fleet:
         self.observer = observer
         self.places = asyncio.Semaphore(client.source.max_concurrency)
         self.tasks: list[asyncio.Task[tuple[Poll, list[Visit]]]] = []
-        self.refusal: TokenRefused | None = None
+        self.stopped_by: ApiError | None = None
 
     def launch(self, session: Session) -> asyncio.Task[tuple[Poll, list[Visit]]]:
         task = asyncio.create_task(self._poll(session), name=session.id)
@@ -94,18 +95,20 @@ class _Fleet:
                     on_page=lambda visit: self.observer.page(len(visit.page.envelope.data)),
                 )
         except asyncio.CancelledError:
-            if self.refusal is None:
+            if self.stopped_by is None:
                 raise
-            walk.error = self.refusal
-        if isinstance(walk.error, TokenRefused) and self.refusal is None:
-            self._stop(walk.error)
+            walk.error = self.stopped_by
+        if isinstance(walk.error, TokenRefused):
+            self.stop(walk.error)
         poll = self._conclude(session, walk, meter, started_at)
         self.observer.end(poll)
         return poll, walk.visits
 
-    def _stop(self, refusal: TokenRefused) -> None:
-        """End the other sessions at once: the token is as bad for them."""
-        self.refusal = refusal
+    def stop(self, reason: ApiError) -> None:
+        """End every session that is still being polled, at once and for this reason."""
+        if self.stopped_by is not None:
+            return
+        self.stopped_by = reason
         for task in self.tasks:
             if task is not asyncio.current_task():
                 task.cancel()
@@ -157,11 +160,20 @@ async def poll_sessions(
     chosen = choose_sessions(sources, scope)
     observer.begin(sum(len(sessions) for _, sessions in chosen))
     async with AsyncExitStack() as stack:
-        tasks = []
+        fleets, tasks = [], []
         for source, sessions in chosen:
             client = await stack.enter_async_context(open_client(source, backoff_s=backoff_s))
             fleet = _Fleet(client, scope, observer)
+            fleets.append(fleet)
             tasks += [fleet.launch(session) for session in sessions]
+
+        hint = "interrupted by a signal. What had come is loaded; run again"
+
+        def stop_all() -> None:
+            for fleet in fleets:
+                fleet.stop(Interrupted(hint, error_type=INTERRUPTED))
+
+        stack.enter_context(on_interrupt(stop_all))
         try:
             for task in asyncio.as_completed(tasks):
                 yield await task

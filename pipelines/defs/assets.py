@@ -9,7 +9,7 @@ from pydantic import Field
 
 from pipelines.api.poll import Observer, Scope, poll_sessions
 from pipelines.defs.metadata import describe_ledger, describe_polls, describe_table
-from pipelines.errors import TOKEN_REFUSED
+from pipelines.errors import INTERRUPTED, TOKEN_REFUSED
 from pipelines.landing import land_polls
 from pipelines.settings import data_home, load_settings
 from pipelines.warehouse.analyses import Analysis, build_analysis, list_analyses
@@ -127,12 +127,11 @@ def build_published_asset(analyses: list[str]) -> dg.AssetsDefinition:
 
 
 def find_problem(ledger: Sequence[Mapping[str, Any]]) -> str | None:
-    """Return why a run's polls brought nothing at all, in one line; None where they did."""
-    refused = [row for row in ledger if row["error_type"] == TOKEN_REFUSED]
-    brought = [row for row in ledger if row["pages"]]
-    if refused:
-        return str(refused[0]["error_message"])
-    if ledger and not brought:
+    """Return why someone must look at a run, in one line; None where its polls brought data."""
+    ended = [row for row in ledger if row["error_type"] in {TOKEN_REFUSED, INTERRUPTED}]
+    if ended:
+        return str(ended[0]["error_message"])
+    if ledger and not any(row["pages"] for row in ledger):
         return f"{len(ledger)} sessions failed; the first: {ledger[0]['error_message']}"
     return None
 

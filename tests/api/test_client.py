@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipelines.api.client import Meter, Pace, open_client
+from pipelines.api.answer import read_wait
+from pipelines.api.client import Meter, open_client
+from pipelines.api.pace import Pace
 from pipelines.errors import (
     ApiError,
     Forbidden,
@@ -126,11 +129,83 @@ def test_retry_after_is_honoured() -> None:
 
 
 def test_retry_budget_caps_the_wait() -> None:
-    """A wait longer than retry_budget_s is not begun: the failure is raised at once."""
+    """However long the server asks to wait, a request waits no longer than retry_budget_s."""
     script, meter = Script(answer(429, "slow down", retry_after="100"), PAGE), Meter()
-    with pytest.raises(Unavailable):
-        ask(script, meter, retry_budget_s=5)
-    assert meter.wait_seconds < 1
+    ask(script, meter, retry_budget_s=0.2)
+    assert (meter.requests, meter.retries) == (2, 1)
+    assert 0.2 <= meter.wait_seconds < 1
+
+    script, meter = Script(answer(429, "slow down", retry_after="100")), Meter()
+    with pytest.raises(Unavailable, match="429"):
+        ask(script, meter, retry_budget_s=0.2)
+    assert meter.requests == 2
+
+
+NOW = 1_800_000_000.0
+WAITS: list[tuple[dict[str, str], float | None]] = [
+    ({}, None),
+    ({"retry-after": "3"}, 3),
+    ({"retry-after": "0"}, 0),
+    ({"retry-after": "1.5"}, 1.5),
+    ({"retry-after": "-1"}, None),
+    ({"retry-after": "soon"}, None),
+    ({"retry-after": "nan"}, None),
+    ({"retry-after": "inf"}, None),
+    ({"retry-after": "Fri, 15 Jan 2027 08:00:07 GMT"}, 7),
+    ({"retry-after": "Fri, 15 Jan 2027 07:00:00 GMT"}, 0),
+    ({"retry-after": "Fri, 99 Jan 2027 07:00:00 GMT"}, None),
+    ({"retry-after-ms": "250", "retry-after": "3"}, 0.25),
+    ({"retry-after-ms": "x", "retry-after": "3"}, 3),
+    ({"x-ratelimit-reset": "4"}, 4),
+    ({"x-ratelimit-reset": "4", "retry-after": "2"}, 2),
+    ({"x-ratelimit-reset": "1800000009"}, 9),
+    ({"x-ratelimit-reset": "1800000009500"}, 9.5),
+    ({"x-ratelimit-reset": "1700000000"}, 0),
+    ({"x-ratelimit-reset": "4", "x-ratelimit-remaining": "0"}, 4),
+    ({"x-ratelimit-reset": "4", "x-ratelimit-remaining": "7"}, None),
+    ({"x-ratelimit-reset": "?"}, None),
+]
+
+
+@pytest.mark.parametrize(("headers", "seconds"), WAITS, ids=range(len(WAITS)))
+def test_what_the_server_asks_to_wait(
+    headers: dict[str, str], seconds: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every documented form of asking for a wait is read; what is none of them is passed over."""
+    monkeypatch.setattr(time, "time", lambda: NOW)
+    assert read_wait(headers) == pytest.approx(seconds)
+
+
+def test_exhausted_limit_pauses_the_source() -> None:
+    """Where no request remains, the next one waits for the reset, though none was refused."""
+    script = Script(answer(200, PAGE, x_ratelimit_remaining="0", x_ratelimit_reset="0.5"), PAGE)
+
+    async def run(base_url: str) -> Meter:
+        async with open_client(make_source(base_url)) as client:
+            await client.list_threads("sess_1")
+            await client.list_threads("sess_2", meter=(meter := Meter()))
+            return meter
+
+    with serve(script.app) as base_url:
+        assert 0.4 < asyncio.run(run(base_url)).wait_seconds < 1
+
+
+def test_refusal_slows_the_whole_source() -> None:
+    """A 429 to one request holds back those of the other sessions."""
+    script = Script(answer(429, "", retry_after="0.5"), PAGE)
+
+    async def run(base_url: str) -> float:
+        async with open_client(make_source(base_url), backoff_s=0.001) as client:
+            refused = asyncio.create_task(client.list_threads("sess_1"))
+            while not script.requests:  # noqa: ASYNC110 - the server knows no event
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.1)
+            await client.list_threads("sess_2", meter=(meter := Meter()))
+            await refused
+            return meter.wait_seconds
+
+    with serve(script.app) as base_url:
+        assert 0.2 < asyncio.run(run(base_url)) < 0.8
 
 
 def test_unreachable_host() -> None:
@@ -181,11 +256,15 @@ def test_echoed_token_is_hidden() -> None:
 
 
 def test_pace() -> None:
-    """Turns come no faster than asked for, and the wait is told."""
+    """Turns come no faster than asked for in any second, and nearly as fast."""
 
-    async def take(turns: int) -> float:
-        pace = Pace(per_second=100)
-        return sum(await asyncio.gather(*(pace.turn() for _ in range(turns))))
+    async def take(turns: int, per_second: float) -> list[float]:
+        pace, taken = Pace(per_second), []
+        for _ in range(turns):
+            await pace.turn()
+            taken.append(time.monotonic())
+        return taken
 
-    waited = asyncio.run(take(11))
-    assert waited == pytest.approx(sum(i / 100 for i in range(11)), rel=0.2)
+    taken = asyncio.run(take(90, 40))
+    assert max(sum(begin <= at < begin + 1 for at in taken) for begin in taken) <= 40
+    assert 89 / (taken[-1] - taken[0]) >= 36
