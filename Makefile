@@ -1,6 +1,6 @@
 # Needs git, make and Python >= 3.11; everything else is installed into .venv, once.
 .DEFAULT_GOAL := help
-.PHONY: help demo run dev test test-duckdb-2 check lock clean
+.PHONY: help demo run dev test test-duckdb-2 soak check lock clean
 
 CANDIDATES := python3 python3.13 python3.12 python3.11
 PYTHON ?= $(shell for p in $(CANDIDATES); do \
@@ -25,6 +25,10 @@ dev: .venv/runtime ## Dagster's UI with the job and its schedule
 
 test: .venv/dev ## the whole test suite
 	$(BIN)/python -m pytest
+
+soak: .venv/dev ## the long tests: storms of 20 seeds, 100,000 bodies
+	STORM_SEEDS=20 $(BIN)/python -m pytest tests/faults/test_storm.py
+	HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest tests/properties
 
 check: .venv/dev ## format, lint, types and import contracts
 	$(BIN)/ruff format --check

@@ -18,10 +18,9 @@ from pipelines.errors import (
     TokenRefused,
     WarehouseError,
 )
+from pipelines.sandbox.command import sandbox
 
 if TYPE_CHECKING:
-    from pipelines.sandbox.world import Revision
-
     Records = list[dict[str, Any]]
 
 DEMO_POLLS = 4
@@ -215,38 +214,7 @@ def write_query(query: str, form: str, out: Path | None) -> None:
             raise QueryError(f"the query failed: {error}") from None
 
 
-@main.command()
-@click.option("--port", type=click.IntRange(0, 65535), default=8321, show_default=True)
-@click.option("--sessions", type=click.IntRange(1, 10_000), default=12, show_default=True)
-@click.option("--threads", type=click.IntRange(1, 100_000), default=300, show_default=True,
-              help="Size of the largest session.")  # fmt: skip
-@click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--revision", type=click.Choice(["a", "b"]), default="a", show_default=True)
-@click.option("--turn", type=click.FloatRange(0, min_open=True), default=60, show_default=True,
-              help="Mean length of a turn in seconds.")  # fmt: skip
-def sandbox(
-    port: int, sessions: int, threads: int, seed: int, revision: Revision, turn: float
-) -> None:
-    """Serve a made-up fleet on loopback, until Ctrl-C.
-
-    Its OpenAPI document is at /openapi.json; POST /sandbox/advance {"seconds": n} moves its clock.
-    """
-    import signal
-    import threading
-
-    from pipelines.sandbox.server import TOKEN, Sandbox, serve
-    from pipelines.sandbox.world import World, draw_sizes
-
-    sizes = draw_sizes(sessions, threads, seed)
-    world = World(sizes, seed=seed, revision=revision, turn_s=turn)
-    with serve(Sandbox(world).app, port) as base_url:
-        click.echo(f"export QODER_BASE_URL={base_url}")
-        click.echo(f"export QODER_PAT={TOKEN}")
-        click.echo(f"export QODER_SESSION_IDS={','.join(world.sessions)}")
-        stop = threading.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: stop.set())
-        stop.wait()
+main.add_command(sandbox)
 
 
 @main.command()

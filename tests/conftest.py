@@ -1,13 +1,25 @@
-"""What every test gets: an empty environment and a data directory of its own."""
+"""What every test gets: an empty environment, a data directory, and a search for the token."""
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
+import duckdb
+import hypothesis
+import polars as pl
 import pytest
 
+from tests.support import CANARY
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+# `make soak` looks longer; neither is timed, for machines are noisy.
+hypothesis.settings.register_profile("default", deadline=None)
+hypothesis.settings.register_profile("soak", deadline=None, max_examples=100_000)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 VARIABLES = (
     "QODER_PAT",
@@ -34,3 +46,44 @@ def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     directory = tmp_path / "home"
     monkeypatch.setenv("SESSION_THREADS_HOME", str(directory))
     return directory
+
+
+@pytest.fixture(autouse=True)
+def no_token_in_streams(
+    capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> Iterator[None]:
+    """No test lets the token reach standard output, standard error or a log."""
+    yield
+    out, err = capfd.readouterr()
+    assert CANARY not in out + err + caplog.text
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_token_in_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No file that the whole suite makes holds the token, compressed ones included."""
+    yield
+    paths = [path for path in tmp_path_factory.getbasetemp().rglob("*") if path.is_file()]
+    assert [path for path in paths if CANARY.encode() in read_anything(path)] == []
+
+
+def read_anything(path: Path) -> bytes:
+    """Return what a file holds, uncompressed where it is a table of ours."""
+    raw = path.read_bytes()
+    try:
+        if path.suffix == ".parquet":
+            return raw + repr(pl.read_parquet(path).rows()).encode()
+        if path.suffix == ".duckdb":
+            return raw + dump_database(path)
+    except (pl.exceptions.PolarsError, duckdb.Error):
+        pass  # damaged on purpose
+    return raw
+
+
+def dump_database(path: Path) -> bytes:
+    """Return every row of every table as text."""
+    with duckdb.connect(str(path), read_only=True) as connection:
+        tables = connection.execute(
+            "SELECT format('{}.{}', schema_name, table_name) FROM duckdb_tables()"
+        ).fetchall()
+        rows = [connection.execute(f"FROM {name}").fetchall() for (name,) in tables]
+    return repr(rows).encode()

@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import Route
 
-from pipelines.sandbox.server import TOKEN, Sandbox, serve
+from pipelines.sandbox.server import Sandbox, serve
 from pipelines.settings import Settings, Source
 
 if TYPE_CHECKING:
@@ -26,15 +26,17 @@ if TYPE_CHECKING:
     from pipelines.sandbox.world import World
 
 ROOT = Path(__file__).parents[1]
+# The token of every test: it must be found in nothing that the suite makes (see conftest.py).
+CANARY = "pt-canary-7d1f0b6e9c"
 Answer = tuple[int, dict[str, str], str | bytes]
 
 
 @contextmanager
 def serve_world(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Serve a world and configure every session of it; give the base URL."""
-    with serve(Sandbox(world).app) as base_url:
+    with serve(Sandbox(world, token=CANARY).app) as base_url:
         monkeypatch.setenv("QODER_BASE_URL", base_url)
-        monkeypatch.setenv("QODER_PAT", TOKEN)
+        monkeypatch.setenv("QODER_PAT", CANARY)
         monkeypatch.setenv("QODER_SESSION_IDS", ",".join(world.sessions))
         yield base_url
 
@@ -67,7 +69,7 @@ def make_source(base_url: str = "http://127.0.0.1:1/x", **keys: Any) -> Source:
     defaults = {"sessions": ["sess_1"], "min_page_interval_ms": 0, "max_requests_per_second": 1000}
     document = {"sources": [{"base_url": base_url, **defaults, **keys}]}
     source = Settings.model_validate(document).sources[0]
-    source._token = SecretStr(TOKEN)  # noqa: SLF001 - as load_settings does
+    source._token = SecretStr(CANARY)  # noqa: SLF001 - as load_settings does
     return source
 
 

@@ -16,9 +16,9 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from pipelines.sandbox.server import TOKEN, serve
+from pipelines.sandbox.server import serve
 from pipelines.sandbox.world import World
-from tests.support import Script, read_table, serve_world
+from tests.support import CANARY, Script, read_table, serve_world
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +30,7 @@ COMMAND = str(Path(sys.executable).parent / "session-threads")
 
 def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run the command to its end."""
-    return subprocess.run(
+    result = subprocess.run(
         [COMMAND, *arguments],
         env={**os.environ, **variables},
         capture_output=True,
@@ -38,6 +38,8 @@ def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         check=False,
         timeout=120,
     )
+    assert CANARY not in result.stdout + result.stderr
+    return result
 
 
 @pytest.fixture
@@ -58,7 +60,7 @@ def test_run(fleet: World, home: Path) -> None:
     for session_id in fleet.sessions:
         assert f"{session_id}: complete, " in result.stderr
     assert "\x1b" not in result.stdout + result.stderr
-    assert TOKEN not in result.stdout + result.stderr
+    assert CANARY not in result.stdout + result.stderr
 
 
 def read_count(home: Path) -> int:
@@ -205,7 +207,7 @@ def test_hostile_names_on_a_terminal(home: Path, monkeypatch: pytest.MonkeyPatch
     """Control characters and markup in a name reach no terminal as such."""
     name = "\x1b[31m[bold]x[/bold]\r\nrow\u202e"
     script = Script({"data": [{"id": "t", "name": name}], "has_more": False})
-    monkeypatch.setenv("QODER_PAT", TOKEN)
+    monkeypatch.setenv("QODER_PAT", CANARY)
     monkeypatch.setenv("QODER_SESSION_IDS", "s")
     with serve(script.app) as base_url:
         assert run("run", QODER_BASE_URL=base_url).returncode == 0
@@ -260,7 +262,7 @@ def test_errors_quote_one_line(home: Path, monkeypatch: pytest.MonkeyPatch) -> N
     async def refuse(_: Request) -> JSONResponse:
         return JSONResponse({"error": {"message": "first\n\nsecond\x1b[2J"}}, 400)
 
-    monkeypatch.setenv("QODER_PAT", TOKEN)
+    monkeypatch.setenv("QODER_PAT", CANARY)
     monkeypatch.setenv("QODER_SESSION_IDS", "s")
     with serve(Starlette(routes=[Route("/{path:path}", refuse)])) as base_url:
         result = run("run", QODER_BASE_URL=base_url)

@@ -19,12 +19,14 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from pipelines.sandbox.faults import Connection, Faulty
 from pipelines.sandbox.world import STATUSES, World
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from starlette.requests import Request
+    from starlette.types import ASGIApp
 
     from pipelines.sandbox.world import Revision, ThreadPlan
 
@@ -83,9 +85,10 @@ class Sandbox:
         session_id = request.path_params["session_id"]
         if session_id not in self.world.sessions:
             raise Refusal(404, f"Session {session_id!r} was not found.")
-        plans = self.world.list_plans(session_id, statuses)
-        if descending:
-            plans.reverse()
+        # A cursor keeps its place also when its thread has left the wanted statuses.
+        plans = locate(self.world.list_plans(session_id), cursor, descending=descending)
+        wanted = {plan.id for plan in self.world.list_plans(session_id, statuses)}
+        plans = [plan for plan in plans if plan.id in wanted]
         return JSONResponse(self._page(session_id, plans, cursor, limit))
 
     async def advance(self, request: Request) -> JSONResponse:
@@ -133,10 +136,10 @@ class Sandbox:
     def _page(
         self, session_id: str, plans: list[ThreadPlan], cursor: tuple[str, str] | None, limit: int
     ) -> dict[str, Any]:
-        begin, end = locate(plans, cursor, limit)
-        page = [self.world.render(session_id, plan) for plan in plans[begin:end]]
         is_backward = cursor is not None and cursor[0] == "before_id"
-        has_more = begin > 0 if is_backward else end < len(plans)
+        shown = plans[-limit:] if is_backward else plans[:limit]
+        page = [self.world.render(session_id, plan) for plan in shown]
+        has_more = len(plans) > limit
         last_id = page[-1]["id"] if page else None
         answer = {
             "data": page,
@@ -182,15 +185,18 @@ def read_cursor(request: Request) -> tuple[str, str] | None:
     return given[0] if given else None
 
 
-def locate(plans: list[ThreadPlan], cursor: tuple[str, str] | None, limit: int) -> tuple[int, int]:
-    """Return where the page begins and ends."""
+def locate(
+    plans: list[ThreadPlan], cursor: tuple[str, str] | None, *, descending: bool
+) -> list[ThreadPlan]:
+    """Return the threads that lie on the cursor's side, in the order of the list."""
+    ordered = plans[::-1] if descending else plans
     if cursor is None:
-        return 0, limit
+        return ordered
     kind, thread_id = cursor
-    at = next((i for i, plan in enumerate(plans) if plan.id == thread_id), None)
+    at = next((i for i, plan in enumerate(ordered) if plan.id == thread_id), None)
     if at is None:
         raise Refusal(400, "The cursor is not one of this list.", kind)
-    return (max(0, at - limit), at) if kind == "before_id" else (at + 1, at + 1 + limit)
+    return ordered[:at] if kind == "before_id" else ordered[at + 1 :]
 
 
 def encode_cursor(thread_id: str) -> str:
@@ -207,11 +213,17 @@ def decode_cursor(page: str) -> str:
 
 
 @contextmanager
-def serve(app: Starlette, port: int = 0) -> Iterator[str]:
+def serve(app: ASGIApp, port: int = 0) -> Iterator[str]:
     """Serve on loopback in a thread of its own; give the base URL. Port 0 takes a free one."""
     listener = socket.create_server(("127.0.0.1", port))
     host, bound = listener.getsockname()
-    config = uvicorn.Config(app, log_level="error", lifespan="off", access_log=False)
+    config = uvicorn.Config(
+        app,
+        http=Connection if isinstance(app, Faulty) else "auto",
+        log_level="critical",
+        lifespan="off",
+        access_log=False,
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()

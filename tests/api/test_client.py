@@ -22,8 +22,8 @@ from pipelines.errors import (
     TokenRefused,
     Unavailable,
 )
-from pipelines.sandbox.server import TOKEN, serve
-from tests.support import ROOT, Script, make_source
+from pipelines.sandbox.server import serve
+from tests.support import CANARY, ROOT, Script, make_source
 
 if TYPE_CHECKING:
     from pipelines.api.page import Page
@@ -58,7 +58,7 @@ def test_page() -> None:
     assert json.loads(page.body) == PAGE
     assert page.envelope.data == [{"id": "t1"}]
     assert page.observed_at.tzinfo is not None
-    assert script.requests[0].headers["authorization"] == f"Bearer {TOKEN}"
+    assert script.requests[0].headers["authorization"] == f"Bearer {CANARY}"
     assert (meter.requests, meter.retries, meter.bytes) == (1, 0, len(page.body))
 
 
@@ -246,12 +246,12 @@ def test_redirect_names_its_target() -> None:
 
 def test_echoed_token_is_hidden() -> None:
     """A token that the server echoes appears in no error and in no body."""
-    script = Script(answer(400, {"error": {"message": f"bad {TOKEN}", "type": TOKEN}}))
+    script = Script(answer(400, {"error": {"message": f"bad {CANARY}", "type": CANARY}}))
     with pytest.raises(RequestRefused) as raised:
         ask(script)
-    assert TOKEN not in f"{raised.value}{raised.value.error_type}"
-    page = ask(Script({"data": [{"id": "t", "name": TOKEN}]}))
-    assert TOKEN.encode() not in page.body
+    assert CANARY not in f"{raised.value}{raised.value.error_type}"
+    page = ask(Script({"data": [{"id": "t", "name": CANARY}]}))
+    assert CANARY.encode() not in page.body
     assert b"[token]" in page.body
 
 

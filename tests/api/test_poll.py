@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -28,11 +29,13 @@ class Fleet:
 
     def __init__(self) -> None:
         self.requests = 0
+        self.arrivals: list[float] = []
         self.app = Starlette(routes=[Route("/{base:path}/sessions/{id}/threads", self.answer)])
 
     async def answer(self, request: Request) -> JSONResponse:
         """Answer a page, or fail."""
         self.requests += 1
+        self.arrivals.append(time.monotonic())
         kind, _, at = request.path_params["id"].partition("_")
         is_second = "page" in request.query_params
         if kind == "ok":
@@ -104,3 +107,14 @@ def test_concurrency_is_bounded() -> None:
         running += step
         peak = max(peak, running)
     assert peak == 3
+
+
+def test_rate() -> None:
+    """Of 40 requests a second asked for, no second sees more than 44, and the mean is over 36."""
+    ids = [f"ok_{i}" for i in range(70)]
+    polls, fleet = poll(*ids, max_requests_per_second=40, max_concurrency=16)
+    assert {p.outcome for p in polls.values()} == {"complete"}
+    at = fleet.arrivals
+    assert len(at) == 140
+    assert max(sum(begin <= other < begin + 1 for other in at) for begin in at) <= 44
+    assert 139 / (at[-1] - at[0]) >= 36

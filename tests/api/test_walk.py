@@ -11,7 +11,7 @@ from pipelines.api.client import Client, Cursor, open_client
 from pipelines.api.walk import Walk, walk_session
 from pipelines.sandbox.server import Sandbox, serve
 from pipelines.sandbox.world import World
-from tests.support import Script, make_source
+from tests.support import CANARY, Script, make_source
 
 if TYPE_CHECKING:
     from pipelines.settings import Source
@@ -163,7 +163,7 @@ def test_backward() -> None:
     """From a before_id the walk goes backward to the first thread."""
     world = World([250])
     (session_id,) = world.sessions
-    with serve(Sandbox(world).app) as base_url:
+    with serve(Sandbox(world, token=CANARY).app) as base_url:
         source = make_source(base_url, sessions=[session_id])
         listed = [thread["id"] for thread in world.list_threads(session_id)]
         result = walk(source, ("before_id", listed[-1]))
@@ -179,7 +179,7 @@ def test_order(order: str) -> None:
     """A walk in either order lists every thread, in that order."""
     world = World([150])
     (session_id,) = world.sessions
-    with serve(Sandbox(world).app) as base_url:
+    with serve(Sandbox(world, token=CANARY).app) as base_url:
         result = walk(make_source(base_url, sessions=[session_id]), order=order)
         listed = [thread["id"] for thread in world.list_threads(session_id)]
     walked = [thread["id"] for visit in result.visits for thread in visit.page.envelope.data]

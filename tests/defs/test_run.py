@@ -11,9 +11,9 @@ import dagster as dg
 import pytest
 
 from pipelines.definitions import defs
-from pipelines.sandbox.server import TOKEN, serve
+from pipelines.sandbox.server import serve
 from pipelines.sandbox.world import World
-from tests.support import ROOT, Script, read_table, serve_world
+from tests.support import CANARY, ROOT, Script, read_table, serve_world
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -143,8 +143,8 @@ def test_token_is_in_no_event(
     tmp_path: Path, world: World, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Dagster stores no token, not even that of a server that repeats it in its refusal."""
-    error = {"type": TOKEN, "message": f"Bearer {TOKEN} is bad"}
-    refusal = (401, {"x-request-id": TOKEN}, json.dumps({"error": error, "request_id": TOKEN}))
+    error = {"type": CANARY, "message": f"Bearer {CANARY} is bad"}
+    refusal = (401, {"x-request-id": CANARY}, json.dumps({"error": error, "request_id": CANARY}))
     with serve_world(world, monkeypatch):
         execute(instance)
         with serve(Script(refusal).app) as base_url:
@@ -154,7 +154,7 @@ def test_token_is_in_no_event(
     assert not result.success
     files = [path for path in (tmp_path / "dagster_home").rglob("*") if path.is_file()]
     assert f"{result.run_id}.db" in {path.name for path in files}
-    assert [path for path in files if TOKEN.encode() in path.read_bytes()] == []
+    assert [path for path in files if CANARY.encode() in path.read_bytes()] == []
 
 
 def test_run_of_one_session(

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from pipelines.sandbox.server import TOKEN, Sandbox, serve
+from pipelines.sandbox.server import Sandbox, serve
 from pipelines.sandbox.world import World
-from tests.support import ROOT, read_table
+from tests.support import CANARY, ROOT, read_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -120,12 +120,12 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     for name in ("pyproject.toml", "workspace.yaml", "dagster_home/dagster.yaml"):
         shutil.copy(ROOT / name, root / name)
     world = World([30, 2, 1])
-    with serve(Sandbox(world).app) as base_url:
+    with serve(Sandbox(world, token=CANARY).app) as base_url:
         settings = {
             "DAGSTER_HOME": str(root / "dagster_home"),
             "PYTHONPATH": str(root),  # before the checkout, which is installed editable
             "QODER_BASE_URL": base_url,
-            "QODER_PAT": TOKEN,
+            "QODER_PAT": CANARY,
             "QODER_SESSION_IDS": ",".join(world.sessions),
             "SESSION_THREADS_CONFIG": "",
             "SESSION_THREADS_HOME": str(root / "data"),

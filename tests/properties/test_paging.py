@@ -112,3 +112,32 @@ def test_any_pages_end(pages: dict[str | None, dict[str, Any]]) -> None:
     take_all(walk, pages)
     assert walk.is_complete == (walk.error is None)
     assert len(walk.visits) <= 4
+
+
+@given(
+    ids=st.lists(st.integers(0, 1000), unique=True, max_size=30),
+    born=st.lists(st.integers(0, 1000), max_size=30),
+    limit=st.integers(1, 7),
+)
+def test_world_that_moves(ids: list[int], born: list[int], limit: int) -> None:
+    """Threads born anywhere in the list while a walk runs lose and double none of the others."""
+    listed = sorted(ids)
+    waiting = list(born)
+    walk = Walk(max_pages=1000)
+    is_more = True
+    while is_more:
+        after = int(walk.cursor[1]) if walk.cursor else -1
+        page = [id_ for id_ in listed if id_ > after][:limit]
+        body = json.dumps(
+            {
+                "data": [{"id": str(id_)} for id_ in page],
+                "last_id": str(page[-1]) if page else None,
+                "has_more": bool(page) and page[-1] != listed[-1],
+            }
+        ).encode()
+        is_more = walk.take(Page(200, datetime.now(UTC), body, read_envelope(body)))
+        if waiting:
+            listed = sorted({*listed, waiting.pop()})
+    assert walk.is_complete
+    assert {str(id_) for id_ in ids} <= walk.ids <= {str(id_) for id_ in listed}
+    assert walk.duplicates == 0

@@ -1,0 +1,97 @@
+"""The command `session-threads sandbox`."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import click
+
+# Imports of what serving alone needs stand in the functions: --help answers at once.
+
+
+def explain_faults() -> str:
+    """Return the epilogue of the sandbox's help: every kind of fault."""
+    from pipelines.sandbox.faults import FAULTS, PASSING
+
+    kinds = "\n".join(f"  {kind:<13} {meaning}" for kind, (meaning, _) in FAULTS.items())
+    passing = ", ".join(PASSING)
+    return (
+        f"\b\nKinds of faults:\n{kinds}\n\nThose of --fault-rate, unless --fault-kind: {passing}."
+    )
+
+
+class SandboxCommand(click.Command):
+    """Looks up the kinds of faults when its help is asked for, and no earlier."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the kinds of faults."""
+        self.epilog = explain_faults()
+        super().format_epilog(ctx, formatter)
+
+
+def parse_plan(faults: tuple[str, ...]) -> dict[int, str]:
+    """Return request number -> kind of faults written as KIND@N or KIND@N-M."""
+    from pipelines.sandbox.faults import FAULTS
+
+    plan: dict[int, str] = {}
+    for fault in faults:
+        match = re.fullmatch(r"(.+)@(\d+)(?:-(\d+))?", fault)
+        if match is None or match[1] not in FAULTS:
+            raise click.BadParameter(f"{fault!r} is not KIND@N or KIND@N-M.", param_hint="--fault")
+        plan |= dict.fromkeys(range(int(match[2]), int(match[3] or match[2]) + 1), match[1])
+    return plan
+
+
+@click.command(cls=SandboxCommand)
+@click.option("--port", type=click.IntRange(0, 65535), default=8321, show_default=True)
+@click.option("--sessions", type=click.IntRange(1, 10_000), default=12, show_default=True)
+@click.option(
+    "--threads",
+    type=click.IntRange(1, 100_000),
+    default=300,
+    show_default=True,
+    help="Size of the largest session.",
+)
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--revision", type=click.Choice(["a", "b"]), default="a", show_default=True)
+@click.option(
+    "--turn",
+    type=click.FloatRange(0, min_open=True),
+    default=60,
+    show_default=True,
+    help="Mean length of a turn in seconds.",
+)
+@click.option("--fault", "faults", multiple=True, metavar="KIND@N", help="Fault of request N.")
+@click.option(
+    "--fault-rate", type=click.FloatRange(0, 1), default=0, help="Share of requests that fail."
+)
+@click.option("--fault-kind", "kinds", multiple=True, metavar="KIND", help="How they fail.")
+def sandbox(port: int, faults: tuple[str, ...], **options: Any) -> None:  # noqa: ANN401 - click's
+    """Serve a made-up fleet on loopback, until Ctrl-C; well-behaved, or as told.
+
+    Its OpenAPI document is at /openapi.json; POST /sandbox/advance {"seconds": n} moves its clock.
+    --fault 503@2-4 lets the second to fourth request for threads meet a 503.
+    """
+    import signal
+    import threading
+
+    from pipelines.sandbox.faults import FAULTS, PASSING, Faulty
+    from pipelines.sandbox.server import TOKEN, Sandbox, serve
+    from pipelines.sandbox.world import World, draw_sizes
+
+    kinds, seed = options["kinds"] or PASSING, options["seed"]
+    if unknown := set(kinds) - set(FAULTS):
+        raise click.BadParameter(f"{min(unknown)!r} is no kind.", param_hint="--fault-kind")
+    sizes = draw_sizes(options["sessions"], options["threads"], seed)
+    world = World(sizes, seed=seed, revision=options["revision"], turn_s=options["turn"])
+    app = Sandbox(world).app
+    plan, rate = parse_plan(faults), options["fault_rate"]
+    with serve(Faulty(app, plan, rate=rate, kinds=kinds) if plan or rate else app, port) as url:
+        click.echo(f"export QODER_BASE_URL={url}")
+        click.echo(f"export QODER_PAT={TOKEN}")
+        click.echo(f"export QODER_SESSION_IDS={','.join(world.sessions)}")
+        stop = threading.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: stop.set())
+        stop.wait()

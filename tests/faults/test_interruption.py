@@ -1,0 +1,76 @@
+"""Ctrl-C and SIGTERM: a run that is ended, ends well."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pipelines.sandbox.world import World
+from tests.support import CANARY, read_table, serve_world
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+COMMAND = str(Path(sys.executable).parent / "session-threads")
+
+
+def interrupt(send: Callable[[subprocess.Popen[str]], None]) -> tuple[int, str]:
+    """Begin a run, end it when its first session is through; return exit status and last line."""
+    with subprocess.Popen(
+        [COMMAND, "run"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        assert ": complete, " in process.stderr.readline()
+        send(process)
+        rest = process.stderr.read()
+        status = process.wait(60)
+    assert "Traceback" not in rest
+    assert CANARY not in rest
+    return status, rest.splitlines()[-1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_first_signal(home: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """The first signal ends the polls: what had come is loaded, and the ledger says the rest."""
+    world = World([5000, 1, 4000, 3000])
+    with serve_world(world, monkeypatch):
+        status, line = interrupt(lambda process: process.send_signal(number))
+    assert status == 1
+    assert "incomplete: interrupted by a signal" in line
+    ledger = read_table(
+        home / "threads.duckdb",
+        "SELECT session_id, outcome, ended_by, error_type, pages, threads_listed "
+        "FROM session_polls",
+    )
+    assert len(ledger) == 4
+    ended = [row for row in ledger if row["outcome"] == "incomplete"]
+    assert {(row["ended_by"], row["error_type"]) for row in ended} == {
+        ("interrupted", "interrupted")
+    }
+    assert len(ended) == 3
+    counts = read_table(
+        home / "threads.duckdb", "SELECT session_id, count(*) AS n FROM threads GROUP BY ALL"
+    )
+    listed = {row["session_id"]: row["threads_listed"] for row in ledger if row["threads_listed"]}
+    assert {row["session_id"]: row["n"] for row in counts} == listed
+    assert sum(row["pages"] for row in ended) > 0
+
+
+def test_killed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that is killed leaves nothing that the next one trips over."""
+    world = World([2000, 1])
+    with serve_world(world, monkeypatch):
+        with subprocess.Popen([COMMAND, "run"], stderr=subprocess.PIPE, text=True) as process:
+            assert process.stderr is not None
+            process.stderr.readline()
+            process.kill()
+            assert process.wait(30) == -signal.SIGKILL
+        result = subprocess.run([COMMAND, "run"], check=False, capture_output=True)
+        assert result.returncode == 0
+    runs = read_table(home / "threads.duckdb", "SELECT sessions_complete AS n FROM runs")
+    assert runs == [{"n": 2}]
