@@ -230,6 +230,6 @@ def serve(app: ASGIApp, port: int = 0) -> Iterator[str]:
     try:
         yield f"http://{host}:{bound}{BASE_PATH}"
     finally:
-        server.should_exit = True
+        server.should_exit = server.force_exit = True
         thread.join()
         listener.close()
