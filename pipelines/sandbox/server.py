@@ -19,7 +19,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from pipelines.sandbox.faults import Connection, Faulty
+from pipelines.sandbox.exchange import Connection
+from pipelines.sandbox.faults import Faulty
 from pipelines.sandbox.world import STATUSES, World
 
 if TYPE_CHECKING:
