@@ -136,22 +136,35 @@ COMMENT ON COLUMN runs.sessions_forbidden IS 'Sessions the token may not read';
 COMMENT ON COLUMN runs.sessions_failed IS 'Sessions of which nothing came';
 COMMENT ON COLUMN runs.sessions_stale IS 'Sessions of which a later poll was loaded first';
 
+-- Two polls matter to a thread's row: the newest complete one that could still list it, and the one
+-- that last changed it. Looked up as of an instant, so that the cost does not grow with the ledger.
 CREATE VIEW threads_seen AS
-SELECT threads.source, threads.session_id, threads.thread_id, max(polls.started_at) AS as_of
+WITH complete_polls AS (
+    SELECT source, session_id, started_at
+    FROM session_polls
+    WHERE outcome = 'complete' AND status_filter IS NULL
+),
+
+loaded_polls AS (
+    SELECT source, session_id, started_at
+    FROM session_polls
+    WHERE outcome <> 'stale' AND pages > 0
+)
+
+SELECT
+    threads.source,
+    threads.session_id,
+    threads.thread_id,
+    greatest(listing.started_at, change.started_at) AS as_of
 FROM threads
-JOIN session_polls AS polls
-    ON polls.source = threads.source
-    AND polls.session_id = threads.session_id
-    AND polls.outcome IN ('complete', 'incomplete')
-    AND (
-        (
-            polls.outcome = 'complete'
-            AND polls.status_filter IS NULL
-            AND polls.started_at < coalesce(threads.missing_since, 'infinity'::TIMESTAMPTZ)
-        )
-        OR threads.last_changed_at BETWEEN polls.started_at AND polls.finished_at
-    )
-GROUP BY ALL;
+ASOF LEFT JOIN complete_polls AS listing
+    ON listing.source = threads.source
+    AND listing.session_id = threads.session_id
+    AND listing.started_at < coalesce(threads.missing_since, 'infinity'::TIMESTAMPTZ)
+ASOF LEFT JOIN loaded_polls AS change
+    ON change.source = threads.source
+    AND change.session_id = threads.session_id
+    AND change.started_at <= threads.last_changed_at;
 COMMENT ON VIEW threads_seen IS 'Per thread, the beginning (as_of) of the newest poll that its row rests on.';
 
 CREATE VIEW thread_dimensions AS
