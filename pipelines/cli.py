@@ -102,11 +102,17 @@ def conclude(ledger: Records) -> None:
         return
     refused = [row for row in failing if row["error_type"] == TOKEN_REFUSED]
     first = (refused or failing)[0]
-    reason = f"session {first['session_id']}: {first['outcome']}: {first['error_message']}"
+    message = str(first["error_message"]).rstrip(".")
+    reason = f"session {first['session_id']}: {first['outcome']}: {message}"
     if refused:
         fail(
             f"the token was refused: {reason}. Put a valid token into its variable",
             TokenRefused.exit_code,
+        )
+    if all(row["outcome"] == "gone" for row in ledger):
+        fail(
+            f"no session is known to the server: is base_url right? {reason}",
+            WarehouseError.exit_code,
         )
     if not any(row["pages"] for row in ledger):
         fail(
@@ -159,12 +165,12 @@ FORMATS = click.Choice(["table", *COPY_OPTIONS])
 
 @main.command()
 @click.argument("name", required=False)
-@click.option("--format", "form", type=FORMATS, default="table", show_default=True)
+@click.option("--format", "form", type=FORMATS, help="By default what --out ends in, else table.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.")
 @click.option("--where", metavar="SQL", help="Only rows for which this holds.")
 @click.option("--limit", type=click.IntRange(min=0), metavar="N", help="At most so many rows.")
 def show(
-    name: str | None, form: str, out: Path | None, where: str | None, limit: int | None
+    name: str | None, form: str | None, out: Path | None, where: str | None, limit: int | None
 ) -> None:
     """Show one analysis; without NAME, list them all."""
     from pipelines.console import print_rows
@@ -185,14 +191,14 @@ def show(
 
 @main.command()
 @click.argument("query")
-@click.option("--format", "form", type=FORMATS, default="table", show_default=True)
+@click.option("--format", "form", type=FORMATS, help="By default what --out ends in, else table.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.")
-def sql(query: str, form: str, out: Path | None) -> None:
+def sql(query: str, form: str | None, out: Path | None) -> None:
     """Run QUERY on the published database, read-only."""
     write_query(query, form, out)
 
 
-def write_query(query: str, form: str, out: Path | None) -> None:
+def write_query(query: str, form: str | None, out: Path | None) -> None:
     """Write a query's rows in a format, to standard output or a file."""
     import duckdb
 
@@ -201,7 +207,9 @@ def write_query(query: str, form: str, out: Path | None) -> None:
     from pipelines.warehouse.analyses import quote
     from pipelines.warehouse.database import open_published
 
-    subquery = f"FROM ({query.strip().removesuffix(';')})"
+    suffix = out.suffix.removeprefix(".") if out else ""
+    form = form or (suffix if suffix in COPY_OPTIONS else "table")
+    subquery = f"FROM (\n{query.strip().removesuffix(';')}\n)"
     target = quote(str(out) if out else "/dev/stdout")
     with open_published(data_home()) as connection:
         try:
@@ -211,6 +219,8 @@ def write_query(query: str, form: str, out: Path | None) -> None:
             else:
                 connection.execute(f"COPY ({subquery}) TO {target} ({COPY_OPTIONS[form]})")
         except (duckdb.Error, OSError) as error:
+            if "Broken pipe" in str(error):  # whoever reads has read enough
+                return
             raise QueryError(f"the query failed: {error}") from None
 
 
@@ -230,6 +240,7 @@ def demo(ctx: click.Context) -> None:
 
     home = data_home() / "demo"
     shutil.rmtree(home, ignore_errors=True)
+    os.environ.pop("DAGSTER_HOME", None)  # what is made up is no run of yours to remember
     world = World(draw_sizes(8, 400), turn_s=DEMO_TURN_S)
     with serve(Sandbox(world).app) as base_url:
         os.environ |= {
@@ -245,8 +256,8 @@ def demo(ctx: click.Context) -> None:
             conclude(run_job(debug=ctx.find_root().params["debug"]))
     print_heading("session-threads show status_distribution --where \"dimension = 'all'\"")
     write_query("FROM analytics.status_distribution WHERE dimension = 'all'", "table", None)
-    print_heading("session-threads show thread_durations --limit 5")
-    write_query("FROM analytics.thread_durations LIMIT 5", "table", None)
+    print_heading("session-threads show thread_durations --limit 2")
+    write_query("FROM analytics.thread_durations LIMIT 2", "table", None)
     click.echo(f"The database: {home / 'threads.duckdb'}")
 
 

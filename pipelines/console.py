@@ -9,11 +9,13 @@ from typing import IO, TYPE_CHECKING, Any
 from rich import box
 from rich.console import Console
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
 from pipelines.api.poll import Observer, Poll
+from pipelines.warehouse.load import ENDED_WELL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -31,7 +33,6 @@ SUMMARY_COLUMNS = {
     "threads_new": "new",
     "threads_changed": "changed",
     "threads_missing": "missing",
-    "retries": "retries",
 }
 
 
@@ -39,9 +40,9 @@ class _Lines(Observer):
     """Plain lines, for a log: one as each session ends."""
 
     def end(self, poll: Poll) -> None:
-        line = (
-            f"{poll.session_id}: {poll.outcome}, {poll.pages} pages, {poll.threads_listed} threads"
-        )
+        counts = f"{poll.threads_listed} threads on {poll.pages} pages"
+        reason = f": {poll.error_message}" if poll.error_message else ""
+        line = f"{poll.session_id}: {poll.outcome}, {counts}{reason}"
         print(line, file=sys.stderr, flush=True)  # noqa: T201 - a command's output
 
 
@@ -91,8 +92,8 @@ def make_console(file: IO[str] | None = None) -> Console:
 
 def print_summary(ledger: Records, seconds: float, home: Path) -> None:
     """Print a run's ledger: what failed first, then the largest sessions, and the totals."""
-    rows = sorted(ledger, key=lambda row: row["outcome"] == "complete")
-    failing = sum(row["outcome"] != "complete" for row in rows)
+    rows = sorted(ledger, key=lambda row: row["outcome"] in ENDED_WELL)
+    failing = sum(row["outcome"] not in ENDED_WELL for row in rows)
     shown = rows[: failing + SHOWN_SESSIONS]
     names = [row["label"] or row["session_id"] for row in shown]
     cells = [
@@ -103,10 +104,12 @@ def print_summary(ledger: Records, seconds: float, home: Path) -> None:
     console.print(make_table(cells))
     if len(rows) > len(shown):
         console.print(f"and {len(rows) - len(shown)} more complete sessions")
-    threads = sum(row["threads_listed"] for row in ledger)
+    threads, requests, retries = (
+        sum(row[column] for row in ledger) for column in ("threads_listed", "requests", "retries")
+    )
     console.print(
         f"{len(ledger) - failing} of {len(ledger)} sessions complete, {threads} threads,"
-        f" {sum(row['requests'] for row in ledger)} requests, {seconds:.1f} s. Data: {home}",
+        f" {requests} requests, {retries} retries, {seconds:.1f} s. Data: {home}",
         soft_wrap=True,
     )
 
@@ -116,9 +119,31 @@ def print_rows(names: Sequence[str], rows: Sequence[tuple[Any, ...]], out: Path 
     records = [dict(zip(names, row, strict=True)) for row in rows[:SHOWN_ROWS]]
     with out.open("w", encoding="utf-8") if out else nullcontext() as file:
         console = make_console(file)
-        console.print(make_table(records) if records else "no rows")
+        table = make_table(records)
+        if not records:
+            console.print("no rows")
+        elif measure_words(console, table) <= console.width:
+            console.print(table)
+        else:
+            print_upright(console, records)
         if len(rows) > len(records):
             console.print(f"and {len(rows) - len(records)} more rows: --format csv shows them all")
+
+
+def measure_words(console: Console, table: Table) -> int:
+    """Return the width that a table needs so that no word of it is broken."""
+    unbounded = console.options.update(width=WIDE)
+    return Measurement.get(console, unbounded, table).minimum
+
+
+def print_upright(console: Console, records: Records) -> None:
+    """Print records that are too wide for the terminal one below the other, a line a column."""
+    for number, record in enumerate(records, 1):
+        console.print(Text(f"row {number}", style="bold"))
+        grid = Table.grid(padding=(0, 2))
+        for name, value in record.items():
+            grid.add_row(f"  {name}", Text(format_value(value), overflow="fold"))
+        console.print(grid)
 
 
 def print_heading(text: str) -> None:
@@ -128,7 +153,7 @@ def print_heading(text: str) -> None:
 
 def make_table(records: Records) -> Table:
     """Return records as a table whose numbers align at the right."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
     for name in records[0] if records else ():
         is_number = all(isinstance(row[name], int | float | None) for row in records)
         table.add_column(name, justify="right" if is_number else "left", overflow="fold")

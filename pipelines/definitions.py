@@ -3,12 +3,14 @@
 import os
 import uuid
 from contextlib import suppress
+from pathlib import Path
 
 import dagster as dg
 
 from pipelines.api.poll import Observer, Scope
 from pipelines.defs.assets import build_assets
 from pipelines.defs.schedule import build_schedule, poll_threads
+from pipelines.errors import SettingsError
 
 
 @dg.definitions
@@ -23,6 +25,21 @@ def defs() -> dg.Definitions:
     )
 
 
+def open_instance() -> dg.DagsterInstance:
+    """Open the instance of DAGSTER_HOME, or one that lasts as long as the run.
+
+    Raises SettingsError where DAGSTER_HOME names no directory.
+    """
+    home = os.environ.get("DAGSTER_HOME")
+    if not home:
+        return dg.DagsterInstance.ephemeral()
+    if not (Path(home).is_absolute() and Path(home).is_dir()):
+        raise SettingsError(
+            "DAGSTER_HOME", f"{home} is not the absolute path of a directory", "Mend or unset it."
+        )
+    return dg.DagsterInstance.get()
+
+
 def run_poll(scope: Scope, observer: Observer, *, debug: bool = False) -> str:
     """Run the job in this process and return the run's id.
 
@@ -31,8 +48,6 @@ def run_poll(scope: Scope, observer: Observer, *, debug: bool = False) -> str:
     """
     run_id = str(uuid.uuid4())
     poll = {"sessions": list(scope.sessions), "statuses": list(scope.statuses)}
-    remembered = bool(os.environ.get("DAGSTER_HOME"))
-    open_instance = dg.DagsterInstance.get if remembered else dg.DagsterInstance.ephemeral
     with open_instance() as instance, suppress(dg.Failure):
         defs().resolve_job_def(poll_threads.name).execute_in_process(
             run_config={

@@ -192,10 +192,11 @@ def flatten_agent(agent: Fields, rest: Fields, keep_agent_definition: bool) -> R
     agent_id = take_text(rest, "agent_id")
     version = take_integer(rest, "agent_version")
     if agent_id is None or agent.get("id") == agent_id:
-        agent_id = take_text(agent, "id") or agent_id
+        inner_id = take_text(agent, "id")
+        agent_id = inner_id if agent_id is None else agent_id
     if version is None or agent.get("version") == version:
-        inner = take_integer(agent, "version")
-        version = inner if version is None else version
+        inner_version = take_integer(agent, "version")
+        version = inner_version if version is None else version
     model = agent.get("model")
     if isinstance(model, dict):
         model = dict(model)

@@ -7,6 +7,7 @@ so that the tables can be rebuilt from the file alone. It appears whole or not a
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,7 @@ PAGES = pl.Schema(
 )
 FOOTER = "session-threads"
 FORMAT = 1
+HOME_HINT = "Let SESSION_THREADS_HOME name a directory of yours"
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,6 +74,7 @@ async def land_polls(
     keep_agent_definition: bool = False,
 ) -> tuple[Path, list[Poll]]:
     """Land everything that the polls bring as one file; return its path and the polls."""
+    make_private(directory)  # before the first request, not after the last
     started_at = datetime.now(UTC)
     ended: list[Poll] = []
     rows: list[tuple[object, ...]] = []
@@ -116,17 +119,26 @@ def write_run(directory: Path, footer: Footer, rows: list[tuple[object, ...]]) -
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise LandingError(f"{path}: cannot be written ({error}). Nothing was loaded") from None
     sync_directory(directory)
     return path
 
 
 def make_private(directory: Path) -> None:
-    """Make the directory, and what is missing above it, for its owner alone."""
-    if not directory.is_dir():
-        make_private(directory.parent)
-        directory.mkdir(mode=0o700, exist_ok=True)
+    """Make the directory, and what is missing above it, for its owner alone.
+
+    Raises LandingError where that cannot be, or nothing can be written there.
+    """
+    try:
+        if not directory.is_dir():
+            make_private(directory.parent)
+            directory.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise LandingError(f"{directory}: cannot be made ({error}). {HOME_HINT}") from None
+    if not os.access(directory, os.W_OK | os.X_OK):
+        raise LandingError(f"{directory}: cannot be written to. {HOME_HINT}")
 
 
 def sync_directory(directory: Path) -> None:

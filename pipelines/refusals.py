@@ -73,4 +73,5 @@ def _suggest_key(key: str, known: list[str]) -> str:
 def _suggest_value(key: str, field: FieldInfo | None) -> str:
     if field is None or field.default in (None, PydanticUndefined):
         return "Mend it and run `session-threads check`."
-    return f"For example: {key}: {field.default}"
+    default = str(field.default).lower() if field.default in (True, False) else field.default
+    return f"For example: {key}: {default}"

@@ -8,6 +8,7 @@ and the mend. A token never stands in the file: it is read from the environment.
 from __future__ import annotations
 
 import ipaddress
+import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -24,7 +25,6 @@ from pydantic import (
     SecretStr,
     TypeAdapter,
     ValidationError,
-    model_validator,
 )
 
 from pipelines.errors import SettingsError
@@ -32,6 +32,8 @@ from pipelines.refusals import explain_refusal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_SOURCE = "qoder"
 DEFAULT_BASE_URL = "https://api.qoder.com/api/v1/cloud"
@@ -106,6 +108,19 @@ def _session_from_id(value: Any) -> Any:  # noqa: ANN401 - whatever the YAML hel
     raise ValueError("must be a session id, or {id: …, label: …}")
 
 
+def check_no_duplicate(what: str, values: list[str]) -> None:
+    """Refuse a value that is listed twice."""
+    for value in values:
+        if values.count(value) > 1:
+            raise ValueError(f"the {what} {value!r} is listed twice")
+
+
+def check_no_session_twice(sessions: tuple[Session, ...]) -> tuple[Session, ...]:
+    """Refuse a session that is listed twice: its two polls would contradict each other."""
+    check_no_duplicate("session", [session.id for session in sessions])
+    return sessions
+
+
 class Source(_Strict):
     """One API, the token for it, and the sessions to poll there. Times carry their unit."""
 
@@ -120,9 +135,10 @@ class Source(_Strict):
     retry_budget_s: float = Field(default=300, ge=0)
     max_pages_per_session: int = Field(default=10_000, ge=1)
     order: Literal["asc", "desc"] | None = None
-    sessions: tuple[Annotated[Session, BeforeValidator(_session_from_id)], ...] = Field(
-        min_length=1, strict=False
-    )
+    sessions: Annotated[
+        tuple[Annotated[Session, BeforeValidator(_session_from_id)], ...],
+        AfterValidator(check_no_session_twice),
+    ] = Field(min_length=1, strict=False)
     # From the environment, never from the file, and in no dump or repr of the settings.
     _token: SecretStr = PrivateAttr(default=SecretStr(""))
 
@@ -131,29 +147,21 @@ class Source(_Strict):
         """The access token; `get_secret_value()` is called by the client alone."""
         return self._token
 
-    @model_validator(mode="after")
-    def _refuse_duplicates(self) -> Source:
-        _refuse_duplicate("session", [session.id for session in self.sessions])
-        return self
+
+def check_no_source_twice(sources: tuple[Source, ...]) -> tuple[Source, ...]:
+    """Refuse two sources of one name."""
+    check_no_duplicate("source", [source.name for source in sources])
+    return sources
 
 
 class Settings(_Strict):
     """Everything that one run needs to know, but the data directory (see `data_home`)."""
 
-    sources: tuple[Source, ...] = Field(min_length=1, strict=False)
+    sources: Annotated[tuple[Source, ...], AfterValidator(check_no_source_twice)] = Field(
+        min_length=1, strict=False
+    )
     poll_interval_minutes: PollInterval = 15
     keep_agent_definition: bool = False
-
-    @model_validator(mode="after")
-    def _refuse_duplicates(self) -> Settings:
-        _refuse_duplicate("source", [source.name for source in self.sources])
-        return self
-
-
-def _refuse_duplicate(what: str, values: list[str]) -> None:
-    for value in values:
-        if values.count(value) > 1:
-            raise ValueError(f"the {what} {value!r} is listed twice")
 
 
 # The model of each depth of the document: its keys, a source's, a session's.
@@ -191,11 +199,14 @@ def load_poll_interval(environ: Mapping[str, str] | None = None) -> int:
     """
     default: int = Settings.model_fields["poll_interval_minutes"].default
     try:
-        _, document = _read_document(os.environ if environ is None else environ)
+        where, document = _read_document(os.environ if environ is None else environ)
         value = document.get("poll_interval_minutes", default)
         return TypeAdapter(PollInterval).validate_python(value, strict=True)
-    except (SettingsError, ValidationError):
-        return default
+    except SettingsError as error:
+        logger.warning("%s Every run will fail until then; the schedule keeps its default.", error)
+    except ValidationError as error:
+        logger.warning("%s: poll_interval_minutes: %s", where, error.errors()[0]["msg"])
+    return default
 
 
 def _read_document(environ: Mapping[str, str]) -> tuple[str, dict[str, Any]]:

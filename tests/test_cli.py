@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -59,6 +60,7 @@ def test_run(fleet: World, home: Path) -> None:
     assert f"Data: {home}" in result.stdout
     for session_id in fleet.sessions:
         assert f"{session_id}: complete, " in result.stderr
+    assert max(map(len, result.stdout.splitlines()[:6])) <= 80
     assert "\x1b" not in result.stdout + result.stderr
     assert CANARY not in result.stdout + result.stderr
 
@@ -90,7 +92,7 @@ def test_partial_run(fleet: World, home: Path, monkeypatch: pytest.MonkeyPatch) 
     assert last.startswith(
         "session-threads: 1 of 5 sessions are not complete; session sess_unknown"
     )
-    assert "404: Session 'sess_unknown' was not found." in last
+    assert "404: Session 'sess_unknown' was not found" in last
     assert read_count(home) > 100
 
 
@@ -130,6 +132,10 @@ def test_nothing_loaded(home: Path, tmp_path: Path) -> None:
         ({"QODER_SESSION_IDS": "a"}, "QODER_PAT or QODER_ACCESS_TOKEN is not set"),
         ({"QODER_SESSION_IDS": "a/b", "QODER_PAT": "pt-x"}, "must not contain a slash"),
         ({"SESSION_THREADS_CONFIG": "nope.yaml"}, "nope.yaml: no such file"),
+        (
+            {"QODER_SESSION_IDS": "a,a", "QODER_PAT": "pt-x"},
+            "QODER_SESSION_IDS: the session 'a' is",
+        ),
     ],
 )
 def test_bad_configuration(command: str, variables: dict[str, str], line: str) -> None:
@@ -166,13 +172,13 @@ def test_show_and_sql(fleet: World, home: Path, tmp_path: Path) -> None:
     expected = [row["threads"] for row in read_table(home / "threads.duckdb", query)]
 
     table = run(*arguments).stdout
-    assert [int(line.split()[3]) for line in table.splitlines()[3:-1]] == expected
+    assert [int(line.split()[3]) for line in table.splitlines()[2:]] == expected
     text = run(*arguments, "--format", "csv").stdout
     assert [int(row["threads"]) for row in csv.DictReader(text.splitlines())] == expected
     parsed = json.loads(run("sql", f"{query};", "--format", "json").stdout)
     assert [row["threads"] for row in parsed] == expected
     out = tmp_path / "it's.parquet"
-    assert run(*arguments, "--format", "parquet", "--out", str(out)).returncode == 0
+    assert run(*arguments, "--out", str(out)).returncode == 0
     assert pl.read_parquet(out)["threads"].to_list() == expected
     assert run("sql", query, "--out", str(tmp_path / "table.txt")).stdout == ""
     assert "archived" in (tmp_path / "table.txt").read_text()
@@ -270,3 +276,55 @@ def test_errors_quote_one_line(home: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert "400: first second" in result.stderr.splitlines()[-1]
     (row,) = read_table(home / "threads.duckdb", "SELECT error_message FROM session_polls")
     assert row["error_message"].isprintable()
+
+
+@pytest.mark.parametrize("command", ["run", "check"])
+@pytest.mark.parametrize("place", ["/dev/null", "/proc/nowhere", "taken/inside"])
+def test_impossible_data_directory(fleet: World, command: str, place: str) -> None:
+    """A data directory that cannot be is one line, before any request, and no traceback."""
+    assert fleet.sessions
+    Path("taken").touch()
+    result = run(command, SESSION_THREADS_HOME=place)
+    assert result.returncode == (4 if command == "run" else 2)
+    assert "Traceback" not in result.stderr
+    assert "Let SESSION_THREADS_HOME name a directory of yours" in result.stderr
+    assert ": complete" not in result.stderr
+
+
+@pytest.mark.parametrize("place", ["/nowhere/at/all", "relative"])
+def test_impossible_dagster_home(fleet: World, place: str) -> None:
+    """A DAGSTER_HOME that is no absolute path of a directory is one line and 2."""
+    assert fleet.sessions
+    result = run("run", DAGSTER_HOME=place)
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1)
+    assert "DAGSTER_HOME: " in result.stderr
+
+
+def test_taken_port() -> None:
+    """A port that is taken is one line."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        result = run("sandbox", "--port", str(taken.getsockname()[1]))
+    assert result.returncode == 2
+    assert "Address already in use" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_runs_at_once(fleet: World, home: Path) -> None:
+    """Of runs at once each waits for the one before it, and none is lost."""
+    assert fleet.sessions
+    runs = [
+        subprocess.Popen([COMMAND, "run"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for _ in range(3)
+    ]
+    assert [process.wait(120) for process in runs] == [0, 0, 0]
+    (row,) = read_table(home / "warehouse.duckdb", "SELECT count(*) AS n FROM runs")
+    assert row["n"] == 3
+
+
+def test_narrow_terminal(fleet: World) -> None:
+    """A row too wide for the terminal is shown upright, whole."""
+    assert fleet.sessions
+    assert run("run").returncode == 0
+    shown = run("sql", "FROM threads LIMIT 1", COLUMNS="80", FORCE_COLOR="1", TERM="dumb").stdout
+    assert len(shown.splitlines()) >= 28
+    assert max(map(len, shown.splitlines())) <= 80 + len("\x1b[1m\x1b[0m")

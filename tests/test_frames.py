@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipelines.api.poll import Poll
@@ -397,6 +397,8 @@ def leaves(value: object, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], o
 
 
 @given(thread=THREAD)
+@example(thread={"id": "t", "agent": {"id": ""}})
+@example(thread={"id": "t", "agent": "x", "stats": {"y": 1}})
 def test_nothing_is_lost(thread: dict[str, Any]) -> None:
     """Whatever a thread holds is found again: in its column, or in `extra` under its path."""
     (row,) = flatten(thread)

@@ -136,7 +136,7 @@ REFUSED: list[tuple[Any, str]] = [
     ({"sources": []}, r"there are no sessions to poll"),
     ({"sources": [{}]}, r"sources\[0\]\.sessions: there are no sessions"),
     (one(sessions="sess_a"), r"sources\[0\]\.sessions: must be a list"),
-    (one(sessions=["a", {"id": "a"}]), r"sources\[0\]: the session 'a' is listed twice"),
+    (one(sessions=["a", {"id": "a"}]), r"sources\[0\]\.sessions: the session 'a' is listed twice"),
     ({"sources": one()["sources"] * 2}, r"the source 'qoder' is listed twice"),
     (one(sessions=[7]), r"sources\[0\]\.sessions\[0\]: must be a session id, or .*not 7"),
     (one(sessions=[{"label": "x"}]), r"sessions\[0\]\.id: field required"),

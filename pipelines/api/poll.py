@@ -189,7 +189,9 @@ def choose_sessions(sources: Iterable[Source], scope: Scope) -> list[tuple[Sourc
     known = {session.id for source in sources for session in source.sessions}
     if unknown := sorted(wanted - known):
         raise SettingsError(
-            f"--session {unknown[0]}", "not among the configured sessions", "Add it to the file."
+            f"--session {unknown[0]}",
+            "not among the configured sessions",
+            "Add it to sessions.yaml or QODER_SESSION_IDS.",
         )
     return [
         (source, [session for session in source.sessions if not wanted or session.id in wanted])

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from starlette.types import ASGIApp
 
 # Imports of what serving alone needs stand in the functions: --help answers at once.
 
@@ -43,6 +49,19 @@ def parse_plan(faults: tuple[str, ...]) -> dict[int, str]:
     return plan
 
 
+@contextmanager
+def serve_or_refuse(app: ASGIApp, port: int) -> Iterator[str]:
+    """Serve, or say that the port is taken."""
+    from pipelines.sandbox.server import serve
+
+    with ExitStack() as stack:
+        try:
+            base_url = stack.enter_context(serve(app, port))
+        except OSError as error:
+            raise click.BadParameter(f"{port}: {error.strerror}.", param_hint="--port") from None
+        yield base_url
+
+
 @click.command(cls=SandboxCommand)
 @click.option("--port", type=click.IntRange(0, 65535), default=8321, show_default=True)
 @click.option("--sessions", type=click.IntRange(1, 10_000), default=12, show_default=True)
@@ -77,7 +96,7 @@ def sandbox(port: int, faults: tuple[str, ...], **options: Any) -> None:  # noqa
     import threading
 
     from pipelines.sandbox.faults import FAULTS, PASSING, Faulty
-    from pipelines.sandbox.server import TOKEN, Sandbox, serve
+    from pipelines.sandbox.server import TOKEN, Sandbox
     from pipelines.sandbox.world import World, draw_sizes
 
     kinds, seed = options["kinds"] or PASSING, options["seed"]
@@ -87,7 +106,8 @@ def sandbox(port: int, faults: tuple[str, ...], **options: Any) -> None:  # noqa
     world = World(sizes, seed=seed, revision=options["revision"], turn_s=options["turn"])
     app = Sandbox(world).app
     plan, rate = parse_plan(faults), options["fault_rate"]
-    with serve(Faulty(app, plan, rate=rate, kinds=kinds) if plan or rate else app, port) as url:
+    faulty = Faulty(app, plan, rate=rate, kinds=kinds, seed=seed) if plan or rate else app
+    with serve_or_refuse(faulty, port) as url:
         click.echo(f"export QODER_BASE_URL={url}")
         click.echo(f"export QODER_PAT={TOKEN}")
         click.echo(f"export QODER_SESSION_IDS={','.join(world.sessions)}")

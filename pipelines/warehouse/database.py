@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
+import tenacity
 
 from pipelines.errors import WarehouseBusy, WarehouseError, WarehouseNewer
 from pipelines.landing import make_private
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 WAREHOUSE = "warehouse.duckdb"
 PUBLISHED = "threads.duckdb"
+BUSY_LIMIT_S = 60.0
 
 
 @cache
@@ -54,7 +56,7 @@ def open_warehouse(home: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """
     make_private(home)
     path = home / WAREHOUSE
-    connection = _connect(path, read_only=False)
+    connection = _connect_in_turn(path)
     try:
         path.chmod(0o600)
         migrate(connection, path)
@@ -76,15 +78,25 @@ def open_published(home: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         connection.close()
 
 
+@tenacity.retry(
+    retry=tenacity.retry_if_exception_type(WarehouseBusy),
+    wait=tenacity.wait_fixed(0.1),
+    stop=tenacity.stop_after_delay(BUSY_LIMIT_S),
+    reraise=True,
+)
+def _connect_in_turn(path: Path) -> duckdb.DuckDBPyConnection:
+    """Open the warehouse as soon as nobody else has it open: each holds it for seconds."""
+    return _connect(path, read_only=False)
+
+
 def _connect(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
     try:
         connection = duckdb.connect(str(path), read_only=read_only)
     except duckdb.IOException as error:
         first = str(error).splitlines()[0]
         if "lock" in first.lower():
-            raise WarehouseBusy(
-                f"{path}: another process has it open ({first}). Wait for it"
-            ) from None
+            hint = "The next run loads what has landed"
+            raise WarehouseBusy(f"{path}: another process has it open. {hint}") from None
         raise WarehouseError(f"{path}: cannot be opened ({first})") from None
     except duckdb.Error as error:
         first = str(error).splitlines()[0]
