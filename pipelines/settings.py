@@ -56,7 +56,11 @@ def check_session_id(value: str) -> str:
 
 def check_base_url(value: str) -> str:
     """Refuse every URL over which a token could leak; drop a slash at its end."""
+    if not value.isprintable() or " " in value:
+        raise ValueError("must not contain a space or a control character")
     parts = urlsplit(value)
+    if parts.port == 0:  # asking for the port raises ValueError where it is none
+        raise ValueError("must not have port 0")
     if parts.username or parts.password or "@" in parts.netloc:
         raise ValueError("must not contain user info")
     if parts.query or parts.fragment or value.endswith(("?", "#")):

@@ -145,7 +145,8 @@ REFUSED: list[tuple[Any, str]] = [
     *((one(base_url=url), r"sources\[0\]\.base_url: ") for url in
       ("http://api.example/x", "ftp://api.example", "https://", "api.example/x",
        "https://user:hunter2@api.example/x", "https://api.example/x?y=1", "https://api.example/#y",
-       "http://127.0.0.1.example/x", "https://[::1", 3)),
+       "https://api.example:x/y", "https://api.example:99999/y", "https://a b/x",
+       "https://api.example/\x01", "http://127.0.0.1.example/x", "https://[::1", 3)),
     (one(token="abc"), r"sources\[0\]\.token: a token must not stand in a file\. Remove it"),
     (one(token_env="pt-abcdef"), r"sources\[0\]\.token_env: a token must not stand"),
     (one(sessions=[{"id": "a", "label": "pt-abcdef"}]), r"label: a token must not stand in a file"),
