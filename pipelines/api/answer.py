@@ -90,7 +90,7 @@ class Interpreter:
         headers = answer.headers if answer else {}
         request_id = request_id or to_line(headers.get("x-request-id"))
         return kind(
-            self._hide(f"{self._where} {message}"),
+            f"{self._where} {to_line(self._hide(message))}",
             error_type=self._hide(error_type),
             status=answer.status if answer else None,
             request_id=self._hide(request_id) if request_id else None,
