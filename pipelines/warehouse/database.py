@@ -117,11 +117,15 @@ def migrate(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
             f" {max(migrations)}). Upgrade session-threads"
         )
     pending = {version: item for version, item in migrations.items() if version > applied}
-    if pending:
-        with transaction(connection):
-            for version, (name, text) in pending.items():
+    with transaction(connection):
+        for version, (name, text) in pending.items():
+            try:
                 connection.execute(text)
-                connection.execute("INSERT INTO schema_version VALUES (?, ?)", [version, name])
+            except duckdb.Error as error:
+                first = str(error).splitlines()[0]
+                problem = f"{path}: cannot be upgraded, {name} fails ({first})"
+                raise WarehouseError(f"{problem}. It is as it was; report this") from None
+            connection.execute("INSERT INTO schema_version VALUES (?, ?)", [version, name])
 
 
 @contextmanager

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from pipelines import __version__
 from pipelines.errors import WarehouseError
 from pipelines.frames import TIMESTAMP, polls_frame, threads_frame
 from pipelines.landing import list_runs, read_run
@@ -33,7 +35,17 @@ RUN = pl.Schema(
         "version": pl.String(),
     }
 )
+DIGESTS = pl.Schema(
+    {
+        "source": pl.String(),
+        "session_id": pl.String(),
+        "digest": pl.String(),
+        "repeats": pl.Boolean(),
+    }
+)
+SESSION = ("source", "session_id")
 RAW = "raw"
+MEND = "The tables are as before; `session-threads replay` rebuilds them from the landed pages"
 # A stale poll was overtaken: what a later one saw is loaded.
 ENDED_WELL = frozenset({"complete", "stale"})
 
@@ -58,13 +70,15 @@ def load_run(connection: duckdb.DuckDBPyConnection, landed: Landed) -> None:
 
     Raises WarehouseError, and leaves the tables as they were, where a check finds a row.
     """
-    threads = threads_frame(
-        landed.pages, landed.polls, keep_agent_definition=landed.run.keep_agent_definition
-    )
+    digests = digests_frame(landed, read_digests(connection))
+    changed = landed.pages.join(digests.filter("repeats"), on=SESSION, how="anti")
     frames = {
         "landed_run": run_frame(landed.run),
         "landed_polls": polls_frame(landed.polls),
-        "landed_threads": threads,
+        "landed_digests": digests,
+        "landed_threads": threads_frame(
+            changed, landed.polls, keep_agent_definition=landed.run.keep_agent_definition
+        ),
     }
     for name, frame in frames.items():
         connection.register(name, ArrowStream(frame))
@@ -73,7 +87,8 @@ def load_run(connection: duckdb.DuckDBPyConnection, landed: Landed) -> None:
             for name, statement in read_sql("load"):
                 violations = connection.execute(statement).fetchall()
                 if name.endswith("check") and violations:
-                    raise WarehouseError(f"run {landed.run.id} is not loaded: {violations[0]}")
+                    found = "; ".join(line for (line,) in violations)
+                    raise WarehouseError(f"run {landed.run.id} is not loaded: {found}. {MEND}")
     finally:
         for name in frames:
             connection.unregister(name)
@@ -83,6 +98,34 @@ def run_frame(run: Run) -> pl.DataFrame:
     """Return the run as one row with the schema RUN."""
     row = (run.id, run.started_at, run.finished_at, run.version)
     return pl.DataFrame([row], schema=RUN, orient="row")
+
+
+def read_digests(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], str]:
+    """Return session -> digest of the complete poll that its rows are equal to."""
+    rows = connection.execute("FROM session_digests").fetchall()
+    return {(source, session_id): digest for source, session_id, digest in rows}
+
+
+def digests_frame(landed: Landed, known: dict[tuple[str, str], str]) -> pl.DataFrame:
+    """Return the digest of each complete poll's pages, and whether it repeats the known one.
+
+    One row per session, with the schema DIGESTS. It also tells how pages are read: by another
+    version of this program the same bytes may mean something else.
+    """
+    reading = f"{__version__} {landed.run.keep_agent_definition}".encode()
+    digests = {
+        (poll.source, poll.session_id): hashlib.blake2b(reading, digest_size=16)
+        for poll in landed.polls
+        if poll.outcome == "complete" and not poll.status_filter
+    }
+    for source, session_id, body in landed.pages.select(*SESSION, "body").iter_rows():
+        if digest := digests.get((source, session_id)):
+            digest.update(body)
+    rows = [
+        (*session, digest.hexdigest(), known.get(session) == digest.hexdigest())
+        for session, digest in digests.items()
+    ]
+    return pl.DataFrame(rows, schema=DIGESTS, orient="row")
 
 
 def read_ledger(

@@ -11,9 +11,12 @@ SELECT
     landed_polls.* REPLACE (
         CASE WHEN latest.started_at > landed_polls.started_at THEN 'stale' ELSE landed_polls.outcome END
         AS outcome
-    )
+    ),
+    landed_digests.digest,
+    coalesce(landed_digests.repeats, FALSE) AS repeats
 FROM landed_polls
 CROSS JOIN landed_run
+LEFT JOIN landed_digests USING (source, session_id)
 LEFT JOIN latest USING (source, session_id)
 WHERE NOT EXISTS (
     FROM session_polls AS known

@@ -59,13 +59,15 @@ SELECT
 FROM incoming_threads AS incoming
 LEFT JOIN threads AS known USING (source, session_id, thread_id);
 
--- Only a complete poll may conclude that a thread has vanished.
+-- Only a complete poll may conclude that a thread has vanished, and one that repeats the poll
+-- before need not look.
 CREATE OR REPLACE TEMP TABLE vanished AS
 SELECT threads.source, threads.session_id, threads.thread_id, polls.started_at
 FROM threads
 JOIN incoming_polls AS polls USING (source, session_id)
 WHERE polls.outcome = 'complete'
     AND polls.status_filter IS NULL
+    AND NOT polls.repeats
     AND threads.missing_since IS NULL
     AND NOT EXISTS (
         FROM incoming_threads AS incoming

@@ -18,10 +18,13 @@ vanished_counts AS (
 )
 
 SELECT
-    polls.*,
+    polls.* EXCLUDE (digest, repeats),
     coalesce(verdict_counts.threads_new, 0) AS threads_new,
     coalesce(verdict_counts.threads_changed, 0) AS threads_changed,
-    coalesce(verdict_counts.threads_unchanged, 0) AS threads_unchanged,
+    CASE
+        WHEN polls.repeats AND polls.outcome <> 'stale' THEN polls.threads_listed
+        ELSE coalesce(verdict_counts.threads_unchanged, 0)
+    END AS threads_unchanged,
     coalesce(verdict_counts.threads_regressed, 0) AS threads_regressed,
     coalesce(vanished_counts.threads_missing, 0) AS threads_missing
 FROM incoming_polls AS polls
@@ -41,3 +44,25 @@ FROM landed_run
 LEFT JOIN session_polls AS polls USING (run_id)
 WHERE landed_run.run_id NOT IN (SELECT run_id FROM runs)
 GROUP BY ALL;
+
+DELETE FROM session_digests
+USING incoming_polls AS polls
+WHERE polls.outcome <> 'stale'
+    AND polls.pages > 0
+    AND NOT polls.repeats
+    AND polls.source = session_digests.source
+    AND polls.session_id = session_digests.session_id;
+
+-- What was not applied as it came must be looked at again.
+INSERT INTO session_digests BY NAME
+SELECT source, session_id, digest
+FROM incoming_polls AS polls
+WHERE outcome = 'complete'
+    AND status_filter IS NULL
+    AND NOT repeats
+    AND NOT EXISTS (
+        FROM verdicts
+        WHERE verdicts.verdict = 'regressed'
+            AND verdicts.source = polls.source
+            AND verdicts.session_id = polls.session_id
+    );

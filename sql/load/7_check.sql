@@ -1,0 +1,54 @@
+-- Rows that must not exist. Any one of them undoes the whole load.
+WITH touched AS (
+    SELECT source, session_id, thread_id
+    FROM verdicts
+    WHERE verdict <> 'regressed'
+),
+
+spells AS (
+    SELECT history.*
+    FROM thread_status_history AS history
+    SEMI JOIN touched USING (source, session_id, thread_id)
+),
+
+violations AS (
+    SELECT 'is listed twice in threads' AS violation, source, session_id, thread_id
+    FROM threads
+    WHERE (source, session_id) IN (SELECT (source, session_id) FROM incoming_polls)
+    GROUP BY ALL
+    HAVING count(*) > 1
+    UNION ALL
+    SELECT 'has a gap, or a spell twice, in thread_status_history', source, session_id, thread_id
+    FROM spells
+    GROUP BY ALL
+    HAVING count(*) <> max(spell) OR count(DISTINCT spell) <> max(spell)
+    UNION ALL
+    SELECT 'has not exactly one current spell', touched.source, touched.session_id, touched.thread_id
+    FROM touched
+    LEFT JOIN spells USING (source, session_id, thread_id)
+    GROUP BY ALL
+    HAVING count_if(spells.spell IS NOT NULL AND spells.ended_by IS NULL) <> 1
+    UNION ALL
+    SELECT 'has a spell that does not end where the next begins', spell.source, spell.session_id, spell.thread_id
+    FROM spells AS spell
+    LEFT JOIN spells AS next
+        ON next.source = spell.source
+        AND next.session_id = spell.session_id
+        AND next.thread_id = spell.thread_id
+        AND next.spell = spell.spell + 1
+    WHERE spell.ended_by IS DISTINCT FROM next.observed_from
+        OR spell.observed_from > spell.ended_by
+        OR spell.changed_at > next.changed_at
+    UNION ALL
+    SELECT 'has another status in threads than in its current spell', spells.source, spells.session_id, spells.thread_id
+    FROM spells
+    JOIN threads USING (source, session_id, thread_id)
+    WHERE spells.ended_by IS NULL
+        AND (threads.status, threads.stop_reason_type)
+        IS DISTINCT FROM (spells.status, spells.stop_reason_type)
+)
+
+SELECT format('thread {} of session {} of source {} {}', thread_id, session_id, source, violation)
+FROM violations
+ORDER BY ALL
+LIMIT 5;
