@@ -155,6 +155,27 @@ def check_everything() -> None:
     click.echo(f"warehouse: {data_home()}, {counted[0] if counted else 0} threads")
 
 
+@main.command()
+@click.option("--partial", is_flag=True, help="Also where pages of some loaded runs are gone.")
+@click.option("--skip-damaged", is_flag=True, help="Leave out files that cannot be read.")
+def replay(*, partial: bool, skip_damaged: bool) -> None:
+    """Rebuild the tables from the landed pages, offline, and publish them."""
+    from pipelines.settings import data_home
+    from pipelines.warehouse.analyses import build_analysis, list_analyses
+    from pipelines.warehouse.database import open_warehouse
+    from pipelines.warehouse.publication import publish
+    from pipelines.warehouse.replay import replay as replay_landed
+
+    replayed = replay_landed(data_home(), partial=partial, skip_damaged=skip_damaged)
+    for file in replayed.skipped:
+        click.echo(f"left out: {file}", err=True)
+    with open_warehouse(data_home()) as connection:
+        for analysis in list_analyses().values():
+            build_analysis(connection, analysis)
+    path = publish(data_home(), whole=True)
+    click.echo(f"replayed {len(replayed.runs)} runs. Data: {path}")
+
+
 COPY_OPTIONS = {
     "csv": "FORMAT csv, HEADER",
     "json": "FORMAT json, ARRAY",

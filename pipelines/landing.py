@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -19,7 +19,7 @@ from pipelines.api.poll import Poll
 from pipelines.errors import LandingError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Collection
     from pathlib import Path
 
     from pipelines.api.walk import Visit
@@ -37,6 +37,8 @@ PAGES = pl.Schema(
 )
 FOOTER = "session-threads"
 FORMAT = 1
+STAMP = "%Y%m%dT%H%M%S%fZ"
+UNFINISHED_S = 3600
 HOME_HINT = "Let SESSION_THREADS_HOME name a directory of yours"
 
 
@@ -108,7 +110,7 @@ def page_row(poll: Poll, visit: Visit) -> tuple[object, ...]:
 def write_run(directory: Path, footer: Footer, rows: list[tuple[object, ...]]) -> Path:
     """Write a run's file, whole or not at all, readable by its owner alone; return its path."""
     make_private(directory)
-    path = directory / f"{footer.run.started_at:%Y%m%dT%H%M%S%fZ}-{footer.run.id}.parquet"
+    path = directory / f"{footer.run.started_at:{STAMP}}-{footer.run.id}.parquet"
     frame = pl.DataFrame(rows, schema=PAGES, orient="row")
     metadata = {FOOTER: msgspec.json.encode(footer).decode()}
     temporary = path.with_suffix(".tmp")
@@ -152,7 +154,31 @@ def sync_directory(directory: Path) -> None:
 
 def list_runs(directory: Path) -> dict[str, Path]:
     """Return run id -> file of every landed run, in the order in which the runs began."""
-    return {path.stem.partition("-")[2]: path for path in sorted(directory.glob("*.parquet"))}
+    return {name_run(path): path for path in list_files(directory)}
+
+
+def list_files(directory: Path) -> list[Path]:
+    """Return the landed files, in the order in which their runs began; foreign ones among them."""
+    return sorted(directory.glob("*.parquet"))
+
+
+def name_run(path: Path) -> str:
+    """Return the id of the run that a landed file holds."""
+    return path.stem.partition("-")[2]
+
+
+def prune_runs(directory: Path, loaded: Collection[str], keep_days: int, now: datetime) -> None:
+    """Remove the files of loaded runs that began more than so many days ago.
+
+    Unfinished files of runs that were killed go too, once nobody can be writing them.
+    """
+    oldest = f"{now - timedelta(days=keep_days):{STAMP}}"
+    for path in list_files(directory):
+        if name_run(path) in loaded and path.name < oldest:
+            path.unlink(missing_ok=True)
+    for path in directory.glob("*.tmp"):
+        if path.stat().st_mtime < now.timestamp() - UNFINISHED_S:
+            path.unlink(missing_ok=True)
 
 
 def read_run(path: Path) -> Landed:

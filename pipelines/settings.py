@@ -165,6 +165,7 @@ class Settings(_Strict):
         min_length=1, strict=False
     )
     poll_interval_minutes: PollInterval = 15
+    raw_retention_days: int | None = Field(default=14, ge=1)
     keep_agent_definition: bool = False
 
 

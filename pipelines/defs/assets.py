@@ -61,7 +61,7 @@ def thread_pages(
 )
 def threads() -> dg.MaterializeResult:
     """The current state of every thread, and the ledger of the polls that it rests on."""
-    loaded = load_landed(data_home())
+    loaded = load_landed(data_home(), load_settings().raw_retention_days)
     with open_warehouse(data_home()) as connection:
         ledger = read_ledger(connection, loaded or find_newest_run(connection))
         table = describe_table(connection, "main", "threads")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import logging
+import os
+import shutil
+import sys
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
-import tenacity
+import filelock
 
 from pipelines.errors import WarehouseBusy, WarehouseError, WarehouseNewer
 from pipelines.landing import make_private
@@ -18,9 +22,15 @@ if TYPE_CHECKING:
 
     import polars as pl
 
+logger = logging.getLogger(__name__)
+
 WAREHOUSE = "warehouse.duckdb"
 PUBLISHED = "threads.duckdb"
-BUSY_LIMIT_S = 60.0
+LOCK = "warehouse.lock"
+HOLDER = "warehouse.holder"
+# What a killed writer may leave behind: unfinished files, and what DuckDB spilled to disk.
+LEFTOVERS = ("threads.tmp*", "replay.tmp*", f"{WAREHOUSE}.tmp", f"{HOLDER}.tmp")
+WAIT_LIMIT_S = 600.0
 
 
 @cache
@@ -52,15 +62,77 @@ class ArrowStream:
 def open_warehouse(home: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open the warehouse of a data directory for writing, made or upgraded if need be.
 
-    Raises WarehouseBusy while another process holds it, WarehouseNewer for a newer version's file.
+    Raises WarehouseBusy where another process has not let go of it in time, WarehouseNewer for a
+    newer version's file.
+    """
+    with hold_warehouse(home), open_tables(home / WAREHOUSE) as connection:
+        yield connection
+
+
+@contextmanager
+def hold_warehouse(home: Path) -> Iterator[None]:
+    """Be the one process that writes in the data directory; wait for another that does.
+
+    The operating system takes the lock from a process that dies. Raises WarehouseBusy, naming the
+    holder, after WAIT_LIMIT_S seconds.
     """
     make_private(home)
-    path = home / WAREHOUSE
-    connection = _connect_in_turn(path)
+    lock = filelock.FileLock(home / LOCK, mode=0o600)
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        logger.warning("%s: waiting for %s", home, _read_holder(home))
+        try:
+            lock.acquire(timeout=WAIT_LIMIT_S)
+        except filelock.Timeout:
+            waited = f"{_read_holder(home)} has written for more than {WAIT_LIMIT_S:.0f} s"
+            hint = "The next run loads what has landed"
+            raise WarehouseBusy(f"{home / WAREHOUSE}: {waited}. {hint}") from None
+    except OSError as error:
+        raise WarehouseError(f"{home / LOCK}: cannot be locked ({error})") from None
+    try:
+        _name_holder(home)
+        _remove_leftovers(home)
+        yield
+    finally:
+        _remove_leftovers(home)
+        lock.release()
+
+
+def _name_holder(home: Path) -> None:
+    """Say who holds the lock; where the disk is full, the lock holds all the same."""
+    temporary = home / f"{HOLDER}.tmp"
+    with suppress(OSError):
+        temporary.write_text(f"process {os.getpid()} ({Path(sys.argv[0]).name})", encoding="utf-8")
+        temporary.chmod(0o600)
+        temporary.replace(home / HOLDER)
+
+
+def _read_holder(home: Path) -> str:
+    try:
+        return (home / HOLDER).read_text(encoding="utf-8")
+    except OSError:
+        return "another process"
+
+
+def _remove_leftovers(home: Path) -> None:
+    for pattern in LEFTOVERS:
+        for path in home.glob(pattern):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+@contextmanager
+def open_tables(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a file of tables for writing, made or upgraded if need be; the caller holds the lock."""
+    connection = _connect(path, read_only=False)
     try:
         path.chmod(0o600)
         migrate(connection, path)
         yield connection
+        connection.close()
+    except duckdb.Error as error:
+        first = str(error).splitlines()[0]
+        raise WarehouseError(f"{path}: {first}. What was not finished is undone") from None
     finally:
         connection.close()
 
@@ -78,25 +150,14 @@ def open_published(home: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         connection.close()
 
 
-@tenacity.retry(
-    retry=tenacity.retry_if_exception_type(WarehouseBusy),
-    wait=tenacity.wait_fixed(0.1),
-    stop=tenacity.stop_after_delay(BUSY_LIMIT_S),
-    reraise=True,
-)
-def _connect_in_turn(path: Path) -> duckdb.DuckDBPyConnection:
-    """Open the warehouse as soon as nobody else has it open: each holds it for seconds."""
-    return _connect(path, read_only=False)
-
-
 def _connect(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
     try:
         connection = duckdb.connect(str(path), read_only=read_only)
     except duckdb.IOException as error:
         first = str(error).splitlines()[0]
         if "lock" in first.lower():
-            hint = "The next run loads what has landed"
-            raise WarehouseBusy(f"{path}: another process has it open. {hint}") from None
+            hint = f"Close it there, read {PUBLISHED} instead; the next run loads what has landed"
+            raise WarehouseBusy(f"{path}: another program has it open ({first}). {hint}") from None
         raise WarehouseError(f"{path}: cannot be opened ({first})") from None
     except duckdb.Error as error:
         first = str(error).splitlines()[0]

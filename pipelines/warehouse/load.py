@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -10,7 +11,7 @@ import polars as pl
 from pipelines import __version__
 from pipelines.errors import WarehouseError
 from pipelines.frames import TIMESTAMP, polls_frame, threads_frame
-from pipelines.landing import list_runs, read_run
+from pipelines.landing import list_runs, prune_runs, read_run
 from pipelines.warehouse.database import (
     ArrowStream,
     fetch_records,
@@ -50,10 +51,11 @@ MEND = "The tables are as before; `session-threads replay` rebuilds them from th
 ENDED_WELL = frozenset({"complete", "stale"})
 
 
-def load_landed(home: Path) -> list[str]:
+def load_landed(home: Path, keep_days: int | None = None) -> list[str]:
     """Load every landed run that the warehouse does not hold; return their ids.
 
-    More than one where an earlier run was interrupted between landing and loading.
+    More than one where an earlier run was interrupted between landing and loading. After that, and
+    only then, landed files older than `keep_days` are removed.
     """
     with open_warehouse(home) as connection:
         loaded = {run_id for (run_id,) in connection.execute("SELECT run_id FROM runs").fetchall()}
@@ -62,6 +64,8 @@ def load_landed(home: Path) -> list[str]:
         }
         for path in pending.values():
             load_run(connection, read_run(path))
+        if keep_days is not None:
+            prune_runs(home / RAW, loaded | set(pending), keep_days, datetime.now(UTC))
     return list(pending)
 
 

@@ -289,7 +289,7 @@ def test_busy_warehouse(home: Path, tmp_path: Path) -> None:
     ) as holder:
         assert holder.stdout is not None
         holder.stdout.readline()
-        with pytest.raises(WarehouseBusy, match="another process has it open"):
+        with pytest.raises(WarehouseBusy, match=r"another program has it open.*PID"):
             load_landed(home)
         holder.communicate()
 

@@ -8,13 +8,27 @@ import duckdb
 import pytest
 
 from pipelines.errors import WarehouseError
-from pipelines.warehouse.database import open_published
+from pipelines.warehouse.analyses import build_analysis, list_analyses
+from pipelines.warehouse.database import open_published, open_warehouse
 from pipelines.warehouse.publication import publish
 from tests.support import read_table
 from tests.warehouse.test_load import load, thread
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+TABLES = (
+    "threads",
+    "thread_status_history",
+    "session_polls",
+    "session_digests",
+    "schema_drift",
+    "runs",
+    "thread_spells",
+    "thread_dimensions",
+    "analytics.status_distribution",
+    "analytics.thread_durations",
+)
 
 
 def test_copy_is_the_warehouse(home: Path) -> None:
@@ -35,7 +49,13 @@ def test_copy_is_the_warehouse(home: Path) -> None:
         assert read_table(path, query) == read_table(home / "warehouse.duckdb", query)
         assert read_table(path, query)
     assert path.stat().st_mode & 0o777 == 0o600
-    assert sorted(p.name for p in home.iterdir()) == ["raw", "threads.duckdb", "warehouse.duckdb"]
+    assert sorted(p.name for p in home.iterdir()) == [
+        "raw",
+        "threads.duckdb",
+        "warehouse.duckdb",
+        "warehouse.holder",
+        "warehouse.lock",
+    ]
 
 
 def test_readers_keep_the_copy_they_opened(home: Path) -> None:
@@ -47,6 +67,63 @@ def test_readers_keep_the_copy_they_opened(home: Path) -> None:
         publish(home)
         assert reader.execute("SELECT count(*) FROM threads").fetchone() == (1,)
     assert read_table(path, "SELECT count(*) AS n FROM threads") == [{"n": 2}]
+
+
+def test_unchanged_threads_are_not_copied(home: Path) -> None:
+    """Where only the ledger is new, the copy gets it and the threads' blocks stay as they were."""
+    crowd = [thread(f"t{i}", name=f"name {i}") for i in range(3000)]
+    load(home, 0, *crowd)
+    path = publish_all(home)
+    storage = (
+        "SELECT column_path, block_id, block_offset FROM pragma_storage_info('{}') ORDER BY ALL"
+    )
+    tables = ("threads", "thread_status_history")
+    before, inode = [read_table(path, storage.format(t)) for t in tables], path.stat().st_ino
+    for minute in (10, 20, 30):
+        load(home, minute, *crowd)
+        load(home, minute + 5, outcome="incomplete")
+        publish_all(home)
+    assert path.stat().st_ino != inode
+    assert [read_table(path, storage.format(t)) for t in tables] == before
+    assert_equal(home, path)
+    assert read_table(path, "SELECT count(*) AS n FROM runs") == [{"n": 7}]
+
+
+@pytest.mark.parametrize("how", ["thread", "catalogue", "damaged"])
+def test_what_changed_is_copied(home: Path, how: str) -> None:
+    """A changed thread, another schema or a damaged copy: the whole is copied."""
+    load(home, 0, thread("a"), thread("b"))
+    path = publish_all(home)
+    if how == "catalogue":
+        with open_warehouse(home) as connection:
+            connection.execute("COMMENT ON TABLE threads IS 'another'")
+    if how == "damaged":
+        path.write_bytes(b"no database")
+    load(home, 10, thread("a"), *([] if how == "thread" else [thread("b")]))
+    publish_all(home)
+    assert_equal(home, path)
+
+
+def publish_all(home: Path) -> Path:
+    """Build the analyses and publish."""
+    with open_warehouse(home) as connection:
+        for analysis in list_analyses().values():
+            build_analysis(connection, analysis)
+    return publish(home)
+
+
+def assert_equal(home: Path, path: Path) -> None:
+    """Assert that the copy is the warehouse, in schema, comments and rows."""
+    for query in (
+        "SELECT table_name, comment FROM duckdb_tables() ORDER BY ALL",
+        "SELECT view_name, comment, sql FROM duckdb_views() WHERE NOT internal ORDER BY ALL",
+        (
+            "SELECT table_name, column_name, data_type, comment FROM duckdb_columns() "
+            "WHERE NOT internal ORDER BY ALL"
+        ),
+        *(f"FROM {name} ORDER BY ALL" for name in TABLES),
+    ):
+        assert read_table(path, query) == read_table(home / "warehouse.duckdb", query)
 
 
 def test_leftovers_are_replaced(home: Path) -> None:

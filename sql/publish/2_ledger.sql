@@ -1,0 +1,10 @@
+INSERT INTO published.session_polls BY NAME
+FROM session_polls
+ANTI JOIN published.session_polls AS known USING (run_id, source, session_id);
+
+INSERT INTO published.runs BY NAME
+FROM runs
+ANTI JOIN published.runs AS known USING (run_id);
+
+DELETE FROM published.session_digests;
+INSERT INTO published.session_digests BY NAME FROM session_digests;

@@ -1,0 +1,131 @@
+"""Replay: the landed pages alone give the same tables again."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pipelines.errors import LandingError, WarehouseError
+from pipelines.landing import list_files, list_runs
+from pipelines.warehouse.load import RAW, load_landed
+from pipelines.warehouse.replay import replay
+from tests.warehouse.test_load import at, land, load, read, thread
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TABLES = (
+    "threads",
+    "thread_status_history",
+    "session_polls",
+    "runs",
+    "schema_drift",
+    "session_digests",
+)
+
+
+def tables(home: Path) -> dict[str, list[dict[str, Any]]]:
+    """Return every row of every table."""
+    return {table: read(home, f"FROM {table} ORDER BY ALL") for table in TABLES}
+
+
+def make_past(home: Path) -> None:
+    """Load runs of every kind, one of them overtaken."""
+    load(home, 0, thread("a", "idle"), thread("b", colour="red"), thread("c"))
+    load(home, 20, thread("a", "running", updated=19), thread("b", colour="red"))
+    load(home, 10, thread("z"))
+    load(home, 30, thread("a", "idle", updated=29), outcome="incomplete")
+    load(home, 40, thread("a", "idle", updated=18), thread("c"))
+
+
+def test_replay_gives_the_same_tables(home: Path) -> None:
+    """Every table comes out equal, row for row, overtaken polls included, in a new file."""
+    make_past(home)
+    before, inode = tables(home), (home / "warehouse.duckdb").stat().st_ino
+    replayed = replay(home)
+    assert replayed.runs == ["run-0", "run-20", "run-10", "run-30", "run-40"]
+    assert tables(home) == before
+    assert (home / "warehouse.duckdb").stat().st_ino != inode
+    assert not list(home.glob("replay*"))
+    assert counts_of_spells(before) > 3
+
+
+def counts_of_spells(found: dict[str, list[dict[str, Any]]]) -> int:
+    """Return how many spells there are."""
+    return len(found["thread_status_history"])
+
+
+def test_without_a_warehouse(home: Path) -> None:
+    """Where the warehouse is lost, its runs are replayed as they began, pending ones too."""
+    make_past(home)
+    land(home, 50, thread("a"))
+    (home / "warehouse.duckdb").unlink()
+    assert replay(home).runs == [f"run-{minute}" for minute in (0, 10, 20, 30, 40, 50)]
+    assert load_landed(home) == []
+
+
+def test_gaps_are_refused(home: Path) -> None:
+    """Where landed pages do not reach back, nothing is replaced unless told to."""
+    make_past(home)
+    before = tables(home)
+    list_runs(home / RAW)["run-0"].unlink()
+    with pytest.raises(WarehouseError, match=r"1 of 5 loaded runs .* first is run-0.*--partial"):
+        replay(home)
+    assert tables(home) == before
+    assert replay(home, partial=True).runs == ["run-20", "run-10", "run-30", "run-40"]
+    assert tables(home) != before
+
+
+def test_damaged_files(home: Path) -> None:
+    """Damaged and foreign files are named, and skipped only if told to."""
+    make_past(home)
+    before = tables(home)
+    foreign = home / RAW / "foreign.parquet"
+    foreign.write_bytes(b"PAR1")
+    with pytest.raises(LandingError, match=r"foreign\.parquet: not a landed run.*--skip-damaged"):
+        replay(home)
+    assert not list(home.glob("replay*"))
+    assert replay(home, skip_damaged=True).skipped == [str(foreign)]
+    assert tables(home) == before
+
+
+def test_unreadable_warehouse(home: Path) -> None:
+    """A warehouse that cannot be opened is replaced only if told to."""
+    make_past(home)
+    (home / "warehouse.duckdb").write_bytes(b"not a database" * 1000)
+    with pytest.raises(WarehouseError, match=r"cannot be opened.*--partial"):
+        replay(home)
+    assert len(replay(home, partial=True).runs) == 5
+
+
+def test_nothing_to_replay(home: Path) -> None:
+    """Without landed pages nothing is replaced."""
+    with pytest.raises(WarehouseError, match="no landed pages"):
+        replay(home)
+
+
+def test_retention(home: Path) -> None:
+    """Landed files are removed when they are old and loaded, after a load that went well."""
+    days = (datetime.now(UTC) - at(0)) / timedelta(days=1)
+    recent = 1440 * days - 10
+    for minute in (0, 1440, recent):
+        land(home, minute, thread("a"))
+    half = home / RAW / "20200101T000000000000Z-half.tmp"
+    young = home / RAW / "20200101T000000000000Z-young.tmp"
+    half.touch()
+    os.utime(half, (0, 0))
+    young.touch()
+    damaged = home / RAW / "20260101T000000000000Z-damaged.parquet"
+    damaged.write_bytes(b"")
+    with pytest.raises(LandingError):
+        load_landed(home, keep_days=1)
+    assert len(list_files(home / RAW)) == 4
+    damaged.unlink()
+    load_landed(home, keep_days=1)
+    assert [path.name.partition("-")[2] for path in list_files(home / RAW)] == [
+        f"run-{recent:g}.parquet"
+    ]
+    assert (half.exists(), young.exists()) == (False, True)
