@@ -13,7 +13,6 @@ import click
 from pipelines import __version__
 from pipelines.errors import (
     TOKEN_REFUSED,
-    QueryError,
     SessionThreadsError,
     TokenRefused,
     WarehouseError,
@@ -81,15 +80,15 @@ def run_job(
     from pipelines.definitions import run_poll
     from pipelines.settings import data_home, load_settings
     from pipelines.warehouse.database import open_warehouse
-    from pipelines.warehouse.load import read_ledger
+    from pipelines.warehouse.load import read_drift, read_ledger
 
     load_settings()
     started = time.monotonic()
     with watch_poll() as observer:
         run_id = run_poll(Scope(sessions, statuses), observer, debug=debug)
     with open_warehouse(data_home()) as connection:
-        ledger = read_ledger(connection, [run_id])
-    print_summary(ledger, time.monotonic() - started, data_home())
+        ledger, drift = read_ledger(connection, [run_id]), read_drift(connection, [run_id])
+    print_summary(ledger, drift, time.monotonic() - started, data_home())
     return ledger
 
 
@@ -156,6 +155,27 @@ def check_everything() -> None:
 
 
 @main.command()
+def status() -> None:
+    """Show one line per session: last complete poll, threads, open ones, last error.
+
+    Exit status: 0 all is well, 1 a session is failing, stale, or was never polled.
+    """
+    from datetime import UTC, datetime
+
+    from pipelines.console import print_health
+    from pipelines.settings import data_home, load_settings
+    from pipelines.warehouse.health import read_health
+
+    settings = load_settings(with_tokens=False)
+    lines = read_health(data_home(), settings, datetime.now(UTC))
+    print_health(lines)
+    troubled = [line for line in lines if line.state != "ok"]
+    if troubled:
+        first = troubled[0]
+        fail(f"{len(troubled)} of {len(lines)} sessions: {first.session} is {first.state}", 1)
+
+
+@main.command()
 @click.option("--partial", is_flag=True, help="Also where pages of some loaded runs are gone.")
 @click.option("--skip-damaged", is_flag=True, help="Leave out files that cannot be read.")
 def replay(*, partial: bool, skip_damaged: bool) -> None:
@@ -176,12 +196,7 @@ def replay(*, partial: bool, skip_damaged: bool) -> None:
     click.echo(f"replayed {len(replayed.runs)} runs. Data: {path}")
 
 
-COPY_OPTIONS = {
-    "csv": "FORMAT csv, HEADER",
-    "json": "FORMAT json, ARRAY",
-    "parquet": "FORMAT parquet",
-}
-FORMATS = click.Choice(["table", *COPY_OPTIONS])
+FORMATS = click.Choice(["table", "csv", "json", "parquet"])
 
 
 @main.command()
@@ -194,7 +209,7 @@ def show(
     name: str | None, form: str | None, out: Path | None, where: str | None, limit: int | None
 ) -> None:
     """Show one analysis; without NAME, list them all."""
-    from pipelines.console import print_rows
+    from pipelines.console import print_rows, write_query
     from pipelines.warehouse.analyses import list_analyses
 
     analyses = list_analyses()
@@ -216,33 +231,9 @@ def show(
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.")
 def sql(query: str, form: str | None, out: Path | None) -> None:
     """Run QUERY on the published database, read-only."""
+    from pipelines.console import write_query
+
     write_query(query, form, out)
-
-
-def write_query(query: str, form: str | None, out: Path | None) -> None:
-    """Write a query's rows in a format, to standard output or a file."""
-    import duckdb
-
-    from pipelines.console import print_rows
-    from pipelines.settings import data_home
-    from pipelines.warehouse.analyses import quote
-    from pipelines.warehouse.database import open_published
-
-    suffix = out.suffix.removeprefix(".") if out else ""
-    form = form or (suffix if suffix in COPY_OPTIONS else "table")
-    subquery = f"FROM (\n{query.strip().removesuffix(';')}\n)"
-    target = quote(str(out) if out else "/dev/stdout")
-    with open_published(data_home()) as connection:
-        try:
-            if form == "table":
-                relation = connection.sql(subquery)
-                print_rows(relation.columns, relation.fetchall(), out)
-            else:
-                connection.execute(f"COPY ({subquery}) TO {target} ({COPY_OPTIONS[form]})")
-        except (duckdb.Error, OSError) as error:
-            if "Broken pipe" in str(error):  # whoever reads has read enough
-                return
-            raise QueryError(f"the query failed: {error}") from None
 
 
 main.add_command(sandbox)
@@ -254,7 +245,7 @@ def demo(ctx: click.Context) -> None:
     """Poll a made-up fleet several times while it evolves; show what is known of it then."""
     import shutil
 
-    from pipelines.console import print_heading
+    from pipelines.console import print_heading, write_query
     from pipelines.sandbox.server import TOKEN, Sandbox, serve
     from pipelines.sandbox.world import World, draw_sizes
     from pipelines.settings import data_home

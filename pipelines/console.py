@@ -6,6 +6,8 @@ import sys
 from contextlib import contextmanager, nullcontext
 from typing import IO, TYPE_CHECKING, Any
 
+import duckdb
+import msgspec
 from rich import box
 from rich.console import Console
 from rich.markup import escape
@@ -15,15 +17,27 @@ from rich.table import Table
 from rich.text import Text
 
 from pipelines.api.poll import Observer, Poll
+from pipelines.errors import QueryError
+from pipelines.settings import data_home
+from pipelines.warehouse.analyses import quote
+from pipelines.warehouse.database import open_published
 from pipelines.warehouse.load import ENDED_WELL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from pipelines.warehouse.health import Health
+
     Records = Sequence[Mapping[str, Any]]
 
+COPY_OPTIONS = {
+    "csv": "FORMAT csv, HEADER",
+    "json": "FORMAT json, ARRAY",
+    "parquet": "FORMAT parquet",
+}
 SHOWN_SESSIONS = 20
+SHOWN_DRIFT = 5
 SHOWN_ROWS = 200
 WIDE = 10_000
 SUMMARY_COLUMNS = {
@@ -90,8 +104,8 @@ def make_console(file: IO[str] | None = None) -> Console:
     return console if console.is_terminal else Console(highlight=False, file=file, width=WIDE)
 
 
-def print_summary(ledger: Records, seconds: float, home: Path) -> None:
-    """Print a run's ledger: what failed first, then the largest sessions, and the totals."""
+def print_summary(ledger: Records, drift: Sequence[str], seconds: float, home: Path) -> None:
+    """Print a run's ledger: what failed first, then the largest sessions, totals, and drift."""
     rows = sorted(ledger, key=lambda row: row["outcome"] in ENDED_WELL)
     failing = sum(row["outcome"] not in ENDED_WELL for row in rows)
     shown = rows[: failing + SHOWN_SESSIONS]
@@ -112,6 +126,40 @@ def print_summary(ledger: Records, seconds: float, home: Path) -> None:
         f" {requests} requests, {retries} retries, {seconds:.1f} s. Data: {home}",
         soft_wrap=True,
     )
+    if drift:
+        more = f" and {len(drift) - SHOWN_DRIFT} more" if len(drift) > SHOWN_DRIFT else ""
+        what = format_value(", ".join(drift[:SHOWN_DRIFT]))
+        console.print(Text(f"New in the data, see schema_drift: {what}{more}"), soft_wrap=True)
+
+
+def print_health(lines: Sequence[Health]) -> None:
+    """Print a line per session."""
+    titles = {"last_complete_poll": "last complete poll", "open_threads": "open"}
+    titles |= {"last_error": "last error"}
+    records = [
+        {titles.get(name, name): value for name, value in msgspec.structs.asdict(line).items()}
+        for line in lines
+    ]
+    make_console().print(make_table(records))
+
+
+def write_query(query: str, form: str | None, out: Path | None) -> None:
+    """Write a query's rows in a format, to standard output or a file."""
+    suffix = out.suffix.removeprefix(".") if out else ""
+    form = form or (suffix if suffix in COPY_OPTIONS else "table")
+    subquery = f"FROM (\n{query.strip().removesuffix(';')}\n)"
+    target = quote(str(out) if out else "/dev/stdout")
+    with open_published(data_home()) as connection:
+        try:
+            if form == "table":
+                relation = connection.sql(subquery)
+                print_rows(relation.columns, relation.fetchall(), out)
+            else:
+                connection.execute(f"COPY ({subquery}) TO {target} ({COPY_OPTIONS[form]})")
+        except (duckdb.Error, OSError) as error:
+            if "Broken pipe" in str(error):  # whoever reads has read enough
+                return
+            raise QueryError(f"the query failed: {error}") from None
 
 
 def print_rows(names: Sequence[str], rows: Sequence[tuple[Any, ...]], out: Path | None) -> None:

@@ -120,10 +120,11 @@ def write_run(directory: Path, footer: Footer, rows: list[tuple[object, ...]]) -
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except OSError as error:
+    except (OSError, pl.exceptions.PolarsError) as error:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
-        raise LandingError(f"{path}: cannot be written ({error}). Nothing was loaded") from None
+        problem = f"cannot be written ({_first_line(error)}). Nothing of this run is loaded"
+        raise LandingError(f"{path}: {problem}; make room, then run again") from None
     sync_directory(directory)
     return path
 

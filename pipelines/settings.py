@@ -173,8 +173,10 @@ class Settings(_Strict):
 MODELS: dict[int, type[BaseModel]] = {1: Settings, 3: Source, 5: Session}
 
 
-def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
-    """Return the settings of the file and the variables, tokens included.
+def load_settings(
+    environ: Mapping[str, str] | None = None, *, with_tokens: bool = True
+) -> Settings:
+    """Return the settings of the file and the variables, tokens included where they are needed.
 
     Raises SettingsError: one line that names the file or variable, the key and the mend.
     """
@@ -186,7 +188,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         settings = Settings.model_validate(document)
     except ValidationError as error:
         raise explain_refusal(where, overridden, error.errors(), MODELS) from None
-    for source in settings.sources:
+    for source in settings.sources if with_tokens else ():
         source._token = _find_token(source, environ)  # noqa: SLF001 - filled here, read elsewhere
     return settings
 

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import duckdb
 import polars as pl
 import pytest
 from starlette.applications import Starlette
@@ -328,3 +329,64 @@ def test_narrow_terminal(fleet: World) -> None:
     shown = run("sql", "FROM threads LIMIT 1", COLUMNS="80", FORCE_COLOR="1", TERM="dumb").stdout
     assert len(shown.splitlines()) >= 28
     assert max(map(len, shown.splitlines())) <= 80 + len("\x1b[1m\x1b[0m")
+
+
+def test_status(fleet: World, home: Path, tmp_path: Path) -> None:
+    """Status shows a line per session, and ends with 1 where one is failing or stale."""
+    fresh = run("status")
+    assert (fresh.returncode, fresh.stdout.count("never polled")) == (1, 4)
+    run("run")
+    well = run("status", QODER_PAT="")
+    assert (well.returncode, well.stderr) == (0, "")
+    assert well.stdout.count(" ok ") == len(fleet.sessions) == len(well.stdout.splitlines()) - 2
+    assert "session" in well.stdout.splitlines()[0]
+    assert "last complete poll" in well.stdout.splitlines()[0]
+
+    unknown = ",".join([*fleet.sessions, "sess_unheard_of"])
+    never = run("status", QODER_SESSION_IDS=unknown)
+    assert (never.returncode, "sess_unheard_of is never polled" in never.stderr) == (1, True)
+    run("run", QODER_SESSION_IDS=unknown)
+    failing = run("status", QODER_SESSION_IDS=unknown)
+    assert (failing.returncode, "sess_unheard_of is failing" in failing.stderr) == (1, True)
+    assert "was not found" in failing.stdout.splitlines()[2]
+
+    config = tmp_path / "sessions.yaml"
+    config.write_text("sources: [{sessions: [x]}]\npoll_interval_minutes: 1\n")
+    path = home / "threads.duckdb"
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(
+            "UPDATE analytics.ingestion_health SET last_complete_poll = '2026-01-01T00:00:00Z'"
+        )
+    stale = run("status", SESSION_THREADS_CONFIG=str(config))
+    assert (stale.returncode, stale.stderr.strip()) == (
+        1,
+        f"session-threads: 4 of 4 sessions: {next(iter(fleet.sessions))} is stale",
+    )
+
+
+def test_replay(fleet: World, home: Path) -> None:
+    """Replay rebuilds and publishes the same tables; damaged files are left out only if told to."""
+    run("run")
+    fleet.advance(600)
+    run("run")
+    before = read_table(home / "threads.duckdb", "FROM thread_status_history ORDER BY ALL")
+    (home / "threads.duckdb").unlink()
+    (home / "raw" / "foreign.parquet").write_bytes(b"?")
+    refused = run("replay")
+    assert (refused.returncode, "foreign.parquet: not a landed run" in refused.stderr) == (4, True)
+    replayed = run("replay", "--skip-damaged")
+    assert (replayed.returncode, "foreign.parquet" in replayed.stderr) == (0, True)
+    assert f"replayed 2 runs. Data: {home / 'threads.duckdb'}" in replayed.stdout
+    assert read_table(home / "threads.duckdb", "FROM thread_status_history ORDER BY ALL") == before
+
+
+def test_drift_in_the_summary(home: Path) -> None:
+    """The run that first sees something new says so; the next does not."""
+    script = Script({"data": [{"id": "t", "status": "dreaming\x1b"}], "has_more": False})
+    with serve(script.app) as base_url:
+        variables = {"QODER_BASE_URL": base_url, "QODER_PAT": CANARY, "QODER_SESSION_IDS": "s"}
+        first, second = run("run", **variables), run("run", **variables)
+    assert 'New in the data, see schema_drift: status = "dreaming' in first.stdout
+    assert "New in the data" not in second.stdout
+    assert "\x1b" not in first.stdout
+    assert home.exists()

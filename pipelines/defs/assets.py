@@ -9,12 +9,19 @@ from pydantic import Field
 
 from pipelines.api.poll import Observer, Scope, poll_sessions
 from pipelines.defs.metadata import describe_ledger, describe_polls, describe_table
-from pipelines.errors import INTERRUPTED, TOKEN_REFUSED
+from pipelines.errors import INTERRUPTED, TOKEN_REFUSED, SettingsError
 from pipelines.landing import land_polls
 from pipelines.settings import data_home, load_settings
 from pipelines.warehouse.analyses import Analysis, build_analysis, list_analyses
 from pipelines.warehouse.database import open_warehouse
-from pipelines.warehouse.load import ENDED_WELL, RAW, find_newest_run, load_landed, read_ledger
+from pipelines.warehouse.load import (
+    ENDED_WELL,
+    RAW,
+    find_newest_run,
+    load_landed,
+    read_drift,
+    read_ledger,
+)
 from pipelines.warehouse.publication import publish
 
 
@@ -56,14 +63,20 @@ def thread_pages(
             "every_session_complete",
             asset="threads",
             description="Every configured session was listed to its end.",
-        )
+        ),
+        dg.AssetCheckSpec(
+            "no_schema_drift",
+            asset="threads",
+            description="The server sent no field, type or value that was never seen before.",
+        ),
     ],
 )
 def threads() -> dg.MaterializeResult:
     """The current state of every thread, and the ledger of the polls that it rests on."""
-    loaded = load_landed(data_home(), load_settings().raw_retention_days)
+    loaded = load_landed(data_home(), find_retention())
     with open_warehouse(data_home()) as connection:
         ledger = read_ledger(connection, loaded or find_newest_run(connection))
+        drift = read_drift(connection, loaded)
         table = describe_table(connection, "main", "threads")
     failing = [row for row in ledger if row["outcome"] not in ENDED_WELL]
     check = dg.AssetCheckResult(
@@ -76,7 +89,23 @@ def threads() -> dg.MaterializeResult:
             ],
         },
     )
-    return dg.MaterializeResult(metadata=describe_ledger(ledger) | table, check_results=[check])
+    drift_check = dg.AssetCheckResult(
+        check_name="no_schema_drift",
+        passed=not drift,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"new": drift},
+    )
+    return dg.MaterializeResult(
+        metadata=describe_ledger(ledger) | table, check_results=[check, drift_check]
+    )
+
+
+def find_retention() -> int | None:
+    """Return for how many days pages are kept; for ever where the settings are refused."""
+    try:
+        return load_settings(with_tokens=False).raw_retention_days
+    except SettingsError:
+        return None
 
 
 def build_analysis_asset(analysis: Analysis) -> dg.AssetsDefinition:

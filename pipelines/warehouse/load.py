@@ -143,6 +143,15 @@ def read_ledger(
     return fetch_records(connection, query, [list(run_ids)])
 
 
+def read_drift(connection: duckdb.DuckDBPyConnection, run_ids: Sequence[str]) -> list[str]:
+    """Return what these runs saw first, a line each: a field and its type, or an unknown value."""
+    query = """
+        SELECT coalesce(path || ' = "' || value || '"', format('{} ({})', path, json_type)) AS line
+        FROM schema_drift WHERE run_id IN (SELECT unnest(?))
+    """
+    return [str(row["line"]) for row in fetch_records(connection, query, [list(run_ids)])]
+
+
 def find_newest_run(connection: duckdb.DuckDBPyConnection) -> list[str]:
     """Return the id of the run that began last; none of an empty warehouse."""
     query = "SELECT run_id FROM runs ORDER BY started_at DESC LIMIT 1"

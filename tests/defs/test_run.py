@@ -105,8 +105,9 @@ def test_unknown_session_fails_its_check_alone(
         result = execute(instance)
 
     assert result.success
-    (check,) = result.get_asset_check_evaluations()
+    check, drift = result.get_asset_check_evaluations()
     assert (check.check_name, check.passed) == ("every_session_complete", False)
+    assert (drift.check_name, drift.passed) == ("no_schema_drift", True)
     assert check.metadata["sessions"].value == 4
     failing = check.metadata["failing"].value
     assert isinstance(failing, list)
@@ -184,7 +185,7 @@ def test_steps_alone_do_not_forget(
         again = job.execute_in_process(instance=instance, asset_selection=[dg.AssetKey(asset)])
         assert again.success
         checks = again.get_asset_check_evaluations()
-        assert [check.passed for check in checks] == ([False] if asset == "threads" else [])
+        assert [check.passed for check in checks] == ([False, True] if asset == "threads" else [])
     assert (home / "threads.duckdb").exists()
 
 
@@ -192,5 +193,21 @@ def test_nothing_polled_is_not_complete(home: Path, instance: dg.DagsterInstance
     """On an empty warehouse the check does not claim that every session is complete."""
     job = defs().resolve_job_def("poll_threads")
     result = job.execute_in_process(instance=instance, asset_selection=[dg.AssetKey("threads")])
-    assert [check.passed for check in result.get_asset_check_evaluations()] == [False]
+    assert [check.passed for check in result.get_asset_check_evaluations()] == [False, True]
     assert (home / "warehouse.duckdb").exists()
+
+
+def test_drift_warns_once(
+    home: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the server never sent before warns in the run that first saw it, and in no other."""
+    script = Script({"data": [{"id": "t", "status": "dreaming", "mood": 1}], "has_more": False})
+    with serve(script.app) as base_url:
+        monkeypatch.setenv("QODER_BASE_URL", base_url)
+        monkeypatch.setenv("QODER_PAT", CANARY)
+        monkeypatch.setenv("QODER_SESSION_IDS", "sess_1")
+        first, second = (execute(instance).get_asset_check_evaluations()[1] for _ in range(2))
+    assert (first.passed, second.passed) == (False, True)
+    assert first.severity == dg.AssetCheckSeverity.WARN
+    assert first.metadata["new"].value == ["mood (number)", 'status = "dreaming"']
+    assert (home / "threads.duckdb").exists()

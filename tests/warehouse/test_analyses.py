@@ -230,3 +230,46 @@ def test_broken_analysis(home: Path, text: str, problem: str) -> None:
         with pytest.raises(AnalysisError, match=problem):
             build_analysis(connection, parse_analysis("a", text))
         assert fetch_records(connection, "FROM analytics.a") == [{"x": 1}]
+
+
+def test_ingestion_health_by_hand(home: Path) -> None:
+    """One session well, failing, filtered and overtaken in turn, counted by hand."""
+    load(home, 0, thread("a"), thread("b", "archived"), thread("c"))
+    load(home, 20, thread("a"), thread("b", "archived"))
+    load(home, 10, thread("a"))
+    (row,) = build(home, "ingestion_health")
+    well = {
+        "source": "qoder",
+        "session_id": "sess_1",
+        "label": None,
+        "last_complete_poll": at(20),
+        "lag_seconds": 0.0,
+        "polls": 3,
+        "failures": 0,
+        "failure_streak": 0,
+        "last_outcome": "complete",
+        "last_error": None,
+        "threads": 3,
+        "open_threads": 1,
+        "missing": 1,
+        "as_of": at(20),
+    }
+    assert row == well
+    load(home, 30, outcome="failed")
+    load(home, 40, outcome="incomplete")
+    (row,) = build(home, "ingestion_health")
+    failing = {"polls": 5, "failures": 2, "failure_streak": 2, "last_outcome": "incomplete"}
+    assert row == well | failing | {"lag_seconds": 1200.0, "as_of": at(40)}
+    load(home, 50, thread("a"), status_filter="running")
+    (row,) = build(home, "ingestion_health")
+    filtered = {"polls": 6, "failures": 2, "lag_seconds": 1800.0, "as_of": at(50)}
+    assert row == well | filtered
+
+
+def test_ingestion_health_without_success(home: Path) -> None:
+    """A session that never ended well has no last complete poll, and a streak of all its polls."""
+    load(home, 0, outcome="gone")
+    load(home, 10, outcome="forbidden")
+    (row,) = build(home, "ingestion_health")
+    assert (row["last_complete_poll"], row["lag_seconds"]) == (None, None)
+    assert (row["failures"], row["failure_streak"], row["threads"]) == (2, 2, 0)

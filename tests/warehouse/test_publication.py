@@ -28,6 +28,7 @@ TABLES = (
     "thread_dimensions",
     "analytics.status_distribution",
     "analytics.thread_durations",
+    "analytics.ingestion_health",
 )
 
 

@@ -1,0 +1,81 @@
+"""How each configured session fares: from the published copy, in no load's way."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import msgspec
+
+from pipelines.errors import WarehouseError
+from pipelines.warehouse.database import PUBLISHED, fetch_records, open_published
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipelines.settings import Settings
+
+# One poll may be late or fail without anyone being called.
+STALE_AFTER_INTERVALS = 2
+NEVER: dict[str, Any] = {
+    "last_complete_poll": None,
+    "failure_streak": 0,
+    "last_error": None,
+    "threads": 0,
+    "open_threads": 0,
+}
+
+
+class Health(msgspec.Struct, frozen=True):
+    """A session's line: `state` is ok, stale, failing or never polled."""
+
+    session: str
+    state: str
+    last_complete_poll: datetime | None
+    threads: int
+    open_threads: int
+    last_error: str | None
+
+
+def read_health(home: Path, settings: Settings, now: datetime) -> list[Health]:
+    """Return a line per configured session, those in trouble first.
+
+    A session is failing where its last poll did not end complete, and stale where the last complete
+    one began more than two poll intervals before `now`.
+    """
+    known = {(row["source"], row["session_id"]): row for row in read_rows(home)}
+    oldest = now - STALE_AFTER_INTERVALS * timedelta(minutes=settings.poll_interval_minutes)
+    lines = []
+    for source in settings.sources:
+        for session in source.sessions:
+            row = known.get((source.name, session.id), NEVER)
+            lines.append(
+                Health(
+                    session=session.label or session.id,
+                    state=judge(row, oldest),
+                    **{name: row[name] for name in Health.__struct_fields__ if name in NEVER},
+                )
+            )
+    return sorted(lines, key=lambda line: line.state == "ok")
+
+
+def read_rows(home: Path) -> list[dict[str, Any]]:
+    """Return the rows of ingestion_health; none where nothing is published yet."""
+    if not (home / PUBLISHED).exists():
+        return []
+    with open_published(home) as connection:
+        try:
+            return fetch_records(connection, "FROM analytics.ingestion_health")
+        except duckdb.CatalogException:
+            hint = "It was published by an older version: run `session-threads run` first"
+            raise WarehouseError(f"{home}: ingestion_health is missing. {hint}") from None
+
+
+def judge(row: dict[str, Any], oldest: datetime) -> str:
+    """Return the word for a session's row of ingestion_health."""
+    if row["failure_streak"]:
+        return "failing"
+    if row["last_complete_poll"] is None:
+        return "never polled"
+    return "ok" if row["last_complete_poll"] >= oldest else "stale"

@@ -1,0 +1,83 @@
+-- answers: Can I trust these numbers?
+-- grain: one row per session that was ever polled
+-- columns:
+--   source: name of the source
+--   session_id: session
+--   label: what the configuration called it at its last poll
+--   last_complete_poll: beginning of the last complete poll (UTC); null where there was none
+--   lag_seconds: seconds from then to the newest poll of the source; null where there was none
+--   polls: number of polls, filtered ones included
+--   failures: polls that did not end complete, overtaken (stale) ones not counted
+--   failure_streak: failures since the last poll that ended complete
+--   last_outcome: outcome of the last poll that was not overtaken
+--   last_error: what went wrong in the last failure of that streak; null where there is none
+--   threads: number of threads ever seen
+--   open_threads: number of them that are open and not missing
+--   missing: number of them that the newest complete poll no longer listed
+--   as_of: beginning of the newest poll of the session (UTC)
+-- needs: [session_polls, threads]
+-- checks:
+--   one_row_per_session: >-
+--     SELECT source, session_id, count(*) AS found FROM analytics.ingestion_health
+--     GROUP BY ALL HAVING count(*) > 1
+--   no_session_is_lost: >-
+--     SELECT source, session_id FROM session_polls
+--     ANTI JOIN analytics.ingestion_health USING (source, session_id)
+WITH polls AS (
+    SELECT
+        *,
+        outcome = 'complete' AND status_filter IS NULL AS is_complete,
+        outcome NOT IN ('complete', 'stale') AS is_failure,
+        max(started_at) FILTER (outcome = 'complete') OVER session AS last_success,
+        max(started_at) OVER (PARTITION BY source) AS newest_of_source
+    FROM session_polls
+    WINDOW session AS (PARTITION BY source, session_id)
+),
+
+sessions AS (
+    SELECT
+        source,
+        session_id,
+        arg_max(label, started_at) AS label,
+        max(started_at) FILTER (is_complete) AS last_complete_poll,
+        any_value(newest_of_source) AS newest_of_source,
+        count(*) AS polls,
+        count_if(is_failure) AS failures,
+        count_if(is_failure AND (last_success IS NULL OR started_at > last_success)) AS failure_streak,
+        arg_max(outcome, started_at) FILTER (outcome <> 'stale') AS last_outcome,
+        arg_max(error_message, started_at)
+            FILTER (is_failure AND (last_success IS NULL OR started_at > last_success)) AS last_error,
+        max(started_at) AS as_of
+    FROM polls
+    GROUP BY source, session_id
+),
+
+counts AS (
+    SELECT
+        source,
+        session_id,
+        count(*) AS threads,
+        count_if(is_open AND missing_since IS NULL) AS open_threads,
+        count(missing_since) AS missing
+    FROM threads
+    GROUP BY source, session_id
+)
+
+SELECT
+    sessions.source,
+    sessions.session_id,
+    sessions.label,
+    sessions.last_complete_poll,
+    (epoch_us(sessions.newest_of_source) - epoch_us(sessions.last_complete_poll)) / 1e6 AS lag_seconds,
+    sessions.polls,
+    sessions.failures,
+    sessions.failure_streak,
+    sessions.last_outcome,
+    sessions.last_error,
+    coalesce(counts.threads, 0) AS threads,
+    coalesce(counts.open_threads, 0) AS open_threads,
+    coalesce(counts.missing, 0) AS missing,
+    sessions.as_of
+FROM sessions
+LEFT JOIN counts USING (source, session_id)
+ORDER BY sessions.failure_streak DESC, lag_seconds DESC NULLS FIRST, sessions.source, sessions.session_id
