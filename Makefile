@@ -1,6 +1,6 @@
 # Needs git, make and Python >= 3.11; everything else is installed into .venv, once.
 .DEFAULT_GOAL := help
-.PHONY: help demo run dev test test-duckdb-2 soak check lock clean
+.PHONY: help demo run dev test test-duckdb-2 soak bench check lock clean
 
 CANDIDATES := python3 python3.13 python3.12 python3.11
 PYTHON ?= $(shell for p in $(CANDIDATES); do \
@@ -30,6 +30,9 @@ soak: .venv/dev ## the long tests: 200 kills, disks full at 50 places, storms of
 	KILLS=200 $(BIN)/python -m pytest tests/faults/test_crashes.py
 	STORM_SEEDS=20 $(BIN)/python -m pytest tests/faults/test_storm.py
 	HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest tests/properties
+
+bench: .venv/dev ## what loads and publications cost, as ratios
+	$(BIN)/python benchmarks/loads.py
 
 check: .venv/dev ## format, lint, types and import contracts
 	$(BIN)/ruff format --check

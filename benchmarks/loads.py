@@ -1,0 +1,143 @@
+"""What a load and a publication cost: first poll, unchanged poll, one thread in a hundred changed.
+
+    python benchmarks/loads.py [THREADS] [SESSIONS]
+
+Everything runs in one process, in turn; the ratio to the first poll is what counts, for machines
+differ. Pages are made up and landed on disk; what is timed begins with reading them back.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from pipelines.api.page import Page, read_envelope
+from pipelines.api.poll import Poll
+from pipelines.api.walk import Visit
+from pipelines.landing import Footer, Run, page_row, write_run
+from pipelines.warehouse.analyses import build_analysis, list_analyses
+from pipelines.warehouse.database import open_warehouse
+from pipelines.warehouse.load import RAW, load_landed
+from pipelines.warehouse.publication import publish
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+START = datetime(2026, 10, 1, tzinfo=UTC)
+PAGE = 100
+ROUNDS = 3
+
+
+def make_thread(number: int, version: int) -> dict[str, Any]:
+    """Return a thread of revision B whose state depends on its version."""
+    born = START - timedelta(seconds=number)
+    return {
+        "id": f"sthr_{number:012d}",
+        "type": "session_thread",
+        "parent_thread_id": "sthr_000000000000" if number else None,
+        "agent": {"id": f"agent_{number % 7}", "type": "agent", "version": number % 3},
+        "status": "running" if version % 2 else "idle",
+        "stats": {"active_seconds": number % 100 + 0.5, "startup_seconds": 0.5},
+        "usage": {"input_tokens": number, "output_tokens": version},
+        "created_at": born.isoformat(),
+        "updated_at": (START + timedelta(seconds=version)).isoformat(),
+    }
+
+
+def land(home: Path, minute: int, sessions: list[list[dict[str, Any]]]) -> None:
+    """Land one run that lists every session to its end."""
+    started = START + timedelta(minutes=minute)
+    polls, rows = [], []
+    for index, threads in enumerate(sessions):
+        bodies = [
+            msgspec.json.encode({"data": threads[begin : begin + PAGE], "has_more": False})
+            for begin in range(0, len(threads), PAGE)
+        ]
+        poll = Poll(
+            source="bench",
+            session_id=f"sess_{index:04d}",
+            label=None,
+            started_at=started,
+            finished_at=started + timedelta(seconds=30),
+            outcome="complete",
+            ended_by="has_more_false",
+            status_filter=None,
+            pages=len(bodies),
+            requests=len(bodies),
+            retries=0,
+            wait_seconds=0.0,
+            bytes=sum(map(len, bodies)),
+            threads_listed=len(threads),
+            duplicates=0,
+        )
+        polls.append(poll)
+        for number, body in enumerate(bodies, 1):
+            page = Page(200, started + timedelta(seconds=1), body, read_envelope(body))
+            rows.append(page_row(poll, Visit(number, None, page)))
+    run = Run(id=f"run-{minute}", started_at=started, finished_at=started, version="bench")
+    write_run(home / RAW, Footer(run, polls), rows)
+
+
+def measure(step: Callable[[], object]) -> float:
+    """Return how many seconds a step takes."""
+    started = time.perf_counter()
+    step()
+    return time.perf_counter() - started
+
+
+def build_all(home: Path) -> None:
+    """Build every analysis."""
+    with open_warehouse(home) as connection:
+        for analysis in list_analyses().values():
+            build_analysis(connection, analysis)
+
+
+def measure_round(count: int, sessions: int) -> dict[str, tuple[float, float]]:
+    """Return poll -> seconds of load and of publication, in a warehouse of its own."""
+    versions = [0] * count
+    results = {}
+    with tempfile.TemporaryDirectory() as directory:
+        home = Path(directory)
+        for minute, (poll, step) in enumerate(
+            {"first": 0, "unchanged": 0, "1 % changed": 101, "unchanged again": 0}.items()
+        ):
+            for number in range(0, count if step else 0, step or 1):
+                versions[number] += 1
+            threads = [make_thread(number, version) for number, version in enumerate(versions)]
+            land(home, minute, [threads[index::sessions] for index in range(sessions)])
+            load = measure(lambda home=home: load_landed(home))  # type: ignore[misc]
+            build_all(home)
+            results[poll] = (load, measure(lambda home=home: publish(home)))  # type: ignore[misc]
+    return results
+
+
+def main(count: int = 100_000, sessions: int = 200) -> None:
+    """Measure some rounds and print medians and ratios."""
+    rounds = [measure_round(count, sessions) for _ in range(ROUNDS)]
+    table = Table("poll", "load s", "ratio", "publication s", "ratio")
+    first: tuple[float, ...] = ()
+    for poll in rounds[0]:
+        medians = tuple(statistics.median(r[poll][i] for r in rounds) for i in range(2))
+        first = first or medians
+        cells = [
+            text
+            for m, f in zip(medians, first, strict=True)
+            for text in (f"{m:.2f}", f"{m / f:.2f}")
+        ]
+        table.add_row(poll, *cells)
+    console = Console()
+    console.print(f"{count} threads in {sessions} sessions, medians of {ROUNDS} rounds")
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))
