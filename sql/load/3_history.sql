@@ -75,7 +75,11 @@ SELECT
 FROM bounded;
 
 UPDATE thread_status_history
-SET ended_by = new_spells.observed_from
+SET
+    ended_by = new_spells.observed_from,
+    ended_after = new_spells.changed_after,
+    ended_at = new_spells.changed_at,
+    next_status = new_spells.status
 FROM new_spells
 WHERE new_spells.previous_spell = thread_status_history.spell
     AND new_spells.source = thread_status_history.source

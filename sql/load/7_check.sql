@@ -36,7 +36,8 @@ violations AS (
         AND next.session_id = spell.session_id
         AND next.thread_id = spell.thread_id
         AND next.spell = spell.spell + 1
-    WHERE spell.ended_by IS DISTINCT FROM next.observed_from
+    WHERE (spell.ended_by, spell.ended_after, spell.ended_at, spell.next_status)
+        IS DISTINCT FROM (next.observed_from, next.changed_after, next.changed_at, next.status)
         OR spell.observed_from > spell.ended_by
         OR spell.changed_at > next.changed_at
     UNION ALL

@@ -134,8 +134,9 @@ class Model:
         else:
             changed = after + (observed - after) / 2
         if spells:
-            spells[-1]["ended_by"] = observed
             changed = max(changed, spells[-1]["changed_at"])
+            spells[-1] |= {"ended_by": observed, "ended_after": after, "ended_at": changed}
+            spells[-1]["next_status"] = content["status"]
         spells.append(
             {name: content[name] for name in ("source", "session_id", "thread_id")}
             | {"status": content["status"], "stop_reason_type": content["stop_reason_type"]}

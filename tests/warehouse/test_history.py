@@ -271,3 +271,37 @@ def test_failed_upgrade_changes_nothing(home: Path, monkeypatch: pytest.MonkeyPa
         pass
     assert read(home, "SELECT max(version) AS v FROM schema_version") == [{"v": 1}]
     assert read(home, "SELECT count(*) AS n FROM threads_seen") == [{"n": 5}]
+
+
+def test_upgrade_of_schema_2(home: Path) -> None:
+    """A warehouse of schema 2 is upgraded in place: each spell learns how the next one begins."""
+    home.mkdir(parents=True)
+    packed = ROOT / "tests" / "warehouse" / "schema_2.duckdb.gz"
+    (home / "warehouse.duckdb").write_bytes(gzip.decompress(packed.read_bytes()))
+    before = read(home, "FROM thread_spells ORDER BY ALL")
+    assert read(home, "SELECT max(version) AS v FROM schema_version") == [{"v": 2}]
+    assert len(before) == 6
+
+    with open_warehouse(home):
+        pass
+
+    new = ["ended_after", "ended_at", "next_status"]
+    after = read(home, "FROM thread_spells ORDER BY ALL")
+    assert [{k: v for k, v in row.items() if k not in new} for row in after] == before
+    ends = {
+        (row["thread_id"], row["spell"]): (
+            row["status"],
+            minutes(row["ended_after"]),
+            minutes(row["ended_at"]),
+            row["next_status"],
+        )
+        for row in after
+    }
+    assert ends == {
+        ("a", 1): ("idle", 0, 7, "running"),
+        ("a", 2): ("running", 10, 15.25, "idle"),
+        ("a", 3): ("idle", None, None, None),
+        ("b", 1): ("running", None, None, None),
+        ("c", 1): ("running", 0, 4, "archived"),
+        ("c", 2): ("archived", None, None, None),
+    }
