@@ -19,8 +19,7 @@ from rich.text import Text
 from pipelines.api.poll import Observer, Poll
 from pipelines.errors import QueryError
 from pipelines.settings import data_home
-from pipelines.warehouse.analyses import quote
-from pipelines.warehouse.database import open_published
+from pipelines.warehouse.database import open_published, quote
 from pipelines.warehouse.load import ENDED_WELL
 
 if TYPE_CHECKING:

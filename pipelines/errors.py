@@ -150,7 +150,14 @@ class WarehouseNewer(WarehouseError):
 
 
 class AnalysisError(SessionThreadsError):
-    """An analysis file is malformed, its query fails, or one of its checks found rows."""
+    """An analysis file is malformed, its query fails, or one of its checks found rows.
+
+    `failures` is check -> what it found; a query that fails fails the check that it is built.
+    """
+
+    def __init__(self, message: str, failures: dict[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.failures = failures or {}
 
 
 class QueryError(SessionThreadsError):

@@ -1,27 +1,43 @@
 """The analyses: one SQL file each, whose header says what it answers and what must hold.
 
-The comment lines at the head of a file are YAML: `answers`, `grain`, `columns` (name: meaning and
-unit), `needs` (the tables it reads) and `checks` (name: a query that must find no row). Below them
-stands one query. The file's name is the name of the table in schema `analytics`.
+The comment lines at the head of a file are YAML: `answers`, `grain`, `columns` (name: meaning, with
+the unit in brackets at its end), `needs` (the tables it reads) and `checks` (name: a query that must
+find no row). Below them stands one query. The file's name is the name of the table in schema
+`analytics`. What an analysis has to wait for is read off its query.
 """
 
 from __future__ import annotations
 
 import hashlib
-from graphlib import TopologicalSorter
-from typing import TYPE_CHECKING
+import json
+import re
+from graphlib import CycleError, TopologicalSorter
+from typing import TYPE_CHECKING, Annotated, Any
 
 import duckdb
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipelines.errors import AnalysisError
-from pipelines.warehouse.database import fetch_records, read_sql, transaction
+from pipelines.warehouse.database import (
+    fetch_records,
+    quote,
+    quote_name,
+    read_folder,
+    sql_directory,
+    transaction,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
 SCHEMA = "analytics"
+# Assets that are no analysis: no file may take their names.
+TAKEN = frozenset({"thread_pages", "threads", "published_database"})
+BUILT = "is_built"
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+SECONDS = " (seconds)"
 
 
 class Header(BaseModel):
@@ -33,11 +49,14 @@ class Header(BaseModel):
     grain: str
     columns: dict[str, str] = Field(min_length=1)
     needs: tuple[str, ...]
-    checks: dict[str, str] = {}
+    checks: dict[Name, str] = {}
 
 
 class Analysis(BaseModel):
-    """One analysis: `name` is its table in schema `analytics`, `query` fills it."""
+    """One analysis: `name` is its table in schema `analytics`, `query` fills it.
+
+    `after` names the analyses that the query reads, `version` follows the file's content.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -45,6 +64,18 @@ class Analysis(BaseModel):
     header: Header
     query: str
     version: str
+    after: frozenset[str]
+
+    @property
+    def durations(self) -> frozenset[str]:
+        """The columns that are in seconds."""
+        columns = self.header.columns.items()
+        return frozenset(name for name, meaning in columns if meaning.endswith(SECONDS))
+
+    @property
+    def description(self) -> str:
+        """What it answers, and its grain."""
+        return f"{self.header.answers} Grain: {self.header.grain}."
 
 
 class Built(BaseModel):
@@ -54,15 +85,49 @@ class Built(BaseModel):
     types: dict[str, str]
 
 
-def list_analyses() -> dict[str, Analysis]:
-    """Return name -> analysis of every file, each after those it needs."""
-    found = {name: parse_analysis(name, text) for name, text in read_sql("analyses")}
-    needs = {name: set(analysis.header.needs) & set(found) for name, analysis in found.items()}
-    return {name: found[name] for name in TopologicalSorter(needs).static_order()}
+def list_analyses(own: Path | None = None) -> dict[str, Analysis]:
+    """Return name -> analysis of every file, each after those it needs.
+
+    `own` is the user's directory of further files. One of them that cannot be used does not take
+    the others away: it becomes an analysis that fails when it is built, and says why.
+    """
+    found = {name: parse_analysis(name, text) for name, text in read_folder(_folder())}
+    for stem, text in read_folder(own) if own else ():
+        name = re.sub(r"\W", "_", stem)
+        try:
+            _refuse_name(stem, found)
+            found[name] = parse_analysis(name, text)
+        except AnalysisError as error:
+            found |= _explain_broken(f"{name}_is_broken", f"{own}/{stem}.sql: {error}")
+    while True:
+        graph = {name: analysis.after & found.keys() for name, analysis in found.items()}
+        try:
+            return {name: found[name] for name in TopologicalSorter(graph).static_order()}
+        except CycleError as error:
+            names = ", ".join(sorted(set(error.args[1])))
+            found |= _explain_broken(error.args[1][0], f"{own}: these need each other: {names}")
+
+
+def _folder() -> Path:
+    return sql_directory() / "analyses"
+
+
+def _refuse_name(stem: str, found: Mapping[str, Analysis]) -> None:
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", stem):
+        raise AnalysisError("its name may have small letters, digits and _ alone. Rename it")
+    if stem in TAKEN | found.keys():
+        raise AnalysisError("its name is one of session-threads' own. Rename it")
+
+
+def _explain_broken(name: str, problem: str) -> dict[str, Analysis]:
+    """Return an analysis, by its name, that fails with the problem when it is built."""
+    header = Header(answers=problem, grain="none", columns={"problem": "none"}, needs=())
+    query = f"SELECT error({quote(problem)}) AS problem"
+    return {name: Analysis(name=name, header=header, query=query, version=problem, after=set())}
 
 
 def parse_analysis(name: str, text: str) -> Analysis:
-    """Split a file into header and query. Raises AnalysisError that names the file."""
+    """Split a file into header and query. Raises AnalysisError that says what is wrong."""
     lines = text.splitlines()
     length = next((i for i, line in enumerate(lines) if not line.startswith("--")), len(lines))
     try:
@@ -70,31 +135,79 @@ def parse_analysis(name: str, text: str) -> Analysis:
         header = Header.model_validate(document)
     except (yaml.YAMLError, ValidationError) as error:
         problem = " ".join(str(error).split())
-        raise AnalysisError(
-            f"sql/analyses/{name}.sql: the header is malformed: {problem}"
-        ) from None
+        raise AnalysisError(f"the header is malformed: {problem}") from None
     query = "\n".join(lines[length:]).strip().removesuffix(";")
-    version = hashlib.sha256(text.encode()).hexdigest()[:12]
-    return Analysis(name=name, header=header, query=query, version=version)
+    tables = find_tables(query)
+    needs = {table.removeprefix(f"{SCHEMA}.") for table in tables}
+    if needs != set(header.needs):
+        raise AnalysisError(
+            f"the query reads {sorted(needs)}, the header needs {sorted(header.needs)}"
+        )
+    return Analysis(
+        name=name,
+        header=header,
+        query=query,
+        version=hashlib.sha256(text.encode()).hexdigest()[:12],
+        after=frozenset(t.removeprefix(f"{SCHEMA}.") for t in tables if t.startswith(SCHEMA)),
+    )
+
+
+def find_tables(query: str) -> set[str]:
+    """Return the tables and views that a query reads, as it names them.
+
+    Asks DuckDB's parser, which needs none of them to exist. Raises AnalysisError for anything else
+    than one SELECT.
+    """
+    with duckdb.connect() as connection:
+        row = connection.execute("SELECT json_serialize_sql(?)", [query]).fetchone()
+    document = json.loads(row[0]) if row else {}
+    if document.get("error"):
+        raise AnalysisError(f"the query cannot be parsed: {document['error_message']}")
+    if len(document["statements"]) != 1:
+        raise AnalysisError("the file must hold one query")
+    nodes = list(_walk(document))
+    named = {
+        ".".join(filter(None, (node["schema_name"], node["table_name"])))
+        for node in nodes
+        if node.get("type") == "BASE_TABLE"
+    }
+    return named - {entry["key"] for node in nodes for entry in _list_ctes(node)}
+
+
+def _walk(node: object) -> Iterator[dict[str, Any]]:
+    if isinstance(node, dict):
+        yield node
+    for inner in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from _walk(inner)
+
+
+def _list_ctes(node: dict[str, Any]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = node.get("cte_map", {}).get("map", [])
+    return found
 
 
 def build_analysis(connection: duckdb.DuckDBPyConnection, analysis: Analysis) -> Built:
     """Fill an analysis's table, commented and checked before anyone can see it.
 
     Raises AnalysisError, and leaves the table of before, where the query fails, its columns are
-    not those of the header, or a check finds a row.
+    not those of the header, or a check finds a row; its `failures` say which.
     """
     table = f"{SCHEMA}.{analysis.name}"
     try:
         with transaction(connection):
             connection.execute(f"CREATE OR REPLACE TABLE {table} AS {analysis.query}")
             types = _read_types(connection, analysis)
-            _write_comments(connection, table, analysis.header)
-            _run_checks(connection, analysis)
+            _write_comments(connection, analysis)
+            if failures := dict(_find_failures(connection, analysis)):
+                raise AnalysisError(
+                    f"analysis {analysis.name}: {'; '.join(failures.values())}."
+                    " The table of before is kept",
+                    failures,
+                )
             counted = connection.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608
     except duckdb.Error as error:
-        problem = " ".join(str(error).split())
-        raise AnalysisError(f"sql/analyses/{analysis.name}.sql: {problem}") from None
+        problem = f"analysis {analysis.name}: {' '.join(str(error).split())}"
+        raise AnalysisError(problem, {BUILT: problem}) from None
     return Built(rows=counted[0] if counted else 0, types=types)
 
 
@@ -102,33 +215,47 @@ def _read_types(connection: duckdb.DuckDBPyConnection, analysis: Analysis) -> di
     described = fetch_records(connection, f"DESCRIBE {SCHEMA}.{analysis.name}")
     types = {str(column["column_name"]): str(column["column_type"]) for column in described}
     if list(types) != list(analysis.header.columns):
-        raise AnalysisError(
-            f"sql/analyses/{analysis.name}.sql: the query gives the columns {list(types)},"
+        problem = (
+            f"analysis {analysis.name}: the query gives the columns {list(types)},"
             f" the header describes {list(analysis.header.columns)}"
         )
+        raise AnalysisError(problem, {BUILT: problem})
     return types
 
 
-def _write_comments(connection: duckdb.DuckDBPyConnection, table: str, header: Header) -> None:
-    summary = f"{header.answers} Grain: {header.grain}."
-    connection.execute(f"COMMENT ON TABLE {table} IS {quote(summary)}")
-    for column, meaning in header.columns.items():
-        connection.execute(f"COMMENT ON COLUMN {table}.{column} IS {quote(meaning)}")
+def _write_comments(connection: duckdb.DuckDBPyConnection, analysis: Analysis) -> None:
+    table = f"{SCHEMA}.{analysis.name}"
+    connection.execute(f"COMMENT ON TABLE {table} IS {quote(analysis.description)}")
+    for column, meaning in analysis.header.columns.items():
+        connection.execute(
+            f"COMMENT ON COLUMN {table}.{quote_name(column)} IS {quote(meaning)}"
+        )
 
 
-def _run_checks(connection: duckdb.DuckDBPyConnection, analysis: Analysis) -> None:
+def _find_failures(
+    connection: duckdb.DuckDBPyConnection, analysis: Analysis
+) -> Iterator[tuple[str, str]]:
     for check, query in analysis.header.checks.items():
         if found := fetch_records(connection, f"FROM ({query}) LIMIT 1"):
-            raise AnalysisError(
-                f"analysis {analysis.name}: check {check} found {_show(found[0])}."
-                " The table of before is kept"
-            )
+            row = ", ".join(f"{name}={value}" for name, value in found[0].items())
+            yield check, f"check {check} found {row}"
 
 
-def _show(record: Mapping[str, object]) -> str:
-    return ", ".join(f"{name}={value}" for name, value in record.items())
+def drop_strangers(
+    connection: duckdb.DuckDBPyConnection, analyses: Mapping[str, Analysis]
+) -> None:
+    """Drop the tables of analyses whose files are gone: nobody would bring them up to date."""
+    query = "SELECT table_name FROM duckdb_tables() WHERE schema_name = ?"
+    for (name,) in connection.execute(query, [SCHEMA]).fetchall():
+        if name not in analyses:
+            connection.execute(f"DROP TABLE {SCHEMA}.{quote_name(name)}")
 
 
-def quote(text: str) -> str:
-    """Return the text as an SQL literal."""
-    return "'" + text.replace("'", "''") + "'"
+def write_settings(connection: duckdb.DuckDBPyConnection, values: Mapping[str, float]) -> None:
+    """Put what the configuration tells the analyses beside the data, where it is not there yet."""
+    rows = connection.execute("SELECT name, value FROM analysis_settings").fetchall()
+    if dict(rows) != dict(values):
+        with transaction(connection):
+            connection.execute("DELETE FROM analysis_settings")
+            for name, value in values.items():
+                connection.execute("INSERT INTO analysis_settings VALUES (?, ?)", [name, value])

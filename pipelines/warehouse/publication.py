@@ -11,12 +11,14 @@ import duckdb
 
 from pipelines.errors import WarehouseError
 from pipelines.landing import sync_directory
-from pipelines.warehouse.analyses import SCHEMA, quote
+from pipelines.warehouse.analyses import SCHEMA
 from pipelines.warehouse.database import (
     PUBLISHED,
     WAREHOUSE,
     hold_warehouse,
     open_tables,
+    quote,
+    quote_name,
     read_sql,
     transaction,
 )
@@ -96,6 +98,6 @@ def copy_ledger(connection: duckdb.DuckDBPyConnection) -> None:
     with transaction(connection):
         connection.execute(statements)
         for (name,) in analyses:
-            table = f"{SCHEMA}.{name}"
+            table = f"{SCHEMA}.{quote_name(name)}"
             connection.execute(f"DELETE FROM published.{table}")  # noqa: S608 - one of ours
             connection.execute(f"INSERT INTO published.{table} BY NAME FROM {table}")

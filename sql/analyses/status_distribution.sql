@@ -8,7 +8,7 @@
 --   share: threads / n; null where n is 0
 --   n: number of threads in the group
 --   as_of: beginning of the newest poll that the group rests on (UTC)
--- needs: [threads, threads_seen, thread_dimensions]
+-- needs: [documented, threads, threads_seen]
 -- checks:
 --   shares_add_up: >-
 --     SELECT dimension, value, sum(share) AS total FROM analytics.status_distribution
@@ -16,43 +16,57 @@
 --   threads_add_up: >-
 --     SELECT dimension, value, sum(threads) AS total, max(n) AS n
 --     FROM analytics.status_distribution GROUP BY ALL HAVING sum(threads) <> max(n)
-WITH listed AS (
+--   no_thread_is_lost: >-
+--     SELECT count(*) AS listed FROM threads WHERE missing_since IS NULL
+--     HAVING count(*) <> (
+--       SELECT sum(threads) FROM analytics.status_distribution WHERE dimension = 'all'
+--     )
+WITH alike AS (
     SELECT
-        thread_dimensions.dimension,
-        thread_dimensions.value,
-        coalesce(threads.status, '(none)') AS status,
-        threads_seen.as_of
+        source,
+        session_id,
+        role,
+        coalesce(agent_id, agent_name) AS agent,
+        agent_version,
+        agent_model AS model,
+        coalesce(status, '(none)') AS status,
+        count(*) AS threads,
+        max(as_of) AS as_of
     FROM threads
-    JOIN thread_dimensions USING (source, session_id, thread_id)
     LEFT JOIN threads_seen USING (source, session_id, thread_id)
-    WHERE threads.missing_since IS NULL
+    WHERE missing_since IS NULL
+    GROUP BY ALL
 ),
 
-groups AS (
-    SELECT dimension, value, count(*) AS n, max(as_of) AS as_of
-    FROM listed
-    GROUP BY dimension, value
-    UNION ALL
-    SELECT 'all', 'all', 0, NULL
-    WHERE NOT EXISTS (FROM listed)
-),
-
-known_statuses AS (
-    SELECT unnest(
-        ['idle', 'running', 'rescheduling', 'blocked', 'archived', 'terminated']
-    ) AS status
+grouped AS (
+    SELECT
+        status,
+        threads,
+        as_of,
+        unnest(dimensions(source, session_id, role, agent, agent_version, model), recursive := TRUE)
+    FROM alike
 ),
 
 counts AS (
-    SELECT dimension, value, status, count(*) AS threads
-    FROM listed
+    SELECT dimension, value, status, sum(threads)::BIGINT AS threads
+    FROM grouped
     GROUP BY dimension, value, status
 ),
 
+groups AS (
+    SELECT dimension, value, sum(threads)::BIGINT AS n, max(as_of) AS as_of
+    FROM grouped
+    GROUP BY dimension, value
+    UNION ALL
+    SELECT 'all', 'all', 0, NULL
+    WHERE NOT EXISTS (FROM grouped)
+),
+
 cells AS (
-    SELECT groups.dimension, groups.value, known_statuses.status
+    SELECT groups.dimension, groups.value, documented.value AS status
     FROM groups
-    CROSS JOIN known_statuses
+    CROSS JOIN documented
+    WHERE documented.path = 'status' AND documented.value IS NOT NULL
     UNION
     SELECT dimension, value, status
     FROM counts

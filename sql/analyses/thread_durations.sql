@@ -5,13 +5,16 @@
 --   session_id: session
 --   thread_id: thread, unique within its session
 --   role: coordinator or child
+--   agent: id of the agent, or its name where it has no id
+--   agent_version: version of the agent
+--   model: model of the agent
 --   status: status as the server says it
---   elapsed_seconds: "lifetime in seconds: to archived_at or updated_at of a closed thread, to as_of of an open one; null where it would be negative or an end is not known"
+--   elapsed_seconds: "lifetime: to archived_at or updated_at of a closed thread, to as_of of an open one; null where it would be negative or an end is not known (seconds)"
 --   is_censored: true where the thread is open, so that elapsed_seconds is its age and no duration
 --   basis: archived (archived_at is set), terminated (closed without it) or open
---   active_span_seconds: updated_at - created_at in seconds
---   quiet_seconds: as_of - updated_at in seconds, of open threads; 0 where it was updated during the poll
---   active_seconds: seconds of work as the server counts them
+--   active_span_seconds: updated_at - created_at (seconds)
+--   quiet_seconds: as_of - updated_at of an open thread; 0 where it was updated during the poll (seconds)
+--   active_seconds: time of work as the server counts it (seconds)
 --   depth: number of ancestors; null under a parent that is not listed or in a cycle
 --   children: number of threads it created itself
 --   as_of: beginning of the newest poll that the row rests on (UTC)
@@ -77,6 +80,9 @@ SELECT
     spans.session_id,
     spans.thread_id,
     spans.role,
+    coalesce(spans.agent_id, spans.agent_name) AS agent,
+    spans.agent_version,
+    spans.agent_model AS model,
     spans.status,
     CASE WHEN spans.span_us >= 0 THEN spans.span_us / 1e6 END AS elapsed_seconds,
     spans.is_open AS is_censored,

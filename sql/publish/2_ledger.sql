@@ -8,3 +8,6 @@ ANTI JOIN published.runs AS known USING (run_id);
 
 DELETE FROM published.session_digests;
 INSERT INTO published.session_digests BY NAME FROM session_digests;
+
+DELETE FROM published.analysis_settings;
+INSERT INTO published.analysis_settings BY NAME FROM analysis_settings;

@@ -1,0 +1,121 @@
+-- answers: How many threads were open at once?
+-- grain: one row per source and hour, from the first birth to the newest poll; what is older than ten years counts in the first of them
+-- columns:
+--   source: name of the source
+--   hour: beginning of the hour (UTC)
+--   open_peak: largest number of threads open at one time
+--   open_mean: mean number of open threads; of the newest hour in the part before as_of
+--   arrivals: number of threads that were created
+--   completions: number of threads that were closed
+--   backlog: number of threads open at the end of the hour, or at as_of
+--   as_of: beginning of the newest poll of the source (UTC)
+-- needs: [session_polls, threads]
+-- checks:
+--   peaks_are_highest: >-
+--     FROM analytics.concurrency WHERE open_peak < backlog OR open_peak < open_mean - 1e-6
+--   nothing_is_negative: FROM analytics.concurrency WHERE backlog < 0 OR open_mean < -1e-6
+--   backlog_follows: >-
+--     FROM analytics.concurrency
+--     QUALIFY backlog > lag(backlog) OVER (PARTITION BY source ORDER BY hour) + arrivals - completions
+WITH newest AS (
+    SELECT source, max(started_at) AS as_of, epoch_us(max(started_at)) AS seen_us
+    FROM session_polls
+    GROUP BY source
+),
+
+-- A thread that went missing while it was open counts until then, and is no completion.
+lives AS (
+    SELECT
+        source,
+        epoch_us(created_at) AS born_us,
+        epoch_us(CASE WHEN is_open THEN missing_since ELSE coalesce(archived_at, updated_at) END) AS gone_us,
+        NOT is_open AS is_completed
+    FROM threads
+    WHERE created_at IS NOT NULL
+),
+
+moves AS (
+    SELECT source, born_us AS at_us, 1 AS change, FALSE AS is_completed
+    FROM lives
+    UNION ALL
+    SELECT source, greatest(gone_us, born_us), -1, is_completed
+    FROM lives
+    WHERE gone_us IS NOT NULL
+),
+
+-- Clocks may differ: what the server dates after the newest poll has happened by then.
+placed AS (
+    SELECT
+        moves.source,
+        moves.change,
+        moves.is_completed,
+        least(greatest(moves.at_us, newest.seen_us - 87_660 * 3_600_000_000), newest.seen_us) AS at_us,
+        newest.seen_us
+    FROM moves
+    JOIN newest USING (source)
+),
+
+counted AS (
+    SELECT
+        *,
+        at_us // 3_600_000_000 AS hour,
+        least((at_us // 3_600_000_000 + 1) * 3_600_000_000, seen_us) - at_us AS rest_us,
+        sum(change::DOUBLE) OVER (
+            PARTITION BY source
+            ORDER BY at_us, change
+            ROWS UNBOUNDED PRECEDING
+        ) AS open
+    FROM placed
+),
+
+hourly AS (
+    SELECT
+        source,
+        hour,
+        max(open) AS open_peak,
+        sum(change) AS change,
+        sum(change::DOUBLE * rest_us) AS open_us,
+        count_if(change > 0) AS arrivals,
+        count_if(is_completed) AS completions
+    FROM counted
+    GROUP BY source, hour
+),
+
+hours AS (
+    SELECT
+        newest.source,
+        newest.as_of,
+        newest.seen_us,
+        unnest(generate_series(min(hourly.hour), newest.seen_us // 3_600_000_000)) AS hour
+    FROM newest
+    JOIN hourly USING (source)
+    GROUP BY newest.source, newest.as_of, newest.seen_us
+),
+
+backlogs AS (
+    SELECT
+        hours.*,
+        hourly.* EXCLUDE (source, hour, change),
+        least(3_600_000_000, hours.seen_us - hours.hour * 3_600_000_000) AS length_us,
+        sum(hourly.change) OVER in_time AS backlog,
+        coalesce(sum(hourly.change) OVER (in_time ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0)
+        AS backlog_before
+    FROM hours
+    LEFT JOIN hourly USING (source, hour)
+    WINDOW in_time AS (PARTITION BY hours.source ORDER BY hours.hour)
+)
+
+SELECT
+    source,
+    to_timestamp(hour * 3600) AS hour,
+    greatest(backlog_before, open_peak)::BIGINT AS open_peak,
+    coalesce(
+        (backlog_before * length_us::DOUBLE + coalesce(open_us, 0)) / nullif(length_us, 0),
+        backlog
+    ) AS open_mean,
+    coalesce(arrivals, 0) AS arrivals,
+    coalesce(completions, 0) AS completions,
+    backlog::BIGINT AS backlog,
+    as_of
+FROM backlogs
+ORDER BY source, hour

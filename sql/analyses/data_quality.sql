@@ -1,0 +1,123 @@
+-- answers: What is odd in the data?
+-- grain: one row per check and source, also where nothing was found; unknown fields, which are recorded for all sources together, have the source (any)
+-- columns:
+--   check: "negative_duration (closed or last seen before it was created), updated_before_created, clock_skew (dated after the page that said so had arrived), undated (no created_at), regression (a poll brought an older state, which was not applied), orphan (its parent was never listed), parent_cycle (its ancestors lead back to themselves), unknown_status, unknown_field"
+--   source: name of the source
+--   rows: number of threads that it holds for; of regressions the number of times, of unknown fields that of paths and types
+--   example: one of them, as session/thread, or the field; null where there is none
+--   as_of: beginning of the newest poll of the source, or of all of them (UTC)
+-- needs: [documented, schema_drift, session_polls, thread_durations, threads]
+-- checks:
+--   examples_stand_beside_findings: FROM analytics.data_quality WHERE (rows > 0) <> (example IS NOT NULL)
+WITH RECURSIVE newest AS (
+    SELECT source, max(started_at) AS as_of
+    FROM session_polls
+    GROUP BY source
+    UNION ALL
+    SELECT '(any)', max(started_at)
+    FROM session_polls
+    HAVING count(*) > 0
+),
+
+-- Only few threads have no depth: those below an orphan, and those of a cycle.
+rootless AS (
+    SELECT threads.source, threads.session_id, threads.thread_id, threads.parent_thread_id
+    FROM threads
+    JOIN analytics.thread_durations AS durations USING (source, session_id, thread_id)
+    WHERE durations.depth IS NULL
+),
+
+orphans AS (
+    SELECT source, session_id, thread_id
+    FROM rootless AS child
+    ANTI JOIN rootless AS parent
+        ON parent.source = child.source
+        AND parent.session_id = child.session_id
+        AND parent.thread_id = child.parent_thread_id
+),
+
+below_orphans AS (
+    FROM orphans
+    UNION ALL
+    SELECT child.source, child.session_id, child.thread_id
+    FROM rootless AS child
+    JOIN below_orphans AS parent
+        ON parent.source = child.source
+        AND parent.session_id = child.session_id
+        AND parent.thread_id = child.parent_thread_id
+),
+
+odd_threads AS (
+    SELECT
+        source,
+        session_id,
+        thread_id,
+        unnest([
+            CASE
+                WHEN durations.elapsed_seconds IS NULL
+                    AND created_at IS NOT NULL
+                    AND (is_open OR coalesce(archived_at, updated_at) IS NOT NULL)
+                    THEN 'negative_duration'
+            END,
+            CASE WHEN updated_at < created_at THEN 'updated_before_created' END,
+            CASE
+                WHEN greatest(created_at, updated_at, archived_at) > last_changed_at THEN 'clock_skew'
+            END,
+            CASE WHEN created_at IS NULL THEN 'undated' END,
+            CASE
+                WHEN threads.status IS NULL
+                    OR threads.status NOT IN (
+                        SELECT value FROM documented WHERE path = 'status' AND value IS NOT NULL
+                    )
+                    THEN 'unknown_status'
+            END
+        ]) AS "check"
+    FROM threads
+    JOIN analytics.thread_durations AS durations USING (source, session_id, thread_id)
+),
+
+findings AS (
+    SELECT "check", source, 1 AS rows, session_id || '/' || thread_id AS example
+    FROM odd_threads
+    WHERE "check" IS NOT NULL
+    UNION ALL
+    SELECT 'orphan', source, 1, session_id || '/' || thread_id
+    FROM orphans
+    UNION ALL
+    SELECT 'parent_cycle', source, 1, session_id || '/' || thread_id
+    FROM rootless
+    ANTI JOIN below_orphans USING (source, session_id, thread_id)
+    UNION ALL
+    SELECT 'regression', source, threads_regressed, session_id
+    FROM session_polls
+    WHERE threads_regressed > 0
+    UNION ALL
+    SELECT 'unknown_field', '(any)', 1, path || ' (' || json_type || ')'
+    FROM schema_drift
+    WHERE value IS NULL
+),
+
+checks AS (
+    SELECT newest.source, newest.as_of, names.name
+    FROM newest
+    JOIN (
+        SELECT unnest([
+            'negative_duration', 'updated_before_created', 'clock_skew', 'undated', 'regression',
+            'orphan', 'parent_cycle', 'unknown_status', 'unknown_field'
+        ]) AS name
+    ) AS names
+        ON (names.name = 'unknown_field') = (newest.source = '(any)')
+)
+
+SELECT
+    checks.name AS "check",
+    checks.source,
+    coalesce(sum(findings.rows), 0)::BIGINT AS rows,
+    min(findings.example) AS example,
+    checks.as_of
+FROM checks
+LEFT JOIN findings
+    ON findings."check" = checks.name
+    AND findings.source = checks.source
+GROUP BY checks.name, checks.source, checks.as_of
+ORDER BY rows DESC, checks.name, checks.source

@@ -1,0 +1,104 @@
+-- answers: What are typical and bad lifetimes?
+-- grain: one row per dimension, value, role and basis (closed, and of these archived and terminated)
+-- columns:
+--   dimension: "what the threads are grouped by: all, source, session, role, agent, agent_version, model"
+--   value: the group; a session is named by its id, an agent version as agent@version
+--   role: coordinator or child, never mixed
+--   basis: archived, terminated, or closed for both together
+--   n: number of closed threads whose lifetime is known, which the percentiles and the mean are of
+--   n_open: number of open threads of the group, whose lifetimes are not over and in no percentile
+--   p50: median lifetime (seconds)
+--   p75: 75th percentile (seconds)
+--   p90: 90th percentile (seconds)
+--   p95: 95th percentile (seconds)
+--   p99: 99th percentile (seconds)
+--   mean: mean lifetime (seconds)
+--   max: longest lifetime (seconds)
+--   km_p50: median that counts open threads as censored (Kaplan-Meier), with basis closed; null where the curve does not fall that far (seconds)
+--   km_p90: likewise the time at which nine in ten threads are closed (seconds)
+--   as_of: beginning of the newest poll that the group rests on (UTC)
+-- needs: [survival, thread_durations]
+-- checks:
+--   percentiles_rise: >-
+--     FROM analytics.duration_percentiles
+--     WHERE p50 > p75 OR p75 > p90 OR p90 > p95 OR p95 > p99 OR p99 > max
+--   no_thread_is_lost: >-
+--     SELECT count(*) AS threads FROM analytics.thread_durations
+--     WHERE elapsed_seconds IS NOT NULL OR is_censored
+--     HAVING count(*) <> (
+--       SELECT coalesce(sum(n + n_open), 0) FROM analytics.duration_percentiles
+--       WHERE dimension = 'all' AND basis = 'closed'
+--     )
+WITH grouped AS (
+    SELECT
+        role,
+        basis,
+        elapsed_seconds,
+        as_of,
+        unnest(dimensions(source, session_id, role, agent, agent_version, model), recursive := TRUE)
+    FROM analytics.thread_durations
+),
+
+groups AS (
+    SELECT dimension, value, role, count_if(basis = 'open') AS n_open, max(as_of) AS as_of
+    FROM grouped
+    GROUP BY dimension, value, role
+),
+
+lifetimes AS (
+    SELECT
+        dimension,
+        value,
+        role,
+        coalesce(basis, 'closed') AS basis,
+        count(*) AS n,
+        quantile_cont(elapsed_seconds, [0.5, 0.75, 0.9, 0.95, 0.99]) AS percentiles,
+        avg(elapsed_seconds) AS mean,
+        max(elapsed_seconds) AS longest
+    FROM grouped
+    WHERE basis <> 'open' AND elapsed_seconds IS NOT NULL
+    GROUP BY GROUPING SETS ((dimension, value, role), (dimension, value, role, basis))
+),
+
+rows_wanted AS (
+    SELECT dimension, value, role, basis
+    FROM lifetimes
+    UNION
+    SELECT dimension, value, role, 'closed'
+    FROM groups
+),
+
+medians AS (
+    SELECT
+        dimension,
+        value,
+        role,
+        'closed' AS basis,
+        min(t_seconds) FILTER (survival <= 0.5) AS km_p50,
+        min(t_seconds) FILTER (survival <= 0.1) AS km_p90
+    FROM analytics.survival
+    GROUP BY dimension, value, role
+)
+
+SELECT
+    groups.dimension,
+    groups.value,
+    groups.role,
+    rows_wanted.basis,
+    coalesce(lifetimes.n, 0) AS n,
+    groups.n_open,
+    lifetimes.percentiles[1] AS p50,
+    lifetimes.percentiles[2] AS p75,
+    lifetimes.percentiles[3] AS p90,
+    lifetimes.percentiles[4] AS p95,
+    lifetimes.percentiles[5] AS p99,
+    lifetimes.mean,
+    lifetimes.longest AS max,
+    medians.km_p50,
+    medians.km_p90,
+    groups.as_of
+FROM rows_wanted
+JOIN groups USING (dimension, value, role)
+LEFT JOIN lifetimes USING (dimension, value, role, basis)
+LEFT JOIN medians USING (dimension, value, role, basis)
+ORDER BY groups.dimension, groups.value, groups.role, rows_wanted.basis

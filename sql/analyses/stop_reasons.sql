@@ -1,0 +1,66 @@
+-- answers: Why do turns end?
+-- grain: one row per dimension, value and stop reason that a thread has
+-- columns:
+--   dimension: "what the threads are grouped by: all, source, session, role, agent, agent_version, model"
+--   value: the group; a session is named by its id, an agent version as agent@version
+--   stop_reason_type: why the last turn of the thread ended, (none) where the server says nothing, as while it runs
+--   threads: number of threads, those that are missing from the newest complete poll left out
+--   share: threads / n
+--   n: number of threads in the group
+--   as_of: beginning of the newest poll that the group rests on (UTC)
+-- needs: [threads, threads_seen]
+-- checks:
+--   threads_add_up: >-
+--     SELECT dimension, value, sum(threads) AS total, max(n) AS n
+--     FROM analytics.stop_reasons GROUP BY ALL HAVING sum(threads) <> max(n)
+--   no_thread_is_lost: >-
+--     SELECT count(*) AS listed FROM threads WHERE missing_since IS NULL
+--     HAVING count(*) <> (
+--       SELECT coalesce(sum(threads), 0) FROM analytics.stop_reasons WHERE dimension = 'all'
+--     )
+WITH alike AS (
+    SELECT
+        source,
+        session_id,
+        role,
+        coalesce(agent_id, agent_name) AS agent,
+        agent_version,
+        agent_model AS model,
+        coalesce(stop_reason_type, '(none)') AS stop_reason_type,
+        count(*) AS threads,
+        max(as_of) AS as_of
+    FROM threads
+    LEFT JOIN threads_seen USING (source, session_id, thread_id)
+    WHERE missing_since IS NULL
+    GROUP BY ALL
+),
+
+counts AS (
+    SELECT
+        dimension,
+        value,
+        stop_reason_type,
+        sum(threads)::BIGINT AS threads,
+        max(as_of) AS as_of
+    FROM (
+        SELECT
+            stop_reason_type,
+            threads,
+            as_of,
+            unnest(dimensions(source, session_id, role, agent, agent_version, model), recursive := TRUE)
+        FROM alike
+    )
+    GROUP BY dimension, value, stop_reason_type
+)
+
+SELECT
+    dimension,
+    value,
+    stop_reason_type,
+    threads,
+    threads / sum(threads) OVER same_group AS share,
+    (sum(threads) OVER same_group)::BIGINT AS n,
+    max(as_of) OVER same_group AS as_of
+FROM counts
+WINDOW same_group AS (PARTITION BY dimension, value)
+ORDER BY dimension, value, threads DESC, stop_reason_type

@@ -1,0 +1,160 @@
+-- answers: How probable is it that a thread is still open after a time?
+-- grain: one row per dimension, value, role and t_seconds; a curve of more than 200 threads has a row for every 200th part of them, and every time only where it falls to a half and to a tenth
+-- columns:
+--   dimension: "what the threads are grouped by: all, source, session, role, agent, agent_version, model"
+--   value: the group; a session is named by its id, an agent version as agent@version
+--   role: coordinator or child, never mixed
+--   t_seconds: time since the thread was created (seconds)
+--   at_risk: number of threads that were open until then, as far as is known
+--   closed: number of threads that closed since the row before, at t_seconds at the latest
+--   censored: number of threads of which no more is known than that they were open until a time since the row before
+--   survival: Kaplan-Meier estimate of the share of threads open for longer than t_seconds
+--   ci_low: lower end of its 95 % confidence interval (Greenwood, on the log-log scale); null where survival is 0 or 1
+--   ci_high: upper end of it
+--   as_of: beginning of the newest poll that the curve rests on (UTC)
+-- needs: [thread_durations]
+-- checks:
+--   curves_fall: >-
+--     SELECT * FROM analytics.survival
+--     QUALIFY survival > lag(survival) OVER (PARTITION BY dimension, value, role ORDER BY t_seconds) + 1e-9
+--   ends_are_in_order: >-
+--     FROM analytics.survival WHERE ci_low > survival + 1e-9 OR survival > ci_high + 1e-9
+--   no_thread_is_lost: >-
+--     SELECT count(*) AS threads FROM analytics.thread_durations WHERE elapsed_seconds IS NOT NULL
+--     HAVING count(*) <> (
+--       SELECT coalesce(sum(closed + censored), 0) FROM analytics.survival WHERE dimension = 'all'
+--     )
+WITH members AS MATERIALIZED (
+    SELECT
+        role,
+        elapsed_seconds,
+        is_censored,
+        as_of,
+        unnest(dimensions(source, session_id, role, agent, agent_version, model), recursive := TRUE)
+    FROM analytics.thread_durations
+    WHERE elapsed_seconds IS NOT NULL
+),
+
+-- To sort by one number is much faster than by three strings.
+curves AS MATERIALIZED (
+    SELECT
+        dimension,
+        value,
+        role,
+        row_number() OVER ()::INTEGER AS curve,
+        count(*) AS n,
+        max(as_of) AS as_of
+    FROM members
+    GROUP BY dimension, value, role
+),
+
+ranked AS (
+    SELECT
+        curves.curve,
+        members.elapsed_seconds,
+        members.is_censored,
+        curves.n,
+        rank() OVER (PARTITION BY curves.curve ORDER BY members.elapsed_seconds) AS first_rank,
+        row_number() OVER (
+            PARTITION BY curves.curve
+            ORDER BY members.elapsed_seconds, members.is_censored
+        ) AS own_rank
+    FROM members
+    JOIN curves USING (dimension, value, role)
+),
+
+-- Closings at the same time may be taken one by one, before the censorings at that time:
+-- (1 - 1/n) (1 - 1/(n-1)) = 1 - 2/n, and likewise the terms of Greenwood's sum.
+risks AS MATERIALIZED (
+    SELECT
+        curve,
+        elapsed_seconds,
+        is_censored,
+        n - first_rank + 1 AS at_risk,
+        (first_rank - 1) * least(n, 200) // n AS part,
+        CASE WHEN NOT is_censored THEN 1 - 1 / (n - own_rank + 1) END AS factor,
+        CASE WHEN NOT is_censored THEN 1 / nullif((n - own_rank + 1) * (n - own_rank), 0) END AS term
+    FROM ranked
+),
+
+parts AS (
+    SELECT
+        curve,
+        part,
+        max(elapsed_seconds) AS t_seconds,
+        min(at_risk) AS at_risk,
+        count_if(NOT is_censored) AS closed,
+        count_if(is_censored) AS censored,
+        coalesce(product(factor), 1) AS factor,
+        coalesce(sum(term), 0) AS term
+    FROM risks
+    GROUP BY curve, part
+),
+
+falls AS (
+    SELECT curve, part
+    FROM (
+        SELECT
+            curve,
+            part,
+            factor,
+            round(product(factor) OVER (PARTITION BY curve ORDER BY part), 12) AS survival
+        FROM parts
+    )
+    WHERE (survival <= 0.5 AND survival / factor > 0.5 - 1e-9)
+        OR (survival <= 0.1 AND survival / factor > 0.1 - 1e-9)
+        OR factor = 0
+),
+
+points AS (
+    SELECT * EXCLUDE (part)
+    FROM parts
+    ANTI JOIN falls USING (curve, part)
+    UNION ALL
+    SELECT
+        curve,
+        elapsed_seconds,
+        min(at_risk),
+        count_if(NOT is_censored),
+        count_if(is_censored),
+        coalesce(product(factor), 1),
+        coalesce(sum(term), 0)
+    FROM risks
+    SEMI JOIN falls USING (curve, part)
+    GROUP BY curve, elapsed_seconds
+),
+
+steps AS (
+    SELECT
+        *,
+        round(product(factor) OVER in_time, 12) AS survival,
+        sqrt(sum(term) OVER in_time) AS deviation
+    FROM points
+    WINDOW in_time AS (PARTITION BY curve ORDER BY t_seconds)
+),
+
+-- 1.96 standard deviations on the scale of ln(-ln(survival)).
+intervals AS (
+    SELECT
+        *,
+        CASE
+            WHEN survival > 0 AND survival < 1 THEN exp(1.959963984540054 * deviation / ln(survival))
+        END AS spread
+    FROM steps
+)
+
+SELECT
+    curves.dimension,
+    curves.value,
+    curves.role,
+    intervals.t_seconds,
+    intervals.at_risk,
+    intervals.closed,
+    intervals.censored,
+    intervals.survival,
+    pow(intervals.survival, 1 / intervals.spread) AS ci_low,
+    pow(intervals.survival, intervals.spread) AS ci_high,
+    curves.as_of
+FROM intervals
+JOIN curves USING (curve)
+ORDER BY curves.dimension, curves.value, curves.role, intervals.t_seconds

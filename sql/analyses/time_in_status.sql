@@ -1,0 +1,116 @@
+-- answers: Where does the time go?
+-- grain: one row per dimension, value and status
+-- columns:
+--   dimension: "what the threads are grouped by: all, source, session, role, agent, agent_version, model"
+--   value: the group; a session is named by its id, an agent version as agent@version
+--   status: "status as the server says it, closed ones left out, for they last for ever; (unobserved) is the time between a thread's birth and the spell in which it was first seen"
+--   threads: number of threads that were ever seen in the status
+--   seconds: time spent in the status by all of them, up to the newest poll that saw each, as estimated (seconds)
+--   seconds_low: lower bound of it, the time between polls that both saw the status (seconds)
+--   seconds_high: upper bound of it, the time between the nearest polls that did not see the status (seconds)
+--   share: seconds / seconds of the group in all statuses; null where that is 0
+--   as_of: beginning of the newest poll that the group rests on (UTC)
+-- needs: [thread_durations, thread_spells]
+-- checks:
+--   shares_add_up: >-
+--     SELECT dimension, value, sum(share) AS total FROM analytics.time_in_status
+--     GROUP BY ALL HAVING abs(sum(share) - 1) > 1e-9
+--   bounds_are_in_order: >-
+--     FROM analytics.time_in_status
+--     WHERE seconds_low > seconds + 1e-3 OR seconds > seconds_high + 1e-3 OR seconds_low < 0
+WITH spells AS (
+    SELECT
+        source,
+        session_id,
+        thread_id,
+        spell,
+        coalesce(status, '(none)') AS status,
+        seconds,
+        seconds_low,
+        seconds_high,
+        is_current,
+        (epoch_us(changed_at) - epoch_us(changed_after)) / 1e6 AS unseen_seconds,
+        (epoch_us(observed_from) - epoch_us(changed_after)) / 1e6 AS unseen_seconds_high
+    FROM thread_spells
+),
+
+-- A closed thread's last spell is left out: it has no end.
+stays AS (
+    SELECT durations.rowid AS thread, spells.*
+    FROM spells
+    JOIN analytics.thread_durations AS durations USING (source, session_id, thread_id)
+    WHERE durations.is_censored OR NOT spells.is_current
+    UNION ALL BY NAME
+    SELECT
+        durations.rowid AS thread,
+        '(unobserved)' AS status,
+        spells.unseen_seconds AS seconds,
+        0 AS seconds_low,
+        spells.unseen_seconds_high AS seconds_high
+    FROM spells
+    JOIN analytics.thread_durations AS durations USING (source, session_id, thread_id)
+    WHERE spells.spell = 1 AND spells.unseen_seconds > 0
+),
+
+per_thread AS (
+    SELECT
+        thread,
+        status,
+        sum(seconds) AS seconds,
+        sum(seconds_low) AS seconds_low,
+        sum(seconds_high) AS seconds_high
+    FROM stays
+    GROUP BY thread, status
+),
+
+alike AS (
+    SELECT
+        source,
+        session_id,
+        role,
+        agent,
+        agent_version,
+        model,
+        per_thread.status,
+        count(*) AS threads,
+        sum(seconds) AS seconds,
+        sum(seconds_low) AS seconds_low,
+        sum(seconds_high) AS seconds_high,
+        max(as_of) AS as_of
+    FROM per_thread
+    JOIN analytics.thread_durations AS durations ON durations.rowid = per_thread.thread
+    GROUP BY ALL
+),
+
+counts AS (
+    SELECT
+        dimension,
+        value,
+        status,
+        sum(threads)::BIGINT AS threads,
+        sum(seconds) AS seconds,
+        sum(seconds_low) AS seconds_low,
+        sum(seconds_high) AS seconds_high,
+        max(as_of) AS as_of
+    FROM (
+        SELECT
+            alike.* EXCLUDE (source, session_id, role, agent, agent_version, model),
+            unnest(dimensions(source, session_id, role, agent, agent_version, model), recursive := TRUE)
+        FROM alike
+    )
+    GROUP BY dimension, value, status
+)
+
+SELECT
+    dimension,
+    value,
+    status,
+    threads,
+    seconds,
+    seconds_low,
+    seconds_high,
+    seconds / nullif(sum(seconds) OVER same_group, 0) AS share,
+    max(as_of) OVER same_group AS as_of
+FROM counts
+WINDOW same_group AS (PARTITION BY dimension, value)
+ORDER BY dimension, value, seconds DESC, status
