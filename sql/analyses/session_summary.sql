@@ -81,7 +81,7 @@ orphans AS (
 -- A thread is open from its birth until just before its end. One that went missing while it was
 -- open counts until then.
 moves AS (
-    SELECT source, session_id, created_at AS at, 1 AS change
+    SELECT source, session_id, created_at AS moved_at, 1 AS change
     FROM threads
     WHERE created_at IS NOT NULL
     UNION ALL
@@ -104,7 +104,7 @@ peaks AS (
         SELECT
             source,
             session_id,
-            sum(change::DOUBLE) OVER (PARTITION BY source, session_id ORDER BY at, change ROWS UNBOUNDED PRECEDING) AS open
+            sum(change::DOUBLE) OVER (PARTITION BY source, session_id ORDER BY moved_at, change ROWS UNBOUNDED PRECEDING) AS open
         FROM moves
     )
     GROUP BY source, session_id
