@@ -116,7 +116,7 @@ def measure_round(count: int, sessions: int) -> dict[str, tuple[float, float]]:
             land(home, minute, [threads[index::sessions] for index in range(sessions)])
             load = measure(lambda home=home: load_landed(home))  # type: ignore[misc]
             build_all(home)
-            results[poll] = (load, measure(lambda home=home: publish(home)))  # type: ignore[misc]
+            results[poll] = (load, measure(lambda home=home: publish(home, list_analyses())))  # type: ignore[misc]
     return results
 
 

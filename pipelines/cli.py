@@ -68,13 +68,16 @@ def run(ctx: click.Context, sessions: tuple[str, ...], statuses: tuple[str, ...]
     Exit status: 0 all complete, 1 some sessions failed, 2 configuration, 3 token refused,
     4 nothing could be loaded.
     """
-    conclude(run_job(sessions, statuses, debug=ctx.find_root().params["debug"]))
+    conclude(*run_job(sessions, statuses, debug=ctx.find_root().params["debug"]))
 
 
 def run_job(
     sessions: tuple[str, ...] = (), statuses: tuple[str, ...] = (), *, debug: bool = False
-) -> Records:
-    """Run Dagster's job in this process, print its summary, and return its rows of the ledger."""
+) -> tuple[Records, list[str]]:
+    """Run Dagster's job in this process and print its summary.
+
+    Returns its rows of the ledger, and what the checks of analyses have found.
+    """
     from pipelines.api.poll import Scope
     from pipelines.console import print_summary, watch_poll
     from pipelines.definitions import run_poll
@@ -85,19 +88,24 @@ def run_job(
     load_settings()
     started = time.monotonic()
     with watch_poll() as observer:
-        run_id = run_poll(Scope(sessions, statuses), observer, debug=debug)
+        run_id, found = run_poll(Scope(sessions, statuses), observer, debug=debug)
     with open_warehouse(data_home()) as connection:
         ledger, drift = read_ledger(connection, [run_id]), read_drift(connection, [run_id])
     print_summary(ledger, drift, time.monotonic() - started, data_home())
-    return ledger
+    return ledger, found
 
 
-def conclude(ledger: Records) -> None:
-    """End the command as the ledger says: in silence where every session is complete."""
+def conclude(ledger: Records, found: list[str]) -> None:
+    """End the command as the ledger says: in silence where every session is complete.
+
+    What analyses' checks have found ends it with 1, and is passed over by a worse end.
+    """
     from pipelines.warehouse.load import ENDED_WELL
 
     failing = [row for row in ledger if row["outcome"] not in ENDED_WELL]
     if not failing:
+        if found:
+            fail(" | ".join(found), 1)
         return
     refused = [row for row in failing if row["error_type"] == TOKEN_REFUSED]
     first = (refused or failing)[0]
@@ -180,8 +188,8 @@ def status() -> None:
 @click.option("--skip-damaged", is_flag=True, help="Leave out files that cannot be read.")
 def replay(*, partial: bool, skip_damaged: bool) -> None:
     """Rebuild the tables from the landed pages, offline, and publish them."""
-    from pipelines.settings import data_home
-    from pipelines.warehouse.analyses import build_analysis, list_analyses
+    from pipelines.settings import data_home, load_analyses_dir, load_analysis_settings
+    from pipelines.warehouse.analyses import list_analyses, write_settings
     from pipelines.warehouse.database import open_warehouse
     from pipelines.warehouse.publication import publish
     from pipelines.warehouse.replay import replay as replay_landed
@@ -190,9 +198,8 @@ def replay(*, partial: bool, skip_damaged: bool) -> None:
     for file in replayed.skipped:
         click.echo(f"left out: {file}", err=True)
     with open_warehouse(data_home()) as connection:
-        for analysis in list_analyses().values():
-            build_analysis(connection, analysis)
-    path = publish(data_home(), whole=True)
+        write_settings(connection, load_analysis_settings())
+    path = publish(data_home(), list_analyses(load_analyses_dir()), whole=True)
     click.echo(f"replayed {len(replayed.runs)} runs. Data: {path}")
 
 
@@ -210,11 +217,12 @@ def show(
 ) -> None:
     """Show one analysis; without NAME, list them all."""
     from pipelines.console import print_rows, write_query
+    from pipelines.settings import load_analyses_dir
     from pipelines.warehouse.analyses import list_analyses
 
-    analyses = list_analyses()
+    analyses = list_analyses(load_analyses_dir())
     if name is None:
-        rows = [(analysis.name, analysis.header.answers) for analysis in analyses.values()]
+        rows = [(name, analyses[name].header.answers) for name in sorted(analyses)]
         print_rows(("analysis", "answers"), rows, out)
         return
     if name not in analyses:
@@ -222,7 +230,7 @@ def show(
     query = f"SELECT * FROM analytics.{name}"  # noqa: S608 - one of ours
     query += f" WHERE {where}" if where else ""
     query += f" LIMIT {limit}" if limit is not None else ""
-    write_query(query, form, out)
+    write_query(query, form, out, analyses[name].durations)
 
 
 @main.command()
@@ -265,7 +273,7 @@ def demo(ctx: click.Context) -> None:
         for poll in range(DEMO_POLLS):
             time.sleep(DEMO_PAUSE_S if poll else 0)
             print_heading(f"Poll {poll + 1} of {DEMO_POLLS}")
-            conclude(run_job(debug=ctx.find_root().params["debug"]))
+            conclude(*run_job(debug=ctx.find_root().params["debug"]))
     print_heading("session-threads show status_distribution --where \"dimension = 'all'\"")
     write_query("FROM analytics.status_distribution WHERE dimension = 'all'", "table", None)
     print_heading("session-threads show thread_durations --limit 2")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager, nullcontext
+from itertools import pairwise
 from typing import IO, TYPE_CHECKING, Any
 
 import duckdb
@@ -23,7 +24,7 @@ from pipelines.warehouse.database import open_published, quote
 from pipelines.warehouse.load import ENDED_WELL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from pipelines.warehouse.health import Health
@@ -39,6 +40,8 @@ SHOWN_SESSIONS = 20
 SHOWN_DRIFT = 5
 SHOWN_ROWS = 200
 WIDE = 10_000
+MINUTE_S = 60
+UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 SUMMARY_COLUMNS = {
     "outcome": "outcome",
     "pages": "pages",
@@ -142,8 +145,13 @@ def print_health(lines: Sequence[Health]) -> None:
     make_console().print(make_table(records))
 
 
-def write_query(query: str, form: str | None, out: Path | None) -> None:
-    """Write a query's rows in a format, to standard output or a file."""
+def write_query(
+    query: str, form: str | None, out: Path | None, durations: Collection[str] = ()
+) -> None:
+    """Write a query's rows in a format, to standard output or a file.
+
+    In a table the columns `durations`, which are in seconds, read as 2h 05m.
+    """
     suffix = out.suffix.removeprefix(".") if out else ""
     form = form or (suffix if suffix in COPY_OPTIONS else "table")
     subquery = f"FROM (\n{query.strip().removesuffix(';')}\n)"
@@ -152,7 +160,7 @@ def write_query(query: str, form: str | None, out: Path | None) -> None:
         try:
             if form == "table":
                 relation = connection.sql(subquery)
-                print_rows(relation.columns, relation.fetchall(), out)
+                print_rows(relation.columns, relation.fetchall(), out, durations)
             else:
                 connection.execute(f"COPY ({subquery}) TO {target} ({COPY_OPTIONS[form]})")
         except (duckdb.Error, OSError) as error:
@@ -161,9 +169,20 @@ def write_query(query: str, form: str | None, out: Path | None) -> None:
             raise QueryError(f"the query failed: {error}") from None
 
 
-def print_rows(names: Sequence[str], rows: Sequence[tuple[Any, ...]], out: Path | None) -> None:
+def print_rows(
+    names: Sequence[str],
+    rows: Sequence[tuple[Any, ...]],
+    out: Path | None,
+    durations: Collection[str] = (),
+) -> None:
     """Print rows as a table, to standard output or a file; of very many the first alone."""
-    records = [dict(zip(names, row, strict=True)) for row in rows[:SHOWN_ROWS]]
+    records = [
+        {
+            name: Duration(value) if name in durations and value is not None else value
+            for name, value in zip(names, row, strict=True)
+        }
+        for row in rows[:SHOWN_ROWS]
+    ]
     with out.open("w", encoding="utf-8") if out else nullcontext() as file:
         console = make_console(file)
         table = make_table(records)
@@ -209,10 +228,27 @@ def make_table(records: Records) -> Table:
     return table
 
 
+class Duration(float):
+    """Seconds, which a person reads in the two largest units: 2h 05m."""
+
+    def __str__(self) -> str:
+        """Return the two largest units."""
+        sign, rest = "-" if self < 0 else "", abs(self)
+        if round(rest, 1) < MINUTE_S:
+            return f"{sign}{rest:.1f}s"
+        for (size, name), (part, part_name) in pairwise(UNITS):
+            if round(rest / part) * part >= size:
+                whole, parts = divmod(round(rest / part), round(size / part))
+                return f"{sign}{whole}{name} {parts:02d}{part_name}"
+        raise AssertionError
+
+
 def format_value(value: object) -> str:
     """Return a value as a person reads it: control characters shown, seconds of a time cut."""
     if value is None:
         return ""
+    if isinstance(value, Duration):
+        return str(value)
     if isinstance(value, float):
         return f"{value:.3f}"
     if hasattr(value, "strftime"):

@@ -2,6 +2,7 @@
 
 import os
 import uuid
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -40,22 +41,38 @@ def open_instance() -> dg.DagsterInstance:
     return dg.DagsterInstance.get()
 
 
-def run_poll(scope: Scope, observer: Observer, *, debug: bool = False) -> str:
-    """Run the job in this process and return the run's id.
+def run_poll(scope: Scope, observer: Observer, *, debug: bool = False) -> tuple[str, list[str]]:
+    """Run the job in this process; return the run's id, and what analyses' checks have found.
 
     The run is remembered in the instance of DAGSTER_HOME, if that is set. Raises what a step
     raises; that a poll brought nothing is no such failure: it stands in the ledger.
     """
     run_id = str(uuid.uuid4())
     poll = {"sessions": list(scope.sessions), "statuses": list(scope.statuses)}
+    found: list[str] = []
     with open_instance() as instance, suppress(dg.Failure):
-        defs().resolve_job_def(poll_threads.name).execute_in_process(
-            run_config={
-                "ops": {"thread_pages": {"config": poll}},
-                "loggers": {"console": {"config": {"log_level": "INFO" if debug else "CRITICAL"}}},
-            },
-            instance=instance,
-            resources={"observer": observer},
-            run_id=run_id,
+        result = (
+            defs()
+            .resolve_job_def(poll_threads.name)
+            .execute_in_process(
+                run_config={
+                    "ops": {"thread_pages": {"config": poll}},
+                    "loggers": {
+                        "console": {"config": {"log_level": "INFO" if debug else "CRITICAL"}}
+                    },
+                },
+                instance=instance,
+                resources={"observer": observer},
+                run_id=run_id,
+            )
         )
-    return run_id
+        found = list_findings(result.get_asset_check_evaluations())
+    return run_id, found
+
+
+def list_findings(evaluations: Iterable[dg.AssetCheckEvaluation]) -> list[str]:
+    """Return what the failed checks of analyses have found, each once."""
+    found = [
+        evaluation.metadata.get("found") for evaluation in evaluations if not evaluation.passed
+    ]
+    return list(dict.fromkeys(str(value.value) for value in found if value))

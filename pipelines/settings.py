@@ -79,6 +79,13 @@ def check_poll_interval(value: int) -> int:
     return value
 
 
+def check_directory(value: str) -> str:
+    """Refuse what is no directory."""
+    if not Path(value).is_dir():
+        raise ValueError("must be a directory")
+    return value
+
+
 def is_loopback(host: str) -> bool:
     """Whether the host can only be this machine."""
     try:
@@ -90,6 +97,7 @@ def is_loopback(host: str) -> bool:
 SessionId = Annotated[str, AfterValidator(check_session_id)]
 BaseUrl = Annotated[str, AfterValidator(check_base_url)]
 PollInterval = Annotated[int, AfterValidator(check_poll_interval)]
+Directory = Annotated[str, AfterValidator(check_directory)]
 Name = Annotated[str, Field(min_length=1, pattern=r"^[\w.-]+$")]
 
 
@@ -167,6 +175,8 @@ class Settings(_Strict):
     poll_interval_minutes: PollInterval = 15
     raw_retention_days: int | None = Field(default=14, ge=1)
     keep_agent_definition: bool = False
+    analyses_dir: Directory | None = None
+    attention_after_minutes: int = Field(default=60, ge=1)
 
 
 # The model of each depth of the document: its keys, a source's, a session's.
@@ -199,21 +209,35 @@ def data_home(environ: Mapping[str, str] | None = None) -> Path:
     return Path(environ.get("SESSION_THREADS_HOME") or "data").absolute()
 
 
-def load_poll_interval(environ: Mapping[str, str] | None = None) -> int:
-    """Return the minutes between two scheduled polls; the default where the settings are refused.
+def load_key(key: str, environ: Mapping[str, str] | None = None) -> Any:  # noqa: ANN401 - any key's
+    """Return the value of one key of the file's top level; its default where that is refused.
 
-    A broken file must not take the schedule away: each run then fails and says why.
+    A broken file must not take the schedule or the analyses away: each run then fails and says why.
     """
-    default: int = Settings.model_fields["poll_interval_minutes"].default
+    field = Settings.model_fields[key]
+    kind = Annotated[(field.annotation, field)]  # type: ignore[name-defined]
+    where = ""
     try:
         where, document = _read_document(os.environ if environ is None else environ)
-        value = document.get("poll_interval_minutes", default)
-        return TypeAdapter(PollInterval).validate_python(value, strict=True)
+        return TypeAdapter(kind).validate_python(document.get(key, field.default), strict=True)
     except SettingsError as error:
-        logger.warning("%s Every run will fail until then; the schedule keeps its default.", error)
+        logger.warning("%s Until then %s is %s.", error, key, field.default)
     except ValidationError as error:
-        logger.warning("%s: poll_interval_minutes: %s", where, error.errors()[0]["msg"])
-    return default
+        problem = error.errors()[0]["msg"]
+        logger.warning("%s: %s: %s. Until then it is %s.", where, key, problem, field.default)
+    return field.default
+
+
+def load_analyses_dir(environ: Mapping[str, str] | None = None) -> Path | None:
+    """Return the directory of the user's own analyses, if there is one."""
+    directory = load_key("analyses_dir", environ)
+    return Path(directory) if directory else None
+
+
+def load_analysis_settings(environ: Mapping[str, str] | None = None) -> dict[str, float]:
+    """Return what the analyses read of the configuration, by its key."""
+    key = "attention_after_minutes"
+    return {key: float(load_key(key, environ))}
 
 
 def _read_document(environ: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
@@ -227,7 +251,10 @@ def _read_document(environ: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
         return f"{DEFAULT_FILE} (not found)", {}
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(str(path), f"cannot be read: {error}", "Make it readable.") from None
-    return str(path), _parse_yaml(path, text)
+    document = _parse_yaml(path, text)
+    if isinstance(own := document.get("analyses_dir"), str):
+        document["analyses_dir"] = str(path.absolute().parent / own)
+    return str(path), document
 
 
 def _parse_yaml(path: Path, text: str) -> dict[str, Any]:

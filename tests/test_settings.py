@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from pipelines.errors import SettingsError
-from pipelines.settings import data_home, load_poll_interval, load_settings
+from pipelines.settings import data_home, load_key, load_settings
 
 TOKEN = {"QODER_PAT": "pt-made-up"}
 
@@ -67,7 +67,7 @@ def test_full_file() -> None:
         ("ab", "nightly review"),
     ]
     assert (settings.poll_interval_minutes, settings.keep_agent_definition) == (5, True)
-    assert load_poll_interval(environ) == 5
+    assert load_key("poll_interval_minutes", environ) == 5
 
 
 def test_defaults() -> None:
@@ -204,4 +204,4 @@ def test_data_home(tmp_path: Path) -> None:
 )
 def test_broken_file_keeps_the_schedule(text: str) -> None:
     """A broken file does not take the schedule away."""
-    assert load_poll_interval(configure(text)) == 15
+    assert load_key("poll_interval_minutes", configure(text)) == 15

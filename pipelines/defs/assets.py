@@ -1,18 +1,34 @@
 """The assets, in the order in which data flows: pages, threads, analyses, the published copy."""
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
 from pipelines.api.poll import Observer, Scope, poll_sessions
-from pipelines.defs.metadata import describe_ledger, describe_polls, describe_table
-from pipelines.errors import INTERRUPTED, TOKEN_REFUSED, SettingsError
+from pipelines.defs.metadata import (
+    describe_analysis,
+    describe_ledger,
+    describe_polls,
+    describe_table,
+)
+from pipelines.errors import INTERRUPTED, TOKEN_REFUSED, AnalysisError, SettingsError
 from pipelines.landing import land_polls
-from pipelines.settings import data_home, load_settings
-from pipelines.warehouse.analyses import Analysis, build_analysis, list_analyses
+from pipelines.settings import (
+    data_home,
+    load_analyses_dir,
+    load_analysis_settings,
+    load_settings,
+)
+from pipelines.warehouse.analyses import (
+    BUILT,
+    Analysis,
+    build_analysis,
+    list_analyses,
+    write_settings,
+)
 from pipelines.warehouse.database import open_warehouse
 from pipelines.warehouse.load import (
     ENDED_WELL,
@@ -75,6 +91,7 @@ def threads() -> dg.MaterializeResult:
     """The current state of every thread, and the ledger of the polls that it rests on."""
     loaded = load_landed(data_home(), find_retention())
     with open_warehouse(data_home()) as connection:
+        write_settings(connection, load_analysis_settings())
         ledger = read_ledger(connection, loaded or find_newest_run(connection))
         drift = read_drift(connection, loaded)
         table = describe_table(connection, "main", "threads")
@@ -108,28 +125,75 @@ def find_retention() -> int | None:
         return None
 
 
-def build_analysis_asset(analysis: Analysis) -> dg.AssetsDefinition:
-    """Return the asset of one analysis file."""
-    needs = set(analysis.header.needs) & set(list_analyses())
+def build_analyses_asset(analyses: Mapping[str, Analysis]) -> dg.AssetsDefinition:
+    """Return the assets of the analyses: one for each file, all in one step, so that it is quick.
 
-    @dg.asset(
-        name=analysis.name,
-        deps=[threads, *(dg.AssetKey(name) for name in sorted(needs))],
-        group_name="analyses",
-        kinds={"duckdb", "sql"},
-        description=f"{analysis.header.answers} Grain: {analysis.header.grain}.",
-        code_version=analysis.version,
+    A check that fails keeps the table of before and stops nothing: the asset check says so.
+    """
+
+    @dg.multi_asset(
+        name="analyses",
+        specs=[specify_analysis(analysis, analyses) for analysis in analyses.values()],
+        check_specs=[spec for a in analyses.values() for spec in specify_checks(a)],
+        can_subset=True,
     )
-    def build() -> dg.MaterializeResult:
+    def build(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
+        selected = {key.to_user_string() for key in context.selected_asset_keys}
         with open_warehouse(data_home()) as connection:
-            build_analysis(connection, analysis)
-            metadata = describe_table(connection, "analytics", analysis.name)
-        return dg.MaterializeResult(metadata=metadata)
+            for name in (name for name in analyses if name in selected):
+                failures: dict[str, str] = {}
+                try:
+                    build_analysis(connection, analyses[name])
+                except AnalysisError as error:
+                    context.log.warning(str(error))
+                    failures = error.failures
+                yield dg.MaterializeResult(
+                    asset_key=name,
+                    metadata=describe_analysis(connection, analyses[name]),
+                    check_results=judge_checks(analyses[name], failures),
+                )
 
     return build
 
 
-def build_published_asset(analyses: list[str]) -> dg.AssetsDefinition:
+def specify_analysis(analysis: Analysis, known: Collection[str]) -> dg.AssetSpec:
+    """Return what Dagster shows of an analysis, which waits for those of `known` that it reads."""
+    return dg.AssetSpec(
+        analysis.name,
+        deps=[threads, *(dg.AssetKey(name) for name in sorted(analysis.after & set(known)))],
+        group_name="analyses",
+        kinds={"duckdb", "sql"},
+        description=analysis.description,
+        code_version=analysis.version,
+    )
+
+
+def specify_checks(analysis: Analysis) -> list[dg.AssetCheckSpec]:
+    """Return the checks of an analysis: that it is built, and those of its header."""
+    described = {BUILT: "The query succeeds."}
+    described |= {name: f"Finds no row: {query}" for name, query in analysis.header.checks.items()}
+    return [
+        dg.AssetCheckSpec(name, asset=analysis.name, description=text)
+        for name, text in described.items()
+    ]
+
+
+def judge_checks(analysis: Analysis, failures: Mapping[str, str]) -> list[dg.AssetCheckResult]:
+    """Return the result of each check; none of them held where there is no table to check."""
+    unbuilt = failures.get(BUILT)
+    found = dict.fromkeys(analysis.header.checks, unbuilt) if unbuilt else {}
+    found |= failures
+    return [
+        dg.AssetCheckResult(
+            check_name=check,
+            passed=check not in found,
+            metadata={"found": found[check]} if check in found else {},
+        )
+        for check in (BUILT, *analysis.header.checks)
+    ]
+
+
+def build_published_asset(analyses: Mapping[str, Analysis]) -> dg.AssetsDefinition:
     """Return the asset of the published copy, which waits for every analysis."""
 
     @dg.asset(
@@ -145,7 +209,7 @@ def build_published_asset(analyses: list[str]) -> dg.AssetsDefinition:
         """
         with open_warehouse(data_home()) as connection:
             problem = find_problem(read_ledger(connection, [context.run.run_id]))
-        path = publish(data_home())
+        path = publish(data_home(), analyses)
         yield dg.MaterializeResult(
             metadata={"path": dg.MetadataValue.path(str(path)), "bytes": path.stat().st_size}
         )
@@ -167,10 +231,10 @@ def find_problem(ledger: Sequence[Mapping[str, Any]]) -> str | None:
 
 def build_assets() -> list[dg.AssetsDefinition]:
     """Return every asset, one for each analysis file among them."""
-    analyses = list_analyses()
+    analyses = list_analyses(load_analyses_dir())
     return [
         thread_pages,
         threads,
-        *(build_analysis_asset(analysis) for analysis in analyses.values()),
-        build_published_asset(list(analyses)),
+        build_analyses_asset(analyses),
+        build_published_asset(analyses),
     ]

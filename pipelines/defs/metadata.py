@@ -8,9 +8,11 @@ import dagster as dg
 import duckdb
 
 from pipelines.api.poll import Poll
+from pipelines.warehouse.analyses import SCHEMA, Analysis
 from pipelines.warehouse.database import fetch_records
 
 Metadata = dict[str, Any]
+PREVIEW_ROWS = 10
 
 
 def describe_polls(path: Path, polls: Sequence[Poll]) -> Metadata:
@@ -38,6 +40,26 @@ def describe_ledger(ledger: Sequence[Mapping[str, Any]]) -> Metadata:
         f"rows_{kind}": sum(row[f"threads_{kind}"] for row in ledger) for kind in kinds
     }
     return counts | {"sessions": len(ledger)}
+
+
+def describe_analysis(connection: duckdb.DuckDBPyConnection, analysis: Analysis) -> Metadata:
+    """Return what `describe_table` does, and the first rows; nothing where there is no table."""
+    table = f"{SCHEMA}.{analysis.name}"
+    found = connection.execute(
+        "SELECT count(*) FROM duckdb_tables() WHERE schema_name = ? AND table_name = ?",
+        [SCHEMA, analysis.name],
+    ).fetchone()
+    if found == (0,):
+        return {}
+    rows = fetch_records(connection, f"FROM {table} LIMIT {PREVIEW_ROWS}")
+    preview = [
+        dg.TableRecord({name: "" if value is None else str(value) for name, value in row.items()})
+        for row in rows
+    ]
+    described = describe_table(connection, SCHEMA, analysis.name)
+    if preview:
+        described["preview"] = dg.MetadataValue.table(preview)
+    return described
 
 
 def describe_table(connection: duckdb.DuckDBPyConnection, schema: str, table: str) -> Metadata:

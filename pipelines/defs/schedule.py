@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from pipelines.settings import load_poll_interval
+from pipelines.settings import load_key
 
 poll_threads = dg.define_asset_job(
     "poll_threads",
@@ -14,7 +14,7 @@ poll_threads = dg.define_asset_job(
 
 def build_schedule() -> dg.ScheduleDefinition:
     """Return the schedule of the job, at the configured interval; it starts stopped."""
-    minutes = load_poll_interval()
+    minutes = load_key("poll_interval_minutes")
     return dg.ScheduleDefinition(
         name="poll_threads_schedule",
         job=poll_threads,

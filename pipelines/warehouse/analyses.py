@@ -1,8 +1,8 @@
 """The analyses: one SQL file each, whose header says what it answers and what must hold.
 
-The comment lines at the head of a file are YAML: `answers`, `grain`, `columns` (name: meaning, with
-the unit in brackets at its end), `needs` (the tables it reads) and `checks` (name: a query that must
-find no row). Below them stands one query. The file's name is the name of the table in schema
+The comment lines at the head of a file are YAML: `answers`, `grain`, `columns` (name: meaning, its
+unit in brackets at the end), `needs` (the tables it reads) and `checks` (name: a query that finds
+no row). Below them stands one query. The name of the file is that of the table in the schema
 `analytics`. What an analysis has to wait for is read off its query.
 """
 
@@ -38,6 +38,7 @@ TAKEN = frozenset({"thread_pages", "threads", "published_database"})
 BUILT = "is_built"
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 SECONDS = " (seconds)"
+KEPT = "The table of before is kept"
 
 
 class Header(BaseModel):
@@ -123,7 +124,9 @@ def _explain_broken(name: str, problem: str) -> dict[str, Analysis]:
     """Return an analysis, by its name, that fails with the problem when it is built."""
     header = Header(answers=problem, grain="none", columns={"problem": "none"}, needs=())
     query = f"SELECT error({quote(problem)}) AS problem"
-    return {name: Analysis(name=name, header=header, query=query, version=problem, after=set())}
+    return {
+        name: Analysis(name=name, header=header, query=query, version=problem, after=frozenset())
+    }
 
 
 def parse_analysis(name: str, text: str) -> Analysis:
@@ -177,7 +180,9 @@ def find_tables(query: str) -> set[str]:
 def _walk(node: object) -> Iterator[dict[str, Any]]:
     if isinstance(node, dict):
         yield node
-    for inner in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+    for inner in (
+        node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    ):
         yield from _walk(inner)
 
 
@@ -192,23 +197,51 @@ def build_analysis(connection: duckdb.DuckDBPyConnection, analysis: Analysis) ->
     Raises AnalysisError, and leaves the table of before, where the query fails, its columns are
     not those of the header, or a check finds a row; its `failures` say which.
     """
-    table = f"{SCHEMA}.{analysis.name}"
     try:
         with transaction(connection):
-            connection.execute(f"CREATE OR REPLACE TABLE {table} AS {analysis.query}")
-            types = _read_types(connection, analysis)
-            _write_comments(connection, analysis)
-            if failures := dict(_find_failures(connection, analysis)):
-                raise AnalysisError(
-                    f"analysis {analysis.name}: {'; '.join(failures.values())}."
-                    " The table of before is kept",
-                    failures,
-                )
-            counted = connection.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608
+            return _build(connection, analysis)
     except duckdb.Error as error:
-        problem = f"analysis {analysis.name}: {' '.join(str(error).split())}"
+        problem = f"analysis {analysis.name}: {' '.join(str(error).split())}. {KEPT}"
         raise AnalysisError(problem, {BUILT: problem}) from None
+    finally:
+        _record_attempt(connection, analysis.name)
+
+
+def _build(connection: duckdb.DuckDBPyConnection, analysis: Analysis) -> Built:
+    table = f"{SCHEMA}.{analysis.name}"
+    connection.execute(f"CREATE OR REPLACE TABLE {table} AS {analysis.query}")
+    types = _read_types(connection, analysis)
+    _write_comments(connection, analysis)
+    if failures := dict(_find_failures(connection, analysis)):
+        raise AnalysisError(f"{'; '.join(failures.values())}. {KEPT}", failures)
+    counted = connection.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608
     return Built(rows=counted[0] if counted else 0, types=types)
+
+
+def _record_attempt(connection: duckdb.DuckDBPyConnection, name: str) -> None:
+    with transaction(connection):
+        connection.execute("DELETE FROM analysis_builds WHERE name = ?", [name])
+        connection.execute("INSERT INTO analysis_builds SELECT ?, count(*) FROM runs", [name])
+
+
+def bring_up_to_date(
+    connection: duckdb.DuckDBPyConnection, analyses: Mapping[str, Analysis]
+) -> list[AnalysisError]:
+    """Build what was not tried since the newest load, drop what has no file; return what failed.
+
+    Another run may have been loaded since an analysis was built, and all must speak of the same.
+    """
+    query = "SELECT name FROM analysis_builds WHERE runs = (SELECT count(*) FROM runs)"
+    current = {name for (name,) in connection.execute(query).fetchall()}
+    _drop_strangers(connection, analyses)
+    problems = []
+    for name, analysis in analyses.items():
+        if name not in current:
+            try:
+                build_analysis(connection, analysis)
+            except AnalysisError as error:
+                problems.append(error)
+    return problems
 
 
 def _read_types(connection: duckdb.DuckDBPyConnection, analysis: Analysis) -> dict[str, str]:
@@ -217,7 +250,7 @@ def _read_types(connection: duckdb.DuckDBPyConnection, analysis: Analysis) -> di
     if list(types) != list(analysis.header.columns):
         problem = (
             f"analysis {analysis.name}: the query gives the columns {list(types)},"
-            f" the header describes {list(analysis.header.columns)}"
+            f" the header describes {list(analysis.header.columns)}. {KEPT}"
         )
         raise AnalysisError(problem, {BUILT: problem})
     return types
@@ -227,9 +260,7 @@ def _write_comments(connection: duckdb.DuckDBPyConnection, analysis: Analysis) -
     table = f"{SCHEMA}.{analysis.name}"
     connection.execute(f"COMMENT ON TABLE {table} IS {quote(analysis.description)}")
     for column, meaning in analysis.header.columns.items():
-        connection.execute(
-            f"COMMENT ON COLUMN {table}.{quote_name(column)} IS {quote(meaning)}"
-        )
+        connection.execute(f"COMMENT ON COLUMN {table}.{quote_name(column)} IS {quote(meaning)}")
 
 
 def _find_failures(
@@ -238,10 +269,10 @@ def _find_failures(
     for check, query in analysis.header.checks.items():
         if found := fetch_records(connection, f"FROM ({query}) LIMIT 1"):
             row = ", ".join(f"{name}={value}" for name, value in found[0].items())
-            yield check, f"check {check} found {row}"
+            yield check, f"analysis {analysis.name}: check {check} found {row}"
 
 
-def drop_strangers(
+def _drop_strangers(
     connection: duckdb.DuckDBPyConnection, analyses: Mapping[str, Analysis]
 ) -> None:
     """Drop the tables of analyses whose files are gone: nobody would bring them up to date."""
@@ -249,6 +280,7 @@ def drop_strangers(
     for (name,) in connection.execute(query, [SCHEMA]).fetchall():
         if name not in analyses:
             connection.execute(f"DROP TABLE {SCHEMA}.{quote_name(name)}")
+            connection.execute("DELETE FROM analysis_builds WHERE name = ?", [name])
 
 
 def write_settings(connection: duckdb.DuckDBPyConnection, values: Mapping[str, float]) -> None:

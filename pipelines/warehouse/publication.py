@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ import duckdb
 
 from pipelines.errors import WarehouseError
 from pipelines.landing import sync_directory
-from pipelines.warehouse.analyses import SCHEMA
+from pipelines.warehouse.analyses import SCHEMA, bring_up_to_date
 from pipelines.warehouse.database import (
     PUBLISHED,
     WAREHOUSE,
@@ -24,13 +25,19 @@ from pipelines.warehouse.database import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from pipelines.warehouse.analyses import Analysis
 
-def publish(home: Path, *, whole: bool = False) -> Path:
+
+logger = logging.getLogger(__name__)
+
+
+def publish(home: Path, analyses: Mapping[str, Analysis], *, whole: bool = False) -> Path:
     """Bring the file that readers open up to date with the warehouse; return its path.
 
+    Analyses that are older than the newest load are built first; one that fails is logged.
     Where no thread changed since the last time, its copy gets the new rows of the ledger and the
     analyses, and the threads are not copied anew, unless `whole` asks for it. A reader that has the
     copy before open keeps it, whole, until it opens the file again. Raises WarehouseError, and
@@ -39,6 +46,8 @@ def publish(home: Path, *, whole: bool = False) -> Path:
     path = home / PUBLISHED
     temporary = path.with_suffix(".tmp")
     with hold_warehouse(home), open_tables(home / WAREHOUSE) as connection:
+        for problem in bring_up_to_date(connection, analyses):
+            logger.warning("%s", problem)
         try:
             if whole or needs_whole_copy(connection, path):
                 with attached(connection, temporary):

@@ -82,8 +82,7 @@ judged AS (
         coalesce(
             of_agent.threshold_seconds,
             of_status.threshold_seconds,
-            (SELECT value * 60 FROM analysis_settings WHERE name = 'attention_after_minutes'),
-            3600
+            (SELECT value * 60 FROM analysis_settings WHERE name = 'attention_after_minutes')
         ) AS threshold_seconds,
         CASE
             WHEN of_agent.threshold_seconds IS NOT NULL THEN 'agent_and_status'

@@ -4,7 +4,7 @@
 --   source: name of the source
 --   session_id: session
 --   label: what the configuration called it at its last poll
---   last_complete_poll: beginning of the last complete poll (UTC); null where there was none
+--   last_complete_poll: beginning of the last complete poll; null where there was none (UTC)
 --   lag_seconds: time from then to the newest poll of the source; null where there was none (seconds)
 --   polls: number of polls, filtered ones included
 --   failures: polls that did not end complete, overtaken (stale) ones not counted

@@ -11,3 +11,6 @@ INSERT INTO published.session_digests BY NAME FROM session_digests;
 
 DELETE FROM published.analysis_settings;
 INSERT INTO published.analysis_settings BY NAME FROM analysis_settings;
+
+DELETE FROM published.analysis_builds;
+INSERT INTO published.analysis_builds BY NAME FROM analysis_builds;

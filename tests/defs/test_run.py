@@ -91,9 +91,17 @@ def test_run_materializes_everything(
         schema = "main" if name == "threads" else "analytics"
         rows = read_table(home / "threads.duckdb", f"FROM {schema}.{name}")
         columns = metadata[name]["dagster/column_schema"].columns
-        assert metadata[name]["dagster/row_count"] == len(rows) > 0
-        assert [column.name for column in columns] == list(rows[0])
+        assert metadata[name]["dagster/row_count"] == len(rows)
         assert all(column.description for column in columns)
+        for row in rows[:1]:
+            assert [column.name for column in columns] == list(row)
+        if rows and name != "threads":
+            preview = [record.data for record in metadata[name]["preview"]]
+            assert preview == [
+                {column: "" if value is None else str(value) for column, value in row.items()}
+                for row in rows[:10]
+            ]
+    assert sum(metadata[name]["dagster/row_count"] > 0 for name in tables) > 9
 
 
 def test_unknown_session_fails_its_check_alone(
@@ -105,9 +113,11 @@ def test_unknown_session_fails_its_check_alone(
         result = execute(instance)
 
     assert result.success
-    check, drift = result.get_asset_check_evaluations()
+    check, drift, *of_analyses = result.get_asset_check_evaluations()
     assert (check.check_name, check.passed) == ("every_session_complete", False)
     assert (drift.check_name, drift.passed) == ("no_schema_drift", True)
+    assert len(of_analyses) > 30
+    assert all(evaluation.passed for evaluation in of_analyses)
     assert check.metadata["sessions"].value == 4
     failing = check.metadata["failing"].value
     assert isinstance(failing, list)

@@ -43,7 +43,7 @@ load_landed(home)
 with open_warehouse(home) as connection:
     for analysis in list_analyses().values():
         build_analysis(connection, analysis)
-publish(home)
+publish(home, list_analyses())
 """
 TABLES = {
     "threads": "SELECT * FROM threads",

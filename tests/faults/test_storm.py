@@ -44,7 +44,7 @@ def test_storm(
         }
         (tmp_path / "sessions.yaml").write_text(yaml.safe_dump({"sources": [source]}))
         monkeypatch.setenv("QODER_PAT", CANARY)
-        ledger = run_job()
+        ledger, _ = run_job()
 
     assert {(row["outcome"], row["error_message"]) for row in ledger} == {("complete", None)}
     assert len(faulty.met) >= len(PASSING) - 2

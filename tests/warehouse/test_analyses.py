@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pytest
 
 from pipelines.errors import AnalysisError
-from pipelines.warehouse.analyses import build_analysis, list_analyses, parse_analysis
+from pipelines.settings import load_analysis_settings
+from pipelines.warehouse.analyses import (
+    build_analysis,
+    find_tables,
+    list_analyses,
+    parse_analysis,
+    write_settings,
+)
 from pipelines.warehouse.database import fetch_records, open_warehouse
 from tests.warehouse.test_load import at, load, thread
 
@@ -26,9 +32,13 @@ HEADER = """\
 
 
 def build(home: Path, name: str) -> list[dict[str, Any]]:
-    """Build an analysis and return its rows in order."""
+    """Build an analysis, and first those it reads; return its rows in order."""
+    analyses = list_analyses()
     with open_warehouse(home) as connection:
-        build_analysis(connection, list_analyses()[name])
+        for needed in [*analyses[name].after, name]:
+            for deeper in analyses[needed].after:
+                build_analysis(connection, analyses[deeper])
+            build_analysis(connection, analyses[needed])
         return fetch_records(connection, f"FROM analytics.{name}")
 
 
@@ -155,42 +165,22 @@ def test_as_of_is_the_newest_poll_a_row_rests_on(home: Path) -> None:
 def test_empty_warehouse(home: Path, name: str) -> None:
     """With no thread at all each analysis gives a right answer, not an error."""
     rows = build(home, name)
-    expected = {"status_distribution": 6, "thread_durations": 0}
-    assert len(rows) == expected.get(name, 0)
+    assert len(rows) == (6 if name == "status_distribution" else 0)
     assert {row.get("n", 0) for row in rows} <= {0}
 
 
 @pytest.mark.parametrize("name", list_analyses())
 def test_pasted_query_gives_the_same(home: Path, name: str) -> None:
     """The file's query, pasted into a plain DuckDB shell, gives the table's rows."""
-    load(home, 0, born("t0", 0, 0), born("t1", 0, 0, parent_thread_id="t0", status="idle"))
+    child = {"parent_thread_id": "t0", "agent": {"id": "x", "version": 1}}
+    load(home, 0, born("t0", 0, 0), born("t1", 0, 0, status="idle", **child))
+    load(home, 10, born("t0", 0, 0), born("t1", 0, 9, status="blocked", **child))
     rows = build(home, name)
     with duckdb.connect(str(home / "warehouse.duckdb"), read_only=True) as connection:
         connection.execute("SET TimeZone = 'America/New_York'")
         pasted = fetch_records(connection, list_analyses()[name].query)
     assert pasted == rows
     assert rows
-
-
-def tables_of(connection: duckdb.DuckDBPyConnection, query: str) -> set[str]:
-    """Return the tables and views that a query names, common table expressions left out."""
-    (text,) = connection.execute("SELECT json_serialize_sql(?)", [query]).fetchone() or ("",)
-    named: set[str] = set()
-    defined: set[str] = set()
-
-    def visit(node: Any) -> None:
-        if isinstance(node, dict):
-            if node.get("type") == "BASE_TABLE":
-                named.add(".".join(filter(None, (node["schema_name"], node["table_name"]))))
-            defined.update(entry["key"] for entry in node.get("cte_map", {}).get("map", []))
-            for inner in node.values():
-                visit(inner)
-        elif isinstance(node, list):
-            for inner in node:
-                visit(inner)
-
-    visit(json.loads(text))
-    return named - defined
 
 
 @pytest.mark.parametrize("name", list_analyses())
@@ -205,10 +195,19 @@ def test_header_describes_the_table(home: Path, name: str) -> None:
         tables = connection.execute(
             "SELECT comment FROM duckdb_tables() WHERE table_name = ?", [name]
         ).fetchall()
-        read = tables_of(connection, list_analyses()[name].query)
+        types = connection.execute(
+            "SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = ?", [name]
+        ).fetchall()
     assert dict(columns) == header.columns
     assert header.answers in tables[0][0]
-    assert set(read) == {n if n not in list_analyses() else f"analytics.{n}" for n in header.needs}
+    durations = list_analyses()[name].durations
+    assert {column for column, type_ in types if "seconds" in column} <= durations
+    assert {type_ for column, type_ in types if column in durations} <= {"DOUBLE"}
+    assert all(
+        meaning.endswith("(UTC)")
+        for column, meaning in header.columns.items()
+        if dict(types)[column].startswith("TIMESTAMP")
+    )
 
 
 @pytest.mark.parametrize(
@@ -218,6 +217,10 @@ def test_header_describes_the_table(home: Path, name: str) -> None:
         ("-- answers: [\nSELECT 1 AS x", "header is malformed"),
         (HEADER.replace("needs", "needz") + "SELECT 1 AS x", "needz"),
         (HEADER + "SELECT 1 AS y", r"gives the columns \['y'\]"),
+        (HEADER + "FROM threads", r"reads \['threads'\], the header needs \[\]"),
+        (HEADER + "SELECT 1 AS x; SELECT 2", "must hold one query"),
+        (HEADER + "DROP TABLE threads", "cannot be parsed"),
+        (HEADER + "SELECT 1 AS", "cannot be parsed"),
         (HEADER + "SELECT no_such_column AS x", "no_such_column"),
         (HEADER + "-- checks:\n--   small: FROM analytics.a WHERE x > 1\nSELECT 2 AS x",
          "check small found x=2"),
@@ -230,6 +233,77 @@ def test_broken_analysis(home: Path, text: str, problem: str) -> None:
         with pytest.raises(AnalysisError, match=problem):
             build_analysis(connection, parse_analysis("a", text))
         assert fetch_records(connection, "FROM analytics.a") == [{"x": 1}]
+
+
+def test_tables_of_a_query() -> None:
+    """What an analysis reads comes from its SQL: subqueries and joins too, its own CTEs not."""
+    query = """
+    WITH RECURSIVE one AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM one WHERE n < 3),
+    two AS (FROM threads ASOF JOIN main.session_polls AS p ON p.started_at < threads.created_at)
+    SELECT * FROM two, one
+    ANTI JOIN analytics.survival ON t_seconds = (SELECT max(x) FROM "odd name" WHERE n > 0)
+    WHERE EXISTS (FROM analytics.attention)
+    """
+    assert find_tables(query) == {
+        "threads",
+        "main.session_polls",
+        "analytics.survival",
+        "odd name",
+        "analytics.attention",
+    }
+
+
+def test_order_follows_the_queries() -> None:
+    """Each analysis comes after those it reads."""
+    analyses = list_analyses()
+    names = list(analyses)
+    assert analyses["duration_percentiles"].after == {"survival", "thread_durations"}
+    for name, analysis in analyses.items():
+        assert all(names.index(needed) < names.index(name) for needed in analysis.after)
+
+
+def test_own_analyses(home: Path, tmp_path: Path) -> None:
+    """Files of the user's own are analyses too; one that is wrong fails alone, and says why."""
+    good = HEADER.replace("[]", "[status_distribution]") + "SELECT 1 AS x FROM analytics."
+    files = {
+        "good": good + "status_distribution LIMIT 1",
+        "malformed": "SELECT 1",
+        "Bad-Name": HEADER + "SELECT 1 AS x",
+        "threads": HEADER + "SELECT 1 AS x",
+        "survival": HEADER + "SELECT 1 AS x",
+        "a": HEADER.replace("[]", "[b]") + "FROM analytics.b",
+        "b": HEADER.replace("[]", "[a]") + "FROM analytics.a",
+    }
+    for name, text in files.items():
+        (tmp_path / f"{name}.sql").write_text(text, encoding="utf-8")
+    analyses = list_analyses(tmp_path)
+    broken = {
+        "malformed_is_broken": "malformed.sql: the header is malformed",
+        "Bad_Name_is_broken": "Bad-Name.sql: its name may have small letters",
+        "threads_is_broken": "threads.sql: its name is one of session-threads' own",
+        "survival_is_broken": "survival.sql: its name is one of session-threads' own",
+    }
+    in_circle = next(name for name in ("a", "b") if not analyses[name].after)
+    broken[in_circle] = "these need each other: a, b"
+    assert analyses.keys() == list_analyses().keys() | broken.keys() | {"good", "a", "b"}
+    with open_warehouse(home) as connection:
+        build_analysis(connection, analyses["status_distribution"])
+        assert build_analysis(connection, analyses["good"]).rows == 1
+        for name, problem in broken.items():
+            assert str(tmp_path) in analyses[name].header.answers
+            with pytest.raises(AnalysisError, match=problem):
+                build_analysis(connection, analyses[name])
+
+
+def test_default_of_the_settings(home: Path) -> None:
+    """What the analyses read of the configuration is there before a run has written it."""
+    with open_warehouse(home) as connection:
+        rows = connection.execute("SELECT name, value FROM analysis_settings").fetchall()
+        assert dict(rows) == load_analysis_settings({})
+        write_settings(connection, {"attention_after_minutes": 5})
+        assert connection.execute("FROM analysis_settings").fetchall() == [
+            ("attention_after_minutes", 5)
+        ]
 
 
 def test_ingestion_health_by_hand(home: Path) -> None:

@@ -8,7 +8,7 @@ import duckdb
 import pytest
 
 from pipelines.errors import WarehouseError
-from pipelines.warehouse.analyses import build_analysis, list_analyses
+from pipelines.warehouse.analyses import build_analysis, list_analyses, parse_analysis
 from pipelines.warehouse.database import open_published, open_warehouse
 from pipelines.warehouse.publication import publish
 from tests.support import read_table
@@ -26,16 +26,16 @@ TABLES = (
     "runs",
     "thread_spells",
     "thread_dimensions",
-    "analytics.status_distribution",
-    "analytics.thread_durations",
-    "analytics.ingestion_health",
+    "analysis_settings",
+    "analysis_builds",
+    *(f"analytics.{name}" for name in list_analyses()),
 )
 
 
 def test_copy_is_the_warehouse(home: Path) -> None:
     """Tables, views, comments and rows are those of the warehouse."""
     load(home, 0, thread("a"), thread("b"))
-    path = publish(home)
+    path = publish(home, list_analyses())
     for query in (
         "SELECT table_name, comment, estimated_size FROM duckdb_tables() ORDER BY ALL",
         "SELECT view_name, comment, sql FROM duckdb_views() WHERE NOT internal ORDER BY ALL",
@@ -62,10 +62,10 @@ def test_copy_is_the_warehouse(home: Path) -> None:
 def test_readers_keep_the_copy_they_opened(home: Path) -> None:
     """A reader that has the copy open does not hinder a publication and sees no part of it."""
     load(home, 0, thread("a"))
-    path = publish(home)
+    path = publish(home, list_analyses())
     with duckdb.connect(str(path), read_only=True) as reader:
         load(home, 10, thread("a"), thread("b"))
-        publish(home)
+        publish(home, list_analyses())
         assert reader.execute("SELECT count(*) FROM threads").fetchone() == (1,)
     assert read_table(path, "SELECT count(*) AS n FROM threads") == [{"n": 2}]
 
@@ -107,10 +107,35 @@ def test_what_changed_is_copied(home: Path, how: str) -> None:
 
 def publish_all(home: Path) -> Path:
     """Build the analyses and publish."""
+    return publish(home, list_analyses())
+
+
+def test_copy_speaks_of_one_load(home: Path) -> None:
+    """Where another run was loaded since the analyses were built, they are built anew."""
+    load(home, 0, thread("a"))
     with open_warehouse(home) as connection:
-        for analysis in list_analyses().values():
-            build_analysis(connection, analysis)
-    return publish(home)
+        build_analysis(connection, list_analyses()["status_distribution"])
+    load(home, 10, thread("a"), thread("b"))
+    path = publish_all(home)
+    query = "SELECT max(n) AS n FROM analytics.status_distribution"
+    assert read_table(path, query) == [{"n": 2}]
+
+
+def test_failing_analysis_hinders_no_publication(
+    home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One that fails is named and keeps its table; one whose file is gone is gone."""
+    load(home, 0, thread("a"))
+    header = "-- answers: x\n-- grain: x\n-- columns: {x: x}\n-- needs: []\n"
+    own = {name: parse_analysis(name, f"{header}SELECT 1 AS x") for name in ("kept", "gone")}
+    publish(home, list_analyses() | own)
+    broken = {"kept": parse_analysis("kept", f"{header}SELECT error('oh') AS x")}
+    load(home, 10, thread("b"))
+    path = publish(home, list_analyses() | broken)
+    assert "analysis kept: Invalid Input Error: oh. The table of before is kept" in caplog.text
+    assert read_table(path, "FROM analytics.kept") == [{"x": 1}]
+    tables = read_table(path, "SELECT table_name FROM duckdb_tables()")
+    assert "gone" not in {row["table_name"] for row in tables}
 
 
 def assert_equal(home: Path, path: Path) -> None:
@@ -132,7 +157,7 @@ def test_leftovers_are_replaced(home: Path) -> None:
     load(home, 0, thread("a"))
     (home / "threads.tmp").write_bytes(b"half a database")
     (home / "threads.tmp.wal").write_bytes(b"half a log")
-    publish(home)
+    publish(home, list_analyses())
     assert not list(home.glob("*.tmp*"))
 
 

@@ -29,6 +29,15 @@ CREATE TABLE analysis_settings (
     name VARCHAR NOT NULL,
     value DOUBLE NOT NULL
 );
+INSERT INTO analysis_settings VALUES ('attention_after_minutes', 60);
 COMMENT ON TABLE analysis_settings IS 'What the configuration tells the analyses, so that a query gives the same answer wherever it is run.';
 COMMENT ON COLUMN analysis_settings.name IS 'Key of the configuration';
 COMMENT ON COLUMN analysis_settings.value IS 'Its value when the analyses were built last';
+
+CREATE TABLE analysis_builds (
+    name VARCHAR NOT NULL,
+    runs BIGINT NOT NULL
+);
+COMMENT ON TABLE analysis_builds IS 'Per analysis, the state of the tables for which it was built, or tried, last.';
+COMMENT ON COLUMN analysis_builds.name IS 'Table in schema analytics';
+COMMENT ON COLUMN analysis_builds.runs IS 'Number of runs that were loaded then';
