@@ -1,6 +1,6 @@
 # Needs git, make and Python >= 3.11; everything else is installed into .venv, once.
 .DEFAULT_GOAL := help
-.PHONY: help demo run dev test test-duckdb-2 soak bench check lock clean
+.PHONY: help demo run dev test test-duckdb-2 soak bench check docs lock clean
 
 CANDIDATES := python3 python3.13 python3.12 python3.11
 PYTHON ?= $(shell for p in $(CANDIDATES); do \
@@ -43,6 +43,10 @@ check: .venv/dev ## format, lint, types and import contracts
 test-duckdb-2: .venv-duckdb-2/dev ## types and tests with DuckDB 2.0.0
 	.venv-duckdb-2/bin/mypy
 	PATH="$(CURDIR)/.venv-duckdb-2/bin:$$PATH" .venv-duckdb-2/bin/python -m pytest -m "not packaging"
+
+docs: .venv/dev ## the pages that follow from the code
+	PYTHONPATH=. $(BIN)/python benchmarks/polling.py
+	PYTHONPATH=. $(BIN)/python docs/generate.py
 
 lock: ## resolve the dependencies anew (needs uv)
 	uv pip compile $(COMPILE) --group build --output-file requirements.lock pyproject.toml

@@ -185,6 +185,7 @@ def judge_checks(analysis: Analysis, failures: Mapping[str, str]) -> list[dg.Ass
     found |= failures
     return [
         dg.AssetCheckResult(
+            asset_key=analysis.name,
             check_name=check,
             passed=check not in found,
             metadata={"found": found[check]} if check in found else {},

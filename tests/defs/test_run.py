@@ -96,7 +96,7 @@ def test_run_materializes_everything(
         for row in rows[:1]:
             assert [column.name for column in columns] == list(row)
         if rows and name != "threads":
-            preview = [record.data for record in metadata[name]["preview"]]
+            preview = [record.data for record in metadata[name]["preview"].records]
             assert preview == [
                 {column: "" if value is None else str(value) for column, value in row.items()}
                 for row in rows[:10]
