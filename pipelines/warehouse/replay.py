@@ -49,6 +49,8 @@ def replay(home: Path, *, partial: bool = False, skip_damaged: bool = False) -> 
         files.sort(key=lambda file: rank.get(name_run(file), len(rank)))
         with open_tables(temporary) as connection:
             replayed = load_files(connection, files, skip_damaged=skip_damaged)
+            # Closing would keep silent where the disk has no room for it.
+            connection.execute("CHECKPOINT")
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         # A log that an unreadable warehouse has left does not belong to the new file.
