@@ -9,5 +9,8 @@ ANTI JOIN published.runs AS known USING (run_id);
 DELETE FROM published.session_digests;
 INSERT INTO published.session_digests BY NAME FROM session_digests;
 
+DELETE FROM published.spells_unseen;
+INSERT INTO published.spells_unseen BY NAME FROM spells_unseen;
+
 DELETE FROM published.analysis_settings;
 INSERT INTO published.analysis_settings BY NAME FROM analysis_settings;

@@ -115,6 +115,37 @@ def test_missing_thread(home: Path) -> None:
     assert spells(home)[-1] == ("running", 40.5, 10, 25.25, None, 60)
 
 
+def test_lagging_answer(home: Path) -> None:
+    """A complete poll that lists a thread as it had been earlier has not seen its current spell."""
+    load(home, 0, thread("a", "idle", updated=-10))
+    load(home, 10, thread("a", "running", updated=5))
+    load(home, 20, thread("a", "idle", updated=-10))
+    load(home, 30, thread("a", "idle", updated=-10))
+    assert spells(home)[1:] == [("running", 10.5, 0, 5, None, 10.5)]
+    load(home, 40, thread("a", "idle", updated=15))
+    assert spells(home)[1:] == [
+        ("running", 10.5, 0, 5, 40.5, 10.5),
+        ("idle", 40.5, 10, 15, None, 40.5),
+    ]
+    load(home, 50, thread("a", "running", updated=5))
+    load(home, 60, thread("a", "idle", updated=15))
+    assert spells(home)[-1] == ("idle", 40.5, 10, 15, None, 60)
+
+
+@pytest.mark.parametrize("how", [{"outcome": "incomplete"}, {"status_filter": "idle"}])
+def test_return_in_a_partial_poll(home: Path, how: dict[str, str]) -> None:
+    """A thread that is back was not seen by the complete poll that missed it."""
+    load(home, 0, thread("a", "idle"))
+    load(home, 10)
+    load(home, 20, thread("a", "idle"), **how)
+    assert spells(home) == [("idle", 0.5, None, 0, None, 0.5)]
+    load(home, 30, thread("a", "running", updated=25))
+    assert spells(home) == [
+        ("idle", 0.5, None, 0, 30.5, 0.5),
+        ("running", 30.5, 0, 25, None, 30.5),
+    ]
+
+
 def test_regressed_and_stale_change_no_history(home: Path) -> None:
     """What is old, a thread or a whole poll, is no spell."""
     load(home, 10, thread("a", "idle", updated=5))
@@ -128,7 +159,8 @@ def test_unchanged_poll_writes_the_ledger_alone(home: Path) -> None:
     """A poll in which nothing changed leaves every block of the threads' storage as it was."""
 
     def storage() -> list[dict[str, Any]]:
-        tables = ("threads", "thread_status_history", "schema_drift", "session_digests")
+        tables = ["threads", "thread_status_history", "spells_unseen", "schema_drift"]
+        tables += ["session_digests"]
         columns = "row_group_id, column_path, segment_id, block_id, block_offset, stats, count"
         return [
             row
@@ -242,7 +274,12 @@ def test_upgrade(home: Path) -> None:
     threads = read(home, "FROM threads ORDER BY thread_id")
     assert read(home, "SELECT max(version) AS v FROM schema_version") == [{"v": 1}]
 
-    load(home, 30, thread("a", "idle", updated=25, created_at=born(-30)), thread("e", "blocked"))
+    load(
+        home,
+        30,
+        thread("a", "idle", updated=25, created_at=born(-30)),
+        thread("e", "blocked", updated=9),
+    )
 
     after = read(home, "FROM threads ORDER BY thread_id")
     assert [row for row in after if row["thread_id"] in "bcd"] == [

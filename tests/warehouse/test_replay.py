@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 TABLES = (
     "threads",
     "thread_status_history",
+    "spells_unseen",
     "session_polls",
     "runs",
     "schema_drift",
