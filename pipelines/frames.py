@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import polars as pl
 
+from pipelines.errors import LandingError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -94,6 +96,8 @@ def threads_frame(
 
     A thread listed more than once is kept as of its newest `updated_at`; of equal ones the later
     page wins. A poll that asked for certain statuses keeps only those: some servers ignore it.
+    Raises LandingError where a body is no page: it was damaged, or nested more deeply than any that
+    is let in today.
     """
     filters = {
         (poll.source, poll.session_id): poll.status_filter.split(",")
@@ -104,10 +108,14 @@ def threads_frame(
     rows: list[Row] = []
     for source, session_id, observed_at, body in columns.iter_rows():
         wanted = filters.get((source, session_id))
-        for thread in read_threads(body):
-            if wanted is None or thread.get("status") in wanted:
-                origin = (source, session_id, thread["id"], _microseconds(observed_at))
-                rows.append(origin + flatten_thread(thread, session_id, keep_agent_definition))
+        try:
+            for thread in read_threads(body):
+                if wanted is None or thread.get("status") in wanted:
+                    origin = (source, session_id, thread["id"], _microseconds(observed_at))
+                    rows.append(origin + flatten_thread(thread, session_id, keep_agent_definition))
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            problem = f"{type(error).__name__}: {error}"
+            raise LandingError(f"a page of session {session_id} is none ({problem})") from None
     return keep_newest(build_frame(rows, THREADS))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -53,11 +55,11 @@ def test_runs_are_listed_as_they_began(tmp_path: Path) -> None:
 
 def test_failed_write_leaves_nothing(tmp_path: Path) -> None:
     """Where the file cannot be written the error names it, and nothing is left behind."""
-    path = write_run(tmp_path, make_footer(), [])
+    path = write_run(tmp_path, make_footer(), list(ROWS))
     path.unlink()
     path.mkdir()
     (path / "in_the_way").touch()
-    with pytest.raises(LandingError, match=r"run-1\.parquet: cannot be written"):
+    with pytest.raises(LandingError, match=r"run-1\.\w+\.parquet: cannot be written"):
         write_run(tmp_path, make_footer(), list(ROWS))
     assert list(tmp_path.iterdir()) == [path]
 
@@ -69,6 +71,39 @@ def test_damaged_files(tmp_path: Path, body: bytes) -> None:
     path.write_bytes(body)
     with pytest.raises(LandingError, match=r"x-1\.parquet: not a landed run.*Move it away"):
         read_run(path)
+
+
+def test_any_damage_is_noticed(tmp_path: Path) -> None:
+    """Whatever happens to a landed file's bytes, it is named and nobody reads them."""
+    rows = [("qoder", "s1", page, None, NOW, 200, b"%d" % page * 99) for page in range(300)]
+    path = write_run(tmp_path, make_footer(), list(rows))
+    content = path.read_bytes()
+    draw = random.Random(1)  # noqa: S311 - places, not secrets
+    for _ in range(300):
+        place = draw.randrange(len(content))
+        flipped = content[place] ^ 1 << draw.randrange(8)
+        for damaged in (
+            content[:place],
+            content[:place] + bytes([flipped]) + content[place + 1 :],
+        ):
+            path.write_bytes(damaged)
+            with pytest.raises(LandingError, match="damaged"):
+                read_run(path)
+    path.write_bytes(content)
+    assert read_run(path).pages.rows() == rows
+
+
+def test_files_of_before(tmp_path: Path) -> None:
+    """A file whose name holds no digest is read as it always was; a panic of polars is damage."""
+    path = write_run(tmp_path, make_footer("run.1"), list(ROWS))
+    older = path.rename(tmp_path / "20261001T120000000000Z-run.1.parquet")
+    assert list_runs(tmp_path) == {"run.1": older}
+    assert read_run(older).pages.rows() == ROWS
+    content = older.read_bytes()
+    for place in range(len(content) - 1200, len(content)):
+        older.write_bytes(content[:place] + bytes([content[place] ^ 0x10]) + content[place + 1 :])
+        with suppress(LandingError):
+            read_run(older)
 
 
 def test_foreign_files(tmp_path: Path) -> None:

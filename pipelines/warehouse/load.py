@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from pipelines import __version__
-from pipelines.errors import WarehouseError
+from pipelines.errors import LandingError, WarehouseError
 from pipelines.frames import TIMESTAMP, polls_frame, threads_frame
-from pipelines.landing import list_runs, prune_runs, read_run
+from pipelines.landing import MOVE_HINT, list_runs, prune_runs, read_run
 from pipelines.warehouse.database import (
     ArrowStream,
     fetch_records,
@@ -63,16 +63,27 @@ def load_landed(home: Path, keep_days: int | None = None) -> list[str]:
             run_id: path for run_id, path in list_runs(home / RAW).items() if run_id not in loaded
         }
         for path in pending.values():
-            load_run(connection, read_run(path))
+            load_file(connection, path)
         if keep_days is not None:
             prune_runs(home / RAW, loaded | set(pending), keep_days, datetime.now(UTC))
     return list(pending)
 
 
+def load_file(connection: duckdb.DuckDBPyConnection, path: Path) -> str:
+    """Load a landed file; return its run's id. Raises LandingError where it is damaged."""
+    landed = read_run(path)
+    try:
+        load_run(connection, landed)
+    except LandingError as error:
+        raise LandingError(f"{path}: {error}. {MOVE_HINT}") from None
+    return landed.run.id
+
+
 def load_run(connection: duckdb.DuckDBPyConnection, landed: Landed) -> None:
     """Load one run in one transaction. Loading it again changes nothing.
 
-    Raises WarehouseError, and leaves the tables as they were, where a check finds a row.
+    Leaves the tables as they were, and raises WarehouseError where a check finds a row,
+    LandingError where a body is no page.
     """
     digests = digests_frame(landed, read_digests(connection))
     changed = landed.pages.join(digests.filter("repeats"), on=SESSION, how="anti")

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pipelines.errors import LandingError, WarehouseBusy, WarehouseError
-from pipelines.landing import list_files, name_run, read_run, sync_directory
+from pipelines.landing import list_files, name_run, sync_directory
 from pipelines.warehouse.database import WAREHOUSE, hold_warehouse, open_tables
-from pipelines.warehouse.load import RAW, load_run
+from pipelines.warehouse.load import RAW, load_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,12 +95,9 @@ def load_files(
     replayed = Replayed([], [])
     for file in files:
         try:
-            landed = read_run(file)
+            replayed.runs.append(load_file(connection, file))
         except LandingError as error:
             if not skip_damaged:
                 raise LandingError(f"{error}. {SKIP_HINT}") from None
             replayed.skipped.append(str(file))
-        else:
-            load_run(connection, landed)
-            replayed.runs.append(landed.run.id)
     return replayed

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from pipelines.api.page import Page, read_envelope
+from pipelines.api.page import MAX_DEPTH, Page, read_envelope
 from pipelines.api.poll import Poll
 from pipelines.api.walk import Visit
 from pipelines.errors import LandingError, WarehouseBusy, WarehouseError, WarehouseNewer
@@ -264,6 +264,23 @@ def test_damaged_file(home: Path) -> None:
     with pytest.raises(LandingError, match=r"run-x\.parquet: not a landed run"):
         load_landed(home)
     assert set(state(home)) == {"a"}
+
+
+def test_deep_thread(home: Path) -> None:
+    """A thread that nests as deeply as is let in is loaded whole, whatever is on the stack."""
+    deep: Any = 1
+    for _ in range(MAX_DEPTH - 2):
+        deep = {"k": deep}
+
+    def descend(levels: int) -> None:
+        if levels:
+            descend(levels - 1)
+        else:
+            load(home, 0, thread("a", deep=deep))
+
+    descend(300)
+    (row,) = read(home, "SELECT extra FROM threads")
+    assert msgspec.json.decode(row["extra"]) == {"deep": deep}
 
 
 def test_newer_warehouse(home: Path) -> None:

@@ -6,10 +6,12 @@ import os
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+import polars as pl
 import pytest
 
 from pipelines.errors import LandingError, WarehouseError
-from pipelines.landing import list_files, list_runs
+from pipelines.landing import Footer, Run, list_files, list_runs, read_run, write_run
 from pipelines.warehouse.load import RAW, load_landed
 from pipelines.warehouse.replay import replay
 from tests.warehouse.test_load import at, land, load, read, thread
@@ -26,6 +28,9 @@ TABLES = (
     "schema_drift",
     "session_digests",
 )
+
+# Deeper than any page that is let in.
+DEEP = b'{"data": [{"id": "a", "deep": %s1%s}]}' % (b'{"k":' * 960, b"}" * 960)
 
 
 def tables(home: Path) -> dict[str, list[dict[str, Any]]]:
@@ -93,6 +98,26 @@ def test_damaged_files(home: Path) -> None:
     assert tables(home) == before
 
 
+@pytest.mark.parametrize("body", [b"{", b"[]", b'{"data": 1}', DEEP])
+def test_bodies_that_are_no_pages(home: Path, body: bytes) -> None:
+    """A body that no page has, from a file of before, is named by its file, and can be skipped."""
+    make_past(home)
+    before = tables(home)
+    started = at(60)
+    landed = read_run(list_runs(home / RAW)["run-0"])
+    rows = landed.pages.with_columns(body=pl.lit(body)).rows()
+    run = Run(id="run-x", started_at=started, finished_at=started)
+    polls = [msgspec.structs.replace(landed.polls[0], started_at=started)]
+    path = write_run(home / RAW, Footer(run, polls), rows)
+    with pytest.raises(LandingError, match=rf"{path}: a page of session sess_1 is none .*Move it"):
+        load_landed(home)
+    assert tables(home) == before
+    with pytest.raises(LandingError, match=rf"{path}: .*--skip-damaged"):
+        replay(home)
+    assert replay(home, skip_damaged=True).skipped == [str(path)]
+    assert tables(home) == before
+
+
 def test_unreadable_warehouse(home: Path) -> None:
     """A warehouse that cannot be opened is replaced only if told to."""
     make_past(home)
@@ -126,7 +151,5 @@ def test_retention(home: Path) -> None:
     assert len(list_files(home / RAW)) == 4
     damaged.unlink()
     load_landed(home, keep_days=1)
-    assert [path.name.partition("-")[2] for path in list_files(home / RAW)] == [
-        f"run-{recent:g}.parquet"
-    ]
+    assert list(list_runs(home / RAW)) == [f"run-{recent:g}"]
     assert (half.exists(), young.exists()) == (False, True)
