@@ -94,3 +94,10 @@ SELECT
     ended_by IS NULL AS is_current
 FROM seen;
 COMMENT ON VIEW thread_spells IS 'The spells of thread_status_history with the time until which each was seen (observed_until), its estimated length in seconds and the bounds of that (seconds_low, seconds_high); of a current spell the length so far.';
+
+CREATE TABLE generation (
+    id UUID NOT NULL
+);
+COMMENT ON TABLE generation IS 'What tells this warehouse from one that replaced it or was replaced by it. One row.';
+COMMENT ON COLUMN generation.id IS 'Drawn when the file was made, or brought to this schema';
+INSERT INTO generation BY NAME SELECT uuid() AS id;

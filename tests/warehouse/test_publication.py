@@ -11,6 +11,7 @@ from pipelines.errors import WarehouseError
 from pipelines.warehouse.analyses import build_analysis, list_analyses
 from pipelines.warehouse.database import open_published, open_warehouse
 from pipelines.warehouse.publication import publish
+from pipelines.warehouse.replay import replay
 from tests.support import read_table
 from tests.warehouse.test_load import load, thread
 
@@ -102,6 +103,19 @@ def test_what_changed_is_copied(home: Path, how: str) -> None:
     if how == "damaged":
         path.write_bytes(b"no database")
     load(home, 10, thread("a"), *([] if how == "thread" else [thread("b")]))
+    publish_all(home)
+    assert_equal(home, path)
+
+
+def test_replayed_tables_are_copied(home: Path) -> None:
+    """A warehouse that a replay has put in place is copied whole, whatever was published before."""
+    load(home, 0, thread("a", "idle"), thread("b"))
+    load(home, 10, thread("a", "running", updated=5), thread("b"))
+    with open_warehouse(home) as connection:
+        connection.execute("UPDATE threads SET name = 'damaged'")
+    path = publish_all(home)
+    replay(home)
+    load(home, 20, thread("a", "running", updated=5), thread("b"))
     publish_all(home)
     assert_equal(home, path)
 
