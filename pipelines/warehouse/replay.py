@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pipelines.errors import LandingError, WarehouseBusy, WarehouseError
+from pipelines.errors import LandingError, WarehouseBusy, WarehouseError, WarehouseNewer
 from pipelines.landing import list_files, name_run, sync_directory
 from pipelines.warehouse.database import WAREHOUSE, hold_warehouse, open_tables
 from pipelines.warehouse.load import RAW, load_file
@@ -63,14 +63,15 @@ def replay(home: Path, *, partial: bool = False, skip_damaged: bool = False) -> 
 def read_load_order(path: Path, *, partial: bool) -> list[str]:
     """Return the ids of the warehouse's runs as they were loaded; none where there is no warehouse.
 
-    An unreadable one is passed over only where `partial` allows to replace it.
+    An unreadable one is passed over only where `partial` allows to replace it, a newer version's
+    never.
     """
     if not path.exists():
         return []
     try:
         with open_tables(path) as connection:
             rows = connection.execute("SELECT run_id FROM runs ORDER BY rowid").fetchall()
-    except WarehouseBusy:
+    except (WarehouseBusy, WarehouseNewer):
         raise
     except WarehouseError as error:
         if partial:

@@ -10,8 +10,9 @@ import msgspec
 import polars as pl
 import pytest
 
-from pipelines.errors import LandingError, WarehouseError
+from pipelines.errors import LandingError, WarehouseError, WarehouseNewer
 from pipelines.landing import Footer, Run, list_files, list_runs, read_run, write_run
+from pipelines.warehouse.database import open_warehouse
 from pipelines.warehouse.load import RAW, load_landed
 from pipelines.warehouse.replay import replay
 from tests.warehouse.test_load import at, land, load, read, thread
@@ -125,6 +126,18 @@ def test_unreadable_warehouse(home: Path) -> None:
     with pytest.raises(WarehouseError, match=r"cannot be opened.*--partial"):
         replay(home)
     assert len(replay(home, partial=True).runs) == 5
+
+
+@pytest.mark.parametrize("partial", [False, True])
+def test_newer_warehouse(home: Path, *, partial: bool) -> None:
+    """A newer version's warehouse is never replaced, and nobody is told how it could be."""
+    make_past(home)
+    with open_warehouse(home) as connection:
+        connection.execute("INSERT INTO schema_version VALUES (999, '0999_future')")
+    before = tables(home)
+    with pytest.raises(WarehouseNewer, match=r"Upgrade session-threads$"):
+        replay(home, partial=partial)
+    assert tables(home) == before
 
 
 def test_nothing_to_replay(home: Path) -> None:
