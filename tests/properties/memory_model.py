@@ -80,9 +80,8 @@ class Model:
             key = (poll.session_id, item.thread["id"])
             verdict = self._observe(key, item)
             counts[verdict] += 1
-            if verdict in {"new", "changed"}:
-                for what in describe(item.thread):
-                    news.setdefault(what, []).append((item.observed_at, key))
+            for what in describe(item.thread):
+                news.setdefault(what, []).append((item.observed_at, key))
             if is_complete and verdict != "regressed":
                 self.last_saw[key] = poll.started_at
         if is_complete:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 import pytest
 
 from pipelines.errors import WarehouseError
@@ -248,6 +249,16 @@ def test_drift(home: Path) -> None:
     ]
 
 
+def test_drift_of_regressed_threads(home: Path) -> None:
+    """What is new in a thread that is not applied is new all the same."""
+    load(home, 0, thread("a", updated=5))
+    load(home, 10, thread("a", "hibernating", updated=4, colour="red"))
+    assert drift(home) == [
+        ("colour", "string", None, 1, "run-10"),
+        ("status", "string", "hibernating", 1, "run-10"),
+    ]
+
+
 def test_what_is_documented_is_no_drift(home: Path) -> None:
     """Threads as documented bring nothing new."""
     load(
@@ -295,6 +306,20 @@ def test_upgrade(home: Path) -> None:
     assert spells(home, "c") == [("running", 0.5, -1, 0, None, 0.5)]
     assert spells(home, "d") == [("archived", 0.5, -50, 0, None, 0.5)]
     assert spells(home, "e") == [("blocked", 10.5, None, 9, None, 30)]
+
+
+def test_drift_after_an_upgrade(home: Path) -> None:
+    """What schema 1 had no eye for is recorded by the first poll that lists it."""
+    home.mkdir(parents=True)
+    packed = ROOT / "tests" / "warehouse" / "schema_1.duckdb.gz"
+    (home / "warehouse.duckdb").write_bytes(gzip.decompress(packed.read_bytes()))
+    with duckdb.connect(str(home / "warehouse.duckdb")) as connection:
+        connection.execute(
+            """UPDATE threads SET extra = '{"colour":"red"}' WHERE thread_id = 'e'"""
+        )
+    row = load(home, 30, thread("e", "blocked", updated=9, colour="red"))
+    assert (row["threads_unchanged"], row["threads_changed"]) == (1, 0)
+    assert drift(home) == [("colour", "string", None, 1, "run-30")]
 
 
 def test_failed_upgrade_changes_nothing(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

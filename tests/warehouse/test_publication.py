@@ -120,6 +120,18 @@ def test_replayed_tables_are_copied(home: Path) -> None:
     assert_equal(home, path)
 
 
+def test_drift_of_unchanged_threads_is_published(home: Path) -> None:
+    """What was found new in a thread that did not change reaches the copy."""
+    load(home, 0, thread("a", colour="red"))
+    with open_warehouse(home) as connection:
+        connection.execute("DELETE FROM schema_drift; DELETE FROM session_digests")
+    path = publish_all(home)
+    load(home, 10, thread("a", colour="red"))
+    publish_all(home)
+    assert_equal(home, path)
+    assert read_table(path, "SELECT run_id FROM schema_drift") == [{"run_id": "run-10"}]
+
+
 def publish_all(home: Path) -> Path:
     """Build the analyses and publish."""
     with open_warehouse(home) as connection:
