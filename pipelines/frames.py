@@ -85,6 +85,13 @@ _MICROSECOND = timedelta(microseconds=1)
 _INT64 = range(-(2**63), 2**63)
 _encode = msgspec.json.Encoder(order="sorted").encode
 
+
+class _Cut(msgspec.Struct):
+    data: msgspec.Raw
+
+
+_cut = msgspec.json.Decoder(_Cut).decode
+
 Fields = dict[str, Any]
 Row = tuple[Any, ...]
 
@@ -149,6 +156,14 @@ def read_threads(body: bytes) -> list[Fields]:
         for thread in msgspec.json.decode(body)["data"]
         if isinstance(thread, dict) and isinstance(thread.get("id"), str) and thread["id"]
     ]
+
+
+def cut_threads(body: bytes) -> bytes | msgspec.Raw:
+    """Return of a page's body the threads alone, as they came; a body that is no page, whole."""
+    try:
+        return _cut(body).data
+    except (ValueError, RecursionError):
+        return body
 
 
 def flatten_thread(thread: Fields, session_id: str, keep_agent_definition: bool) -> Row:  # noqa: FBT001

@@ -10,7 +10,7 @@ import polars as pl
 
 from pipelines import __version__
 from pipelines.errors import LandingError, WarehouseError
-from pipelines.frames import TIMESTAMP, polls_frame, threads_frame
+from pipelines.frames import TIMESTAMP, cut_threads, polls_frame, threads_frame
 from pipelines.landing import MOVE_HINT, list_runs, prune_runs, read_run
 from pipelines.warehouse.database import (
     ArrowStream,
@@ -122,10 +122,11 @@ def read_digests(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str, str],
 
 
 def digests_frame(landed: Landed, known: dict[tuple[str, str], str]) -> pl.DataFrame:
-    """Return the digest of each complete poll's pages, and whether it repeats the known one.
+    """Return the digest of each complete poll's threads, and whether it repeats the known one.
 
-    One row per session, with the schema DIGESTS. It also tells how pages are read: by another
-    version of this program the same bytes may mean something else.
+    One row per session, with the schema DIGESTS. Of the pages only the threads count: a cursor may
+    be another each time. The digest also tells how threads are read: by another version of this
+    program the same bytes may mean something else.
     """
     reading = f"{__version__} {landed.run.keep_agent_definition}".encode()
     digests = {
@@ -135,7 +136,7 @@ def digests_frame(landed: Landed, known: dict[tuple[str, str], str]) -> pl.DataF
     }
     for source, session_id, body in landed.pages.select(*SESSION, "body").iter_rows():
         if digest := digests.get((source, session_id)):
-            digest.update(body)
+            digest.update(cut_threads(body))
     rows = [
         (*session, digest.hexdigest(), known.get(session) == digest.hexdigest())
         for session, digest in digests.items()

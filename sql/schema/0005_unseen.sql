@@ -101,3 +101,6 @@ CREATE TABLE generation (
 COMMENT ON TABLE generation IS 'What tells this warehouse from one that replaced it or was replaced by it. One row.';
 COMMENT ON COLUMN generation.id IS 'Drawn when the file was made, or brought to this schema';
 INSERT INTO generation BY NAME SELECT uuid() AS id;
+
+COMMENT ON TABLE session_digests IS 'Per session, what its last loaded poll brought, where that was complete: a poll of the same threads, byte for byte, changes nothing, and they need not be looked at.';
+COMMENT ON COLUMN session_digests.digest IS 'BLAKE2 of the threads as they came, and of how they were read';

@@ -157,7 +157,10 @@ def test_regressed_and_stale_change_no_history(home: Path) -> None:
 
 
 def test_unchanged_poll_writes_the_ledger_alone(home: Path) -> None:
-    """A poll in which nothing changed leaves every block of the threads' storage as it was."""
+    """A poll in which nothing changed leaves every block of the threads' storage as it was.
+
+    So it does where the page around the threads is another one each time.
+    """
 
     def storage() -> list[dict[str, Any]]:
         tables = ["threads", "thread_status_history", "spells_unseen", "schema_drift"]
@@ -173,9 +176,9 @@ def test_unchanged_poll_writes_the_ledger_alone(home: Path) -> None:
         ]
 
     crowd = [thread(f"t{i}", name=f"name {i}", extra=i) for i in range(3000)]
-    load(home, 0, *crowd)
+    load(home, 0, *crowd, next_page="one")
     before, file = storage(), (home / "warehouse.duckdb").read_bytes()
-    row = load(home, 10, *crowd)
+    row = load(home, 10, *crowd, next_page="another")
     assert (row["threads_unchanged"], row["threads_changed"]) == (3000, 0)
     assert storage() == before
     blocks = {entry["block_id"] for entry in before if entry["block_id"] >= 0}

@@ -44,7 +44,7 @@ def land(
     home: Path, minute: float, *threads: dict[str, Any], outcome: str = "complete", **fields: Any
 ) -> None:
     """Land a run of one session's poll, begun at the minute, whose page came 30 s later."""
-    body = msgspec.json.encode({"data": threads})
+    body = msgspec.json.encode({"data": threads, "next_page": fields.pop("next_page", None)})
     page = Page(200, at(minute + 0.5), body, read_envelope(body))
     poll = Poll(
         source="qoder",
