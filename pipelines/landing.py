@@ -188,17 +188,19 @@ def name_run(path: Path) -> str:
 
 
 def prune_runs(directory: Path, loaded: Collection[str], keep_days: int, now: datetime) -> None:
-    """Remove the files of loaded runs that began more than so many days ago.
-
-    Unfinished files of runs that were killed go too, once nobody can be writing them.
-    """
+    """Remove the files of loaded runs that began more than so many days ago."""
     oldest = f"{now - timedelta(days=keep_days):{STAMP}}"
     for path in list_files(directory):
         if name_run(path) in loaded and path.name < oldest:
             path.unlink(missing_ok=True)
+
+
+def remove_unfinished(directory: Path, now: datetime) -> None:
+    """Remove the unfinished files of runs that were killed, once nobody can be writing them."""
     for path in directory.glob("*.tmp"):
-        if path.stat().st_mtime < now.timestamp() - UNFINISHED_S:
-            path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):  # finished by its run, meanwhile
+            if path.stat().st_mtime < now.timestamp() - UNFINISHED_S:
+                path.unlink()
 
 
 def read_run(path: Path) -> Landed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -11,7 +12,16 @@ import polars as pl
 import pytest
 
 from pipelines.errors import LandingError
-from pipelines.landing import FOOTER, PAGES, Footer, Run, list_runs, read_run, write_run
+from pipelines.landing import (
+    FOOTER,
+    PAGES,
+    Footer,
+    Run,
+    list_runs,
+    read_run,
+    remove_unfinished,
+    write_run,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,6 +61,25 @@ def test_runs_are_listed_as_they_began(tmp_path: Path) -> None:
     (tmp_path / "20200101T000000000000Z-half.tmp").write_bytes(b"")
     assert list(list_runs(tmp_path)) == ["c-3", "b-2", "a-1"]
     assert list_runs(tmp_path / "none") == {}
+
+
+def test_files_finished_meanwhile_are_no_leftovers(tmp_path: Path) -> None:
+    """Another run may finish its file while leftovers are looked for."""
+    done = threading.Event()
+
+    def write() -> None:
+        while not done.is_set():
+            write_run(tmp_path, make_footer(), list(ROWS))
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for _ in range(3000):
+            remove_unfinished(tmp_path, datetime.now(UTC))
+    finally:
+        done.set()
+        writer.join()
+    assert len(list_runs(tmp_path)) == 1
 
 
 def test_failed_write_leaves_nothing(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import polars as pl
 from pipelines import __version__
 from pipelines.errors import LandingError, WarehouseError
 from pipelines.frames import TIMESTAMP, cut_threads, polls_frame, threads_frame
-from pipelines.landing import MOVE_HINT, list_runs, prune_runs, read_run
+from pipelines.landing import MOVE_HINT, list_runs, prune_runs, read_run, remove_unfinished
 from pipelines.warehouse.database import (
     ArrowStream,
     fetch_records,
@@ -55,7 +55,7 @@ def load_landed(home: Path, keep_days: int | None = None) -> list[str]:
     """Load every landed run that the warehouse does not hold; return their ids.
 
     More than one where an earlier run was interrupted between landing and loading. After that, and
-    only then, landed files older than `keep_days` are removed.
+    only then, landed files older than `keep_days` are removed, and unfinished ones of killed runs.
     """
     with open_warehouse(home) as connection:
         loaded = {run_id for (run_id,) in connection.execute("SELECT run_id FROM runs").fetchall()}
@@ -64,8 +64,10 @@ def load_landed(home: Path, keep_days: int | None = None) -> list[str]:
         }
         for path in pending.values():
             load_file(connection, path)
+        now = datetime.now(UTC)
+        remove_unfinished(home / RAW, now)
         if keep_days is not None:
-            prune_runs(home / RAW, loaded | set(pending), keep_days, datetime.now(UTC))
+            prune_runs(home / RAW, loaded | set(pending), keep_days, now)
     return list(pending)
 
 

@@ -152,11 +152,6 @@ def test_retention(home: Path) -> None:
     recent = 1440 * days - 10
     for minute in (0, 1440, recent):
         land(home, minute, thread("a"))
-    half = home / RAW / "20200101T000000000000Z-half.tmp"
-    young = home / RAW / "20200101T000000000000Z-young.tmp"
-    half.touch()
-    os.utime(half, (0, 0))
-    young.touch()
     damaged = home / RAW / "20260101T000000000000Z-damaged.parquet"
     damaged.write_bytes(b"")
     with pytest.raises(LandingError):
@@ -165,4 +160,15 @@ def test_retention(home: Path) -> None:
     damaged.unlink()
     load_landed(home, keep_days=1)
     assert list(list_runs(home / RAW)) == [f"run-{recent:g}"]
+
+
+def test_unfinished_files_are_removed(home: Path) -> None:
+    """What a killed run left half written goes with the next load, however long pages are kept."""
+    load(home, 0, thread("a"))
+    half = home / RAW / "20200101T000000000000Z-half.tmp"
+    young = home / RAW / "20200101T000000000000Z-young.tmp"
+    half.touch()
+    os.utime(half, (0, 0))
+    young.touch()
+    load(home, 10, thread("a"))
     assert (half.exists(), young.exists()) == (False, True)
