@@ -15,9 +15,9 @@ from pipelines.api.poll import Poll
 from pipelines.api.walk import Visit
 from pipelines.errors import LandingError, WarehouseBusy, WarehouseError, WarehouseNewer
 from pipelines.frames import THREADS
-from pipelines.landing import Footer, Run, page_row, write_run
+from pipelines.landing import Footer, Run, list_runs, page_row, read_run, write_run
 from pipelines.warehouse.database import open_warehouse
-from pipelines.warehouse.load import RAW, load_landed
+from pipelines.warehouse.load import RAW, load_landed, load_run
 from tests.support import read_table
 
 if TYPE_CHECKING:
@@ -254,6 +254,29 @@ def test_violated_check_undoes_the_run(home: Path) -> None:
         load_landed(home)
     assert [row["run_id"] for row in read(home, "SELECT run_id FROM runs")] == ["run-0"]
     assert set(state(home)) == {"a"}
+
+
+@pytest.mark.parametrize(
+    ("table", "found"),
+    [
+        ("session_polls", "session sess_1 of source qoder is twice in session_polls"),
+        ("runs", "it is twice in runs"),
+        ("schema_drift", "colour string is twice in schema_drift"),
+        ("spells_unseen", "thread a of session sess_1 of source qoder is twice in spells_unseen"),
+    ],
+)
+def test_doubled_rows_undo_the_run(home: Path, table: str, found: str) -> None:
+    """A row that is twice in any table undoes the load, and the error says which."""
+    load(home, 0, thread("a", colour="red"), outcome="incomplete")
+    land(home, 10, thread("a", colour="red"), outcome="incomplete")
+    first, second = list_runs(home / RAW).values()
+    with open_warehouse(home) as connection:
+        connection.execute(f"INSERT INTO {table} FROM {table}")
+        before = connection.execute(f"FROM {table}").fetchall()
+        path = second if table == "spells_unseen" else first
+        with pytest.raises(WarehouseError, match=f"is not loaded: {found}"):
+            load_run(connection, read_run(path))
+        assert connection.execute(f"FROM {table}").fetchall() == before
 
 
 def test_damaged_file(home: Path) -> None:
