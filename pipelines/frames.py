@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import polars as pl
 
+from pipelines.errors import LandingError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -83,6 +85,13 @@ _MICROSECOND = timedelta(microseconds=1)
 _INT64 = range(-(2**63), 2**63)
 _encode = msgspec.json.Encoder(order="sorted").encode
 
+
+class _Cut(msgspec.Struct):
+    data: msgspec.Raw
+
+
+_cut = msgspec.json.Decoder(_Cut).decode
+
 Fields = dict[str, Any]
 Row = tuple[Any, ...]
 
@@ -94,6 +103,8 @@ def threads_frame(
 
     A thread listed more than once is kept as of its newest `updated_at`; of equal ones the later
     page wins. A poll that asked for certain statuses keeps only those: some servers ignore it.
+    Raises LandingError where a body is no page: it was damaged, or nested more deeply than any that
+    is let in today.
     """
     filters = {
         (poll.source, poll.session_id): poll.status_filter.split(",")
@@ -104,10 +115,14 @@ def threads_frame(
     rows: list[Row] = []
     for source, session_id, observed_at, body in columns.iter_rows():
         wanted = filters.get((source, session_id))
-        for thread in read_threads(body):
-            if wanted is None or thread.get("status") in wanted:
-                origin = (source, session_id, thread["id"], _microseconds(observed_at))
-                rows.append(origin + flatten_thread(thread, session_id, keep_agent_definition))
+        try:
+            for thread in read_threads(body):
+                if wanted is None or thread.get("status") in wanted:
+                    origin = (source, session_id, thread["id"], _microseconds(observed_at))
+                    rows.append(origin + flatten_thread(thread, session_id, keep_agent_definition))
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            problem = f"{type(error).__name__}: {error}"
+            raise LandingError(f"a page of session {session_id} is none ({problem})") from None
     return keep_newest(build_frame(rows, THREADS))
 
 
@@ -141,6 +156,14 @@ def read_threads(body: bytes) -> list[Fields]:
         for thread in msgspec.json.decode(body)["data"]
         if isinstance(thread, dict) and isinstance(thread.get("id"), str) and thread["id"]
     ]
+
+
+def cut_threads(body: bytes) -> bytes | msgspec.Raw:
+    """Return of a page's body the threads alone, as they came; a body that is no page, whole."""
+    try:
+        return _cut(body).data
+    except (ValueError, RecursionError):
+        return body
 
 
 def flatten_thread(thread: Fields, session_id: str, keep_agent_definition: bool) -> Row:  # noqa: FBT001

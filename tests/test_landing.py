@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+import threading
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -9,7 +12,16 @@ import polars as pl
 import pytest
 
 from pipelines.errors import LandingError
-from pipelines.landing import FOOTER, PAGES, Footer, Run, list_runs, read_run, write_run
+from pipelines.landing import (
+    FOOTER,
+    PAGES,
+    Footer,
+    Run,
+    list_runs,
+    read_run,
+    remove_unfinished,
+    write_run,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,13 +63,32 @@ def test_runs_are_listed_as_they_began(tmp_path: Path) -> None:
     assert list_runs(tmp_path / "none") == {}
 
 
+def test_files_finished_meanwhile_are_no_leftovers(tmp_path: Path) -> None:
+    """Another run may finish its file while leftovers are looked for."""
+    done = threading.Event()
+
+    def write() -> None:
+        while not done.is_set():
+            write_run(tmp_path, make_footer(), list(ROWS))
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for _ in range(3000):
+            remove_unfinished(tmp_path, datetime.now(UTC))
+    finally:
+        done.set()
+        writer.join()
+    assert len(list_runs(tmp_path)) == 1
+
+
 def test_failed_write_leaves_nothing(tmp_path: Path) -> None:
     """Where the file cannot be written the error names it, and nothing is left behind."""
-    path = write_run(tmp_path, make_footer(), [])
+    path = write_run(tmp_path, make_footer(), list(ROWS))
     path.unlink()
     path.mkdir()
     (path / "in_the_way").touch()
-    with pytest.raises(LandingError, match=r"run-1\.parquet: cannot be written"):
+    with pytest.raises(LandingError, match=r"run-1\.\w+\.parquet: cannot be written"):
         write_run(tmp_path, make_footer(), list(ROWS))
     assert list(tmp_path.iterdir()) == [path]
 
@@ -69,6 +100,39 @@ def test_damaged_files(tmp_path: Path, body: bytes) -> None:
     path.write_bytes(body)
     with pytest.raises(LandingError, match=r"x-1\.parquet: not a landed run.*Move it away"):
         read_run(path)
+
+
+def test_any_damage_is_noticed(tmp_path: Path) -> None:
+    """Whatever happens to a landed file's bytes, it is named and nobody reads them."""
+    rows = [("qoder", "s1", page, None, NOW, 200, b"%d" % page * 99) for page in range(300)]
+    path = write_run(tmp_path, make_footer(), list(rows))
+    content = path.read_bytes()
+    draw = random.Random(1)  # noqa: S311 - places, not secrets
+    for _ in range(300):
+        place = draw.randrange(len(content))
+        flipped = content[place] ^ 1 << draw.randrange(8)
+        for damaged in (
+            content[:place],
+            content[:place] + bytes([flipped]) + content[place + 1 :],
+        ):
+            path.write_bytes(damaged)
+            with pytest.raises(LandingError, match="damaged"):
+                read_run(path)
+    path.write_bytes(content)
+    assert read_run(path).pages.rows() == rows
+
+
+def test_files_of_before(tmp_path: Path) -> None:
+    """A file whose name holds no digest is read as it always was; a panic of polars is damage."""
+    path = write_run(tmp_path, make_footer("run.1"), list(ROWS))
+    older = path.rename(tmp_path / "20261001T120000000000Z-run.1.parquet")
+    assert list_runs(tmp_path) == {"run.1": older}
+    assert read_run(older).pages.rows() == ROWS
+    content = older.read_bytes()
+    for place in range(len(content) - 1200, len(content)):
+        older.write_bytes(content[:place] + bytes([content[place] ^ 0x10]) + content[place + 1 :])
+        with suppress(LandingError):
+            read_run(older)
 
 
 def test_foreign_files(tmp_path: Path) -> None:

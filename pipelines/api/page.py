@@ -7,6 +7,10 @@ from typing import Any
 
 import msgspec
 
+# What nests more deeply is no thread, and few programs that read it later would survive it.
+MAX_DEPTH = 100
+TOO_DEEP = f"nested more than {MAX_DEPTH} deep"
+
 
 class Envelope(msgspec.Struct, frozen=True):
     """The response around the threads, in either revision (spec 1-api.md, 1.1).
@@ -36,9 +40,26 @@ _decode = msgspec.json.Decoder(Envelope).decode
 def read_envelope(body: bytes) -> Envelope:
     """Decode a page's body. Raises ValueError that names the spot where it is not a page."""
     try:
-        return _decode(body)
+        envelope = _decode(body)
     except RecursionError:
-        raise ValueError("nested too deeply") from None
+        raise ValueError(TOO_DEEP) from None
+    check_depth(envelope.data)
+    return envelope
+
+
+def check_depth(data: list[Any]) -> None:
+    """Raise ValueError where something in the page's data nests more than MAX_DEPTH deep."""
+    level: list[Any] = [data]
+    for _ in range(MAX_DEPTH):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if type(outer) is dict else outer)
+            if type(inner) is dict or type(inner) is list
+        ]
+        if not level:
+            return
+    raise ValueError(TOO_DEEP)
 
 
 def thread_ids(envelope: Envelope) -> tuple[list[str], str | None]:

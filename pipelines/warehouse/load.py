@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from pipelines import __version__
-from pipelines.errors import WarehouseError
-from pipelines.frames import TIMESTAMP, polls_frame, threads_frame
-from pipelines.landing import list_runs, prune_runs, read_run
+from pipelines.errors import LandingError, WarehouseError
+from pipelines.frames import TIMESTAMP, cut_threads, polls_frame, threads_frame
+from pipelines.landing import MOVE_HINT, list_runs, prune_runs, read_run, remove_unfinished
 from pipelines.warehouse.database import (
     ArrowStream,
     fetch_records,
@@ -55,7 +55,7 @@ def load_landed(home: Path, keep_days: int | None = None) -> list[str]:
     """Load every landed run that the warehouse does not hold; return their ids.
 
     More than one where an earlier run was interrupted between landing and loading. After that, and
-    only then, landed files older than `keep_days` are removed.
+    only then, landed files older than `keep_days` are removed, and unfinished ones of killed runs.
     """
     with open_warehouse(home) as connection:
         loaded = {run_id for (run_id,) in connection.execute("SELECT run_id FROM runs").fetchall()}
@@ -63,16 +63,29 @@ def load_landed(home: Path, keep_days: int | None = None) -> list[str]:
             run_id: path for run_id, path in list_runs(home / RAW).items() if run_id not in loaded
         }
         for path in pending.values():
-            load_run(connection, read_run(path))
+            load_file(connection, path)
+        now = datetime.now(UTC)
+        remove_unfinished(home / RAW, now)
         if keep_days is not None:
-            prune_runs(home / RAW, loaded | set(pending), keep_days, datetime.now(UTC))
+            prune_runs(home / RAW, loaded | set(pending), keep_days, now)
     return list(pending)
+
+
+def load_file(connection: duckdb.DuckDBPyConnection, path: Path) -> str:
+    """Load a landed file; return its run's id. Raises LandingError where it is damaged."""
+    landed = read_run(path)
+    try:
+        load_run(connection, landed)
+    except LandingError as error:
+        raise LandingError(f"{path}: {error}. {MOVE_HINT}") from None
+    return landed.run.id
 
 
 def load_run(connection: duckdb.DuckDBPyConnection, landed: Landed) -> None:
     """Load one run in one transaction. Loading it again changes nothing.
 
-    Raises WarehouseError, and leaves the tables as they were, where a check finds a row.
+    Leaves the tables as they were, and raises WarehouseError where a check finds a row,
+    LandingError where a body is no page.
     """
     digests = digests_frame(landed, read_digests(connection))
     changed = landed.pages.join(digests.filter("repeats"), on=SESSION, how="anti")
@@ -111,10 +124,11 @@ def read_digests(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str, str],
 
 
 def digests_frame(landed: Landed, known: dict[tuple[str, str], str]) -> pl.DataFrame:
-    """Return the digest of each complete poll's pages, and whether it repeats the known one.
+    """Return the digest of each complete poll's threads, and whether it repeats the known one.
 
-    One row per session, with the schema DIGESTS. It also tells how pages are read: by another
-    version of this program the same bytes may mean something else.
+    One row per session, with the schema DIGESTS. Of the pages only the threads count: a cursor may
+    be another each time. The digest also tells how threads are read: by another version of this
+    program the same bytes may mean something else.
     """
     reading = f"{__version__} {landed.run.keep_agent_definition}".encode()
     digests = {
@@ -124,7 +138,7 @@ def digests_frame(landed: Landed, known: dict[tuple[str, str], str]) -> pl.DataF
     }
     for source, session_id, body in landed.pages.select(*SESSION, "body").iter_rows():
         if digest := digests.get((source, session_id)):
-            digest.update(body)
+            digest.update(cut_threads(body))
     rows = [
         (*session, digest.hexdigest(), known.get(session) == digest.hexdigest())
         for session, digest in digests.items()

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pipelines.errors import LandingError, WarehouseBusy, WarehouseError
-from pipelines.landing import list_files, name_run, read_run, sync_directory
+from pipelines.errors import LandingError, WarehouseBusy, WarehouseError, WarehouseNewer
+from pipelines.landing import list_files, name_run, sync_directory
 from pipelines.warehouse.database import WAREHOUSE, hold_warehouse, open_tables
-from pipelines.warehouse.load import RAW, load_run
+from pipelines.warehouse.load import RAW, load_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,6 +49,8 @@ def replay(home: Path, *, partial: bool = False, skip_damaged: bool = False) -> 
         files.sort(key=lambda file: rank.get(name_run(file), len(rank)))
         with open_tables(temporary) as connection:
             replayed = load_files(connection, files, skip_damaged=skip_damaged)
+            # Closing would keep silent where the disk has no room for it.
+            connection.execute("CHECKPOINT")
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         # A log that an unreadable warehouse has left does not belong to the new file.
@@ -61,14 +63,15 @@ def replay(home: Path, *, partial: bool = False, skip_damaged: bool = False) -> 
 def read_load_order(path: Path, *, partial: bool) -> list[str]:
     """Return the ids of the warehouse's runs as they were loaded; none where there is no warehouse.
 
-    An unreadable one is passed over only where `partial` allows to replace it.
+    An unreadable one is passed over only where `partial` allows to replace it, a newer version's
+    never.
     """
     if not path.exists():
         return []
     try:
         with open_tables(path) as connection:
             rows = connection.execute("SELECT run_id FROM runs ORDER BY rowid").fetchall()
-    except WarehouseBusy:
+    except (WarehouseBusy, WarehouseNewer):
         raise
     except WarehouseError as error:
         if partial:
@@ -93,12 +96,9 @@ def load_files(
     replayed = Replayed([], [])
     for file in files:
         try:
-            landed = read_run(file)
+            replayed.runs.append(load_file(connection, file))
         except LandingError as error:
             if not skip_damaged:
                 raise LandingError(f"{error}. {SKIP_HINT}") from None
             replayed.skipped.append(str(file))
-        else:
-            load_run(connection, landed)
-            replayed.runs.append(landed.run.id)
     return replayed

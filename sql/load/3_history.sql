@@ -1,12 +1,12 @@
+CREATE OR REPLACE TEMP TABLE newest_polls AS
+SELECT source, session_id, max(started_at) AS started_at
+FROM session_polls
+WHERE outcome = 'complete' AND status_filter IS NULL
+GROUP BY ALL;
+
 -- The spells that begin with this run, each with the one it ends.
 CREATE OR REPLACE TEMP TABLE new_spells AS
-WITH complete_polls AS (
-    SELECT source, session_id, started_at, finished_at
-    FROM session_polls
-    WHERE outcome = 'complete' AND status_filter IS NULL
-),
-
-changes AS (
+WITH changes AS (
     SELECT
         incoming.source,
         incoming.session_id,
@@ -16,42 +16,34 @@ changes AS (
         incoming.created_at,
         incoming.updated_at,
         previous.spell AS previous_spell,
-        previous.observed_from AS previous_from,
         previous.changed_at AS previous_changed_at,
         -- Polls may overlap, and clocks be set back: spells stay in order.
         greatest(incoming.observed_at, previous.observed_from) AS observed_from,
-        coalesce(known.missing_since, 'infinity'::TIMESTAMPTZ) AS missing_since
+        CASE
+            WHEN previous.spell IS NULL THEN incoming.created_at
+            WHEN unseen.thread_id IS NULL THEN newest.started_at
+            ELSE coalesce(unseen.last_seen_at, previous.observed_from)
+        END AS changed_after
     FROM incoming_threads AS incoming
     JOIN verdicts USING (source, session_id, thread_id)
-    LEFT JOIN threads AS known USING (source, session_id, thread_id)
     LEFT JOIN thread_status_history AS previous
         ON previous.source = incoming.source
         AND previous.session_id = incoming.session_id
         AND previous.thread_id = incoming.thread_id
         AND previous.ended_by IS NULL
+    LEFT JOIN newest_polls AS newest
+        ON newest.source = incoming.source
+        AND newest.session_id = incoming.session_id
+    LEFT JOIN spells_unseen AS unseen
+        ON unseen.source = incoming.source
+        AND unseen.session_id = incoming.session_id
+        AND unseen.thread_id = incoming.thread_id
     WHERE verdicts.verdict IN ('new', 'changed')
         AND (
             previous.spell IS NULL
             OR (incoming.status, incoming.stop_reason_type)
             IS DISTINCT FROM (previous.status, previous.stop_reason_type)
         )
-),
-
--- The last complete poll that listed the thread saw the spell before, if it ended after that spell
--- was first observed.
-bounded AS (
-    SELECT
-        changes.*,
-        CASE
-            WHEN changes.previous_spell IS NULL THEN changes.created_at
-            WHEN listing.finished_at >= changes.previous_from THEN listing.started_at
-            ELSE changes.previous_from
-        END AS changed_after
-    FROM changes
-    ASOF LEFT JOIN complete_polls AS listing
-        ON listing.source = changes.source
-        AND listing.session_id = changes.session_id
-        AND listing.started_at < changes.missing_since
 )
 
 SELECT
@@ -72,7 +64,7 @@ SELECT
             ELSE changed_after + to_microseconds(date_sub('microsecond', changed_after, observed_from) // 2)
         END
     ) AS changed_at
-FROM bounded;
+FROM changes;
 
 UPDATE thread_status_history
 SET
@@ -90,3 +82,42 @@ INSERT INTO thread_status_history BY NAME
 SELECT * EXCLUDE (previous_spell)
 FROM new_spells
 ORDER BY source, session_id, thread_id;
+
+-- A complete poll sees the current spell of what it lists, but not where it lists a thread as it had
+-- been earlier, or not at all. Any other poll tells that a spell begins, and no more.
+CREATE OR REPLACE TEMP TABLE sights AS
+SELECT
+    verdicts.source,
+    verdicts.session_id,
+    verdicts.thread_id,
+    polls.is_complete AND verdicts.verdict <> 'regressed' AS is_seen,
+    new_spells.thread_id IS NOT NULL AS begins
+FROM verdicts
+JOIN (
+    SELECT source, session_id, outcome = 'complete' AND status_filter IS NULL AS is_complete
+    FROM incoming_polls
+) AS polls USING (source, session_id)
+LEFT JOIN new_spells USING (source, session_id, thread_id)
+WHERE polls.is_complete OR begins
+UNION ALL
+SELECT source, session_id, thread_id, FALSE, FALSE
+FROM vanished;
+
+DELETE FROM spells_unseen
+USING sights
+WHERE (sights.is_seen OR sights.begins)
+    AND sights.source = spells_unseen.source
+    AND sights.session_id = spells_unseen.session_id
+    AND sights.thread_id = spells_unseen.thread_id;
+
+INSERT INTO spells_unseen BY NAME
+SELECT
+    sights.source,
+    sights.session_id,
+    sights.thread_id,
+    CASE WHEN NOT sights.begins THEN newest.started_at END AS last_seen_at
+FROM sights
+LEFT JOIN newest_polls AS newest USING (source, session_id)
+ANTI JOIN spells_unseen USING (source, session_id, thread_id)
+WHERE NOT sights.is_seen
+ORDER BY ALL;

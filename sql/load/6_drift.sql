@@ -1,19 +1,12 @@
 -- What is new in the data: fields and types that no column holds, and values of enumerations.
--- Threads that did not change have shown theirs before.
+-- Unchanged threads are looked at too: an upgraded warehouse knows them from when nobody looked.
 INSERT INTO schema_drift BY NAME
-WITH seen_now AS (
-    SELECT incoming.*
-    FROM incoming_threads AS incoming
-    JOIN verdicts USING (source, session_id, thread_id)
-    WHERE verdicts.verdict IN ('new', 'changed')
-),
-
-objects AS (
-    SELECT source, session_id, thread_id, observed_at, '' AS prefix, extra AS object FROM seen_now
+WITH objects AS (
+    SELECT source, session_id, thread_id, observed_at, '' AS prefix, extra AS object FROM incoming_threads
     UNION ALL
-    SELECT source, session_id, thread_id, observed_at, 'usage', usage FROM seen_now
+    SELECT source, session_id, thread_id, observed_at, 'usage', usage FROM incoming_threads
     UNION ALL
-    SELECT source, session_id, thread_id, observed_at, 'stop_reason', stop_reason FROM seen_now
+    SELECT source, session_id, thread_id, observed_at, 'stop_reason', stop_reason FROM incoming_threads
 ),
 
 fields AS (
@@ -43,7 +36,7 @@ enumerations AS (
             stop_reason_type AS "stop_reason.type",
             role,
             agent_type AS "agent.type"
-        FROM seen_now
+        FROM incoming_threads
     ) ON status, "stop_reason.type", role, "agent.type" INTO NAME path VALUE value
 ),
 

@@ -18,6 +18,12 @@ violations AS (
     GROUP BY ALL
     HAVING count(*) > 1
     UNION ALL
+    SELECT 'is twice in spells_unseen', source, session_id, thread_id
+    FROM spells_unseen
+    SEMI JOIN touched USING (source, session_id, thread_id)
+    GROUP BY ALL
+    HAVING count(*) > 1
+    UNION ALL
     SELECT 'has a gap, or a spell twice, in thread_status_history', source, session_id, thread_id
     FROM spells
     GROUP BY ALL
@@ -49,7 +55,23 @@ violations AS (
         IS DISTINCT FROM (spells.status, spells.stop_reason_type)
 )
 
-SELECT format('thread {} of session {} of source {} {}', thread_id, session_id, source, violation)
+SELECT format('thread {} of session {} of source {} {}', thread_id, session_id, source, violation) AS line
 FROM violations
-ORDER BY ALL
+UNION ALL
+SELECT format('session {} of source {} is twice in session_polls', session_id, source)
+FROM session_polls
+SEMI JOIN landed_run USING (run_id)
+GROUP BY source, session_id
+HAVING count(*) > 1
+UNION ALL
+SELECT 'it is twice in runs'
+FROM runs
+SEMI JOIN landed_run USING (run_id)
+HAVING count(*) > 1
+UNION ALL
+SELECT format('{} is twice in schema_drift', concat_ws(' ', path, json_type, value))
+FROM schema_drift
+GROUP BY path, json_type, value
+HAVING count(*) > 1
+ORDER BY line
 LIMIT 5;

@@ -31,6 +31,10 @@ there AS (
 SELECT 'another schema' AS reason
 FROM ((FROM here EXCEPT FROM there) UNION ALL (FROM there EXCEPT FROM here))
 UNION ALL
+SELECT 'another warehouse'
+FROM generation
+ANTI JOIN published.generation USING (id)
+UNION ALL
 SELECT 'a run that changed threads'
 FROM session_polls
 ANTI JOIN published.session_polls USING (run_id, source, session_id)

@@ -9,13 +9,16 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pipelines.errors import WarehouseError
 from pipelines.sandbox.world import World
-from pipelines.warehouse.load import RAW
+from pipelines.warehouse.load import RAW, load_landed
+from pipelines.warehouse.replay import replay
 from tests.support import CANARY, read_table, serve_world
 from tests.warehouse.test_load import land, load, thread
 from tests.warehouse.test_publication import publish_all
@@ -27,6 +30,7 @@ COMMAND = str(Path(sys.executable).parent / "session-threads")
 KILLS = int(os.environ.get("KILLS", "20"))
 # A disk may fill up while pages land, while they are loaded, or while the copy is published.
 LEFT_BYTES = range(0, 2_000_000, 40_000) if KILLS > 20 else [0, 400_000, 1_600_000]
+LEFT_BYTES_IN_REPLAY = range(0, 4_000_000, 80_000 if KILLS > 20 else 800_000)
 KNOWN = {"raw", "threads.duckdb", "warehouse.duckdb", "warehouse.lock", "warehouse.holder"}
 # What a run does after its pages have landed, over and over, in one process without Dagster.
 LOADER = """
@@ -285,6 +289,21 @@ def test_full_disk(small_disk: Path, monkeypatch: pytest.MonkeyPatch, leave: int
     after = dump(home / "threads.duckdb")
     assert len(after["threads"]) >= len(before["threads"])
     assert len(after["runs"]) >= 2
+
+
+@pytest.mark.parametrize("leave", LEFT_BYTES_IN_REPLAY)
+def test_full_disk_in_a_replay(small_disk: Path, leave: int) -> None:
+    """A disk that fills up anywhere in a replay: a clear line, or the tables as they were."""
+    home = small_disk / "data"
+    for number in range(6):
+        land_past(home, number)
+    load_landed(home)
+    before = dump(home / "warehouse.duckdb")
+    fill(small_disk, leave)
+    with suppress(WarehouseError):
+        replay(home)
+    assert dump(home / "warehouse.duckdb") == before
+    assert {path.name for path in home.iterdir()} == KNOWN - {"threads.duckdb"}
 
 
 def test_readers_do_not_keep_old_copies_alive(home: Path) -> None:

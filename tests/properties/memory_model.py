@@ -32,7 +32,6 @@ class Model:
     history: dict[Key, list[Row]] = field(default_factory=dict)
     # Per thread, the beginning of the last complete poll that saw its current spell.
     last_saw: dict[Key, datetime | None] = field(default_factory=dict)
-    last_complete: dict[str, datetime] = field(default_factory=dict)
     ledger: list[Row] = field(default_factory=list)
     drift: dict[tuple[str, str, str | None], Row] = field(default_factory=dict)
     runs: list[Row] = field(default_factory=list)
@@ -81,10 +80,9 @@ class Model:
             key = (poll.session_id, item.thread["id"])
             verdict = self._observe(key, item)
             counts[verdict] += 1
-            if verdict in {"new", "changed"}:
-                for what in describe(item.thread):
-                    news.setdefault(what, []).append((item.observed_at, key))
-            if is_complete:
+            for what in describe(item.thread):
+                news.setdefault(what, []).append((item.observed_at, key))
+            if is_complete and verdict != "regressed":
                 self.last_saw[key] = poll.started_at
         if is_complete:
             for (session, thread_id), row in self.threads.items():
@@ -92,7 +90,6 @@ class Model:
                 if session == poll.session_id and not is_listed and not row["missing_since"]:
                     row["missing_since"] = poll.started_at
                     counts["missing"] += 1
-            self.last_complete[poll.session_id] = poll.started_at
         return counts
 
     def _observe(self, key: Key, item: Listed) -> str:
@@ -104,11 +101,6 @@ class Model:
             self._begin_spell(key, content, item.observed_at, content["created_at"])
             return "new"
         is_back = known["missing_since"] is not None
-        saw = self.last_saw.get(key)
-        if is_back:
-            # It is there again after the last poll that missed it, so that it changes, if at all,
-            # after that one: unless it has changed already.
-            self.last_saw[key] = self.last_complete[key[0]]
         if content["updated_at"] < known["updated_at"]:
             if is_back:
                 known |= {"missing_since": None, "last_changed_at": item.observed_at}
@@ -121,7 +113,8 @@ class Model:
             content["status"],
             content["stop_reason_type"],
         ):
-            self._begin_spell(key, content, item.observed_at, saw or spell["observed_from"])
+            after = self.last_saw[key] or spell["observed_from"]
+            self._begin_spell(key, content, item.observed_at, after)
         return "changed"
 
     def _begin_spell(self, key: Key, content: Row, observed: datetime, after: datetime) -> None:

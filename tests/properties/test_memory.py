@@ -205,7 +205,7 @@ class Memory(RuleBasedStateMachine):
             )
             load_run(self.connection, Landed(renamed, landed.polls, landed.pages))
         after = dump(self.connection)
-        for name in ("threads", "history", "drift"):
+        for name in ("threads", "history", "spells", "drift"):
             assert after[name] == before[name]
         with duckdb.connect() as connection:
             connection.execute("SET TimeZone = 'UTC'")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 import pytest
 
 from pipelines.errors import WarehouseError
@@ -115,6 +116,37 @@ def test_missing_thread(home: Path) -> None:
     assert spells(home)[-1] == ("running", 40.5, 10, 25.25, None, 60)
 
 
+def test_lagging_answer(home: Path) -> None:
+    """A complete poll that lists a thread as it had been earlier has not seen its current spell."""
+    load(home, 0, thread("a", "idle", updated=-10))
+    load(home, 10, thread("a", "running", updated=5))
+    load(home, 20, thread("a", "idle", updated=-10))
+    load(home, 30, thread("a", "idle", updated=-10))
+    assert spells(home)[1:] == [("running", 10.5, 0, 5, None, 10.5)]
+    load(home, 40, thread("a", "idle", updated=15))
+    assert spells(home)[1:] == [
+        ("running", 10.5, 0, 5, 40.5, 10.5),
+        ("idle", 40.5, 10, 15, None, 40.5),
+    ]
+    load(home, 50, thread("a", "running", updated=5))
+    load(home, 60, thread("a", "idle", updated=15))
+    assert spells(home)[-1] == ("idle", 40.5, 10, 15, None, 60)
+
+
+@pytest.mark.parametrize("how", [{"outcome": "incomplete"}, {"status_filter": "idle"}])
+def test_return_in_a_partial_poll(home: Path, how: dict[str, str]) -> None:
+    """A thread that is back was not seen by the complete poll that missed it."""
+    load(home, 0, thread("a", "idle"))
+    load(home, 10)
+    load(home, 20, thread("a", "idle"), **how)
+    assert spells(home) == [("idle", 0.5, None, 0, None, 0.5)]
+    load(home, 30, thread("a", "running", updated=25))
+    assert spells(home) == [
+        ("idle", 0.5, None, 0, 30.5, 0.5),
+        ("running", 30.5, 0, 25, None, 30.5),
+    ]
+
+
 def test_regressed_and_stale_change_no_history(home: Path) -> None:
     """What is old, a thread or a whole poll, is no spell."""
     load(home, 10, thread("a", "idle", updated=5))
@@ -125,10 +157,14 @@ def test_regressed_and_stale_change_no_history(home: Path) -> None:
 
 
 def test_unchanged_poll_writes_the_ledger_alone(home: Path) -> None:
-    """A poll in which nothing changed leaves every block of the threads' storage as it was."""
+    """A poll in which nothing changed leaves every block of the threads' storage as it was.
+
+    So it does where the page around the threads is another one each time.
+    """
 
     def storage() -> list[dict[str, Any]]:
-        tables = ("threads", "thread_status_history", "schema_drift", "session_digests")
+        tables = ["threads", "thread_status_history", "spells_unseen", "schema_drift"]
+        tables += ["session_digests"]
         columns = "row_group_id, column_path, segment_id, block_id, block_offset, stats, count"
         return [
             row
@@ -140,9 +176,9 @@ def test_unchanged_poll_writes_the_ledger_alone(home: Path) -> None:
         ]
 
     crowd = [thread(f"t{i}", name=f"name {i}", extra=i) for i in range(3000)]
-    load(home, 0, *crowd)
+    load(home, 0, *crowd, next_page="one")
     before, file = storage(), (home / "warehouse.duckdb").read_bytes()
-    row = load(home, 10, *crowd)
+    row = load(home, 10, *crowd, next_page="another")
     assert (row["threads_unchanged"], row["threads_changed"]) == (3000, 0)
     assert storage() == before
     blocks = {entry["block_id"] for entry in before if entry["block_id"] >= 0}
@@ -216,6 +252,16 @@ def test_drift(home: Path) -> None:
     ]
 
 
+def test_drift_of_regressed_threads(home: Path) -> None:
+    """What is new in a thread that is not applied is new all the same."""
+    load(home, 0, thread("a", updated=5))
+    load(home, 10, thread("a", "hibernating", updated=4, colour="red"))
+    assert drift(home) == [
+        ("colour", "string", None, 1, "run-10"),
+        ("status", "string", "hibernating", 1, "run-10"),
+    ]
+
+
 def test_what_is_documented_is_no_drift(home: Path) -> None:
     """Threads as documented bring nothing new."""
     load(
@@ -242,7 +288,12 @@ def test_upgrade(home: Path) -> None:
     threads = read(home, "FROM threads ORDER BY thread_id")
     assert read(home, "SELECT max(version) AS v FROM schema_version") == [{"v": 1}]
 
-    load(home, 30, thread("a", "idle", updated=25, created_at=born(-30)), thread("e", "blocked"))
+    load(
+        home,
+        30,
+        thread("a", "idle", updated=25, created_at=born(-30)),
+        thread("e", "blocked", updated=9),
+    )
 
     after = read(home, "FROM threads ORDER BY thread_id")
     assert [row for row in after if row["thread_id"] in "bcd"] == [
@@ -258,6 +309,20 @@ def test_upgrade(home: Path) -> None:
     assert spells(home, "c") == [("running", 0.5, -1, 0, None, 0.5)]
     assert spells(home, "d") == [("archived", 0.5, -50, 0, None, 0.5)]
     assert spells(home, "e") == [("blocked", 10.5, None, 9, None, 30)]
+
+
+def test_drift_after_an_upgrade(home: Path) -> None:
+    """What schema 1 had no eye for is recorded by the first poll that lists it."""
+    home.mkdir(parents=True)
+    packed = ROOT / "tests" / "warehouse" / "schema_1.duckdb.gz"
+    (home / "warehouse.duckdb").write_bytes(gzip.decompress(packed.read_bytes()))
+    with duckdb.connect(str(home / "warehouse.duckdb")) as connection:
+        connection.execute(
+            """UPDATE threads SET extra = '{"colour":"red"}' WHERE thread_id = 'e'"""
+        )
+    row = load(home, 30, thread("e", "blocked", updated=9, colour="red"))
+    assert (row["threads_unchanged"], row["threads_changed"]) == (1, 0)
+    assert drift(home) == [("colour", "string", None, 1, "run-30")]
 
 
 def test_failed_upgrade_changes_nothing(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from pipelines.api.page import Page, read_envelope
+from pipelines.api.page import MAX_DEPTH, Page, read_envelope
 from pipelines.api.poll import Poll
 from pipelines.api.walk import Visit
 from pipelines.errors import LandingError, WarehouseBusy, WarehouseError, WarehouseNewer
 from pipelines.frames import THREADS
-from pipelines.landing import Footer, Run, page_row, write_run
+from pipelines.landing import Footer, Run, list_runs, page_row, read_run, write_run
 from pipelines.warehouse.database import open_warehouse
-from pipelines.warehouse.load import RAW, load_landed
+from pipelines.warehouse.load import RAW, load_landed, load_run
 from tests.support import read_table
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def land(
     home: Path, minute: float, *threads: dict[str, Any], outcome: str = "complete", **fields: Any
 ) -> None:
     """Land a run of one session's poll, begun at the minute, whose page came 30 s later."""
-    body = msgspec.json.encode({"data": threads})
+    body = msgspec.json.encode({"data": threads, "next_page": fields.pop("next_page", None)})
     page = Page(200, at(minute + 0.5), body, read_envelope(body))
     poll = Poll(
         source="qoder",
@@ -256,6 +256,29 @@ def test_violated_check_undoes_the_run(home: Path) -> None:
     assert set(state(home)) == {"a"}
 
 
+@pytest.mark.parametrize(
+    ("table", "found"),
+    [
+        ("session_polls", "session sess_1 of source qoder is twice in session_polls"),
+        ("runs", "it is twice in runs"),
+        ("schema_drift", "colour string is twice in schema_drift"),
+        ("spells_unseen", "thread a of session sess_1 of source qoder is twice in spells_unseen"),
+    ],
+)
+def test_doubled_rows_undo_the_run(home: Path, table: str, found: str) -> None:
+    """A row that is twice in any table undoes the load, and the error says which."""
+    load(home, 0, thread("a", colour="red"), outcome="incomplete")
+    land(home, 10, thread("a", colour="red"), outcome="incomplete")
+    first, second = list_runs(home / RAW).values()
+    with open_warehouse(home) as connection:
+        connection.execute(f"INSERT INTO {table} FROM {table}")
+        before = connection.execute(f"FROM {table}").fetchall()
+        path = second if table == "spells_unseen" else first
+        with pytest.raises(WarehouseError, match=f"is not loaded: {found}"):
+            load_run(connection, read_run(path))
+        assert connection.execute(f"FROM {table}").fetchall() == before
+
+
 def test_damaged_file(home: Path) -> None:
     """A damaged landed file is named, and the tables stay as they were."""
     load(home, 0, thread("a"))
@@ -264,6 +287,23 @@ def test_damaged_file(home: Path) -> None:
     with pytest.raises(LandingError, match=r"run-x\.parquet: not a landed run"):
         load_landed(home)
     assert set(state(home)) == {"a"}
+
+
+def test_deep_thread(home: Path) -> None:
+    """A thread that nests as deeply as is let in is loaded whole, whatever is on the stack."""
+    deep: Any = 1
+    for _ in range(MAX_DEPTH - 2):
+        deep = {"k": deep}
+
+    def descend(levels: int) -> None:
+        if levels:
+            descend(levels - 1)
+        else:
+            load(home, 0, thread("a", deep=deep))
+
+    descend(300)
+    (row,) = read(home, "SELECT extra FROM threads")
+    assert msgspec.json.decode(row["extra"]) == {"deep": deep}
 
 
 def test_newer_warehouse(home: Path) -> None:

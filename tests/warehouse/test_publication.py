@@ -11,6 +11,7 @@ from pipelines.errors import WarehouseError
 from pipelines.warehouse.analyses import build_analysis, list_analyses, parse_analysis
 from pipelines.warehouse.database import open_published, open_warehouse
 from pipelines.warehouse.publication import publish
+from pipelines.warehouse.replay import replay
 from tests.support import read_table
 from tests.warehouse.test_load import load, thread
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 TABLES = (
     "threads",
     "thread_status_history",
+    "spells_unseen",
     "session_polls",
     "session_digests",
     "schema_drift",
@@ -103,6 +105,31 @@ def test_what_changed_is_copied(home: Path, how: str) -> None:
     load(home, 10, thread("a"), *([] if how == "thread" else [thread("b")]))
     publish_all(home)
     assert_equal(home, path)
+
+
+def test_replayed_tables_are_copied(home: Path) -> None:
+    """A warehouse that a replay has put in place is copied whole, whatever was published before."""
+    load(home, 0, thread("a", "idle"), thread("b"))
+    load(home, 10, thread("a", "running", updated=5), thread("b"))
+    with open_warehouse(home) as connection:
+        connection.execute("UPDATE threads SET name = 'damaged'")
+    path = publish_all(home)
+    replay(home)
+    load(home, 20, thread("a", "running", updated=5), thread("b"))
+    publish_all(home)
+    assert_equal(home, path)
+
+
+def test_drift_of_unchanged_threads_is_published(home: Path) -> None:
+    """What was found new in a thread that did not change reaches the copy."""
+    load(home, 0, thread("a", colour="red"))
+    with open_warehouse(home) as connection:
+        connection.execute("DELETE FROM schema_drift; DELETE FROM session_digests")
+    path = publish_all(home)
+    load(home, 10, thread("a", colour="red"))
+    publish_all(home)
+    assert_equal(home, path)
+    assert read_table(path, "SELECT run_id FROM schema_drift") == [{"run_id": "run-10"}]
 
 
 def publish_all(home: Path) -> Path:

@@ -6,10 +6,13 @@ import os
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+import polars as pl
 import pytest
 
-from pipelines.errors import LandingError, WarehouseError
-from pipelines.landing import list_files, list_runs
+from pipelines.errors import LandingError, WarehouseError, WarehouseNewer
+from pipelines.landing import Footer, Run, list_files, list_runs, read_run, write_run
+from pipelines.warehouse.database import open_warehouse
 from pipelines.warehouse.load import RAW, load_landed
 from pipelines.warehouse.replay import replay
 from tests.warehouse.test_load import at, land, load, read, thread
@@ -20,11 +23,15 @@ if TYPE_CHECKING:
 TABLES = (
     "threads",
     "thread_status_history",
+    "spells_unseen",
     "session_polls",
     "runs",
     "schema_drift",
     "session_digests",
 )
+
+# Deeper than any page that is let in.
+DEEP = b'{"data": [{"id": "a", "deep": %s1%s}]}' % (b'{"k":' * 960, b"}" * 960)
 
 
 def tables(home: Path) -> dict[str, list[dict[str, Any]]]:
@@ -92,6 +99,26 @@ def test_damaged_files(home: Path) -> None:
     assert tables(home) == before
 
 
+@pytest.mark.parametrize("body", [b"{", b"[]", b'{"data": 1}', DEEP])
+def test_bodies_that_are_no_pages(home: Path, body: bytes) -> None:
+    """A body that no page has, from a file of before, is named by its file, and can be skipped."""
+    make_past(home)
+    before = tables(home)
+    started = at(60)
+    landed = read_run(list_runs(home / RAW)["run-0"])
+    rows = landed.pages.with_columns(body=pl.lit(body)).rows()
+    run = Run(id="run-x", started_at=started, finished_at=started)
+    polls = [msgspec.structs.replace(landed.polls[0], started_at=started)]
+    path = write_run(home / RAW, Footer(run, polls), rows)
+    with pytest.raises(LandingError, match=rf"{path}: a page of session sess_1 is none .*Move it"):
+        load_landed(home)
+    assert tables(home) == before
+    with pytest.raises(LandingError, match=rf"{path}: .*--skip-damaged"):
+        replay(home)
+    assert replay(home, skip_damaged=True).skipped == [str(path)]
+    assert tables(home) == before
+
+
 def test_unreadable_warehouse(home: Path) -> None:
     """A warehouse that cannot be opened is replaced only if told to."""
     make_past(home)
@@ -99,6 +126,18 @@ def test_unreadable_warehouse(home: Path) -> None:
     with pytest.raises(WarehouseError, match=r"cannot be opened.*--partial"):
         replay(home)
     assert len(replay(home, partial=True).runs) == 5
+
+
+@pytest.mark.parametrize("partial", [False, True])
+def test_newer_warehouse(home: Path, *, partial: bool) -> None:
+    """A newer version's warehouse is never replaced, and nobody is told how it could be."""
+    make_past(home)
+    with open_warehouse(home) as connection:
+        connection.execute("INSERT INTO schema_version VALUES (999, '0999_future')")
+    before = tables(home)
+    with pytest.raises(WarehouseNewer, match=r"Upgrade session-threads$"):
+        replay(home, partial=partial)
+    assert tables(home) == before
 
 
 def test_nothing_to_replay(home: Path) -> None:
@@ -113,11 +152,6 @@ def test_retention(home: Path) -> None:
     recent = 1440 * days - 10
     for minute in (0, 1440, recent):
         land(home, minute, thread("a"))
-    half = home / RAW / "20200101T000000000000Z-half.tmp"
-    young = home / RAW / "20200101T000000000000Z-young.tmp"
-    half.touch()
-    os.utime(half, (0, 0))
-    young.touch()
     damaged = home / RAW / "20260101T000000000000Z-damaged.parquet"
     damaged.write_bytes(b"")
     with pytest.raises(LandingError):
@@ -125,7 +159,16 @@ def test_retention(home: Path) -> None:
     assert len(list_files(home / RAW)) == 4
     damaged.unlink()
     load_landed(home, keep_days=1)
-    assert [path.name.partition("-")[2] for path in list_files(home / RAW)] == [
-        f"run-{recent:g}.parquet"
-    ]
+    assert list(list_runs(home / RAW)) == [f"run-{recent:g}"]
+
+
+def test_unfinished_files_are_removed(home: Path) -> None:
+    """What a killed run left half written goes with the next load, however long pages are kept."""
+    load(home, 0, thread("a"))
+    half = home / RAW / "20200101T000000000000Z-half.tmp"
+    young = home / RAW / "20200101T000000000000Z-young.tmp"
+    half.touch()
+    os.utime(half, (0, 0))
+    young.touch()
+    load(home, 10, thread("a"))
     assert (half.exists(), young.exists()) == (False, True)
