@@ -23,12 +23,13 @@ WITH newest AS (
     GROUP BY source
 ),
 
--- A thread that went missing while it was open counts until then, and is no completion.
+-- A thread that went missing while it was open counts until then, and is no completion. One that
+-- closed at a time that the server does not tell had closed when it was seen so.
 lives AS (
     SELECT
         source,
         epoch_us(created_at) AS born_us,
-        epoch_us(CASE WHEN is_open THEN missing_since ELSE coalesce(archived_at, updated_at) END) AS gone_us,
+        epoch_us(CASE WHEN is_open THEN missing_since ELSE coalesce(archived_at, updated_at, last_changed_at) END) AS gone_us,
         NOT is_open AS is_completed
     FROM threads
     WHERE created_at IS NOT NULL

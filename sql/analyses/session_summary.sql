@@ -90,7 +90,7 @@ moves AS (
         session_id,
         greatest(
             created_at,
-            CASE WHEN is_open THEN missing_since ELSE coalesce(archived_at, updated_at) END
+            CASE WHEN is_open THEN missing_since ELSE coalesce(archived_at, updated_at, last_changed_at) END
         ),
         -1
     FROM threads
