@@ -73,7 +73,9 @@ hourly AS (
     SELECT
         source,
         hour,
-        max(open) AS open_peak,
+        -- At the first instant only what it leaves open counts.
+        max(open) FILTER (at_us % 3_600_000_000 > 0) AS open_peak,
+        sum(change) FILTER (at_us % 3_600_000_000 = 0) AS change_at_first,
         sum(change) AS change,
         sum(change::DOUBLE * rest_us) AS open_us,
         count_if(change > 0) AS arrivals,
@@ -109,7 +111,7 @@ backlogs AS (
 SELECT
     source,
     to_timestamp(hour * 3600) AS hour,
-    greatest(backlog_before, open_peak)::BIGINT AS open_peak,
+    greatest(backlog_before + coalesce(change_at_first, 0), open_peak)::BIGINT AS open_peak,
     coalesce(
         (backlog_before * length_us::DOUBLE + coalesce(open_us, 0)) / nullif(length_us, 0),
         backlog
