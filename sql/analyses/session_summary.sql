@@ -35,7 +35,7 @@
 --     FROM analytics.session_summary WHERE threads <>
 --     idle + running + rescheduling + blocked + archived + terminated + other
 WITH sessions AS (
-    SELECT source, session_id, arg_max(label, started_at) AS label, max(started_at) AS as_of
+    SELECT source, session_id, arg_max_null(label, started_at) AS label, max(started_at) AS as_of
     FROM session_polls
     GROUP BY source, session_id
 ),
