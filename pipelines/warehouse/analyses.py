@@ -177,7 +177,9 @@ def find_tables(query: str) -> set[str]:
 def _walk(node: object) -> Iterator[dict[str, Any]]:
     if isinstance(node, dict):
         yield node
-    for inner in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+    for inner in (
+        node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    ):
         yield from _walk(inner)
 
 
@@ -227,9 +229,7 @@ def _write_comments(connection: duckdb.DuckDBPyConnection, analysis: Analysis) -
     table = f"{SCHEMA}.{analysis.name}"
     connection.execute(f"COMMENT ON TABLE {table} IS {quote(analysis.description)}")
     for column, meaning in analysis.header.columns.items():
-        connection.execute(
-            f"COMMENT ON COLUMN {table}.{quote_name(column)} IS {quote(meaning)}"
-        )
+        connection.execute(f"COMMENT ON COLUMN {table}.{quote_name(column)} IS {quote(meaning)}")
 
 
 def _find_failures(
@@ -241,9 +241,7 @@ def _find_failures(
             yield check, f"check {check} found {row}"
 
 
-def drop_strangers(
-    connection: duckdb.DuckDBPyConnection, analyses: Mapping[str, Analysis]
-) -> None:
+def drop_strangers(connection: duckdb.DuckDBPyConnection, analyses: Mapping[str, Analysis]) -> None:
     """Drop the tables of analyses whose files are gone: nobody would bring them up to date."""
     query = "SELECT table_name FROM duckdb_tables() WHERE schema_name = ?"
     for (name,) in connection.execute(query, [SCHEMA]).fetchall():
