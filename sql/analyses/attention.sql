@@ -31,7 +31,10 @@ WITH listed AS (
         threads.status,
         threads.stop_reason_type,
         threads.is_open,
-        greatest(epoch_us(durations.as_of) - epoch_us(threads.updated_at), 0) / 1e6 AS quiet_seconds,
+        CASE
+            WHEN threads.updated_at IS NOT NULL
+                THEN greatest(epoch_us(durations.as_of) - epoch_us(threads.updated_at), 0) / 1e6
+        END AS quiet_seconds,
         durations.as_of
     FROM threads
     JOIN analytics.thread_durations AS durations USING (source, session_id, thread_id)

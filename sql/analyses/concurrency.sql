@@ -23,12 +23,13 @@ WITH newest AS (
     GROUP BY source
 ),
 
--- A thread that went missing while it was open counts until then, and is no completion.
+-- A thread that went missing while it was open counts until then, and is no completion. One that
+-- closed at a time that the server does not tell had closed when it was seen so.
 lives AS (
     SELECT
         source,
         epoch_us(created_at) AS born_us,
-        epoch_us(CASE WHEN is_open THEN missing_since ELSE coalesce(archived_at, updated_at) END) AS gone_us,
+        epoch_us(CASE WHEN is_open THEN missing_since ELSE coalesce(archived_at, updated_at, last_changed_at) END) AS gone_us,
         NOT is_open AS is_completed
     FROM threads
     WHERE created_at IS NOT NULL
@@ -72,7 +73,9 @@ hourly AS (
     SELECT
         source,
         hour,
-        max(open) AS open_peak,
+        -- At the first instant only what it leaves open counts.
+        max(open) FILTER (at_us % 3_600_000_000 > 0) AS open_peak,
+        sum(change) FILTER (at_us % 3_600_000_000 = 0) AS change_at_first,
         sum(change) AS change,
         sum(change::DOUBLE * rest_us) AS open_us,
         count_if(change > 0) AS arrivals,
@@ -108,7 +111,7 @@ backlogs AS (
 SELECT
     source,
     to_timestamp(hour * 3600) AS hour,
-    greatest(backlog_before, open_peak)::BIGINT AS open_peak,
+    greatest(backlog_before + coalesce(change_at_first, 0), open_peak)::BIGINT AS open_peak,
     coalesce(
         (backlog_before * length_us::DOUBLE + coalesce(open_us, 0)) / nullif(length_us, 0),
         backlog

@@ -38,14 +38,14 @@ sessions AS (
     SELECT
         source,
         session_id,
-        arg_max(label, started_at) AS label,
+        arg_max_null(label, started_at) AS label,
         max(started_at) FILTER (is_complete) AS last_complete_poll,
         any_value(newest_of_source) AS newest_of_source,
         count(*) AS polls,
         count_if(is_failure) AS failures,
         count_if(is_failure AND (last_success IS NULL OR started_at > last_success)) AS failure_streak,
         arg_max(outcome, started_at) FILTER (outcome <> 'stale') AS last_outcome,
-        arg_max(error_message, started_at)
+        arg_max_null(error_message, started_at)
             FILTER (is_failure AND (last_success IS NULL OR started_at > last_success)) AS last_error,
         max(started_at) AS as_of
     FROM polls

@@ -35,7 +35,7 @@
 --     FROM analytics.session_summary WHERE threads <>
 --     idle + running + rescheduling + blocked + archived + terminated + other
 WITH sessions AS (
-    SELECT source, session_id, arg_max(label, started_at) AS label, max(started_at) AS as_of
+    SELECT source, session_id, arg_max_null(label, started_at) AS label, max(started_at) AS as_of
     FROM session_polls
     GROUP BY source, session_id
 ),
@@ -90,7 +90,7 @@ moves AS (
         session_id,
         greatest(
             created_at,
-            CASE WHEN is_open THEN missing_since ELSE coalesce(archived_at, updated_at) END
+            CASE WHEN is_open THEN missing_since ELSE coalesce(archived_at, updated_at, last_changed_at) END
         ),
         -1
     FROM threads

@@ -88,7 +88,10 @@ SELECT
     spans.is_open AS is_censored,
     spans.basis,
     (spans.updated_us - spans.born_us) / 1e6 AS active_span_seconds,
-    CASE WHEN spans.is_open THEN greatest(spans.seen_us - spans.updated_us, 0) / 1e6 END AS quiet_seconds,
+    CASE
+        WHEN spans.is_open AND spans.updated_us IS NOT NULL
+            THEN greatest(spans.seen_us - spans.updated_us, 0) / 1e6
+    END AS quiet_seconds,
     spans.active_seconds,
     ancestry.depth,
     coalesce(families.children, 0) AS children,

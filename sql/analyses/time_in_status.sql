@@ -34,12 +34,14 @@ WITH spells AS (
     FROM thread_spells
 ),
 
--- A closed thread's last spell is left out: it has no end.
+-- A closed thread spends no time: neither in its last spell, which has no end, nor in one between
+-- its termination and its archival.
 stays AS (
     SELECT durations.rowid AS thread, spells.*
     FROM spells
     JOIN analytics.thread_durations AS durations USING (source, session_id, thread_id)
-    WHERE durations.is_censored OR NOT spells.is_current
+    WHERE (durations.is_censored OR NOT spells.is_current)
+        AND spells.status NOT IN ('archived', 'terminated', 'cancelled')
     UNION ALL BY NAME
     SELECT
         durations.rowid AS thread,
