@@ -6,11 +6,11 @@
 --   status: "status as the server says it, closed ones left out, for they last for ever; (unobserved) is the time between a thread's birth and the spell in which it was first seen"
 --   threads: number of threads that were ever seen in the status
 --   seconds: time spent in the status by all of them, up to the newest poll that saw each, as estimated (seconds)
---   seconds_low: lower bound of it, the time between polls that both saw the status (seconds)
---   seconds_high: upper bound of it, the time between the nearest polls that did not see the status (seconds)
+--   seconds_low: lower bound of it, the time between polls that both saw the status, less three poll gaps for stays in other statuses that no poll saw (seconds)
+--   seconds_high: "upper bound of it, the time between the nearest polls that did not see the status, and three poll gaps for stays that no poll saw; at most the group's whole time. The claim: at least 95 % of rows have the truth between their bounds. A status that no poll saw in the group has no row, and three poll gaps of time at most likewise (seconds)"
 --   share: seconds / seconds of the group in all statuses; null where that is 0
 --   as_of: beginning of the newest poll that the group rests on (UTC)
--- needs: [thread_durations, thread_spells]
+-- needs: [session_polls, thread_durations, thread_spells]
 -- checks:
 --   shares_add_up: >-
 --     SELECT dimension, value, sum(share) AS total FROM analytics.time_in_status
@@ -84,6 +84,19 @@ alike AS (
     GROUP BY ALL
 ),
 
+-- The poll gap of a session, on average.
+gaps AS (
+    SELECT
+        source,
+        session_id,
+        (epoch_us(max(started_at)) - epoch_us(min(started_at))) / 1e6 / nullif(count(*) - 1, 0) AS gap_seconds
+    FROM session_polls
+    WHERE outcome = 'complete' AND status_filter IS NULL
+    GROUP BY source, session_id
+),
+
+-- Of something that n polls never met, three in n are the most that is likely (the rule of three):
+-- three poll gaps of time. What happened before the first poll is no matter of gaps.
 counts AS (
     SELECT
         dimension,
@@ -93,12 +106,18 @@ counts AS (
         sum(seconds) AS seconds,
         sum(seconds_low) AS seconds_low,
         sum(seconds_high) AS seconds_high,
+        CASE
+            WHEN status = '(unobserved)' THEN 0
+            ELSE 3 * sum(threads * coalesce(gap_seconds, 0)) / sum(threads)
+        END AS unseen_seconds,
         max(as_of) AS as_of
     FROM (
         SELECT
             alike.* EXCLUDE (source, session_id, role, agent, agent_version, model),
+            gap_seconds,
             unnest(dimensions(source, session_id, role, agent, agent_version, model), recursive := TRUE)
         FROM alike
+        LEFT JOIN gaps USING (source, session_id)
     )
     GROUP BY dimension, value, status
 )
@@ -109,8 +128,8 @@ SELECT
     status,
     threads,
     seconds,
-    seconds_low,
-    seconds_high,
+    greatest(seconds_low - unseen_seconds, 0) AS seconds_low,
+    greatest(least(seconds_high + unseen_seconds, sum(seconds) OVER same_group), seconds) AS seconds_high,
     seconds / nullif(sum(seconds) OVER same_group, 0) AS share,
     max(as_of) OVER same_group AS as_of
 FROM counts
