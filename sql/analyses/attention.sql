@@ -23,33 +23,38 @@
 --     FROM analytics.attention WHERE reason = 'stuck' AND severity = 'low'
 WITH listed AS (
     SELECT
-        threads.source,
-        threads.session_id,
-        threads.thread_id,
-        durations.role,
-        durations.agent,
-        threads.status,
-        threads.stop_reason_type,
-        threads.is_open,
+        durations.*,
         CASE
             WHEN threads.updated_at IS NOT NULL
                 THEN greatest(epoch_us(durations.as_of) - epoch_us(threads.updated_at), 0) / 1e6
-        END AS quiet_seconds,
-        durations.as_of
-    FROM threads
-    JOIN analytics.thread_durations AS durations USING (source, session_id, thread_id)
-    WHERE threads.missing_since IS NULL
+        END AS still_seconds
+    FROM analytics.thread_durations AS durations
+    JOIN threads USING (source, session_id, thread_id)
+    WHERE durations.missing_since IS NULL
+        AND (
+            durations.is_censored
+            OR durations.stop_reason_type IN ('retries_exhausted', 'budget_reached', 'refusal')
+        )
 ),
 
 candidates AS (
     SELECT
-        * EXCLUDE (is_open),
+        source,
+        session_id,
+        thread_id,
+        role,
+        agent,
+        status,
+        stop_reason_type,
+        still_seconds AS quiet_seconds,
+        as_of,
         CASE
             WHEN stop_reason_type IN ('retries_exhausted', 'budget_reached', 'refusal')
-                AND (is_open OR quiet_seconds < 86400) THEN 'gave_up'
-            WHEN is_open AND stop_reason_type = 'requires_action' THEN 'needs_you'
-            WHEN is_open AND status = 'blocked' THEN 'blocked'
-            WHEN is_open AND status IS DISTINCT FROM 'idle' THEN 'stuck'
+                AND (is_censored OR still_seconds < 86400) THEN 'gave_up'
+            WHEN NOT is_censored THEN NULL
+            WHEN stop_reason_type = 'requires_action' THEN 'needs_you'
+            WHEN status = 'blocked' THEN 'blocked'
+            WHEN status IS DISTINCT FROM 'idle' THEN 'stuck'
         END AS reason
     FROM listed
 ),

@@ -8,7 +8,7 @@
 --   share: threads / n; null where n is 0
 --   n: number of threads in the group
 --   as_of: beginning of the newest poll that the group rests on (UTC)
--- needs: [documented, threads, threads_seen]
+-- needs: [documented, thread_durations]
 -- checks:
 --   shares_add_up: >-
 --     SELECT dimension, value, sum(share) AS total FROM analytics.status_distribution
@@ -26,14 +26,13 @@ WITH alike AS (
         source,
         session_id,
         role,
-        coalesce(agent_id, agent_name) AS agent,
+        agent,
         agent_version,
-        agent_model AS model,
+        model,
         coalesce(status, '(none)') AS status,
         count(*) AS threads,
         max(as_of) AS as_of
-    FROM threads
-    LEFT JOIN threads_seen USING (source, session_id, thread_id)
+    FROM analytics.thread_durations
     WHERE missing_since IS NULL
     GROUP BY ALL
 ),

@@ -8,7 +8,7 @@
 --   share: threads / n
 --   n: number of threads in the group
 --   as_of: beginning of the newest poll that the group rests on (UTC)
--- needs: [threads, threads_seen]
+-- needs: [thread_durations]
 -- checks:
 --   threads_add_up: >-
 --     SELECT dimension, value, sum(threads) AS total, max(n) AS n
@@ -23,14 +23,13 @@ WITH alike AS (
         source,
         session_id,
         role,
-        coalesce(agent_id, agent_name) AS agent,
+        agent,
         agent_version,
-        agent_model AS model,
+        model,
         coalesce(stop_reason_type, '(none)') AS stop_reason_type,
         count(*) AS threads,
         max(as_of) AS as_of
-    FROM threads
-    LEFT JOIN threads_seen USING (source, session_id, thread_id)
+    FROM analytics.thread_durations
     WHERE missing_since IS NULL
     GROUP BY ALL
 ),

@@ -9,6 +9,8 @@
 --   agent_version: version of the agent
 --   model: model of the agent
 --   status: status as the server says it
+--   stop_reason_type: why its last turn ended
+--   missing_since: beginning of the first complete poll that no longer listed it; null while it is listed (UTC)
 --   elapsed_seconds: "lifetime: to archived_at or updated_at of a closed thread, to as_of of an open one; null where it would be negative or an end is not known (seconds)"
 --   is_censored: true where the thread is open, so that elapsed_seconds is its age and no duration
 --   basis: archived (archived_at is set), terminated (closed without it) or open
@@ -84,6 +86,8 @@ SELECT
     spans.agent_version,
     spans.agent_model AS model,
     spans.status,
+    spans.stop_reason_type,
+    spans.missing_since,
     CASE WHEN spans.span_us >= 0 THEN spans.span_us / 1e6 END AS elapsed_seconds,
     spans.is_open AS is_censored,
     spans.basis,
