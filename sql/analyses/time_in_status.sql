@@ -54,13 +54,14 @@ stays AS (
     WHERE spells.spell = 1 AND spells.unseen_seconds > 0
 ),
 
+-- Decimals add up to the same in any order.
 per_thread AS (
     SELECT
         thread,
         status,
-        sum(seconds) AS seconds,
-        sum(seconds_low) AS seconds_low,
-        sum(seconds_high) AS seconds_high
+        sum(seconds::DECIMAL(18, 6)) AS seconds,
+        sum(seconds_low::DECIMAL(18, 6)) AS seconds_low,
+        sum(seconds_high::DECIMAL(18, 6)) AS seconds_high
     FROM stays
     GROUP BY thread, status
 ),
@@ -108,10 +109,10 @@ SELECT
     value,
     status,
     threads,
-    seconds,
-    seconds_low,
-    seconds_high,
-    seconds / nullif(sum(seconds) OVER same_group, 0) AS share,
+    seconds::DOUBLE AS seconds,
+    seconds_low::DOUBLE AS seconds_low,
+    seconds_high::DOUBLE AS seconds_high,
+    seconds::DOUBLE / nullif((sum(seconds) OVER same_group)::DOUBLE, 0) AS share,
     max(as_of) OVER same_group AS as_of
 FROM counts
 WINDOW same_group AS (PARTITION BY dimension, value)
