@@ -109,14 +109,17 @@ risks AS (
 ),
 
 -- Observed minus expected closings of the new version, and the variance of that (hypergeometric).
+-- Decimals add up to the same in any order.
 tests AS (
     SELECT
         pair,
-        sum(closed_new - closed * at_risk_new / at_risk) AS excess,
+        sum((closed_new - closed * at_risk_new / at_risk)::DECIMAL(38, 15))::DOUBLE AS excess,
         sum(
-            closed * (at_risk_new / at_risk) * (1 - at_risk_new / at_risk)
-            * (at_risk - closed) / nullif(at_risk - 1, 0)
-        ) AS variance
+            (
+                closed * (at_risk_new / at_risk) * (1 - at_risk_new / at_risk)
+                * (at_risk - closed) / nullif(at_risk - 1, 0)
+            )::DECIMAL(38, 15)
+        )::DOUBLE AS variance
     FROM risks
     WHERE closed > 0
     GROUP BY pair

@@ -64,7 +64,8 @@ ranked AS (
 ),
 
 -- Closings at the same time may be taken one by one, before the censorings at that time:
--- (1 - 1/n) (1 - 1/(n-1)) = 1 - 2/n, and likewise the terms of Greenwood's sum.
+-- (1 - 1/n) (1 - 1/(n-1)) = 1 - 2/n, and likewise the terms of Greenwood's sum. Logarithms as
+-- decimals add up to the same in any order. The closing of the last one at risk takes all.
 risks AS MATERIALIZED (
     SELECT
         curve,
@@ -72,8 +73,15 @@ risks AS MATERIALIZED (
         is_censored,
         n - first_rank + 1 AS at_risk,
         (first_rank - 1) * least(n, 200) // n AS part,
-        CASE WHEN NOT is_censored THEN 1 - 1 / (n - own_rank + 1) END AS factor,
-        CASE WHEN NOT is_censored THEN 1 / nullif((n - own_rank + 1) * (n - own_rank), 0) END AS term
+        NOT is_censored AND own_rank = n AS is_last,
+        CASE
+            WHEN NOT is_censored AND own_rank < n
+                THEN ln((n - own_rank) / (n - own_rank + 1))::DECIMAL(18, 15)
+        END AS fall,
+        CASE
+            WHEN NOT is_censored AND own_rank < n
+                THEN (1 / ((n - own_rank + 1) * (n - own_rank)))::DECIMAL(18, 17)
+        END AS term
     FROM ranked
 ),
 
@@ -85,8 +93,9 @@ parts AS (
         min(at_risk) AS at_risk,
         count_if(NOT is_censored) AS closed,
         count_if(is_censored) AS censored,
-        coalesce(product(factor), 1) AS factor,
-        coalesce(sum(term), 0) AS term
+        bool_or(is_last) AS is_last,
+        sum(fall) AS fall,
+        sum(term) AS term
     FROM risks
     GROUP BY curve, part
 ),
@@ -97,13 +106,16 @@ falls AS (
         SELECT
             curve,
             part,
-            factor,
-            round(product(factor) OVER (PARTITION BY curve ORDER BY part), 12) AS survival
+            is_last,
+            round(exp(sum(fall) OVER in_parts), 12) AS survival,
+            exp(coalesce(sum(fall) OVER (in_parts ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0))
+            AS survival_before
         FROM parts
+        WINDOW in_parts AS (PARTITION BY curve ORDER BY part)
     )
-    WHERE (survival <= 0.5 AND survival / factor > 0.5 - 1e-9)
-        OR (survival <= 0.1 AND survival / factor > 0.1 - 1e-9)
-        OR factor = 0
+    WHERE (survival <= 0.5 AND survival_before > 0.5 - 1e-9)
+        OR (survival <= 0.1 AND survival_before > 0.1 - 1e-9)
+        OR is_last
 ),
 
 points AS (
@@ -117,8 +129,9 @@ points AS (
         min(at_risk),
         count_if(NOT is_censored),
         count_if(is_censored),
-        coalesce(product(factor), 1),
-        coalesce(sum(term), 0)
+        bool_or(is_last),
+        sum(fall),
+        sum(term)
     FROM risks
     SEMI JOIN falls USING (curve, part)
     GROUP BY curve, elapsed_seconds
@@ -127,7 +140,7 @@ points AS (
 steps AS (
     SELECT
         *,
-        round(product(factor) OVER in_time, 12) AS survival,
+        CASE WHEN is_last THEN 0 ELSE round(exp(coalesce(sum(fall) OVER in_time, 0)), 12) END AS survival,
         sqrt(sum(term) OVER in_time) AS deviation
     FROM points
     WINDOW in_time AS (PARTITION BY curve ORDER BY t_seconds)

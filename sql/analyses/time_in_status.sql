@@ -54,13 +54,14 @@ stays AS (
     WHERE spells.spell = 1 AND spells.unseen_seconds > 0
 ),
 
+-- Decimals add up to the same in any order.
 per_thread AS (
     SELECT
         thread,
         status,
-        sum(seconds) AS seconds,
-        sum(seconds_low) AS seconds_low,
-        sum(seconds_high) AS seconds_high
+        sum(seconds::DECIMAL(18, 6)) AS seconds,
+        sum(seconds_low::DECIMAL(18, 6)) AS seconds_low,
+        sum(seconds_high::DECIMAL(18, 6)) AS seconds_high
     FROM stays
     GROUP BY thread, status
 ),
@@ -127,10 +128,13 @@ SELECT
     value,
     status,
     threads,
-    seconds,
-    greatest(seconds_low - unseen_seconds, 0) AS seconds_low,
-    greatest(least(seconds_high + unseen_seconds, sum(seconds) OVER same_group), seconds) AS seconds_high,
-    seconds / nullif(sum(seconds) OVER same_group, 0) AS share,
+    seconds::DOUBLE AS seconds,
+    greatest(seconds_low::DOUBLE - unseen_seconds, 0) AS seconds_low,
+    greatest(
+        least(seconds_high::DOUBLE + unseen_seconds, (sum(seconds) OVER same_group)::DOUBLE),
+        seconds::DOUBLE
+    ) AS seconds_high,
+    seconds::DOUBLE / nullif((sum(seconds) OVER same_group)::DOUBLE, 0) AS share,
     max(as_of) OVER same_group AS as_of
 FROM counts
 WINDOW same_group AS (PARTITION BY dimension, value)
