@@ -56,18 +56,22 @@ glimpsed AS (
     GROUP BY source, from_status
 ),
 
--- What hides is a spell after from_status: each glimpse of what follows it is counted twice. And
--- where changes are rarer than polls, a spell is half a gap old when first seen; as far as it is
--- younger, changes are too fast for the polls.
+-- What hides is a spell after from_status: each glimpse of what follows it is counted twice. What
+-- never ends cannot hide, and says nothing. And where changes are rarer than polls, a spell is half
+-- a gap old when first seen; as far as it is younger, changes are too fast for the polls.
 starts AS (
     SELECT
         counts.source,
         counts.from_status,
         sum(counts.transitions) AS n,
-        2 * sum(counts.transitions * coalesce(glimpsed.glimpsed, 0)) / sum(counts.transitions)
+        2 * coalesce(
+            sum(counts.transitions * after.glimpsed) / sum(counts.transitions) FILTER (after.glimpsed IS NOT NULL),
+            any_value(own.glimpsed)
+        )
         + greatest(1 - 2 * sum(counts.transitions * counts.age) / sum(counts.transitions), 0) AS missed
     FROM counts
-    LEFT JOIN glimpsed ON glimpsed.source = counts.source AND glimpsed.status = counts.to_status
+    JOIN glimpsed AS own ON own.source = counts.source AND own.status = counts.from_status
+    LEFT JOIN glimpsed AS after ON after.source = counts.source AND after.status = counts.to_status
     GROUP BY counts.source, counts.from_status
 ),
 
@@ -86,33 +90,39 @@ passages AS (
     GROUP BY enters.source, enters.from_status, leaves.to_status
 ),
 
+expected AS (
+    SELECT
+        counts.*,
+        starts.n,
+        CASE
+            WHEN from_status = to_status THEN transitions
+            ELSE transitions * least(starts.missed, 1) + coalesce(passages.unseen, 0)
+        END AS missed
+    FROM counts
+    JOIN starts USING (source, from_status)
+    LEFT JOIN passages USING (source, from_status, to_status)
+),
+
 newest AS (
     SELECT source, max(started_at) AS as_of
     FROM session_polls
     GROUP BY source
 )
 
+-- As many as are to be expected, and two standard deviations of chance (Poisson).
 SELECT
-    counts.source,
-    counts.from_status,
-    counts.to_status,
-    counts.transitions,
-    counts.transitions / starts.n AS share,
-    starts.n::BIGINT AS n,
-    counts.percentiles[1] AS p50_seconds_before,
-    counts.seconds_low AS p50_seconds_before_low,
-    counts.seconds_high AS p50_seconds_before_high,
-    counts.percentiles[2] AS p90_seconds_before,
-    CASE
-        WHEN counts.from_status = counts.to_status THEN counts.transitions
-        ELSE least(
-            ceil(counts.transitions * least(starts.missed, 1) + coalesce(passages.unseen, 0)),
-            counts.transitions
-        )::BIGINT
-    END AS possibly_missed,
+    expected.source,
+    expected.from_status,
+    expected.to_status,
+    expected.transitions,
+    expected.transitions / expected.n AS share,
+    expected.n::BIGINT AS n,
+    expected.percentiles[1] AS p50_seconds_before,
+    expected.seconds_low AS p50_seconds_before_low,
+    expected.seconds_high AS p50_seconds_before_high,
+    expected.percentiles[2] AS p90_seconds_before,
+    least(ceil(expected.missed + 2 * sqrt(expected.missed)), expected.transitions)::BIGINT AS possibly_missed,
     newest.as_of
-FROM counts
+FROM expected
 JOIN newest USING (source)
-JOIN starts USING (source, from_status)
-LEFT JOIN passages USING (source, from_status, to_status)
-ORDER BY counts.source, counts.from_status, transitions DESC, counts.to_status
+ORDER BY expected.source, expected.from_status, transitions DESC, expected.to_status
