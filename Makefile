@@ -31,8 +31,9 @@ soak: .venv/dev ## the long tests: 200 kills, disks full at 50 places, storms of
 	STORM_SEEDS=20 $(BIN)/python -m pytest tests/faults/test_storm.py
 	HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest tests/properties
 
-bench: .venv/dev ## what loads and publications cost, as ratios
+bench: .venv/dev ## what loads, publications and analyses cost
 	$(BIN)/python benchmarks/loads.py
+	$(BIN)/python benchmarks/analyses.py
 
 check: .venv/dev ## format, lint, types and import contracts
 	$(BIN)/ruff format --check

@@ -24,7 +24,7 @@
 --     HAVING count(*) <> (
 --       SELECT coalesce(sum(closed + censored), 0) FROM analytics.survival WHERE dimension = 'all'
 --     )
-WITH members AS MATERIALIZED (
+WITH members AS (
     SELECT
         role,
         elapsed_seconds,
@@ -36,31 +36,33 @@ WITH members AS MATERIALIZED (
 ),
 
 -- To sort by one number is much faster than by three strings.
+numbered AS MATERIALIZED (
+    SELECT *, hash(dimension, value, role) AS curve
+    FROM members
+),
+
 curves AS MATERIALIZED (
     SELECT
-        dimension,
-        value,
-        role,
-        row_number() OVER ()::INTEGER AS curve,
+        curve,
+        any_value(dimension) AS dimension,
+        any_value(value) AS value,
+        any_value(role) AS role,
         count(*) AS n,
         max(as_of) AS as_of
-    FROM members
-    GROUP BY dimension, value, role
+    FROM numbered
+    GROUP BY curve
 ),
 
 ranked AS (
     SELECT
-        curves.curve,
-        members.elapsed_seconds,
-        members.is_censored,
+        curve,
+        elapsed_seconds,
+        is_censored,
         curves.n,
-        rank() OVER (PARTITION BY curves.curve ORDER BY members.elapsed_seconds) AS first_rank,
-        row_number() OVER (
-            PARTITION BY curves.curve
-            ORDER BY members.elapsed_seconds, members.is_censored
-        ) AS own_rank
-    FROM members
-    JOIN curves USING (dimension, value, role)
+        rank() OVER (PARTITION BY curve ORDER BY elapsed_seconds) AS first_rank,
+        row_number() OVER (PARTITION BY curve ORDER BY elapsed_seconds, is_censored) AS own_rank
+    FROM numbered
+    JOIN curves USING (curve)
 ),
 
 -- Closings at the same time may be taken one by one, before the censorings at that time:

@@ -31,29 +31,35 @@
 --   durations_are_not_negative: >-
 --     SELECT source, session_id, thread_id, elapsed_seconds FROM analytics.thread_durations
 --     WHERE elapsed_seconds < 0 OR quiet_seconds < 0
-WITH RECURSIVE ancestry AS (
-    SELECT source, session_id, thread_id, 0 AS depth
+WITH RECURSIVE births AS MATERIALIZED (
+    SELECT child.rowid AS child, parent.rowid AS parent
+    FROM threads AS child
+    JOIN threads AS parent
+        ON parent.source = child.source
+        AND parent.session_id = child.session_id
+        AND parent.thread_id = child.parent_thread_id
+),
+
+ancestry AS (
+    SELECT rowid AS thread, 0 AS depth
     FROM threads
     WHERE parent_thread_id IS NULL
     UNION ALL
-    SELECT child.source, child.session_id, child.thread_id, ancestry.depth + 1
-    FROM threads AS child
-    JOIN ancestry
-        ON ancestry.source = child.source
-        AND ancestry.session_id = child.session_id
-        AND ancestry.thread_id = child.parent_thread_id
+    SELECT births.child, ancestry.depth + 1
+    FROM births
+    JOIN ancestry ON ancestry.thread = births.parent
 ),
 
 families AS (
-    SELECT source, session_id, parent_thread_id AS thread_id, count(*) AS children
-    FROM threads
-    WHERE parent_thread_id IS NOT NULL
-    GROUP BY ALL
+    SELECT parent AS thread, count(*) AS children
+    FROM births
+    GROUP BY parent
 ),
 
 lifetimes AS (
     SELECT
         threads.*,
+        threads.rowid AS thread,
         threads_seen.as_of,
         CASE
             WHEN threads.archived_at IS NOT NULL THEN 'archived'
@@ -101,6 +107,6 @@ SELECT
     coalesce(families.children, 0) AS children,
     spans.as_of
 FROM spans
-LEFT JOIN ancestry USING (source, session_id, thread_id)
-LEFT JOIN families USING (source, session_id, thread_id)
+LEFT JOIN ancestry USING (thread)
+LEFT JOIN families USING (thread)
 ORDER BY spans.source, spans.session_id, spans.thread_id

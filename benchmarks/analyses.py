@@ -1,0 +1,88 @@
+"""What the analyses cost: seconds and peak memory of each, on a made-up fleet.
+
+    python benchmarks/analyses.py [THREADS [SESSIONS [ROUNDS]]]
+
+By default 1,000,000 threads with 5,000,000 spells, on two cores. Checks and comments, which a run
+makes too, are counted. Every round runs in a process of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from string import Template
+
+from rich.console import Console
+from rich.table import Table
+
+from pipelines.warehouse.analyses import build_analysis, list_analyses
+from pipelines.warehouse.database import open_warehouse
+
+FLEET = Path(__file__).with_name("fleet.sql")
+SPELLS = 5
+POLLS = 24
+CORES = 2
+
+
+def make_fleet(home: Path, threads: int, sessions: int) -> None:
+    """Fill a warehouse with a fleet of so many threads."""
+    template = Template(FLEET.read_text(encoding="utf-8"))
+    statements = template.substitute(threads=threads, sessions=sessions, spells=SPELLS, polls=POLLS)
+    with open_warehouse(home) as connection:
+        connection.execute(statements)
+
+
+def measure(home: Path) -> dict[str, list[float]]:
+    """Return analysis -> seconds, rows, and the peak memory of this process so far in MB."""
+    figures = {}
+    with open_warehouse(home) as connection:
+        connection.execute(f"SET threads = {CORES}")
+        for name, analysis in list_analyses().items():
+            started = time.perf_counter()
+            built = build_analysis(connection, analysis)
+            seconds = time.perf_counter() - started
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+            figures[name] = [seconds, built.rows, peak]
+    return figures
+
+
+def measure_apart(home: Path) -> dict[str, list[float]]:
+    """Measure in a new process."""
+    command = [sys.executable, __file__, "--measure", str(home)]
+    result = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603
+    figures: dict[str, list[float]] = json.loads(result.stdout)
+    return figures
+
+
+def main(threads: int = 1_000_000, sessions: int = 1000, rounds: int = 3) -> None:
+    """Print the medians of some rounds."""
+    with tempfile.TemporaryDirectory() as directory:
+        make_fleet(Path(directory), threads, sessions)
+        measured = [measure_apart(Path(directory)) for _ in range(rounds)]
+    seconds = {name: statistics.median(r[name][0] for r in measured) for name in measured[0]}
+    total = statistics.median(sum(figures[0] for figures in r.values()) for r in measured)
+    table = Table("analysis", "s", "share", "rows")
+    for name in sorted(seconds, key=lambda name: -seconds[name]):
+        share, rows = seconds[name] / sum(seconds.values()), int(measured[0][name][1])
+        table.add_row(name, f"{seconds[name]:.2f}", f"{share:.0%}", f"{rows}")
+    peak = max(figures[2] for r in measured for figures in r.values())
+    console = Console()
+    console.print(
+        f"{threads} threads with {SPELLS} spells each in {sessions} sessions, {CORES} cores,"
+        f" medians of {rounds} rounds"
+    )
+    console.print(table)
+    console.print(f"all together {total:.1f} s, peak memory {peak:.0f} MB")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--measure"]:
+        print(json.dumps(measure(Path(sys.argv[2]))))  # noqa: T201 - to the process that asked
+    else:
+        main(*map(int, sys.argv[1:]))
