@@ -100,12 +100,13 @@ def conclude(ledger: Records, found: list[str]) -> None:
 
     What analyses' checks have found ends it with 1, and is passed over by a worse end.
     """
+    from pipelines.warehouse.analyses import KEPT
     from pipelines.warehouse.load import ENDED_WELL
 
     failing = [row for row in ledger if row["outcome"] not in ENDED_WELL]
     if not failing:
         if found:
-            fail(" | ".join(found), 1)
+            fail(f"{'; '.join(found)}. {KEPT}", 1)
         return
     refused = [row for row in failing if row["error_type"] == TOKEN_REFUSED]
     first = (refused or failing)[0]

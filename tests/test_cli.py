@@ -390,3 +390,24 @@ def test_drift_in_the_summary(home: Path) -> None:
     assert "New in the data" not in second.stdout
     assert "\x1b" not in first.stdout
     assert home.exists()
+
+
+def test_own_analyses(fleet: World, home: Path, tmp_path: Path) -> None:
+    """An analysis of one's own is listed and shown; run ends with 1 where its check finds a row."""
+    assert fleet.sessions
+    header = "-- answers: How long is it?\n-- grain: one row\n-- columns: {x: a time (seconds)}\n"
+    header += "-- needs: []\n-- checks: {small: FROM analytics.mine WHERE x > 7500}\n"
+    (tmp_path / "sessions.yaml").write_text("analyses_dir: .\n")
+    (tmp_path / "mine.sql").write_text(f"{header}SELECT 7500.0 AS x")
+    assert run("run").returncode == 0
+    assert "How long is it?" in run("show").stdout
+    assert "2h 05m" in run("show", "mine").stdout
+    assert run("show", "mine", "--format", "csv").stdout.splitlines() == ["x", "7500.0"]
+
+    (tmp_path / "mine.sql").write_text(f"{header}SELECT 7501.0 AS x")
+    failing = run("run")
+    assert failing.returncode == 1
+    assert failing.stderr.splitlines()[-1] == (
+        "session-threads: analysis mine: check small found x=7501.0. The table of before is kept"
+    )
+    assert read_table(home / "threads.duckdb", "FROM analytics.mine") == [{"x": 7500.0}]

@@ -201,8 +201,8 @@ def build_analysis(connection: duckdb.DuckDBPyConnection, analysis: Analysis) ->
         with transaction(connection):
             return _build(connection, analysis)
     except duckdb.Error as error:
-        problem = f"analysis {analysis.name}: {' '.join(str(error).split())}. {KEPT}"
-        raise AnalysisError(problem, {BUILT: problem}) from None
+        problem = f"analysis {analysis.name}: {' '.join(str(error).split())}"
+        raise explain({BUILT: problem}) from None
     finally:
         _record_attempt(connection, analysis.name)
 
@@ -213,9 +213,14 @@ def _build(connection: duckdb.DuckDBPyConnection, analysis: Analysis) -> Built:
     types = _read_types(connection, analysis)
     _write_comments(connection, analysis)
     if failures := dict(_find_failures(connection, analysis)):
-        raise AnalysisError(f"{'; '.join(failures.values())}. {KEPT}", failures)
+        raise explain(failures)
     counted = connection.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608
     return Built(rows=counted[0] if counted else 0, types=types)
+
+
+def explain(failures: dict[str, str]) -> AnalysisError:
+    """Return the failures of an analysis, check -> what it found, as one error."""
+    return AnalysisError(f"{'; '.join(failures.values())}. {KEPT}", failures)
 
 
 def _record_attempt(connection: duckdb.DuckDBPyConnection, name: str) -> None:
@@ -250,9 +255,9 @@ def _read_types(connection: duckdb.DuckDBPyConnection, analysis: Analysis) -> di
     if list(types) != list(analysis.header.columns):
         problem = (
             f"analysis {analysis.name}: the query gives the columns {list(types)},"
-            f" the header describes {list(analysis.header.columns)}. {KEPT}"
+            f" the header describes {list(analysis.header.columns)}"
         )
-        raise AnalysisError(problem, {BUILT: problem})
+        raise explain({BUILT: problem})
     return types
 
 

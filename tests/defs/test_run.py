@@ -96,7 +96,7 @@ def test_run_materializes_everything(
         for row in rows[:1]:
             assert [column.name for column in columns] == list(row)
         if rows and name != "threads":
-            preview = [record.data for record in metadata[name]["preview"].records]
+            preview = [record.data for record in again[name]["preview"].records]
             assert preview == [
                 {column: "" if value is None else str(value) for column, value in row.items()}
                 for row in rows[:10]
@@ -221,3 +221,44 @@ def test_drift_warns_once(
     assert first.severity == dg.AssetCheckSeverity.WARN
     assert first.metadata["new"].value == ["mood (number)", 'status = "dreaming"']
     assert (home / "threads.duckdb").exists()
+
+
+HEADER = "-- answers: What is it?\n-- grain: one row\n-- columns: {x: a number}\n-- needs: []\n"
+
+
+def test_own_analyses_fail_alone(
+    home: Path,
+    tmp_path: Path,
+    world: World,
+    instance: dg.DagsterInstance,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Analyses of the user's own are assets; one that is wrong fails its check and nothing else."""
+    own = tmp_path / "own"
+    own.mkdir()
+    (tmp_path / "sessions.yaml").write_text("analyses_dir: own\nattention_after_minutes: 7\n")
+    checks = "-- checks:\n--   small: FROM analytics.mine WHERE x > 1\n"
+    (own / "mine.sql").write_text(f"{HEADER}{checks}SELECT 1 AS x")
+    (own / "wrong.sql").write_text(f"{HEADER}{checks}SELECT 1 AS x FROM no_such_table")
+    (own / "odd.sql").write_text("SELECT 1")
+    with serve_world(world, monkeypatch):
+        first = execute(instance)
+        (own / "mine.sql").write_text(f"{HEADER}{checks}SELECT 2 AS x")
+        second = execute(instance)
+
+    failed = [
+        {
+            (evaluation.asset_key.to_user_string(), evaluation.check_name)
+            for evaluation in result.get_asset_check_evaluations()
+            if not evaluation.passed
+        }
+        for result in (first, second)
+    ]
+    broken = {("wrong_is_broken", "is_built"), ("odd_is_broken", "is_built")}
+    assert (first.success, second.success) == (True, True)
+    assert failed == [broken, broken | {("mine", "small")}]
+    assert read_table(home / "threads.duckdb", "FROM analytics.mine") == [{"x": 1}]
+    assert read_table(home / "threads.duckdb", "FROM analysis_settings") == [
+        {"name": "attention_after_minutes", "value": 7.0}
+    ]
+    assert read_table(home / "threads.duckdb", "SELECT count(*) AS n FROM runs") == [{"n": 2}]
