@@ -47,12 +47,19 @@ hours AS (
 ),
 
 -- A thread enters a status in the hour in which the spell began and leaves it in that of its end.
+-- Polls may overlap: one that began before a late page of another may be the first not to list it.
 spells AS (
     SELECT source, coalesce(status, '(none)') AS status, changed_at AS entered_at, ended_at AS left_at
     FROM thread_status_history
     WHERE ended_by IS NOT NULL
     UNION ALL
-    SELECT source, coalesce(current.status, '(none)'), current.changed_at, threads.missing_since
+    SELECT
+        source,
+        coalesce(current.status, '(none)'),
+        current.changed_at,
+        CASE
+            WHEN threads.missing_since IS NOT NULL THEN greatest(threads.missing_since, current.changed_at)
+        END
     FROM thread_status_history AS current
     JOIN threads USING (source, session_id, thread_id)
     WHERE current.ended_by IS NULL

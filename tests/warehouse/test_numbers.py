@@ -7,6 +7,7 @@ from bisect import bisect_right
 from collections import Counter, defaultdict
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +16,18 @@ from lifelines import KaplanMeierFitter
 from lifelines.statistics import logrank_test
 from scipy.stats import binomtest
 
-from tests.warehouse.worlds import CLOSED, MICROSECOND, NEVER, Key, Row, World, build_all, simulate
+from tests.warehouse.worlds import (
+    CLOSED,
+    MICROSECOND,
+    NEVER,
+    Key,
+    Row,
+    World,
+    at,
+    build_all,
+    simulate,
+    state,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -26,9 +38,38 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 Group = tuple[Any, ...]
+Life = tuple[Key, datetime, datetime | None]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 KNOWN = ["idle", "running", "rescheduling", "blocked", "archived", "terminated"]
+FIRST = datetime(1, 1, 1, tzinfo=UTC)
+LAST = datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
+
+
+def hostile() -> World:
+    """Return a world whose server dates threads at the ends of time, in every combination."""
+    dates = (FIRST, LAST, None)
+    combinations = product(
+        (*dates, at(5)),
+        (*dates, at(6)),
+        (*dates, at(7)),
+        ("running", "idle", "terminated"),
+        (None, "refusal"),
+    )
+    listed = []
+    for number, (created, updated, archived, status, stop) in enumerate(combinations):
+        given: Row = {"created_at": created, "updated_at": updated, "archived_at": archived}
+        given |= {"agent_id": "x", "agent_version": number % 2, "stop_reason_type": stop}
+        is_open = status != "terminated" and archived is None
+        listed.append(state(f"t{number}", status) | given | {"is_open": is_open})
+    moved = [row | {"status": "odd"} if row["status"] == "idle" else row for row in listed]
+    world = World()
+    world.poll(10, *listed)
+    world.poll(20, *moved)
+    world.poll(150, *moved[:300])
+    return world
+
+
 WORLDS: dict[str, Callable[[], World]] = {
     "twenty": lambda: simulate(1, 20),
     "single": lambda: simulate(2, 1, closing=1),
@@ -36,6 +77,8 @@ WORLDS: dict[str, Callable[[], World]] = {
     "all open": lambda: simulate(4, 300, closing=0),
     "all closed": lambda: simulate(5, 300, closing=1, polls=60, gap=30, grain=5),
     "odd": lambda: simulate(6, 800, sources=3, sessions=2, odd=0.08),
+    "empty": World,
+    "hostile": hostile,
     "five thousand": lambda: simulate(7, 5000, sources=2, sessions=3, odd=0.01),
 }
 
@@ -141,7 +184,7 @@ def measure(row: Row, as_of: datetime | None) -> Row:
     quiet = seconds(updated, as_of)
     quiet = None if quiet is None else max(quiet, 0)
     agent = row["agent_id"] or row["agent_name"]
-    version = f"{agent or '(none)'}@{row['agent_version'] or '(none)'}"
+    version = "(none)" if row["agent_version"] is None else row["agent_version"]
     return {
         "agent": agent,
         "as_of": as_of,
@@ -154,7 +197,7 @@ def measure(row: Row, as_of: datetime | None) -> Row:
             ("session", row["session_id"]),
             ("role", row["role"]),
             ("agent", agent or "(none)"),
-            ("agent_version", version),
+            ("agent_version", f"{agent or '(none)'}@{version}"),
             ("model", row["agent_model"] or "(none)"),
         ],
     }
@@ -411,7 +454,7 @@ def count_excess(times: list[list[float]], ends: list[list[bool]]) -> float:
     return excess
 
 
-def lives_of(world: World, source: str | None = None) -> list[tuple[Key, datetime, datetime]]:
+def lives_of(world: World, source: str | None = None) -> list[Life]:
     """Return birth and end of every dated thread; one without an end lives on."""
     lives = []
     for key, row in world.threads.items():
@@ -420,7 +463,7 @@ def lives_of(world: World, source: str | None = None) -> list[tuple[Key, datetim
         end = row["missing_since"] if row["is_open"] else row["archived_at"] or row["updated_at"]
         if end is None and not row["is_open"]:
             end = row["last_changed_at"]
-        lives.append((key, row["created_at"], end or NEVER))
+        lives.append((key, row["created_at"], end))
     return lives
 
 
@@ -440,7 +483,7 @@ def test_concurrency(name: str) -> None:
             start = min(max(born, first), as_of)
             arrivals[floor(start)] += 1
             steps[start] += 1
-            if gone != NEVER:
+            if gone is not None:
                 end = min(max(gone, start), as_of)
                 steps[end] -= 1
                 completions[floor(end)] += not world.threads[key]["is_open"]
@@ -480,10 +523,11 @@ def sweep(steps: Counter[datetime], as_of: datetime) -> Iterable[tuple[datetime,
         hour += HOUR
 
 
-def peak_of(lives: Iterable[tuple[Key, datetime, datetime]]) -> int:
+def peak_of(lives: Iterable[Life]) -> int:
     """Return how many lives overlap at most, each until just before its end."""
-    known = [(born, gone) for _, born, gone in lives if born < gone]
-    starts, ends = sorted(born for born, _ in known), sorted(gone for _, gone in known)
+    known = [(born, gone) for _, born, gone in lives if gone is None or born < gone]
+    starts = sorted(born for born, _ in known)
+    ends = sorted(gone for _, gone in known if gone is not None)
     overlaps = (bisect_right(starts, start) - bisect_right(ends, start) for start in starts)
     return max(overlaps, default=0)
 
@@ -504,7 +548,7 @@ def test_session_summary(name: str) -> None:
             for role in ("coordinator", "child")
         }
         expected[session] = {
-            "label": max(polls, key=lambda poll: poll["started_at"])["label"],
+            "label": max(polls, key=lambda poll: poll["started_at"]).get("label"),
             "threads": len(listed),
             "open": sum(fact["is_open"] for fact in listed),
             **{status: statuses[status] for status in KNOWN},
@@ -681,7 +725,7 @@ def test_attention(name: str) -> None:
             ended[spell["status"], None].append(spell["seconds"])
             if spell["fact"]["agent"] is not None:
                 ended[spell["status"], spell["fact"]["agent"]].append(spell["seconds"])
-    configured = world_of(name).settings["attention_after_minutes"] * 60
+    configured = world_of(name).settings.get("attention_after_minutes", 60) * 60
     expected = {}
     for fact in facts_of(name):
         reason = find_reason(fact)
@@ -737,7 +781,7 @@ def test_ingestion_health(name: str) -> None:
         complete = newest((poll for poll in polls if poll["is_complete"]), "started_at")
         rows = [row for key, row in world.threads.items() if key[:2] == session]
         expected[session] = {
-            "label": polls[-1]["label"],
+            "label": polls[-1].get("label"),
             "last_complete_poll": complete,
             "lag_seconds": seconds(complete, newest_poll(world, source=session[0])),
             "polls": len(polls),
@@ -773,13 +817,14 @@ def test_data_quality(name: str) -> None:
     checks += ["orphan", "parent_cycle", "unknown_status"]
     sources = {poll["source"] for poll in world.polls}
     cells = [(check, source) for check in checks for source in sources]
+    cells += [("unknown_field", "(any)")] if world.polls else []
     expected: dict[Group, Row] = {
         (check, source): {
             "rows": regressions[source] if check == "regression" else len(found[check, source]),
             "example": min(found[check, source], default=None),
             "as_of": newest_poll(world, **({} if source == "(any)" else {"source": source})),
         }
-        for check, source in [*cells, ("unknown_field", "(any)")]
+        for check, source in cells
     }
     assert_table(tables_of(name)["data_quality"], ("check", "source"), expected)
 

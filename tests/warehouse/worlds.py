@@ -68,13 +68,14 @@ def state(
 
 @dataclass
 class World:
-    """The tables, and what it takes to bring them on by one poll."""
+    """The tables, what it takes to bring them on by one poll, and the polls that were `given`."""
 
     threads: dict[Key, Row] = field(default_factory=dict)
     history: dict[Key, list[Row]] = field(default_factory=dict)
     polls: list[Row] = field(default_factory=list)
     drift: list[Row] = field(default_factory=list)
     settings: dict[str, float] = field(default_factory=dict)
+    given: list[tuple[float, tuple[Row, ...], Row]] = field(default_factory=list)
 
     def poll(
         self,
@@ -87,6 +88,7 @@ class World:
     ) -> None:
         """Poll a session: it begins at the minute, the page comes 30 s later, it ends at 60 s."""
         session = (source, session_id)
+        self.given.append((minute, listed, {"outcome": outcome, **fields}))
         ledger = {
             "run_id": f"run-{source}-{session_id}-{minute:g}",
             "source": source,
