@@ -326,17 +326,17 @@ def find_truth(polled: Polled) -> dict[ThreadKey, list[Event]]:
     return truth
 
 
-def sum_truth(polled: Polled) -> dict[tuple[str, str], Counter[str]]:
+def sum_truth(polled: Polled) -> dict[tuple[str, str], dict[str, float]]:
     """Return (dimension, value) -> status -> true seconds of all its threads."""
-    groups: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    groups: dict[tuple[str, str], dict[str, float]] = defaultdict(lambda: defaultdict(float))
     truth = find_truth(polled)
     for row in fetch_records(polled.connection, "FROM thread_dimensions"):
         key = (row["source"], row["session_id"], row["thread_id"])
         seconds = groups[row["dimension"], row["value"]]
         if unseen := truth[key][0].at - polled.lives[key][0].at:
-            seconds[UNOBSERVED] += unseen  # type: ignore[assignment]
+            seconds[UNOBSERVED] += unseen
         for stay, after in pairwise(truth[key]):
-            seconds[stay.status] += after.at - stay.at  # type: ignore[assignment]
+            seconds[stay.status] += after.at - stay.at
     return groups
 
 
@@ -422,9 +422,9 @@ def percent(part: float, whole: float) -> float:
 
 def summarize_times(rows: Sequence[TimeRow]) -> dict[str, float]:
     """Return, in percent, the mean errors of a fleet's rows and how many hold."""
-    whole: Counter[tuple[str, str]] = Counter()
+    whole: dict[tuple[str, str], float] = defaultdict(float)
     for row in rows:
-        whole[row.group] += row.truth  # type: ignore[assignment]
+        whole[row.group] += row.truth
     errors = [(row, 100 * (row.seconds - row.truth) / whole[row.group]) for row in rows]
     return {
         "error": round(fmean(abs(error) for _, error in errors), 2),
@@ -485,7 +485,7 @@ def write_table(figures: Iterable[Mapping[str, Any]]) -> str:
 def draw_panel(figures: pl.DataFrame, column: str, title: str) -> alt.Chart:
     """Return a column over the poll interval, a line for each fleet."""
     panel = alt.Chart(figures, title=title, width=300, height=260)
-    return panel.mark_line(point=alt.OverlayMarkDef(size=45)).encode(
+    drawn: alt.Chart = panel.mark_line(point=alt.OverlayMarkDef(size=45)).encode(
         x=alt.X(
             "interval:Q",
             scale=alt.Scale(type="log", domain=[0.9, 70], nice=False),
@@ -496,6 +496,7 @@ def draw_panel(figures: pl.DataFrame, column: str, title: str) -> alt.Chart:
         strokeDash=alt.StrokeDash("fleet:N", sort=list(FLEETS)),
         shape=alt.Shape("fleet:N", sort=list(FLEETS)),
     )
+    return drawn
 
 
 def draw_figure(figures: Sequence[Mapping[str, Any]]) -> str:
