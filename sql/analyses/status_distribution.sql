@@ -21,44 +21,48 @@
 --     HAVING count(*) <> (
 --       SELECT sum(threads) FROM analytics.status_distribution WHERE dimension = 'all'
 --     )
-WITH alike AS (
+WITH listed AS (
     SELECT
         source,
         session_id,
-        role,
-        agent,
+        coalesce(role, '(none)') AS role,
+        coalesce(agent, '(none)') AS agent,
         agent_version,
-        model,
+        coalesce(model, '(none)') AS model,
         coalesce(status, '(none)') AS status,
-        count(*) AS threads,
-        max(as_of) AS as_of
+        as_of
     FROM analytics.thread_durations
     WHERE missing_since IS NULL
-    GROUP BY ALL
-),
-
-grouped AS (
-    SELECT
-        status,
-        threads,
-        as_of,
-        unnest(dimensions(source, session_id, role, agent, agent_version, model), recursive := TRUE)
-    FROM alike
 ),
 
 counts AS (
-    SELECT dimension, value, status, sum(threads)::BIGINT AS threads
-    FROM grouped
-    GROUP BY dimension, value, status
+    SELECT
+        unnest(dimension_of(
+            grouping(source, session_id, role, agent, agent_version, model),
+            source, session_id, role, agent, agent_version, model
+        )),
+        status,
+        count(*) AS threads,
+        max(as_of) AS as_of
+    FROM listed
+    GROUP BY GROUPING SETS (
+        (status),
+        (source, status),
+        (session_id, status),
+        (role, status),
+        (agent, status),
+        (agent, agent_version, status),
+        (model, status)
+    )
 ),
 
 groups AS (
     SELECT dimension, value, sum(threads)::BIGINT AS n, max(as_of) AS as_of
-    FROM grouped
+    FROM counts
     GROUP BY dimension, value
     UNION ALL
     SELECT 'all', 'all', 0, NULL
-    WHERE NOT EXISTS (FROM grouped)
+    WHERE NOT EXISTS (FROM counts)
 ),
 
 cells AS (

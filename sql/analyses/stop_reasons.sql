@@ -18,38 +18,39 @@
 --     HAVING count(*) <> (
 --       SELECT coalesce(sum(threads), 0) FROM analytics.stop_reasons WHERE dimension = 'all'
 --     )
-WITH alike AS (
+WITH listed AS (
     SELECT
         source,
         session_id,
-        role,
-        agent,
+        coalesce(role, '(none)') AS role,
+        coalesce(agent, '(none)') AS agent,
         agent_version,
-        model,
+        coalesce(model, '(none)') AS model,
         coalesce(stop_reason_type, '(none)') AS stop_reason_type,
-        count(*) AS threads,
-        max(as_of) AS as_of
+        as_of
     FROM analytics.thread_durations
     WHERE missing_since IS NULL
-    GROUP BY ALL
 ),
 
 counts AS (
     SELECT
-        dimension,
-        value,
+        unnest(dimension_of(
+            grouping(source, session_id, role, agent, agent_version, model),
+            source, session_id, role, agent, agent_version, model
+        )),
         stop_reason_type,
-        sum(threads)::BIGINT AS threads,
+        count(*) AS threads,
         max(as_of) AS as_of
-    FROM (
-        SELECT
-            stop_reason_type,
-            threads,
-            as_of,
-            unnest(dimensions(source, session_id, role, agent, agent_version, model), recursive := TRUE)
-        FROM alike
+    FROM listed
+    GROUP BY GROUPING SETS (
+        (stop_reason_type),
+        (source, stop_reason_type),
+        (session_id, stop_reason_type),
+        (role, stop_reason_type),
+        (agent, stop_reason_type),
+        (agent, agent_version, stop_reason_type),
+        (model, stop_reason_type)
     )
-    GROUP BY dimension, value, stop_reason_type
 )
 
 SELECT

@@ -13,6 +13,13 @@ CREATE MACRO dimensions(source, session_id, role, agent, agent_version, model) A
     {'dimension': 'model', 'value': coalesce(model, '(none)')}
 ];
 
+-- Which of them a row of GROUP BY GROUPING SETS stands for; mask is
+-- grouping(source, session_id, role, agent, agent_version, model).
+CREATE MACRO dimension_of(mask, source, session_id, role, agent, agent_version, model) AS
+dimensions(source, session_id, role, agent, agent_version, model)[
+    list_position([63, 31, 47, 55, 59, 57, 62], mask)
+];
+
 CREATE OR REPLACE VIEW thread_dimensions AS
 SELECT
     source,

@@ -367,13 +367,12 @@ def fill(connection: duckdb.DuckDBPyConnection, world: World, seed: int | None =
 
 
 def connect(
-    world: World, zone: str = "UTC", threads: int | None = None, seed: int | None = None
+    world: World, zone: str = "UTC", threads: int = 1, seed: int | None = None
 ) -> duckdb.DuckDBPyConnection:
     """Return a new warehouse in memory that holds the world."""
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'")
-    if threads:
-        connection.execute(f"SET threads = {threads}")
+    connection.execute(f"SET threads = {threads}")
     migrate(connection, Path("memory"))
     fill(connection, world, seed)
     connection.execute(f"SET TimeZone = '{zone}'")
@@ -381,7 +380,7 @@ def connect(
 
 
 def build_all(
-    world: World, zone: str = "UTC", threads: int | None = None, seed: int | None = None
+    world: World, zone: str = "UTC", threads: int = 1, seed: int | None = None
 ) -> dict[str, list[Row]]:
     """Return every analysis of the world, its rows in order; the header's checks have held."""
     with connect(world, zone, threads, seed) as connection:
