@@ -421,14 +421,22 @@ def percent(part: float, whole: float) -> float:
 
 
 def summarize_times(rows: Sequence[TimeRow]) -> dict[str, float]:
-    """Return, in percent, the mean errors of a fleet's rows and how many hold."""
+    """Return, in percent, the mean errors of a fleet's rows and how many hold.
+
+    An error is a share of the group's time after its threads were first seen.
+    """
     whole: dict[tuple[str, str], float] = defaultdict(float)
-    for row in rows:
+    seen = [row for row in rows if row.status != UNOBSERVED]
+    for row in seen:
         whole[row.group] += row.truth
-    errors = [(row, 100 * (row.seconds - row.truth) / whole[row.group]) for row in rows]
+    errors = [
+        (row, 100 * (row.seconds - row.truth) / whole[row.group])
+        for row in seen
+        if whole[row.group]
+    ]
     return {
         "error": round(fmean(abs(error) for _, error in errors), 2),
-        "bias": round(fmean(error for row, error in errors if row.status == "running"), 2),
+        "bias": 0.0 + round(fmean(e for row, e in errors if row.status == "running"), 2),
         "times_hold": percent(sum(row.holds for row in rows), len(rows)),
     }
 
@@ -438,7 +446,7 @@ def summarize(polled: Polled) -> list[dict[str, Any]]:
     times, transitions = judge_times(polled), judge_transitions(polled)
     changes = count_changes(polled)
     figures = []
-    for fleet in changes:
+    for fleet in dict.fromkeys(source for source, _, _ in polled.lives):
         rows = [row for row in transitions if row.fleet == fleet]
         total = sum(row.transitions for row in rows)
         proven = sum(row.proven for row in rows)
@@ -459,8 +467,8 @@ def summarize(polled: Polled) -> list[dict[str, Any]]:
 COLUMNS = {
     "interval": "poll interval (min)",
     "fleet": "fleet",
-    "error": "mean error of time in status (% of the group's time)",
-    "bias": "bias of running (% of the group's time)",
+    "error": "mean error of time in status (% of the group's observed time)",
+    "bias": "bias of running (% of the same)",
     "times_hold": "rows that contain the truth (%)",
     "seen": "status changes seen (%)",
     "indirect": "transitions not direct (%)",
@@ -484,17 +492,17 @@ def write_table(figures: Iterable[Mapping[str, Any]]) -> str:
 
 def draw_panel(figures: pl.DataFrame, column: str, title: str) -> alt.Chart:
     """Return a column over the poll interval, a line for each fleet."""
-    panel = alt.Chart(figures, title=title, width=300, height=260)
-    drawn: alt.Chart = panel.mark_line(point=alt.OverlayMarkDef(size=45)).encode(
+    scale = alt.Scale(domain=list(FLEETS))
+    panel = alt.Chart(figures, title=title, width=380, height=280)
+    drawn: alt.Chart = panel.mark_line(point=alt.OverlayMarkDef(size=50)).encode(
         x=alt.X(
             "interval:Q",
             scale=alt.Scale(type="log", domain=[0.9, 70], nice=False),
             axis=alt.Axis(title="poll interval (minutes)", values=list(INTERVALS), grid=False),
         ),
         y=alt.Y(f"{column}:Q", axis=alt.Axis(title="%", titleAngle=0, tickCount=6)),
-        color=alt.Color("fleet:N", sort=list(FLEETS), legend=alt.Legend(title="fleet")),
-        strokeDash=alt.StrokeDash("fleet:N", sort=list(FLEETS)),
-        shape=alt.Shape("fleet:N", sort=list(FLEETS)),
+        color=alt.Color("fleet:N", scale=scale, title="fleet"),
+        shape=alt.Shape("fleet:N", scale=scale, title="fleet"),
     )
     return drawn
 
@@ -503,11 +511,12 @@ def draw_figure(figures: Sequence[Mapping[str, Any]]) -> str:
     """Return the figures as an SVG picture without external references."""
     frame = pl.DataFrame(figures)
     chart = alt.hconcat(
-        draw_panel(frame, "error", "Mean error of time in status (% of the group's time)"),
-        draw_panel(frame, "seen", "Status changes that polling saw (%)"),
+        draw_panel(frame, "error", "Mean error of time in status (% of the observed time)"),
+        draw_panel(frame, "seen", "Status changes that polling saw (% of all)"),
         title=alt.TitleParams("What polling cannot see", anchor="middle", fontSize=16),
         background="white",
-    ).configure_legend(orient="bottom", columns=3, labelLimit=260)
+        padding=12,
+    ).configure_legend(orient="bottom", columns=3, labelLimit=260, symbolSize=80)
     return vl_convert.vegalite_to_svg(chart.to_json())
 
 

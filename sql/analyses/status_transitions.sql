@@ -57,8 +57,9 @@ glimpsed AS (
 ),
 
 -- What hides is a spell after from_status: each glimpse of what follows it is counted twice. What
--- never ends cannot hide, and says nothing. And where changes are rarer than polls, a spell is half
--- a gap old when first seen; as far as it is younger, changes are too fast for the polls.
+-- never ends cannot hide, and says nothing; nor does a status that no poll ever saw. And where
+-- changes are rarer than polls, a spell is half a gap old when first seen; as far as it is younger,
+-- changes are too fast for the polls.
 starts AS (
     SELECT
         counts.source,

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 CLAIM = 0.95
-HOURS = {1: 1.5, 5: 4, 15: 8, 60: 24}
+HOURS = {1: 1, 5: 4, 15: 8, 60: 24}
 
 
 @cache
