@@ -29,36 +29,54 @@
 --       SELECT coalesce(sum(n + n_open), 0) FROM analytics.duration_percentiles
 --       WHERE dimension = 'all' AND basis = 'closed'
 --     )
-WITH grouped AS (
+WITH members AS (
     SELECT
+        source,
+        session_id,
         role,
+        role AS own_role,
+        coalesce(agent, '(none)') AS agent,
+        agent_version,
+        coalesce(model, '(none)') AS model,
         basis,
         elapsed_seconds,
-        as_of,
-        unnest(dimensions(source, session_id, role, agent, agent_version, model), recursive := TRUE)
+        as_of
     FROM analytics.thread_durations
 ),
 
 groups AS (
-    SELECT dimension, value, role, count_if(basis = 'open') AS n_open, max(as_of) AS as_of
-    FROM grouped
-    GROUP BY dimension, value, role
+    SELECT
+        unnest(dimension_of(
+            grouping(source, session_id, role, agent, agent_version, model),
+            source, session_id, role, agent, agent_version, model
+        )),
+        own_role AS role,
+        count_if(basis = 'open') AS n_open,
+        max(as_of) AS as_of
+    FROM members
+    GROUP BY own_role, GROUPING SETS (
+        (), (source), (session_id), (role), (agent), (agent, agent_version), (model)
+    )
 ),
 
 lifetimes AS (
     SELECT
-        dimension,
-        value,
-        role,
+        unnest(dimension_of(
+            grouping(source, session_id, role, agent, agent_version, model),
+            source, session_id, role, agent, agent_version, model
+        )),
+        own_role AS role,
         coalesce(basis, 'closed') AS basis,
         count(*) AS n,
         quantile_cont(elapsed_seconds, [0.5, 0.75, 0.9, 0.95, 0.99]) AS percentiles,
         -- Decimals add up to the same in any order.
         avg(elapsed_seconds::DECIMAL(18, 6)) AS mean,
         max(elapsed_seconds) AS longest
-    FROM grouped
+    FROM members
     WHERE basis <> 'open' AND elapsed_seconds IS NOT NULL
-    GROUP BY GROUPING SETS ((dimension, value, role), (dimension, value, role, basis))
+    GROUP BY own_role, ROLLUP (basis), GROUPING SETS (
+        (), (source), (session_id), (role), (agent), (agent, agent_version), (model)
+    )
 ),
 
 rows_wanted AS (

@@ -45,14 +45,8 @@ counts AS (
         count(*) AS threads,
         max(as_of) AS as_of
     FROM listed
-    GROUP BY GROUPING SETS (
-        (status),
-        (source, status),
-        (session_id, status),
-        (role, status),
-        (agent, status),
-        (agent, agent_version, status),
-        (model, status)
+    GROUP BY status, GROUPING SETS (
+        (), (source), (session_id), (role), (agent), (agent, agent_version), (model)
     )
 ),
 

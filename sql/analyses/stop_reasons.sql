@@ -42,14 +42,8 @@ counts AS (
         count(*) AS threads,
         max(as_of) AS as_of
     FROM listed
-    GROUP BY GROUPING SETS (
-        (stop_reason_type),
-        (source, stop_reason_type),
-        (session_id, stop_reason_type),
-        (role, stop_reason_type),
-        (agent, stop_reason_type),
-        (agent, agent_version, stop_reason_type),
-        (model, stop_reason_type)
+    GROUP BY stop_reason_type, GROUPING SETS (
+        (), (source), (session_id), (role), (agent), (agent, agent_version), (model)
     )
 )
 

@@ -66,61 +66,53 @@ per_thread AS (
     GROUP BY thread, status
 ),
 
-alike AS (
-    SELECT
-        source,
-        session_id,
-        role,
-        agent,
-        agent_version,
-        model,
-        per_thread.status,
-        count(*) AS threads,
-        sum(seconds) AS seconds,
-        sum(seconds_low) AS seconds_low,
-        sum(seconds_high) AS seconds_high,
-        max(as_of) AS as_of
-    FROM per_thread
-    JOIN analytics.thread_durations AS durations ON durations.rowid = per_thread.thread
-    GROUP BY ALL
-),
-
 -- The poll gap of a session, on average.
 gaps AS (
     SELECT
         source,
         session_id,
-        (epoch_us(max(started_at)) - epoch_us(min(started_at))) / 1e6 / nullif(count(*) - 1, 0) AS gap_seconds
+        (epoch_us(max(started_at)) - epoch_us(min(started_at))) / 1e6 / nullif(count(*) - 1, 0)
+        AS gap_seconds
     FROM session_polls
     WHERE outcome = 'complete' AND status_filter IS NULL
     GROUP BY source, session_id
+),
+
+labelled AS (
+    SELECT
+        source,
+        session_id,
+        coalesce(durations.role, '(none)') AS role,
+        coalesce(durations.agent, '(none)') AS agent,
+        durations.agent_version,
+        coalesce(durations.model, '(none)') AS model,
+        durations.as_of,
+        coalesce(gaps.gap_seconds, 0)::DECIMAL(18, 6) AS gap_seconds,
+        per_thread.* EXCLUDE (thread)
+    FROM per_thread
+    JOIN analytics.thread_durations AS durations ON durations.rowid = per_thread.thread
+    LEFT JOIN gaps USING (source, session_id)
 ),
 
 -- Of something that n polls never met, three in n are the most that is likely (the rule of three):
 -- three poll gaps of time. What happened before the first poll is no matter of gaps.
 counts AS (
     SELECT
-        dimension,
-        value,
+        unnest(dimension_of(
+            grouping(source, session_id, role, agent, agent_version, model),
+            source, session_id, role, agent, agent_version, model
+        )),
         status,
-        sum(threads)::BIGINT AS threads,
+        count(*) AS threads,
         sum(seconds) AS seconds,
         sum(seconds_low) AS seconds_low,
         sum(seconds_high) AS seconds_high,
-        CASE
-            WHEN status = '(unobserved)' THEN 0
-            ELSE 3 * sum(threads * coalesce(gap_seconds, 0)) / sum(threads)
-        END AS unseen_seconds,
+        CASE WHEN status = '(unobserved)' THEN 0 ELSE 3 * avg(gap_seconds) END AS unseen_seconds,
         max(as_of) AS as_of
-    FROM (
-        SELECT
-            alike.* EXCLUDE (source, session_id, role, agent, agent_version, model),
-            gap_seconds,
-            unnest(dimensions(source, session_id, role, agent, agent_version, model), recursive := TRUE)
-        FROM alike
-        LEFT JOIN gaps USING (source, session_id)
+    FROM labelled
+    GROUP BY status, GROUPING SETS (
+        (), (source), (session_id), (role), (agent), (agent, agent_version), (model)
     )
-    GROUP BY dimension, value, status
 )
 
 SELECT
