@@ -22,9 +22,9 @@
 --   as_of: beginning of the newest poll that the row rests on (UTC)
 -- needs: [threads, threads_seen]
 -- checks:
---   one_row_per_thread: >-
---     SELECT source, session_id, thread_id, count(*) AS found FROM analytics.thread_durations
---     GROUP BY ALL HAVING count(*) > 1
+--   as_many_rows_as_threads: >-
+--     SELECT count(*) AS rows FROM analytics.thread_durations
+--     HAVING count(*) <> (SELECT count(*) FROM threads)
 --   no_thread_is_lost: >-
 --     SELECT source, session_id, thread_id FROM threads
 --     ANTI JOIN analytics.thread_durations USING (source, session_id, thread_id)

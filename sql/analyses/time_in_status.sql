@@ -10,7 +10,7 @@
 --   seconds_high: "upper bound of it, the time between the nearest polls that did not see the status, and three poll gaps for stays that no poll saw; at most the group's whole time. The claim: at least 95 % of rows have the truth between their bounds. A status that no poll saw in the group has no row, and three poll gaps of time at most likewise (seconds)"
 --   share: seconds / seconds of the group in all statuses; null where that is 0
 --   as_of: beginning of the newest poll that the group rests on (UTC)
--- needs: [session_polls, thread_durations, thread_spells]
+-- needs: [session_polls, thread_durations, thread_spells, thread_status_history]
 -- checks:
 --   shares_add_up: >-
 --     SELECT dimension, value, sum(share) AS total FROM analytics.time_in_status
@@ -18,40 +18,29 @@
 --   bounds_are_in_order: >-
 --     FROM analytics.time_in_status
 --     WHERE seconds_low > seconds + 1e-3 OR seconds > seconds_high + 1e-3 OR seconds_low < 0
-WITH spells AS (
-    SELECT
-        source,
-        session_id,
-        thread_id,
-        spell,
-        coalesce(status, '(none)') AS status,
-        seconds,
-        seconds_low,
-        seconds_high,
-        is_current,
-        (epoch_us(changed_at) - epoch_us(changed_after)) / 1e6 AS unseen_seconds,
-        (epoch_us(observed_from) - epoch_us(changed_after)) / 1e6 AS unseen_seconds_high
-    FROM thread_spells
-),
-
--- A closed thread spends no time: neither in its last spell, which has no end, nor in one between
--- its termination and its archival.
-stays AS (
-    SELECT durations.rowid AS thread, spells.*
-    FROM spells
-    JOIN analytics.thread_durations AS durations USING (source, session_id, thread_id)
-    WHERE (durations.is_censored OR NOT spells.is_current)
-        AND spells.status NOT IN ('archived', 'terminated', 'cancelled')
-    UNION ALL BY NAME
+WITH stays AS (
+    -- A closed thread spends no time: neither in its last spell, which has no end, nor in one
+    -- between its termination and its archival.
     SELECT
         durations.rowid AS thread,
-        '(unobserved)' AS status,
-        spells.unseen_seconds AS seconds,
-        0 AS seconds_low,
-        spells.unseen_seconds_high AS seconds_high
-    FROM spells
+        coalesce(spells.status, '(none)') AS status,
+        spells.seconds,
+        spells.seconds_low,
+        spells.seconds_high
+    FROM thread_spells AS spells
     JOIN analytics.thread_durations AS durations USING (source, session_id, thread_id)
-    WHERE spells.spell = 1 AND spells.unseen_seconds > 0
+    WHERE (durations.is_censored OR NOT spells.is_current)
+        AND coalesce(spells.status, '') NOT IN ('archived', 'terminated', 'cancelled')
+    UNION ALL
+    SELECT
+        durations.rowid,
+        '(unobserved)',
+        (epoch_us(first.changed_at) - epoch_us(first.changed_after)) / 1e6,
+        0,
+        (epoch_us(first.observed_from) - epoch_us(first.changed_after)) / 1e6
+    FROM thread_status_history AS first
+    JOIN analytics.thread_durations AS durations USING (source, session_id, thread_id)
+    WHERE first.spell = 1 AND first.changed_at > first.changed_after
 ),
 
 -- Decimals add up to the same in any order.

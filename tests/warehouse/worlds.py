@@ -18,7 +18,8 @@ import duckdb
 import polars as pl
 
 from pipelines.frames import TIMESTAMP
-from pipelines.warehouse.analyses import build_analysis, list_analyses
+from pipelines.settings import load_analysis_settings
+from pipelines.warehouse.analyses import build_analysis, list_analyses, write_settings
 from pipelines.warehouse.database import ArrowStream, fetch_records, migrate
 
 if TYPE_CHECKING:
@@ -350,8 +351,8 @@ def fill(connection: duckdb.DuckDBPyConnection, world: World, seed: int | None =
         "thread_status_history": world.spells(),
         "session_polls": world.polls,
         "schema_drift": world.drift,
-        "analysis_settings": [{"name": n, "value": v} for n, v in world.settings.items()],
     }
+    write_settings(connection, load_analysis_settings({}) | world.settings)
     for table, given in tables.items():
         rows = list(given)
         if seed is not None:
