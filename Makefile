@@ -1,6 +1,6 @@
 # Needs git, make and Python >= 3.11; everything else is installed into .venv, once.
 .DEFAULT_GOAL := help
-.PHONY: help demo run dev test test-duckdb-2 soak bench check docs lock clean
+.PHONY: help demo run dev test test-duckdb-2 soak bench check figures docs lock clean
 
 CANDIDATES := python3 python3.13 python3.12 python3.11
 PYTHON ?= $(shell for p in $(CANDIDATES); do \
@@ -9,6 +9,7 @@ PYTHON ?= $(shell for p in $(CANDIDATES); do \
 export DAGSTER_HOME ?= $(CURDIR)/dagster_home
 BIN := .venv/bin
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
+SIDE_BY_SIDE := --numprocesses auto --dist loadfile
 PACKAGE := --no-deps --no-build-isolation --editable .
 
 help: ## list the targets
@@ -24,7 +25,7 @@ dev: .venv/runtime ## Dagster's UI with the job and its schedule
 	$(BIN)/dg dev
 
 test: .venv/dev ## the whole test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE)
 
 soak: .venv/dev ## the long tests: 200 kills of runs, 200 of loads, disks full at 50 places, storms of 20 seeds, 100,000 bodies
 	KILLS=200 $(BIN)/python -m pytest tests/faults/test_crashes.py
@@ -43,10 +44,12 @@ check: .venv/dev ## format, lint, types and import contracts
 
 test-duckdb-2: .venv-duckdb-2/dev ## types and tests with DuckDB 2.0.0
 	.venv-duckdb-2/bin/mypy
-	PATH="$(CURDIR)/.venv-duckdb-2/bin:$$PATH" .venv-duckdb-2/bin/python -m pytest -m "not packaging"
+	PATH="$(CURDIR)/.venv-duckdb-2/bin:$$PATH" .venv-duckdb-2/bin/python -m pytest $(SIDE_BY_SIDE) -m "not packaging"
+
+figures: .venv/dev ## what polling cannot see, by simulation: table and figure of docs/analyses.md
+	PYTHONPATH=. $(BIN)/python benchmarks/polling.py
 
 docs: .venv/dev ## the pages that follow from the code
-	PYTHONPATH=. $(BIN)/python benchmarks/polling.py
 	PYTHONPATH=. $(BIN)/python docs/generate.py
 
 lock: ## resolve the dependencies anew (needs uv)

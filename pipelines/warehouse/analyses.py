@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -129,6 +130,7 @@ def _explain_broken(name: str, problem: str) -> dict[str, Analysis]:
     }
 
 
+@cache
 def parse_analysis(name: str, text: str) -> Analysis:
     """Split a file into header and query. Raises AnalysisError that says what is wrong."""
     lines = text.splitlines()
@@ -161,8 +163,7 @@ def find_tables(query: str) -> set[str]:
     Asks DuckDB's parser, which needs none of them to exist. Raises AnalysisError for anything else
     than one SELECT.
     """
-    with duckdb.connect() as connection:
-        row = connection.execute("SELECT json_serialize_sql(?)", [query]).fetchone()
+    row = _open_parser().cursor().execute("SELECT json_serialize_sql(?)", [query]).fetchone()
     document = json.loads(row[0]) if row else {}
     if document.get("error"):
         raise AnalysisError(f"the query cannot be parsed: {document['error_message']}")
@@ -175,6 +176,11 @@ def find_tables(query: str) -> set[str]:
         if node.get("type") == "BASE_TABLE"
     }
     return named - {entry["key"] for node in nodes for entry in _list_ctes(node)}
+
+
+@cache
+def _open_parser() -> duckdb.DuckDBPyConnection:
+    return duckdb.connect()
 
 
 def _walk(node: object) -> Iterator[dict[str, Any]]:

@@ -66,11 +66,11 @@ spells AS (
 ),
 
 moves AS (
-    SELECT source, status, time_bucket(INTERVAL 1 HOUR, entered_at) AS hour, count(*) AS change
+    SELECT source, status, epoch_us(entered_at) // 3_600_000_000 AS hour, count(*) AS change
     FROM spells
     GROUP BY ALL
     UNION ALL
-    SELECT source, status, time_bucket(INTERVAL 1 HOUR, left_at), -count(*)
+    SELECT source, status, epoch_us(left_at) // 3_600_000_000, -count(*)
     FROM spells
     WHERE left_at IS NOT NULL
     GROUP BY ALL
@@ -80,7 +80,7 @@ changes AS (
     SELECT
         moves.source,
         moves.status,
-        least(greatest(moves.hour, sources.first_hour), sources.last_hour) AS hour,
+        least(greatest(to_timestamp(moves.hour * 3600), sources.first_hour), sources.last_hour) AS hour,
         sum(moves.change) AS change
     FROM moves
     JOIN sources USING (source)

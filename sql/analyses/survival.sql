@@ -35,10 +35,19 @@ WITH members AS (
     WHERE elapsed_seconds IS NOT NULL
 ),
 
+-- By role, and by source where there is one alone, threads divide as they do in `all`: those curves
+-- are copied.
+only_source AS (
+    SELECT min(source) AS source
+    FROM analytics.thread_durations
+    HAVING count(DISTINCT source) = 1
+),
+
 -- To sort by one number is much faster than by three strings.
 numbered AS MATERIALIZED (
     SELECT *, hash(dimension, value, role) AS curve
     FROM members
+    WHERE dimension <> 'role' AND (dimension <> 'source' OR NOT EXISTS (FROM only_source))
 ),
 
 curves AS MATERIALIZED (
@@ -51,6 +60,19 @@ curves AS MATERIALIZED (
         max(as_of) AS as_of
     FROM numbered
     GROUP BY curve
+),
+
+named AS (
+    FROM curves
+    UNION ALL
+    SELECT curve, 'role', coalesce(role, '(none)'), role, n, as_of
+    FROM curves
+    WHERE dimension = 'all'
+    UNION ALL
+    SELECT curve, 'source', only_source.source, role, n, as_of
+    FROM curves
+    CROSS JOIN only_source
+    WHERE dimension = 'all'
 ),
 
 ranked AS (
@@ -159,9 +181,9 @@ intervals AS (
 )
 
 SELECT
-    curves.dimension,
-    curves.value,
-    curves.role,
+    named.dimension,
+    named.value,
+    named.role,
     intervals.t_seconds,
     intervals.at_risk,
     intervals.closed,
@@ -169,7 +191,7 @@ SELECT
     intervals.survival,
     pow(intervals.survival, 1 / intervals.spread) AS ci_low,
     pow(intervals.survival, intervals.spread) AS ci_high,
-    curves.as_of
+    named.as_of
 FROM intervals
-JOIN curves USING (curve)
-ORDER BY curves.dimension, curves.value, curves.role, intervals.t_seconds
+JOIN named USING (curve)
+ORDER BY named.dimension, named.value, named.role, intervals.t_seconds

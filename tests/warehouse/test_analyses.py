@@ -169,6 +169,19 @@ def test_empty_warehouse(home: Path, name: str) -> None:
     assert {row.get("n", 0) for row in rows} <= {0}
 
 
+def test_thread_of_which_nothing_is_known(home: Path) -> None:
+    """A thread that is an id and nothing else is counted everywhere, and breaks no check."""
+    load(home, 0, {"id": "t"})
+    (session,) = build(home, "session_summary")
+    assert (session["threads"], session["other"], session["open"]) == (1, 1, 1)
+    for name in list_analyses():
+        build(home, name)
+    assert {row["check"] for row in build(home, "data_quality") if row["rows"]} == {
+        "undated",
+        "unknown_status",
+    }
+
+
 @pytest.mark.parametrize("name", list_analyses())
 def test_pasted_query_gives_the_same(home: Path, name: str) -> None:
     """The file's query, pasted into a plain DuckDB shell, gives the table's rows."""
@@ -287,7 +300,8 @@ def test_own_analyses(home: Path, tmp_path: Path) -> None:
     broken[in_circle] = "these need each other: a, b"
     assert analyses.keys() == list_analyses().keys() | broken.keys() | {"good", "a", "b"}
     with open_warehouse(home) as connection:
-        build_analysis(connection, analyses["status_distribution"])
+        for name in ("thread_durations", "status_distribution"):
+            build_analysis(connection, analyses[name])
         assert build_analysis(connection, analyses["good"]).rows == 1
         for name, problem in broken.items():
             assert str(tmp_path) in analyses[name].header.answers

@@ -141,7 +141,8 @@ def test_copy_speaks_of_one_load(home: Path) -> None:
     """Where another run was loaded since the analyses were built, they are built anew."""
     load(home, 0, thread("a"))
     with open_warehouse(home) as connection:
-        build_analysis(connection, list_analyses()["status_distribution"])
+        for name in ("thread_durations", "status_distribution"):
+            build_analysis(connection, list_analyses()[name])
     load(home, 10, thread("a"), thread("b"))
     path = publish_all(home)
     query = "SELECT max(n) AS n FROM analytics.status_distribution"
