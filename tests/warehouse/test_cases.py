@@ -26,6 +26,7 @@ from tests.warehouse.worlds import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 KNOWN = ["archived", "blocked", "idle", "rescheduling", "running", "terminated"]
@@ -331,12 +332,14 @@ def test_time_in_status_by_hand() -> None:
     assert groups_of(rows) == ALONE
     # The page of minute 30.5 shows no new updated_at: that change is put between it and minute 20.
     expected = [
-        ("idle", 2, 10.25 + 9, 0, 20.5 + 14.5),
-        ("blocked", 1, 14.75, 9.5, 20),
-        ("running", 1, 11, 0, 16.5),
+        ("idle", 2, 10.25 + 9, 0, 48),
+        ("blocked", 1, 14.75, 0, 48),
+        ("running", 1, 11, 0, 16.5 + 30),
         ("(unobserved)", 1, 3, 0, 4.5),
     ]
+    # Three gaps of ten minutes are more than was seen; no status had more than all together.
     total = sum(cells[2] for cells in expected)
+    assert total == 48
     for dimension, value in ALONE:
         own = only(rows, dimension=dimension, value=value, as_of=at(40))
         assert columns(own, "status", "threads") == [cells[:2] for cells in expected]
@@ -346,8 +349,30 @@ def test_time_in_status_by_hand() -> None:
             assert found == pytest.approx((*minutes, cells[2] / total))
 
 
+def test_bounds_of_time_in_status_by_hand() -> None:
+    """Gaps of 10 and 20 minutes: threads widen the bounds by the mean of theirs, three times."""
+    world = World()
+    for minute in (10, 20, 30, 40, 50, 60):
+        world.poll(minute, state("a"), state("b"))
+    for minute in (20, 30, 40, 60):
+        outcome = "failed" if minute == 30 else "complete"
+        world.poll(minute, state("c"), state("d", "idle"), session_id="s2", outcome=outcome)
+    rows = build_all(world)["time_in_status"]
+    names = ("value", "status", "seconds", "seconds_low", "seconds_high")
+    found = [row for row in rows if row["dimension"] in {"all", "session"}]
+    assert [
+        (*cells[:2], *(cell / MINUTE for cell in cells[2:])) for cells in columns(found, *names)
+    ] == [
+        ("all", "running", 180, 49.5 + 49.5 + 39.5 - 40, 180 + 40),
+        ("all", "idle", 60, 0, 60 + 60),
+        ("s2", "idle", 60, 0, 120),
+        ("s2", "running", 60, 0, 120),
+        (SESSION, "running", 120, 99 - 30, 120),
+    ]
+
+
 def test_status_transitions_by_hand() -> None:
-    """The same spells: what followed them, and which were short enough to hide another."""
+    """The same spells: what followed them; each that ended was seen once, and may hide another."""
     rows = build_all(spelled())["status_transitions"]
     assert only(rows, source=SOURCE, as_of=at(40)) == [
         {
@@ -365,9 +390,39 @@ def test_status_transitions_by_hand() -> None:
         for start, end, n, estimate, high, missed in [
             ("idle", "blocked", 2, 10.25, 20.5, 1),
             ("idle", "terminated", 2, 9, 14.5, 1),
-            ("running", "idle", 1, 11, 16.5, 0),
+            ("running", "idle", 1, 11, 16.5, 1),
             ("terminated", "archived", 1, 10, 20.5, 1),
         ]
+    ]
+
+
+def test_possibly_missed_by_hand() -> None:
+    """Forty threads, half of them idle before they end; two were seen idle only once."""
+    # Where changes are rarer than polls, what follows is half a gap old when first seen. Those that
+    # end at once are 7/16 of a gap of 10.5 minutes old: with the others 15/32, 1/16 is missed.
+    half, younger = 5.25, 10.5 * 9 / 16
+    world = World()
+    for minute in (10, 20, 30, 40, 50, 60, 70):
+        listed = []
+        for number in range(40):
+            idle = 30 + half if number < 20 else 100
+            end = (40 if number < 2 else 60) + half if number < 20 else 30 + younger
+            now = minute + 0.25
+            shown = state(f"t{number}")
+            if now > end:
+                shown = terminated(f"t{number}", 0, end)
+            elif now > idle:
+                shown = state(f"t{number}", "idle", 0, idle)
+            listed.append(shown)
+        world.poll(minute, *listed)
+    rows = build_all(world)["status_transitions"]
+    assert columns(rows, "from_status", "to_status", "transitions", "possibly_missed") == [
+        # What follows never ends: as often as idle itself, 2 * 2/20 of 20: 4, and 2 * 2 of chance.
+        ("idle", "terminated", 20, 8),
+        # 2 * 2/20 + 1/16 of 20: 5.25, and 4.58 of chance.
+        ("running", "idle", 20, 10),
+        # The same, and 2 * 2/20 of the 20 that went by way of idle: 9.25, and 6.08 of chance.
+        ("running", "terminated", 20, 16),
     ]
 
 
@@ -601,13 +656,27 @@ def test_closed_at_an_unknown_time() -> None:
 def test_worlds_are_what_the_loader_makes(home: Path) -> None:
     """The polls of a random world, loaded from landed pages, leave the very rows of that world."""
     world = simulate(11, 80, polls=16, gap=30, odd=0.06)
+    for number, (_, shown, fields) in enumerate(world.given[4:12]):
+        kind = {name: fields[name] for name in ("source", "session_id")}
+        kind["outcome"] = "incomplete" if number % 3 else "complete"
+        world.poll(520 + 10 * number, *shown, **kind)
+    later: Row = {"status": "blocked", "updated_at": at(605)}
+    moved = [row | later for row in shown if row["is_open"]]
+    world.poll(610, *moved, **kind | {"outcome": "incomplete"})
     for minute, shown, fields in world.given:
         known = {name: fields[name] for name in ("outcome", "status_filter") if name in fields}
         if known["outcome"] != "stale":
             land(home, minute, *map(send, shown), **known)
     load_landed(home)
     assert any(len(spells) > 4 for spells in world.history.values())
-    tables = {"threads": world.threads.values(), "thread_status_history": world.spells()}
+    assert sum(poll["threads_regressed"] for poll in world.polls[-8:]) > 50
+    unseen = list(world.unseen())
+    assert {row["last_seen_at"] is None for row in unseen} == {True, False}
+    tables: dict[str, Iterable[Row]] = {
+        "threads": world.threads.values(),
+        "thread_status_history": world.spells(),
+        "spells_unseen": unseen,
+    }
     for table, rows in tables.items():
         loaded = {(r["thread_id"], r.get("spell")): r for r in read(home, f"FROM {table}")}
         own = {(r["thread_id"], r.get("spell")): r for r in rows}

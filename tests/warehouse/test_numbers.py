@@ -6,8 +6,10 @@ import math
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 from functools import cache
-from itertools import product
+from itertools import pairwise, product
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,6 +43,8 @@ Group = tuple[Any, ...]
 Life = tuple[Key, datetime, datetime | None]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
+NONE, ALL = Fraction(0), Fraction(1)
+LENGTHS = ("seconds", "seconds_low", "seconds_high")
 KNOWN = ["idle", "running", "rescheduling", "blocked", "archived", "terminated"]
 FIRST = datetime(1, 1, 1, tzinfo=UTC)
 LAST = datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
@@ -70,6 +74,16 @@ def hostile() -> World:
     return world
 
 
+def behind() -> World:
+    """Return a world whose server now and then answers with the threads as they had been."""
+    world = simulate(8, 200, sessions=2, sources=2, odd=0.03)
+    for number, (_, listed, fields) in enumerate(world.given[-8:-4] + world.given[10:18]):
+        kind = {name: fields[name] for name in ("source", "session_id")}
+        kind["outcome"] = "incomplete" if number % 3 == 1 else "complete"
+        world.poll(500 + 5 * number, *listed, **kind)
+    return world
+
+
 WORLDS: dict[str, Callable[[], World]] = {
     "twenty": lambda: simulate(1, 20),
     "single": lambda: simulate(2, 1, closing=1),
@@ -79,6 +93,7 @@ WORLDS: dict[str, Callable[[], World]] = {
     "odd": lambda: simulate(6, 800, sources=3, sessions=2, odd=0.08),
     "empty": World,
     "hostile": hostile,
+    "behind": behind,
     "five thousand": lambda: simulate(7, 5000, sources=2, sessions=3, odd=0.01),
 }
 
@@ -259,6 +274,11 @@ def test_worlds_are_worth_it() -> None:
         "blocked",
         "stuck",
     }
+    listed = [key for key, row in world_of("behind").threads.items() if not row["missing_since"]]
+    unseen = {
+        (row["source"], row["session_id"], row["thread_id"]) for row in world_of("behind").unseen()
+    }
+    assert len(unseen & set(listed)) > 10
     verdicts = {row["verdict"] for name in WORLDS for row in tables_of(name)["agent_versions"]}
     assert verdicts == {"better", "worse", "unclear", "too few", None}
 
@@ -268,6 +288,7 @@ def test_thread_durations(name: str) -> None:
     expected = {
         fact["key"]: {
             **{column: fact[column] for column in ("role", "agent", "agent_version", "status")},
+            **{column: fact[column] for column in ("stop_reason_type", "missing_since")},
             "model": fact["agent_model"],
             "elapsed_seconds": fact["elapsed"],
             "is_censored": fact["is_open"],
@@ -606,21 +627,38 @@ def is_in_status(world: World, spell: Row, moment: datetime) -> bool:
     return bool(spell["changed_at"] < moment and (end is None or end >= moment))
 
 
+def sights_of(world: World) -> dict[Key, list[tuple[datetime, datetime]]]:
+    """Return the complete polls that saw each thread as it was: their beginnings and pages.
+
+    What is older than what a thread was seen as before says nothing of its present.
+    """
+    sights: dict[Key, list[tuple[datetime, datetime]]] = defaultdict(list)
+    updated: dict[Key, datetime | None] = {}
+    for minute, listed, fields in world.given:
+        if fields["outcome"] == "stale":
+            continue
+        is_complete = fields["outcome"] == "complete" and "status_filter" not in fields
+        for shown in listed:
+            key = (fields["source"], fields["session_id"], shown["thread_id"])
+            before, now = updated.get(key), shown["updated_at"]
+            if before is None or now is None or now >= before:
+                updated[key] = now
+                if is_complete:
+                    sights[key].append((at(minute), at(minute + 0.5)))
+    return sights
+
+
 @cache
 def spells_of(name: str) -> list[Row]:
     """Return the spells of a world with their estimated lengths and bounds."""
     world = world_of(name)
-    complete = defaultdict(list)
-    for poll in world.polls:
-        if poll["is_complete"]:
-            complete[poll["source"], poll["session_id"]].append(poll["started_at"])
+    sights = sights_of(world)
     facts = {fact["key"]: fact for fact in facts_of(name)}
     spells = []
     for spell in world.spells():
         fact = facts[spell["source"], spell["session_id"], spell["thread_id"]]
         is_current = spell["ended_by"] is None
-        missing = fact["missing_since"] or NEVER
-        saw = [start for start in complete[fact["key"][:2]] if start < missing]
+        saw = [start for start, page in sights[fact["key"]] if page >= spell["observed_from"]]
         last = max(saw, default=None) if is_current else spell["ended_after"]
         until = max(spell["observed_from"], last or spell["observed_from"])
         begin = min(filter(None, (spell["changed_after"], spell["changed_at"])))
@@ -631,6 +669,19 @@ def spells_of(name: str) -> list[Row]:
         }
         spells.append(spell | lengths | {"fact": fact, "is_current": is_current})
     return spells
+
+
+def poll_gaps_of(world: World) -> dict[tuple[str, str], float]:
+    """Return the mean time between the complete polls of each session, 0 where there is none."""
+    starts: dict[tuple[str, str], list[datetime]] = defaultdict(list)
+    for poll in world.polls:
+        starts[poll["source"], poll["session_id"]] += [poll["started_at"]] * poll["is_complete"]
+    gaps = {}
+    for session, moments in starts.items():
+        moments.sort()
+        between = [seconds(*pair) or 0 for pair in pairwise(moments)]
+        gaps[session] = round(fmean(between), 6) if between else 0.0
+    return gaps
 
 
 def test_time_in_status(name: str) -> None:
@@ -647,18 +698,25 @@ def test_time_in_status(name: str) -> None:
                 high = seconds(spell["changed_after"], spell["observed_from"])
                 lengths = {"seconds": unseen, "seconds_low": 0, "seconds_high": high}
                 stays[(*group, "(unobserved)")].append(spell | lengths)
-    totals: dict[Group, float] = defaultdict(float)
-    as_of: dict[Group, list[Row]] = defaultdict(list)
+    whole: dict[Group, list[Row]] = defaultdict(list)
     for group, spells in stays.items():
-        totals[group[:2]] += sum(spell["seconds"] for spell in spells)
-        as_of[group[:2]] += [spell["fact"] for spell in spells]
+        whole[group[:2]] += spells
+    gaps = poll_gaps_of(world_of(name))
     expected = {}
     for group, spells in stays.items():
-        sums = {c: sum(s[c] for s in spells) for c in ("seconds", "seconds_low", "seconds_high")}
-        expected[group] = sums | {
-            "threads": len({spell["fact"]["key"] for spell in spells}),
-            "share": sums["seconds"] / totals[group[:2]] if totals[group[:2]] else None,
-            "as_of": newest(as_of[group[:2]]),
+        total = math.fsum(spell["seconds"] for spell in whole[group[:2]])
+        own, low, high = (math.fsum(s[c] for s in spells) for c in LENGTHS)
+        # What polls never met in so many threads takes three poll gaps at most: the rule of three.
+        keys = {spell["fact"]["key"] for spell in spells}
+        is_seen = group[2] != "(unobserved)"
+        unseen = 3 * fmean(gaps[key[:2]] for key in keys) if is_seen else 0.0
+        expected[group] = {
+            "threads": len(keys),
+            "seconds": own,
+            "seconds_low": max(low - unseen, 0),
+            "seconds_high": max(min(high + unseen, total), own),
+            "share": own / total if total else None,
+            "as_of": newest(spell["fact"] for spell in whole[group[:2]]),
         }
     assert_table(tables_of(name)["time_in_status"], ("dimension", "value", "status"), expected)
 
@@ -672,14 +730,13 @@ def test_status_transitions(name: str) -> None:
             kinds = (spell["status"] or "(none)", spell["next_status"] or "(none)")
             moves[(spell["source"], *kinds)].append(spell)
     totals = Counter(group[:2] for group, spells in moves.items() for _ in spells)
+    missed: dict[Group, int] = {}
+    for source in {group[0] for group in moves}:
+        own = {group[1:]: spells for group, spells in moves.items() if group[0] == source}
+        missed |= {(source, *pair): count for pair, count in count_missed(own).items()}
     expected: dict[Group, Row] = {}
     for group, spells in moves.items():
-        lengths = {c: [s[c] for s in spells] for c in ("seconds", "seconds_low", "seconds_high")}
-        missed = [
-            group[1] == group[2]
-            or (seconds(spell["ended_after"], spell["ended_by"]) or 0) > spell["seconds"]
-            for spell in spells
-        ]
+        lengths = {c: [s[c] for s in spells] for c in LENGTHS}
         expected[group] = {
             "transitions": len(spells),
             "share": len(spells) / totals[group[:2]],
@@ -688,11 +745,57 @@ def test_status_transitions(name: str) -> None:
             "p50_seconds_before_low": np.percentile(lengths["seconds_low"], 50),
             "p50_seconds_before_high": np.percentile(lengths["seconds_high"], 50),
             "p90_seconds_before": np.percentile(lengths["seconds"], 90),
-            "possibly_missed": sum(missed),
+            "possibly_missed": missed[group],
             "as_of": newest_poll(world, source=group[0]),
         }
     rows = tables_of(name)["status_transitions"]
     assert_table(rows, ("source", "from_status", "to_status"), expected)
+
+
+def count_missed(moves: dict[tuple[str, str], list[Row]]) -> dict[tuple[str, str], int]:
+    """Return how many transitions of each pair may have passed a status that no poll saw.
+
+    In fractions, so that nothing is rounded before the end.
+    """
+    leaving: dict[str, list[tuple[str, Row]]] = defaultdict(list)
+    for (start, end), spells in moves.items():
+        leaving[start] += [(end, spell) for spell in spells]
+    # The share of a status' spells that one poll alone saw: no complete poll after its first page.
+    glimpsed = {
+        status: mean_of(spell["ended_after"] <= spell["observed_from"] for _, spell in spells)
+        for status, spells in leaving.items()
+    }
+    hidden = {}
+    for status, left in leaving.items():
+        # What never ends cannot hide; where nothing else follows, the status stands for it.
+        after = [glimpsed[end] for end, _ in left if end in glimpsed] or [glimpsed[status]]
+        ages = [age_of(spell) for _, spell in left]
+        hidden[status] = min(2 * mean_of(after) + max(1 - 2 * mean_of(ages), NONE), ALL)
+    counts = {}
+    for (start, end), spells in moves.items():
+        if start == end:
+            counts[start, end] = len(spells)
+            continue
+        missed = len(spells) * hidden[start]
+        for middle in leaving.keys() - {start, end}:
+            share = mean_of(last == end for last, _ in leaving[middle])
+            entered = len(moves.get((start, middle), ()))
+            missed += entered * share * min(2 * glimpsed[middle], ALL)
+        chance = 2 * math.sqrt(missed)
+        counts[start, end] = min(math.ceil(float(missed) + chance), len(spells))
+    return counts
+
+
+def mean_of(numbers: Iterable[Fraction | bool]) -> Fraction:
+    """Return the exact mean of some numbers."""
+    exact = [Fraction(number) for number in numbers]
+    return sum(exact, NONE) / len(exact)
+
+
+def age_of(spell: Row) -> Fraction:
+    """Return how old the next spell was when first seen, as a share of the time it began in."""
+    began_in = spell["ended_by"] - spell["ended_after"]
+    return Fraction((spell["ended_by"] - spell["ended_at"]) // MICROSECOND, began_in // MICROSECOND)
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ DAY = datetime(2026, 10, 1, tzinfo=UTC)
 SOURCE, SESSION = "qoder", "sess_1"
 CLOSED = ("archived", "terminated", "cancelled")
 NEVER = datetime.max.replace(tzinfo=UTC)
+EVER = datetime.min.replace(tzinfo=UTC)
 POLARS = {
     "VARCHAR": pl.String(),
     "JSON": pl.String(),
@@ -69,7 +70,10 @@ def state(
 
 @dataclass
 class World:
-    """The tables, what it takes to bring them on by one poll, and the polls that were `given`."""
+    """The tables, what it takes to bring them on by one poll, and the polls that were `given`.
+
+    `sights` tells of each thread which complete poll was the last to see its current spell.
+    """
 
     threads: dict[Key, Row] = field(default_factory=dict)
     history: dict[Key, list[Row]] = field(default_factory=dict)
@@ -77,6 +81,7 @@ class World:
     drift: list[Row] = field(default_factory=list)
     settings: dict[str, float] = field(default_factory=dict)
     given: list[tuple[float, tuple[Row, ...], Row]] = field(default_factory=list)
+    sights: dict[Key, datetime | None] = field(default_factory=dict)
 
     def poll(
         self,
@@ -89,7 +94,8 @@ class World:
     ) -> None:
         """Poll a session: it begins at the minute, the page comes 30 s later, it ends at 60 s."""
         session = (source, session_id)
-        self.given.append((minute, listed, {"outcome": outcome, **fields}))
+        named = {"source": source, "session_id": session_id, "outcome": outcome}
+        self.given.append((minute, listed, named | fields))
         ledger = {
             "run_id": f"run-{source}-{session_id}-{minute:g}",
             "source": source,
@@ -109,23 +115,33 @@ class World:
         if outcome != "stale":
             seen_at = fields.get("observed_at", at(minute + 0.5))
             for shown in listed:
-                self._observe((*session, shown["thread_id"]), shown, seen_at)
+                key = (*session, shown["thread_id"])
+                if not self._observe(key, shown, seen_at):
+                    ledger["threads_regressed"] += "threads_regressed" not in fields
+                elif is_complete:
+                    self.sights[key] = at(minute)
             if is_complete:
                 self._retire(session, {shown["thread_id"] for shown in listed}, at(minute))
         self.polls.append({**ledger, "is_complete": is_complete, "pages": max(1, len(listed))})
         if outcome in {"failed", "gone", "forbidden"}:
             self.polls[-1]["pages"] = 0
 
-    def _observe(self, key: Key, shown: Row, seen_at: datetime) -> None:
+    def _observe(self, key: Key, shown: Row, seen_at: datetime) -> bool:
+        """Take what a page shows of a thread; false where that is older than what is known."""
         known = self.threads.get(key)
+        if known and (shown["updated_at"] or NEVER) < (known["updated_at"] or EVER):
+            if known["missing_since"] is not None:
+                known |= {"missing_since": None, "last_changed_at": seen_at}
+            return False
         new = {"first_seen_at": seen_at, "missing_since": None, **shown, "last_changed_at": seen_at}
         if known is not None:
             new["first_seen_at"] = known["first_seen_at"]
             if all(known.get(name) == new[name] for name in shown) and not known["missing_since"]:
-                return
+                return True
         new |= {"source": key[0], "session_id": key[1]}
         self._begin_spell(key, known, new)
         self.threads[key] = new
+        return True
 
     def _begin_spell(self, key: Key, known: Row | None, new: Row) -> None:
         spells = self.history.setdefault(key, [])
@@ -142,7 +158,7 @@ class World:
             otherwise = min(filter(None, (created, observed)))
         else:
             observed = max(observed, spells[-1]["observed_from"])
-            after = self._last_seen(key, spells[-1]["observed_from"], known["missing_since"])
+            after = self.sights[key] or spells[-1]["observed_from"]
             otherwise = after + timedelta(microseconds=(observed - after) // MICROSECOND // 2)
         fits = updated is not None and updated <= observed and (after is None or updated > after)
         changed = updated if fits else otherwise
@@ -162,16 +178,7 @@ class World:
                 **dict.fromkeys(("ended_by", "ended_after", "ended_at", "next_status")),
             }
         )
-
-    def _last_seen(self, key: Key, seen_from: datetime, missing: datetime | None) -> datetime:
-        """Return the beginning of the last complete poll that listed the thread."""
-        for poll in reversed(self.polls):
-            if (poll["source"], poll["session_id"]) != key[:2] or not poll["is_complete"]:
-                continue
-            if poll["started_at"] < (missing or NEVER):
-                started: datetime = poll["started_at"]
-                return started if poll["finished_at"] >= seen_from else seen_from
-        return seen_from
+        self.sights[key] = None
 
     def _retire(self, session: tuple[str, str], listed: set[str], started: datetime) -> None:
         for key, row in self.threads.items():
@@ -182,6 +189,18 @@ class World:
         """Give the rows of thread_status_history."""
         for spells in self.history.values():
             yield from spells
+
+    def unseen(self) -> Iterator[Row]:
+        """Give the rows of spells_unseen."""
+        newest = {
+            (poll["source"], poll["session_id"]): poll["started_at"]
+            for poll in sorted(self.polls, key=lambda poll: poll["started_at"])
+            if poll["is_complete"]
+        }
+        for key, last in self.sights.items():
+            if last is None or last < newest[key[:2]]:
+                names = ("source", "session_id", "thread_id", "last_seen_at")
+                yield dict(zip(names, (*key, last), strict=True))
 
 
 MICROSECOND = timedelta(microseconds=1)
@@ -349,6 +368,7 @@ def fill(connection: duckdb.DuckDBPyConnection, world: World, seed: int | None =
     tables: dict[str, Iterable[Row]] = {
         "threads": world.threads.values(),
         "thread_status_history": world.spells(),
+        "spells_unseen": world.unseen(),
         "session_polls": world.polls,
         "schema_drift": world.drift,
     }
