@@ -21,7 +21,8 @@ from string import Template
 from rich.console import Console
 from rich.table import Table
 
-from pipelines.warehouse.analyses import build_analysis, list_analyses
+from pipelines.warehouse.analyses import list_analyses
+from pipelines.warehouse.build import build_analysis
 from pipelines.warehouse.database import open_warehouse
 
 FLEET = Path(__file__).with_name("fleet.sql")

@@ -24,7 +24,8 @@ from pipelines.api.page import Page, read_envelope
 from pipelines.api.poll import Poll
 from pipelines.api.walk import Visit
 from pipelines.landing import Footer, Run, page_row, write_run
-from pipelines.warehouse.analyses import build_analysis, list_analyses
+from pipelines.warehouse.analyses import list_analyses
+from pipelines.warehouse.build import build_analysis
 from pipelines.warehouse.database import open_warehouse
 from pipelines.warehouse.load import RAW, load_landed
 from pipelines.warehouse.publication import publish

@@ -43,7 +43,8 @@ from pipelines.sandbox.world import (
     ThreadPlan,
     World,
 )
-from pipelines.warehouse.analyses import build_analysis, list_analyses
+from pipelines.warehouse.analyses import list_analyses
+from pipelines.warehouse.build import build_analysis
 from pipelines.warehouse.database import fetch_records, migrate
 from pipelines.warehouse.load import load_run
 

@@ -100,7 +100,7 @@ def conclude(ledger: Records, found: list[str]) -> None:
 
     What analyses' checks have found ends it with 1, and is passed over by a worse end.
     """
-    from pipelines.warehouse.analyses import KEPT
+    from pipelines.warehouse.build import KEPT
     from pipelines.warehouse.load import ENDED_WELL
 
     failing = [row for row in ledger if row["outcome"] not in ENDED_WELL]
@@ -190,7 +190,8 @@ def status() -> None:
 def replay(*, partial: bool, skip_damaged: bool) -> None:
     """Rebuild the tables from the landed pages, offline, and publish them."""
     from pipelines.settings import data_home, load_analyses_dir, load_analysis_settings
-    from pipelines.warehouse.analyses import list_analyses, write_settings
+    from pipelines.warehouse.analyses import list_analyses
+    from pipelines.warehouse.build import write_settings
     from pipelines.warehouse.database import open_warehouse
     from pipelines.warehouse.publication import publish
     from pipelines.warehouse.replay import replay as replay_landed

@@ -22,13 +22,8 @@ from pipelines.settings import (
     load_analysis_settings,
     load_settings,
 )
-from pipelines.warehouse.analyses import (
-    BUILT,
-    Analysis,
-    build_analysis,
-    list_analyses,
-    write_settings,
-)
+from pipelines.warehouse.analyses import BUILT, Analysis, list_analyses
+from pipelines.warehouse.build import build_analysis, write_settings
 from pipelines.warehouse.database import open_warehouse
 from pipelines.warehouse.load import (
     ENDED_WELL,

@@ -12,7 +12,8 @@ import duckdb
 
 from pipelines.errors import WarehouseError
 from pipelines.landing import sync_directory
-from pipelines.warehouse.analyses import SCHEMA, bring_up_to_date
+from pipelines.warehouse.analyses import SCHEMA
+from pipelines.warehouse.build import bring_up_to_date
 from pipelines.warehouse.database import (
     PUBLISHED,
     WAREHOUSE,

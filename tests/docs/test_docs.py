@@ -12,7 +12,8 @@ import yaml
 
 from docs.generate import render_analyses
 from pipelines.settings import load_analyses_dir
-from pipelines.warehouse.analyses import build_analysis, list_analyses
+from pipelines.warehouse.analyses import list_analyses
+from pipelines.warehouse.build import build_analysis
 from pipelines.warehouse.database import migrate
 from tests.support import ROOT
 

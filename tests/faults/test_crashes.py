@@ -43,7 +43,8 @@ KNOWN = {"raw", "threads.duckdb", "warehouse.duckdb", "warehouse.lock", "warehou
 LOADER = """
 import sys
 from pathlib import Path
-from pipelines.warehouse.analyses import build_analysis, list_analyses
+from pipelines.warehouse.analyses import list_analyses
+from pipelines.warehouse.build import build_analysis
 from pipelines.warehouse.database import open_warehouse
 from pipelines.warehouse.load import load_landed
 from pipelines.warehouse.publication import publish

@@ -9,13 +9,8 @@ import pytest
 
 from pipelines.errors import AnalysisError
 from pipelines.settings import load_analysis_settings
-from pipelines.warehouse.analyses import (
-    build_analysis,
-    find_tables,
-    list_analyses,
-    parse_analysis,
-    write_settings,
-)
+from pipelines.warehouse.analyses import find_tables, list_analyses, parse_analysis
+from pipelines.warehouse.build import build_analysis, write_settings
 from pipelines.warehouse.database import fetch_records, open_warehouse
 from tests.warehouse.test_load import at, load, thread
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from pipelines.warehouse.analyses import build_analysis
+from pipelines.warehouse.build import build_analysis
 from pipelines.warehouse.database import fetch_records
 from pipelines.warehouse.load import load_landed
 from tests.warehouse.test_load import land, read

@@ -8,7 +8,8 @@ import duckdb
 import pytest
 
 from pipelines.errors import WarehouseError
-from pipelines.warehouse.analyses import build_analysis, list_analyses, parse_analysis
+from pipelines.warehouse.analyses import list_analyses, parse_analysis
+from pipelines.warehouse.build import build_analysis
 from pipelines.warehouse.database import open_published, open_warehouse
 from pipelines.warehouse.publication import publish
 from pipelines.warehouse.replay import replay

@@ -19,7 +19,8 @@ import polars as pl
 
 from pipelines.frames import TIMESTAMP
 from pipelines.settings import load_analysis_settings
-from pipelines.warehouse.analyses import build_analysis, list_analyses, write_settings
+from pipelines.warehouse.analyses import list_analyses
+from pipelines.warehouse.build import build_analysis, write_settings
 from pipelines.warehouse.database import ArrowStream, fetch_records, migrate
 
 if TYPE_CHECKING:

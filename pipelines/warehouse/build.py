@@ -1,0 +1,133 @@
+"""Build the analyses' tables: commented, and checked before anyone can see them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import duckdb
+from pydantic import BaseModel
+
+from pipelines.errors import AnalysisError
+from pipelines.warehouse.analyses import BUILT, SCHEMA
+from pipelines.warehouse.database import fetch_records, quote, quote_name, transaction
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from pipelines.warehouse.analyses import Analysis
+
+KEPT = "The table of before is kept"
+
+
+class Built(BaseModel):
+    """What building an analysis gave: its rows, and its columns' types in order."""
+
+    rows: int
+    types: dict[str, str]
+
+
+def build_analysis(connection: duckdb.DuckDBPyConnection, analysis: Analysis) -> Built:
+    """Fill an analysis's table, commented and checked before anyone can see it.
+
+    Raises AnalysisError, and leaves the table of before, where the query fails, its columns are
+    not those of the header, or a check finds a row; its `failures` say which.
+    """
+    try:
+        with transaction(connection):
+            return _build(connection, analysis)
+    except duckdb.Error as error:
+        problem = f"analysis {analysis.name}: {' '.join(str(error).split())}"
+        raise explain({BUILT: problem}) from None
+    finally:
+        _record_attempt(connection, analysis.name)
+
+
+def _build(connection: duckdb.DuckDBPyConnection, analysis: Analysis) -> Built:
+    table = f"{SCHEMA}.{analysis.name}"
+    connection.execute(f"CREATE OR REPLACE TABLE {table} AS {analysis.query}")
+    types = _read_types(connection, analysis)
+    _write_comments(connection, analysis)
+    if failures := dict(_find_failures(connection, analysis)):
+        raise explain(failures)
+    counted = connection.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608
+    return Built(rows=counted[0] if counted else 0, types=types)
+
+
+def explain(failures: dict[str, str]) -> AnalysisError:
+    """Return the failures of an analysis, check -> what it found, as one error."""
+    return AnalysisError(f"{'; '.join(failures.values())}. {KEPT}", failures)
+
+
+def _record_attempt(connection: duckdb.DuckDBPyConnection, name: str) -> None:
+    with transaction(connection):
+        connection.execute("DELETE FROM analysis_builds WHERE name = ?", [name])
+        connection.execute("INSERT INTO analysis_builds SELECT ?, count(*) FROM runs", [name])
+
+
+def bring_up_to_date(
+    connection: duckdb.DuckDBPyConnection, analyses: Mapping[str, Analysis]
+) -> list[AnalysisError]:
+    """Build what was not tried since the newest load, drop what has no file; return what failed.
+
+    Another run may have been loaded since an analysis was built, and all must speak of the same.
+    """
+    query = "SELECT name FROM analysis_builds WHERE runs = (SELECT count(*) FROM runs)"
+    current = {name for (name,) in connection.execute(query).fetchall()}
+    _drop_strangers(connection, analyses)
+    problems = []
+    for name, analysis in analyses.items():
+        if name not in current:
+            try:
+                build_analysis(connection, analysis)
+            except AnalysisError as error:
+                problems.append(error)
+    return problems
+
+
+def _read_types(connection: duckdb.DuckDBPyConnection, analysis: Analysis) -> dict[str, str]:
+    described = fetch_records(connection, f"DESCRIBE {SCHEMA}.{analysis.name}")
+    types = {str(column["column_name"]): str(column["column_type"]) for column in described}
+    if list(types) != list(analysis.header.columns):
+        problem = (
+            f"analysis {analysis.name}: the query gives the columns {list(types)},"
+            f" the header describes {list(analysis.header.columns)}"
+        )
+        raise explain({BUILT: problem})
+    return types
+
+
+def _write_comments(connection: duckdb.DuckDBPyConnection, analysis: Analysis) -> None:
+    table = f"{SCHEMA}.{analysis.name}"
+    connection.execute(f"COMMENT ON TABLE {table} IS {quote(analysis.description)}")
+    for column, meaning in analysis.header.columns.items():
+        connection.execute(f"COMMENT ON COLUMN {table}.{quote_name(column)} IS {quote(meaning)}")
+
+
+def _find_failures(
+    connection: duckdb.DuckDBPyConnection, analysis: Analysis
+) -> Iterator[tuple[str, str]]:
+    for check, query in analysis.header.checks.items():
+        if found := fetch_records(connection, f"FROM ({query}) LIMIT 1"):
+            row = ", ".join(f"{name}={value}" for name, value in found[0].items())
+            yield check, f"analysis {analysis.name}: check {check} found {row}"
+
+
+def _drop_strangers(
+    connection: duckdb.DuckDBPyConnection, analyses: Mapping[str, Analysis]
+) -> None:
+    """Drop the tables of analyses whose files are gone: nobody would bring them up to date."""
+    query = "SELECT table_name FROM duckdb_tables() WHERE schema_name = ?"
+    for (name,) in connection.execute(query, [SCHEMA]).fetchall():
+        if name not in analyses:
+            connection.execute(f"DROP TABLE {SCHEMA}.{quote_name(name)}")
+            connection.execute("DELETE FROM analysis_builds WHERE name = ?", [name])
+
+
+def write_settings(connection: duckdb.DuckDBPyConnection, values: Mapping[str, float]) -> None:
+    """Put what the configuration tells the analyses beside the data, where it is not there yet."""
+    rows = connection.execute("SELECT name, value FROM analysis_settings").fetchall()
+    if dict(rows) != dict(values):
+        with transaction(connection):
+            connection.execute("DELETE FROM analysis_settings")
+            for name, value in values.items():
+                connection.execute("INSERT INTO analysis_settings VALUES (?, ?)", [name, value])
