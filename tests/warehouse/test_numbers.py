@@ -94,6 +94,7 @@ WORLDS: dict[str, Callable[[], World]] = {
     "empty": World,
     "hostile": hostile,
     "behind": behind,
+    "often polled": lambda: simulate(9, 900, gap=2, polls=160, closing=0.9),
     "five thousand": lambda: simulate(7, 5000, sources=2, sessions=3, odd=0.01),
 }
 
