@@ -45,21 +45,25 @@ medians AS (
     GROUP BY value, role
 ),
 
-versions AS (
+counts AS (
     SELECT
-        lifetimes.agent,
-        lifetimes.role,
-        lifetimes.version,
+        agent,
+        role,
+        version,
         count(*) AS n,
-        count_if(NOT lifetimes.is_censored) AS n_closed,
-        count_if(lifetimes.basis = 'terminated') / nullif(n_closed, 0) AS terminated_share,
-        any_value(medians.km_p50) AS km_p50,
-        max(lifetimes.as_of) AS as_of
+        count_if(NOT is_censored) AS n_closed,
+        count_if(basis = 'terminated') / nullif(n_closed, 0) AS terminated_share,
+        max(as_of) AS as_of
     FROM lifetimes
+    GROUP BY agent, role, version
+),
+
+versions AS (
+    SELECT counts.*, medians.km_p50
+    FROM counts
     LEFT JOIN medians
-        ON medians.value = lifetimes.agent || '@' || lifetimes.version::VARCHAR
-        AND medians.role = lifetimes.role
-    GROUP BY lifetimes.agent, lifetimes.role, lifetimes.version
+        ON medians.value = counts.agent || '@' || counts.version::VARCHAR
+        AND medians.role = counts.role
 ),
 
 pairs AS (
