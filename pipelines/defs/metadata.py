@@ -9,7 +9,7 @@ import duckdb
 
 from pipelines.api.poll import Poll
 from pipelines.warehouse.analyses import SCHEMA, Analysis
-from pipelines.warehouse.database import fetch_records
+from pipelines.warehouse.database import fetch_records, quote_name
 
 Metadata = dict[str, Any]
 PREVIEW_ROWS = 10
@@ -44,18 +44,15 @@ def describe_ledger(ledger: Sequence[Mapping[str, Any]]) -> Metadata:
 
 def describe_analysis(connection: duckdb.DuckDBPyConnection, analysis: Analysis) -> Metadata:
     """Return what `describe_table` does, and the first rows; nothing where there is no table."""
-    table = f"{SCHEMA}.{analysis.name}"
     found = connection.execute(
         "SELECT count(*) FROM duckdb_tables() WHERE schema_name = ? AND table_name = ?",
         [SCHEMA, analysis.name],
     ).fetchone()
     if found == (0,):
         return {}
-    rows = fetch_records(connection, f"FROM {table} LIMIT {PREVIEW_ROWS}")
-    preview = [
-        dg.TableRecord({name: "" if value is None else str(value) for name, value in row.items()})
-        for row in rows
-    ]
+    first = f"SELECT COLUMNS(*)::VARCHAR FROM {analysis.table} LIMIT {PREVIEW_ROWS}"  # noqa: S608
+    rows = fetch_records(connection, first)
+    preview = [dg.TableRecord({name: value or "" for name, value in row.items()}) for row in rows]
     described = describe_table(connection, SCHEMA, analysis.name)
     if preview:
         described["preview"] = dg.MetadataValue.table(preview)
@@ -71,7 +68,7 @@ def describe_table(connection: duckdb.DuckDBPyConnection, schema: str, table: st
         " ORDER BY column_index",
         [schema, table],
     )
-    counted = connection.execute(f"SELECT count(*) FROM {schema}.{table}").fetchone()  # noqa: S608
+    counted = connection.execute(f"SELECT count(*) FROM {schema}.{quote_name(table)}").fetchone()  # noqa: S608
     described = [
         dg.TableColumn(
             str(column["column_name"]), str(column["data_type"]), str(column["comment"] or "")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import keyword
 import re
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
@@ -17,23 +18,38 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import duckdb
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from pipelines.errors import AnalysisError
-from pipelines.warehouse.database import (
-    quote,
-    read_folder,
-    sql_directory,
-)
+from pipelines.warehouse.database import quote, quote_name, read_sql
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
 SCHEMA = "analytics"
-# Assets that are no analysis: no file may take their names.
-TAKEN = frozenset({"thread_pages", "threads", "published_database"})
 BUILT = "is_built"
+# Names that Dagster keeps for itself, and those of assets that are no analysis.
+TAKEN = frozenset(
+    {
+        *(
+            "context",
+            "conf",
+            "config",
+            "meta",
+            "input",
+            "output",
+            "type",
+            "int",
+            "str",
+            "float",
+            "bool",
+        ),
+        *("dict", "arg_dict", "input_arg_dict", "output_arg_dict"),
+        *("analyses", "thread_pages", "threads", "published_database"),
+    }
+)
+LARGEST = 1_000_000
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 SECONDS = " (seconds)"
 
@@ -49,6 +65,14 @@ class Header(BaseModel):
     needs: tuple[str, ...]
     checks: dict[Name, str] = {}
 
+    @field_validator("checks")
+    @classmethod
+    def refuse_built(cls, checks: dict[str, str]) -> dict[str, str]:
+        """Refuse the name of the check that every analysis has."""
+        if BUILT in checks:
+            raise ValueError(f"no check may be called {BUILT}")
+        return checks
+
 
 class Analysis(BaseModel):
     """One analysis: `name` is its table in schema `analytics`, `query` fills it.
@@ -63,6 +87,16 @@ class Analysis(BaseModel):
     query: str
     version: str
     after: frozenset[str]
+
+    @property
+    def table(self) -> str:
+        """Its table, as SQL names it."""
+        return f"{SCHEMA}.{quote_name(self.name)}"
+
+    @property
+    def names(self) -> frozenset[str]:
+        """What Dagster calls it and its checks."""
+        return frozenset({self.name, *(f"{self.name}_{c}" for c in (BUILT, *self.header.checks))})
 
     @property
     def durations(self) -> frozenset[str]:
@@ -82,54 +116,71 @@ def list_analyses(own: Path | None = None) -> dict[str, Analysis]:
     `own` is the user's directory of further files. One of them that cannot be used does not take
     the others away: it becomes an analysis that fails when it is built, and says why.
     """
-    found = {name: parse_analysis(name, text) for name, text in read_folder(_folder())}
-    for stem, text in read_folder(own) if own else ():
-        name = re.sub(r"\W", "_", stem)
+    found = {name: parse_analysis(name, text) for name, text in read_sql("analyses")}
+    for path in sorted(own.glob("*.sql")) if own else ():
         try:
-            _refuse_name(stem, found)
-            found[name] = parse_analysis(name, text)
+            analysis = parse_analysis(path.stem, _read_text(path))
+            _refuse_name(analysis, found.values())
         except AnalysisError as error:
-            found |= _explain_broken(f"{name}_is_broken", f"{own}/{stem}.sql: {error}")
+            analysis = _stand_in(_name_broken(path.stem, found), f"{path}: {error}")
+        found[analysis.name] = analysis
     while True:
         graph = {name: analysis.after & found.keys() for name, analysis in found.items()}
         try:
             return {name: found[name] for name in TopologicalSorter(graph).static_order()}
         except CycleError as error:
-            names = ", ".join(sorted(set(error.args[1])))
-            found |= _explain_broken(error.args[1][0], f"{own}: these need each other: {names}")
+            circle = sorted(set(error.args[1]))
+            problem = f"{own}: these need each other: {', '.join(circle)}"
+            found |= {name: _stand_in(name, problem) for name in circle}
 
 
-def _folder() -> Path:
-    return sql_directory() / "analyses"
+def _read_text(path: Path) -> str:
+    if not path.is_file():
+        raise AnalysisError("it is no file. Remove it")
+    if path.stat().st_size > LARGEST:
+        raise AnalysisError(f"it has more than {LARGEST} bytes: it is no query")
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise AnalysisError(f"it cannot be read: {error}") from None
 
 
-def _refuse_name(stem: str, found: Mapping[str, Analysis]) -> None:
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", stem):
+def _refuse_name(analysis: Analysis, others: Iterable[Analysis]) -> None:
+    """Raise where Dagster could not tell the analysis or its checks from others."""
+    name = analysis.name
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise AnalysisError("its name may have small letters, digits and _ alone. Rename it")
-    if stem in TAKEN | found.keys():
-        raise AnalysisError("its name is one of session-threads' own. Rename it")
+    taken = TAKEN.union(keyword.kwlist, *(other.names for other in others))
+    if clash := sorted(analysis.names & taken):
+        raise AnalysisError(f"the name {clash[0]} is taken. Rename it, or its checks")
 
 
-def _explain_broken(name: str, problem: str) -> dict[str, Analysis]:
-    """Return an analysis, by its name, that fails with the problem when it is built."""
+def _name_broken(stem: str, found: Mapping[str, Analysis]) -> str:
+    name = f"{re.sub(r'[^A-Za-z0-9_]', '_', stem)}_is_broken"
+    while name in found:
+        name += "_"
+    return name
+
+
+def _stand_in(name: str, problem: str) -> Analysis:
+    """Return an analysis that fails with the problem when it is built."""
     header = Header(answers=problem, grain="none", columns={"problem": "none"}, needs=())
     query = f"SELECT error({quote(problem)}) AS problem"
-    return {
-        name: Analysis(name=name, header=header, query=query, version=problem, after=frozenset())
-    }
+    version = hash_text(problem)
+    return Analysis(name=name, header=header, query=query, version=version, after=frozenset())
+
+
+def hash_text(text: str) -> str:
+    """Return a short name of a text's content."""
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 @cache
 def parse_analysis(name: str, text: str) -> Analysis:
     """Split a file into header and query. Raises AnalysisError that says what is wrong."""
-    lines = text.splitlines()
+    lines = text.lstrip().splitlines()
     length = next((i for i, line in enumerate(lines) if not line.startswith("--")), len(lines))
-    try:
-        document = yaml.safe_load("\n".join(line[2:].removeprefix(" ") for line in lines[:length]))
-        header = Header.model_validate(document)
-    except (yaml.YAMLError, ValidationError) as error:
-        problem = " ".join(str(error).split())
-        raise AnalysisError(f"the header is malformed: {problem}") from None
+    header = _parse_header("\n".join(line[2:].removeprefix(" ") for line in lines[:length]))
     query = "\n".join(lines[length:]).strip().removesuffix(";")
     tables = find_tables(query)
     needs = {table.removeprefix(f"{SCHEMA}.") for table in tables}
@@ -137,13 +188,27 @@ def parse_analysis(name: str, text: str) -> Analysis:
         raise AnalysisError(
             f"the query reads {sorted(needs)}, the header needs {sorted(header.needs)}"
         )
+    for check in header.checks.values():
+        find_tables(check)
     return Analysis(
         name=name,
         header=header,
         query=query,
-        version=hashlib.sha256(text.encode()).hexdigest()[:12],
-        after=frozenset(t.removeprefix(f"{SCHEMA}.") for t in tables if t.startswith(SCHEMA)),
+        version=hash_text(text),
+        after=frozenset(t.removeprefix(f"{SCHEMA}.") for t in tables if t.startswith(f"{SCHEMA}.")),
     )
+
+
+def _parse_header(text: str) -> Header:
+    try:
+        # Every value is text: what looks like a number or a date is none.
+        return Header.model_validate(yaml.load(text, yaml.BaseLoader))  # noqa: S506 - of BaseLoader
+    except ValidationError as error:
+        found = [f"{'.'.join(map(str, e['loc']))}: {e['msg'].lower()}" for e in error.errors()]
+        raise AnalysisError(f"the header is malformed: {'; '.join(found)}") from None
+    except (yaml.YAMLError, RecursionError) as error:
+        problem = " ".join(str(error).split())
+        raise AnalysisError(f"the header is malformed: {problem}") from None
 
 
 def find_tables(query: str) -> set[str]:
@@ -152,13 +217,16 @@ def find_tables(query: str) -> set[str]:
     Asks DuckDB's parser, which needs none of them to exist. Raises AnalysisError for anything else
     than one SELECT.
     """
-    row = _open_parser().cursor().execute("SELECT json_serialize_sql(?)", [query]).fetchone()
-    document = json.loads(row[0]) if row else {}
+    try:
+        cursor = _open_parser().cursor().execute("SELECT json_serialize_sql(?)", [query])
+        document = json.loads((cursor.fetchone() or ("{}",))[0])
+        nodes = list(_walk(document))
+    except (duckdb.Error, RecursionError) as error:
+        raise AnalysisError(f"the query cannot be parsed: {error}") from None
     if document.get("error"):
         raise AnalysisError(f"the query cannot be parsed: {document['error_message']}")
     if len(document["statements"]) != 1:
         raise AnalysisError("the file must hold one query")
-    nodes = list(_walk(document))
     named = {
         ".".join(filter(None, (node["schema_name"], node["table_name"])))
         for node in nodes

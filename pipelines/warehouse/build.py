@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from pipelines.warehouse.analyses import Analysis
 
 KEPT = "The table of before is kept"
+LIMIT_S = 300.0
 
 
 class Built(BaseModel):
@@ -33,17 +36,29 @@ def build_analysis(connection: duckdb.DuckDBPyConnection, analysis: Analysis) ->
     not those of the header, or a check finds a row; its `failures` say which.
     """
     try:
-        with transaction(connection):
+        with transaction(connection), time_limit(connection):
             return _build(connection, analysis)
-    except duckdb.Error as error:
+    except (duckdb.Error, RuntimeError) as error:  # a RuntimeError where Ctrl-C ends the query
         problem = f"analysis {analysis.name}: {' '.join(str(error).split())}"
         raise explain({BUILT: problem}) from None
     finally:
         _record_attempt(connection, analysis.name)
 
 
+@contextmanager
+def time_limit(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """End what runs on the connection after LIMIT_S seconds: others wait for the warehouse."""
+    timer = threading.Timer(LIMIT_S, connection.interrupt)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
 def _build(connection: duckdb.DuckDBPyConnection, analysis: Analysis) -> Built:
-    table = f"{SCHEMA}.{analysis.name}"
+    table = analysis.table
     connection.execute(f"CREATE OR REPLACE TABLE {table} AS {analysis.query}")
     types = _read_types(connection, analysis)
     _write_comments(connection, analysis)
@@ -85,7 +100,7 @@ def bring_up_to_date(
 
 
 def _read_types(connection: duckdb.DuckDBPyConnection, analysis: Analysis) -> dict[str, str]:
-    described = fetch_records(connection, f"DESCRIBE {SCHEMA}.{analysis.name}")
+    described = fetch_records(connection, f"DESCRIBE {analysis.table}")
     types = {str(column["column_name"]): str(column["column_type"]) for column in described}
     if list(types) != list(analysis.header.columns):
         problem = (
@@ -97,7 +112,7 @@ def _read_types(connection: duckdb.DuckDBPyConnection, analysis: Analysis) -> di
 
 
 def _write_comments(connection: duckdb.DuckDBPyConnection, analysis: Analysis) -> None:
-    table = f"{SCHEMA}.{analysis.name}"
+    table = analysis.table
     connection.execute(f"COMMENT ON TABLE {table} IS {quote(analysis.description)}")
     for column, meaning in analysis.header.columns.items():
         connection.execute(f"COMMENT ON COLUMN {table}.{quote_name(column)} IS {quote(meaning)}")
@@ -107,7 +122,8 @@ def _find_failures(
     connection: duckdb.DuckDBPyConnection, analysis: Analysis
 ) -> Iterator[tuple[str, str]]:
     for check, query in analysis.header.checks.items():
-        if found := fetch_records(connection, f"FROM ({query}) LIMIT 1"):
+        first = f"SELECT COLUMNS(*)::VARCHAR FROM (\n{query}\n) LIMIT 1"  # noqa: S608 - the file's
+        if found := fetch_records(connection, first):
             row = ", ".join(f"{name}={value}" for name, value in found[0].items())
             yield check, f"analysis {analysis.name}: check {check} found {row}"
 

@@ -43,13 +43,8 @@ def sql_directory() -> Path:
 
 def read_sql(folder: str) -> list[tuple[str, str]]:
     """Return (name, text) of every SQL file of one of our folders, in the order of their names."""
-    return read_folder(sql_directory() / folder)
-
-
-def read_folder(folder: Path) -> list[tuple[str, str]]:
-    """Return (name, text) of every SQL file of a folder, in the order of their names."""
-    files = sorted(folder.glob("*.sql"))
-    return [(file.stem, file.read_text(encoding="utf-8", errors="replace")) for file in files]
+    files = sorted((sql_directory() / folder).glob("*.sql"))
+    return [(file.stem, file.read_text(encoding="utf-8")) for file in files]
 
 
 def quote(text: str) -> str:

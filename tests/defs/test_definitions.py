@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import keyword
 import tomllib
 from pathlib import Path
 
 import dagster as dg
 import pytest
 import yaml
+from dagster._core.definitions.utils import DISALLOWED_NAMES
 
 from pipelines.definitions import defs
-from pipelines.warehouse.analyses import list_analyses, parse_analysis
+from pipelines.warehouse.analyses import TAKEN, list_analyses, parse_analysis
 from tests.support import ROOT
+from tests.warehouse.test_analyses import OWN
 
 FILES = sorted((ROOT / "sql" / "analyses").glob("*.sql"))
 ANALYSES = {path.stem for path in FILES}
@@ -98,3 +101,17 @@ def test_one_name_of_the_location() -> None:
         "module_name": dg_project["code_location_target_module"],
         "location_name": dg_project["code_location_name"],
     }
+
+
+def test_names_that_dagster_keeps() -> None:
+    """No file may take a name that Dagster would refuse, and all the others with it."""
+    assert TAKEN.union(keyword.kwlist) >= DISALLOWED_NAMES
+
+
+def test_any_own_file(tmp_path: Path) -> None:
+    """Whatever lies in a directory of the user's own, the job is there."""
+    for name, text in OWN.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    Path("sessions.yaml").write_text("analyses_dir: .\n")
+    assert {"good", "order", "class_is_broken", "a"} < read_graph().keys()
+    assert defs().resolve_job_def("poll_threads")

@@ -97,9 +97,10 @@ def test_run_materializes_everything(
             assert [column.name for column in columns] == list(row)
         if rows and name != "threads":
             preview = [record.data for record in again[name]["preview"].records]
+            texts = f"SELECT COLUMNS(*)::VARCHAR FROM {schema}.{name}"
             assert preview == [
-                {column: "" if value is None else str(value) for column, value in row.items()}
-                for row in rows[:10]
+                {column: value or "" for column, value in row.items()}
+                for row in read_table(home / "threads.duckdb", texts)[:10]
             ]
     assert sum(metadata[name]["dagster/row_count"] > 0 for name in tables) > 9
 

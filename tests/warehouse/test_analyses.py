@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -270,38 +271,86 @@ def test_order_follows_the_queries() -> None:
         assert all(names.index(needed) < names.index(name) for needed in analysis.after)
 
 
+OWN = {
+    "good.sql": HEADER.replace("[]", "[status_distribution]")
+    + "SELECT 1 AS x FROM analytics.status_distribution LIMIT 1",
+    "order.sql": "\n" + HEADER + "SELECT 1 AS x",
+    "malformed.sql": "SELECT 1",
+    "Bad-Name.sql": HEADER + "SELECT 1 AS x",
+    "größe.sql": HEADER + "SELECT 1 AS x",
+    "1a.sql": HEADER + "SELECT 1 AS x",
+    "threads.sql": HEADER + "SELECT 1 AS x",
+    "survival.sql": HEADER + "SELECT 1 AS x",
+    "class.sql": HEADER + "SELECT 1 AS x",
+    "type.sql": HEADER + "SELECT 1 AS x",
+    "good_is_built.sql": HEADER + "SELECT 1 AS x",
+    "check_name.sql": HEADER + "-- checks: {is_built: SELECT 1}\nSELECT 1 AS x",
+    "check_drops.sql": HEADER
+    + "-- checks: {c: 'SELECT 1); DROP TABLE threads; FROM (SELECT 1'}\nSELECT 1 AS x",
+    "deep.sql": HEADER + f"SELECT {'||'.join(['1'] * 2000)} AS x",
+    "nested.sql": f"-- answers: {'[' * 3000}\nSELECT 1 AS x",
+    "date.sql": HEADER.replace("What is it?", "2024-02-31") + "SELECT 1 AS x",
+    "a.sql": HEADER.replace("[]", "[b]") + "FROM analytics.b",
+    "b.sql": HEADER.replace("[]", "[a]") + "FROM analytics.a",
+}
+BROKEN = {
+    "malformed_is_broken": "malformed.sql: the header is malformed",
+    "Bad_Name_is_broken": "Bad-Name.sql: its name may have small letters",
+    "gr__e_is_broken": "größe.sql: its name may have small letters",
+    "1a_is_broken": "1a.sql: its name may have small letters",
+    "threads_is_broken": "threads.sql: the name threads is taken",
+    "survival_is_broken": "survival.sql: the name survival is taken",
+    "class_is_broken": "class.sql: the name class is taken",
+    "type_is_broken": "type.sql: the name type is taken",
+    "good_is_built_is_broken": "good_is_built.sql: the name good_is_built is taken",
+    "check_name_is_broken": "check_name.sql: the header is malformed: .*no check may be called",
+    "check_drops_is_broken": "check_drops.sql: the query cannot be parsed",
+    "deep_is_broken": "deep.sql: the query cannot be parsed",
+    "nested_is_broken": "nested.sql: the header is malformed",
+    "directory_is_broken": "directory.sql: it is no file",
+    "dangling_is_broken": "dangling.sql: it is no file",
+    "pipe_is_broken": "pipe.sql: it is no file",
+    "latin_is_broken": "latin.sql: it cannot be read",
+    "huge_is_broken": "huge.sql: it has more than 1000000 bytes",
+    "a": "these need each other: a, b",
+    "b": "these need each other: a, b",
+}
+
+
 def test_own_analyses(home: Path, tmp_path: Path) -> None:
     """Files of the user's own are analyses too; one that is wrong fails alone, and says why."""
-    good = HEADER.replace("[]", "[status_distribution]") + "SELECT 1 AS x FROM analytics."
-    files = {
-        "good": good + "status_distribution LIMIT 1",
-        "malformed": "SELECT 1",
-        "Bad-Name": HEADER + "SELECT 1 AS x",
-        "threads": HEADER + "SELECT 1 AS x",
-        "survival": HEADER + "SELECT 1 AS x",
-        "a": HEADER.replace("[]", "[b]") + "FROM analytics.b",
-        "b": HEADER.replace("[]", "[a]") + "FROM analytics.a",
-    }
-    for name, text in files.items():
-        (tmp_path / f"{name}.sql").write_text(text, encoding="utf-8")
+    for name, text in OWN.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    (tmp_path / "directory.sql").mkdir()
+    (tmp_path / "dangling.sql").symlink_to("nowhere")
+    os.mkfifo(tmp_path / "pipe.sql")
+    (tmp_path / "latin.sql").write_bytes(HEADER.encode() + b"SELECT '\xff' AS x")
+    (tmp_path / "huge.sql").write_text(HEADER + "SELECT 1 AS x" + " " * 1_000_000)
     analyses = list_analyses(tmp_path)
-    broken = {
-        "malformed_is_broken": "malformed.sql: the header is malformed",
-        "Bad_Name_is_broken": "Bad-Name.sql: its name may have small letters",
-        "threads_is_broken": "threads.sql: its name is one of session-threads' own",
-        "survival_is_broken": "survival.sql: its name is one of session-threads' own",
-    }
-    in_circle = next(name for name in ("a", "b") if not analyses[name].after)
-    broken[in_circle] = "these need each other: a, b"
-    assert analyses.keys() == list_analyses().keys() | broken.keys() | {"good", "a", "b"}
+    well = {"good", "order", "date"}
+    assert analyses.keys() == list_analyses().keys() | BROKEN.keys() | well
     with open_warehouse(home) as connection:
         for name in ("thread_durations", "status_distribution"):
             build_analysis(connection, analyses[name])
-        assert build_analysis(connection, analyses["good"]).rows == 1
-        for name, problem in broken.items():
+        for name in well:
+            assert build_analysis(connection, analyses[name]).rows == 1
+        for name, problem in BROKEN.items():
             assert str(tmp_path) in analyses[name].header.answers
             with pytest.raises(AnalysisError, match=problem):
                 build_analysis(connection, analyses[name])
+
+
+def test_endless_query_is_ended(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A query without an end is ended, so that nobody waits for the warehouse for ever."""
+    monkeypatch.setattr("pipelines.warehouse.build.LIMIT_S", 0.5)
+    endless = (
+        "WITH RECURSIVE n AS (SELECT 1 AS x UNION ALL SELECT x FROM n) SELECT max(x) AS x FROM n"
+    )
+    with (
+        open_warehouse(home) as connection,
+        pytest.raises(AnalysisError, match=r"analysis endless: .*nterrupt"),
+    ):
+        build_analysis(connection, parse_analysis("endless", HEADER + endless))
 
 
 def test_default_of_the_settings(home: Path) -> None:
