@@ -197,3 +197,15 @@ def test_nothing_published(home: Path) -> None:
         open_published(home),
     ):
         pass
+
+
+def test_everything_is_commented(home: Path) -> None:
+    """Every table, view and column of the published copy says what it means."""
+    load(home, 0, thread("a"))
+    path = publish_all(home)
+    for query in (
+        "SELECT table_name, column_name FROM duckdb_columns() WHERE comment IS NULL AND NOT internal",
+        "SELECT table_name FROM duckdb_tables() WHERE comment IS NULL",
+        "SELECT view_name FROM duckdb_views() WHERE comment IS NULL AND NOT internal",
+    ):
+        assert read_table(path, query) == []
