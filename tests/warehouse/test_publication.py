@@ -204,7 +204,7 @@ def test_everything_is_commented(home: Path) -> None:
     load(home, 0, thread("a"))
     path = publish_all(home)
     for query in (
-        "SELECT table_name, column_name FROM duckdb_columns() WHERE comment IS NULL AND NOT internal",
+        "SELECT column_name FROM duckdb_columns() WHERE comment IS NULL AND NOT internal",
         "SELECT table_name FROM duckdb_tables() WHERE comment IS NULL",
         "SELECT view_name FROM duckdb_views() WHERE comment IS NULL AND NOT internal",
     ):
