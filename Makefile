@@ -27,7 +27,7 @@ dev: .venv/runtime ## Dagster's UI with the job and its schedule
 test: .venv/dev ## the whole test suite
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE)
 
-soak: .venv/dev ## the long tests: 200 kills of runs, 200 of loads, disks full at 50 places, storms of 20 seeds, 100,000 bodies
+soak: .venv/dev ## the long tests: hundreds of kills, full disks, storms, 100,000 bodies
 	KILLS=200 $(BIN)/python -m pytest tests/faults/test_crashes.py
 	STORM_SEEDS=20 $(BIN)/python -m pytest tests/faults/test_storm.py
 	HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest tests/properties
