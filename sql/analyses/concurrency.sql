@@ -18,6 +18,7 @@
 --     FROM analytics.concurrency
 --     QUALIFY backlog > lag(backlog) OVER (PARTITION BY source ORDER BY hour) + arrivals - completions
 WITH newest AS (
+    -- What brought nothing says nothing of who is open.
     SELECT source, max(started_at) AS as_of, epoch_us(max(started_at)) AS seen_us
     FROM session_polls
     WHERE outcome <> 'stale' AND pages > 0
@@ -45,7 +46,7 @@ moves AS (
     WHERE gone_us IS NOT NULL
 ),
 
--- Polls that brought nothing say nothing of who is open. Clocks may differ: what the server dates after the newest poll has happened by then.
+-- Clocks may differ: what the server dates after the newest poll has happened by then.
 placed AS (
     SELECT
         moves.source,
