@@ -1,5 +1,5 @@
 -- answers: What should a person look at now?
--- grain: one row per thread that needs someone
+-- grain: one row per thread that needs someone; threads of a session that is gone (its newest poll, overtaken ones not counted, ended so) are left out, for nobody can look at them
 -- columns:
 --   source: name of the source
 --   session_id: session
@@ -8,28 +8,39 @@
 --   agent: id of the agent, or its name where it has no id
 --   status: status as the server says it
 --   stop_reason_type: why its last turn ended
---   reason: "gave_up (retries exhausted, budget reached, refusal; open, or closed within a day of as_of), needs_you (its turn ended for required action), blocked, or stuck (open, in any status but idle, for longer than threshold_seconds); the first that holds"
+--   reason: "gave_up (retries exhausted, budget reached, refusal; open, or closed within a day of as_of, at archived_at or, where that is null, updated_at), needs_you (its turn ended for required action), blocked, or stuck (open, in any status but idle, for longer than threshold_seconds); the first that holds"
 --   quiet_seconds: as_of - updated_at; 0 where it was updated during the poll (seconds)
 --   threshold_seconds: how long it is usual to stay quiet (seconds)
 --   threshold_basis: "where that comes from: agent_and_status or status (the 95th percentile of at least 20 ended spells), or configured (attention_after_minutes)"
 --   severity: low below the threshold, medium up to three times as long, high beyond
 --   as_of: beginning of the newest poll that the row rests on (UTC)
--- needs: [analysis_settings, thread_durations, thread_spells, threads]
+-- needs: [analysis_settings, session_polls, thread_durations, thread_spells, threads]
 -- checks:
 --   one_row_per_thread: >-
 --     SELECT source, session_id, thread_id, count(*) AS found FROM analytics.attention
 --     GROUP BY ALL HAVING count(*) > 1
 --   stuck_threads_exceed_their_threshold: >-
 --     FROM analytics.attention WHERE reason = 'stuck' AND severity = 'low'
-WITH listed AS (
+WITH gone AS (
+    SELECT source, session_id
+    FROM session_polls
+    WHERE outcome <> 'stale'
+    GROUP BY source, session_id
+    HAVING arg_max(outcome, started_at) = 'gone'
+),
+
+listed AS (
     SELECT
         durations.*,
         CASE
             WHEN threads.updated_at IS NOT NULL
                 THEN greatest(epoch_us(durations.as_of) - epoch_us(threads.updated_at), 0) / 1e6
-        END AS still_seconds
+        END AS still_seconds,
+        (epoch_us(durations.as_of) - epoch_us(coalesce(threads.archived_at, threads.updated_at))) / 1e6
+        AS closed_seconds
     FROM analytics.thread_durations AS durations
     JOIN threads USING (source, session_id, thread_id)
+    ANTI JOIN gone USING (source, session_id)
     WHERE durations.missing_since IS NULL
         AND (
             durations.is_censored
@@ -50,7 +61,7 @@ candidates AS (
         as_of,
         CASE
             WHEN stop_reason_type IN ('retries_exhausted', 'budget_reached', 'refusal')
-                AND (is_censored OR still_seconds < 86400) THEN 'gave_up'
+                AND (is_censored OR closed_seconds < 86400) THEN 'gave_up'
             WHEN NOT is_censored THEN NULL
             WHEN stop_reason_type = 'requires_action' THEN 'needs_you'
             WHEN status = 'blocked' THEN 'blocked'

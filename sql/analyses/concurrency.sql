@@ -1,14 +1,14 @@
 -- answers: How many threads were open at once?
--- grain: one row per source and hour, from the first birth to the newest poll; what is older than ten years counts in the first of them
+-- grain: one row per source and hour, from the first birth to the newest poll that brought something; what is older than ten years counts in the first of them
 -- columns:
 --   source: name of the source
 --   hour: beginning of the hour (UTC)
---   open_peak: largest number of threads open at one time
+--   open_peak: largest number of threads open at one time; those without created_at are left out (data_quality counts them as undated), here and in what follows
 --   open_mean: mean number of open threads; of the newest hour in the part before as_of
 --   arrivals: number of threads that were created
 --   completions: number of threads that were closed
 --   backlog: number of threads open at the end of the hour, or at as_of
---   as_of: beginning of the newest poll of the source (UTC)
+--   as_of: beginning of the newest poll of the source that brought something (UTC)
 -- needs: [session_polls, threads]
 -- checks:
 --   peaks_are_highest: >-
@@ -18,8 +18,10 @@
 --     FROM analytics.concurrency
 --     QUALIFY backlog > lag(backlog) OVER (PARTITION BY source ORDER BY hour) + arrivals - completions
 WITH newest AS (
+    -- What brought nothing says nothing of who is open.
     SELECT source, max(started_at) AS as_of, epoch_us(max(started_at)) AS seen_us
     FROM session_polls
+    WHERE outcome <> 'stale' AND pages > 0
     GROUP BY source
 ),
 

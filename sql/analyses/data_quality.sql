@@ -5,16 +5,16 @@
 --   source: name of the source
 --   rows: number of threads that it holds for; of regressions the number of times, of unknown fields that of paths and types
 --   example: one of them, as session/thread, or the field; null where there is none
---   as_of: beginning of the newest poll of the source, or of all of them (UTC)
+--   as_of: beginning of the newest poll of the source, or of all of them, that brought something; null where none did (UTC)
 -- needs: [documented, schema_drift, session_polls, thread_durations, threads]
 -- checks:
 --   examples_stand_beside_findings: FROM analytics.data_quality WHERE (rows > 0) <> (example IS NOT NULL)
 WITH RECURSIVE newest AS (
-    SELECT source, max(started_at) AS as_of
+    SELECT source, max(started_at) FILTER (outcome <> 'stale' AND pages > 0) AS as_of
     FROM session_polls
     GROUP BY source
     UNION ALL
-    SELECT '(any)', max(started_at)
+    SELECT '(any)', max(started_at) FILTER (outcome <> 'stale' AND pages > 0)
     FROM session_polls
     HAVING count(*) > 0
 ),

@@ -2,7 +2,7 @@
 -- grain: one row per dimension, value, role and basis (closed, and of these archived and terminated)
 -- columns:
 --   dimension: "what the threads are grouped by: all, source, session, role, agent, agent_version, model"
---   value: the group; a session is named by its id, an agent version as agent@version
+--   value: the group; a session is named by its id; one of the same id in two sources counts as one group; an agent version is named agent@version
 --   role: coordinator or child, never mixed
 --   basis: archived, terminated, or closed for both together
 --   n: number of closed threads whose lifetime is known, which the percentiles and the mean are of

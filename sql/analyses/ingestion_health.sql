@@ -5,7 +5,7 @@
 --   session_id: session
 --   label: what the configuration called it at its last poll
 --   last_complete_poll: beginning of the last complete poll; null where there was none (UTC)
---   lag_seconds: time from then to the newest poll of the source; null where there was none (seconds)
+--   lag_seconds: time from then to the newest poll of the source, also one that failed; null where there was none (seconds)
 --   polls: number of polls, filtered ones included
 --   failures: polls that did not end complete, overtaken (stale) ones not counted
 --   failure_streak: failures since the last poll that ended complete
@@ -14,7 +14,7 @@
 --   threads: number of threads ever seen
 --   open_threads: number of them that are open and not missing
 --   missing: number of them that the newest complete poll no longer listed
---   as_of: beginning of the newest poll of the session (UTC)
+--   as_of: beginning of the newest poll of the session, also of one that failed or was overtaken (UTC)
 -- needs: [session_polls, threads]
 -- checks:
 --   one_row_per_session: >-

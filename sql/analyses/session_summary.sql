@@ -17,12 +17,12 @@
 --   depth: largest number of ancestors of a thread
 --   max_fan_out: largest number of threads that one thread created itself
 --   orphans: number of threads whose parent was never listed
---   peak_concurrency: largest number of threads open at one time
+--   peak_concurrency: largest number of threads open at one time; those without created_at are left out (data_quality counts them as undated)
 --   first_created_at: when its first thread was created (UTC)
 --   last_updated_at: when a thread of it was updated last (UTC)
 --   span_seconds: last_updated_at - first_created_at (seconds)
 --   last_child_lag_seconds: last update of a coordinator - last update of a child; negative where a child moved after it, null without one of them (seconds)
---   as_of: beginning of the newest poll of the session (UTC)
+--   as_of: beginning of the newest poll of the session that brought something; null where none did (UTC)
 -- needs: [session_polls, thread_durations, threads]
 -- checks:
 --   one_row_per_session: >-
@@ -35,7 +35,11 @@
 --     FROM analytics.session_summary WHERE threads <>
 --     idle + running + rescheduling + blocked + archived + terminated + other
 WITH sessions AS (
-    SELECT source, session_id, arg_max_null(label, started_at) AS label, max(started_at) AS as_of
+    SELECT
+        source,
+        session_id,
+        arg_max_null(label, started_at) AS label,
+        max(started_at) FILTER (outcome <> 'stale' AND pages > 0) AS as_of
     FROM session_polls
     GROUP BY source, session_id
 ),

@@ -2,7 +2,7 @@
 -- grain: one row per dimension, value and status; the known statuses are there even with no thread
 -- columns:
 --   dimension: "what the threads are grouped by: all, source, session, role, agent, agent_version, model"
---   value: the group; a session is named by its id, an agent version as agent@version
+--   value: the group; a session is named by its id; one of the same id in two sources counts as one group; an agent version is named agent@version
 --   status: status as the server says it, (none) where it says none
 --   threads: number of threads, those that are missing from the newest complete poll left out
 --   share: threads / n; null where n is 0

@@ -12,7 +12,7 @@
 --   p50_seconds_before_high: median of their upper bounds (seconds)
 --   p90_seconds_before: 90th percentile of the estimates (seconds)
 --   possibly_missed: "upper estimate of how many of them passed through a status that no poll saw. The claim, of at least 95 % of rows: transitions - possibly_missed of them or more were direct, and the time before each of these lies between its bounds"
---   as_of: beginning of the newest poll of the source (UTC)
+--   as_of: beginning of the newest poll of the source that brought something (UTC)
 -- needs: [session_polls, thread_spells]
 -- checks:
 --   shares_add_up: >-
@@ -105,7 +105,7 @@ expected AS (
 ),
 
 newest AS (
-    SELECT source, max(started_at) AS as_of
+    SELECT source, max(started_at) FILTER (outcome <> 'stale' AND pages > 0) AS as_of
     FROM session_polls
     GROUP BY source
 )

@@ -2,7 +2,7 @@
 -- grain: one row per dimension, value, role and t_seconds; a curve of more than 200 threads has a row for every 200th part of them, and every time only where it falls to a half and to a tenth
 -- columns:
 --   dimension: "what the threads are grouped by: all, source, session, role, agent, agent_version, model"
---   value: the group; a session is named by its id, an agent version as agent@version
+--   value: the group; a session is named by its id; one of the same id in two sources counts as one group; an agent version is named agent@version
 --   role: coordinator or child, never mixed
 --   t_seconds: time since the thread was created (seconds)
 --   at_risk: number of threads that were open until then, as far as is known

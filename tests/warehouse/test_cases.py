@@ -213,7 +213,8 @@ def overlapping() -> World:
     world = World()
     world.poll(110, *listed, state("gone", "blocked", 100, 105, **child), label="old")
     world.poll(120, *listed)
-    world.poll(150, outcome="failed", error_message="broken")
+    world.poll(150, *listed)
+    world.poll(400, outcome="failed", error_message="broken")
     return world
 
 
@@ -261,7 +262,7 @@ def test_session_summary_by_hand() -> None:
         "as_of": at(150),
     }
     numbers = [cell for cell in lost.values() if isinstance(cell, int)]
-    assert (lost["session_id"], lost["as_of"], lost["depth"]) == ("lost", at(40), None)
+    assert (lost["session_id"], lost["as_of"], lost["depth"]) == ("lost", None, None)
     assert numbers == [0] * 13
 
 
@@ -434,6 +435,11 @@ def needy() -> World:
         state("refused", "idle", 0, day + 190, **refused),
         archived("gave_up", 0, day + 190, stop_reason_type="retries_exhausted"),
         archived("long_ago", 0, 200, **refused),
+        archived("sealed", 0, day + 190, **refused) | {"updated_at": at(100)},
+        archived("sealed_silently", 0, day + 190, **refused) | {"updated_at": None},
+        archived("touched", 0, 200, **refused) | {"updated_at": at(day + 190)},
+        terminated("ended", 0, 201, **refused),
+        terminated("ended_before", 0, 200, **refused),
         state("asks", "idle", 0, day + 160, stop_reason_type="requires_action"),
         state("blocked", "blocked", 0, day + 50),
         state("stuck", "running", 0, day + 100),
@@ -459,6 +465,8 @@ def test_attention_by_hand() -> None:
     assert only(rows, **same) == [
         dict(zip(names, cells, strict=True))
         for cells in [
+            ("sealed", "archived", "refusal", "gave_up", 92400, "high"),
+            ("ended", "terminated", "refusal", "gave_up", 86340, "high"),
             ("blocked", "blocked", None, "blocked", 9000, "high"),
             ("odd", "weird", None, "stuck", 6000, "high"),
             ("stuck", "running", None, "stuck", 6000, "high"),
@@ -466,8 +474,87 @@ def test_attention_by_hand() -> None:
             ("gave_up", "archived", "retries_exhausted", "gave_up", 600, "low"),
             ("refused", "idle", "refusal", "gave_up", 600, "low"),
             ("asks_silently", "idle", "requires_action", "needs_you", None, "low"),
+            ("sealed_silently", "archived", "refusal", "gave_up", None, "low"),
         ]
     ]
+
+
+def test_outage_by_hand() -> None:
+    """Complete polls, then a day of 404 and 400: nothing is taken to go on that no poll saw."""
+    world = World()
+    world.poll(50, state("a", "running", 0, 10), terminated("b", 0, 40), state("c", "running"))
+    world.poll(70, state("a", "idle", 0, 65), terminated("b", 0, 40), state("c", "running"))
+    for hour in range(2, 24):
+        outcome = "gone" if hour < 12 else "failed"
+        world.poll(60 * hour, outcome=outcome, error_message=str(404 if hour < 12 else 400))
+    tables = build_all(world)
+    names = ("hour", "open_peak", "open_mean", "arrivals", "completions", "backlog", "as_of")
+    assert columns(tables["concurrency"], *names) == [
+        (at(0), 3, (60 + 40 + 60) / 60, 3, 1, 2, at(70)),
+        (at(60), 2, 2, 0, 0, 2, at(70)),
+    ]
+    assert columns(tables["session_summary"], "open", "peak_concurrency", "as_of") == [
+        (2, 3, at(70))
+    ]
+    assert columns(tables["status_transitions"], "from_status", "to_status", "as_of") == [
+        ("running", "idle", at(70))
+    ]
+    assert {row["as_of"] for row in tables["data_quality"]} == {at(70)}
+    health = ("failure_streak", "last_outcome", "lag_seconds", "as_of")
+    assert columns(tables["ingestion_health"], *health) == [
+        (22, "failed", (1380 - 70) * MINUTE, at(1380))
+    ]
+    # Of failures a person is told elsewhere: whether the session is still there nobody knows.
+    assert columns(tables["attention"], "thread_id", "as_of", "quiet_seconds") == [
+        ("c", at(70), 70 * MINUTE)
+    ]
+
+
+def test_pages_of_a_failed_poll_count() -> None:
+    """A poll that broke off after a page brought that page; one before its first page nothing."""
+    world = World()
+    world.poll(10, state("a"), state("b"))
+    world.poll(80, state("a", "idle", 0, 75), outcome="incomplete")
+    world.poll(130, outcome="incomplete", pages=0)
+    world.poll(190, state("a", "idle", 0, 76), outcome="stale")
+    tables = build_all(world)
+    assert columns(tables["concurrency"], "hour", "backlog", "as_of") == [
+        (at(0), 2, at(80)),
+        (at(60), 2, at(80)),
+    ]
+    for name in ("session_summary", "status_transitions", "data_quality"):
+        assert {row["as_of"] for row in tables[name]} == {at(80)}
+
+
+def test_attention_leaves_out_what_is_gone() -> None:
+    """Nobody can look at the threads of a session that is gone, unless it was found again.
+
+    It is gone where a poll said so last, overtaken ones unheard; a failure leaves it in doubt.
+    """
+    ends = {
+        "gone": ["gone"],
+        "gone_overtaken": ["gone", "stale"],
+        "gone_after_failure": ["failed", "gone"],
+        "gone_for_a_while": ["gone", "complete"],
+        "in_doubt": ["gone", "failed"],
+        "never_gone": [],
+    }
+    listed = [state("stuck"), state("asks", "idle", stop_reason_type="requires_action")]
+    listed += [terminated("refused", 0, 5, stop_reason_type="refusal")]
+    world = World()
+    for session, outcomes in ends.items():
+        for number, outcome in enumerate(["complete", *outcomes]):
+            brought = listed if outcome == "complete" else ()
+            world.poll(100 + 100 * number, *brought, session_id=session, outcome=outcome)
+    world.poll(100, *listed, session_id="gone", source="other")
+    rows = build_all(world)["attention"]
+    assert {(row["source"], row["session_id"]) for row in rows} == {
+        (SOURCE, "gone_for_a_while"),
+        (SOURCE, "in_doubt"),
+        (SOURCE, "never_gone"),
+        ("other", "gone"),
+    }
+    assert len(rows) == 4 * 3
 
 
 @pytest.mark.parametrize(
@@ -573,7 +660,7 @@ def test_data_quality_by_hand() -> None:
     assert columns(rows, "check", "source", "rows", "example") == expected
     assert {(row["source"], row["as_of"]) for row in rows} == {
         (SOURCE, at(50)),
-        ("other", at(45)),
+        ("other", None),
         ("(any)", at(50)),
     }
 
@@ -606,9 +693,19 @@ def test_polls_without_threads() -> None:
     world = World()
     world.poll(0, outcome="failed", error_message="broken")
     world.poll(10, session_id="empty")
-    sizes = {name: len(rows) for name, rows in build_all(world).items() if rows}
+    tables = build_all(world)
+    sizes = {name: len(rows) for name, rows in tables.items() if rows}
     per_session = {"ingestion_health": 2, "session_summary": 2}
     assert sizes == ROWS_OF_NOTHING | per_session | {"data_quality": 9}
+    found = columns(tables["session_summary"], "session_id", "threads", "as_of")
+    assert found == [("empty", 0, at(10)), (SESSION, 0, None)]
+    world = World()
+    world.poll(0, outcome="failed", error_message="broken")
+    tables = build_all(world)
+    assert columns(tables["session_summary"], "session_id", "as_of") == [(SESSION, None)]
+    assert len(tables["data_quality"]) == 9
+    assert {row["as_of"] for row in tables["data_quality"]} == {None}
+    assert {row["as_of"] for row in tables["ingestion_health"]} == {at(0)}
 
 
 def test_one_open_thread() -> None:

@@ -84,6 +84,31 @@ def behind() -> World:
     return world
 
 
+def cut_off() -> World:
+    """Return a world of which some sessions are gone at its end, or fail, each in its own way."""
+    world = simulate(10, 400, sources=3, sessions=2, closing=0.8)
+    # Of each session in turn what its polls bring after hour 10: a source is out altogether.
+    ends = {
+        "sess_0": ["gone", "failed", "gone", "gone"],
+        "sess_3": ["failed"] * 4,
+        "sess_1": ["gone", "gone", "gone", "stale"],
+        "sess_4": ["complete"] * 2,
+        "sess_2": ["gone", "complete", "gone", "failed"],
+        "sess_5": ["gone", "complete", "gone", "incomplete"],
+    }
+    last = {(fields["source"], fields["session_id"]): shown for _, shown, fields in world.given}
+    for (source, session), shown in last.items():
+        for number, outcome in enumerate(ends[session]):
+            brought = shown if outcome in {"complete", "incomplete"} else ()
+            minute = 600 + 70 * number
+            world.poll(minute, *brought, source=source, session_id=session, outcome=outcome)
+    # Gone between two pages.
+    halves = [state(f"half{i}", "blocked", 500, 500) for i in range(3)]
+    world.poll(700, *halves, source="source_2", session_id="half", outcome="gone")
+    world.poll(720, source="dead", session_id="dead", outcome="failed")
+    return world
+
+
 WORLDS: dict[str, Callable[[], World]] = {
     "twenty": lambda: simulate(1, 20),
     "single": lambda: simulate(2, 1, closing=1),
@@ -95,6 +120,7 @@ WORLDS: dict[str, Callable[[], World]] = {
     "hostile": hostile,
     "behind": behind,
     "often polled": lambda: simulate(9, 900, gap=2, polls=160, closing=0.9),
+    "cut off": cut_off,
     "five thousand": lambda: simulate(7, 5000, sources=2, sessions=3, odd=0.01),
 }
 
@@ -251,6 +277,21 @@ def newest_poll(world: World, **fields: str) -> datetime | None:
     return newest(polls, "started_at")
 
 
+def newest_loaded(world: World, **fields: str) -> datetime | None:
+    """Return the beginning of the newest poll that brought something, of a source or session."""
+    brought = [poll for poll in world.polls if poll["pages"] and poll["outcome"] != "stale"]
+    return newest_poll(World(polls=brought), **fields)
+
+
+def is_gone(world: World, session: tuple[str, str]) -> bool:
+    """Tell whether the last that a session's polls said, overtaken ones unheard, is: gone."""
+    last = None
+    for poll in sorted(world.polls, key=lambda poll: poll["started_at"]):
+        if (poll["source"], poll["session_id"]) == session and poll["outcome"] != "stale":
+            last = poll["outcome"]
+    return last == "gone"
+
+
 def test_worlds_are_worth_it() -> None:
     """The worlds hold what the analyses must cope with, or the tests below would show nothing."""
     facts = [fact for name in WORLDS for fact in facts_of(name)]
@@ -280,6 +321,19 @@ def test_worlds_are_worth_it() -> None:
         (row["source"], row["session_id"], row["thread_id"]) for row in world_of("behind").unseen()
     }
     assert len(unseen & set(listed)) > 10
+    cut = world_of("cut off")
+    gone = [key for key, row in cut.threads.items() if row["is_open"] and is_gone(cut, key[:2])]
+    assert len({key[:2] for key in gone}) == 3
+    late = {
+        source: (newest_poll(cut, source=source), newest_loaded(cut, source=source))
+        for source in ("source_0", "source_1", "source_2", "dead")
+    }
+    assert late == {
+        "source_0": (at(810), at(403)),
+        "source_1": (at(810), at(670)),
+        "source_2": (at(810), at(810)),
+        "dead": (at(720), None),
+    }
     verdicts = {row["verdict"] for name in WORLDS for row in tables_of(name)["agent_versions"]}
     assert verdicts == {"better", "worse", "unclear", "too few", None}
 
@@ -494,8 +548,9 @@ def test_concurrency(name: str) -> None:
     world = world_of(name)
     expected: dict[Group, Row] = {}
     for source in sorted({poll["source"] for poll in world.polls}):
-        as_of = newest_poll(world, source=source)
-        assert as_of is not None
+        as_of = newest_loaded(world, source=source)
+        if as_of is None:
+            continue
         first = as_of - timedelta(hours=87_660)
         lives = lives_of(world, source)
         steps: Counter[datetime] = Counter()
@@ -588,7 +643,7 @@ def test_session_summary(name: str) -> None:
             "last_updated_at": newest(facts, "updated_at"),
             "span_seconds": seconds(first, newest(facts, "updated_at")),
             "last_child_lag_seconds": seconds(moved["child"], moved["coordinator"]),
-            "as_of": newest(polls, "started_at"),
+            "as_of": newest_loaded(world, source=session[0], session_id=session[1]),
         }
     assert_table(tables_of(name)["session_summary"], ("source", "session_id"), expected)
 
@@ -747,7 +802,7 @@ def test_status_transitions(name: str) -> None:
             "p50_seconds_before_high": np.percentile(lengths["seconds_high"], 50),
             "p90_seconds_before": np.percentile(lengths["seconds"], 90),
             "possibly_missed": missed[group],
-            "as_of": newest_poll(world, source=group[0]),
+            "as_of": newest_loaded(world, source=group[0]),
         }
     rows = tables_of(name)["status_transitions"]
     assert_table(rows, ("source", "from_status", "to_status"), expected)
@@ -830,10 +885,12 @@ def test_attention(name: str) -> None:
             if spell["fact"]["agent"] is not None:
                 ended[spell["status"], spell["fact"]["agent"]].append(spell["seconds"])
     configured = world_of(name).settings.get("attention_after_minutes", 60) * 60
+    sessions = {key[:2] for key in world_of(name).threads}
+    gone = {session for session in sessions if is_gone(world_of(name), session)}
     expected = {}
     for fact in facts_of(name):
         reason = find_reason(fact)
-        if fact["missing_since"] is not None or reason is None:
+        if fact["missing_since"] is not None or reason is None or fact["key"][:2] in gone:
             continue
         of_agent = ended[fact["status"], fact["agent"]] if fact["agent"] else []
         of_status = ended[fact["status"], None]
@@ -859,7 +916,8 @@ def test_attention(name: str) -> None:
 def find_reason(fact: Row) -> str | None:
     """Return why a thread may need someone."""
     gave_up = fact["stop_reason_type"] in {"retries_exhausted", "budget_reached", "refusal"}
-    is_recent = fact["quiet"] is not None and fact["quiet"] < 24 * 3600
+    since = seconds(fact["archived_at"] or fact["updated_at"], fact["as_of"])
+    is_recent = since is not None and since < 24 * 3600
     if gave_up and (fact["is_open"] or is_recent):
         return "gave_up"
     if not fact["is_open"]:
@@ -926,7 +984,7 @@ def test_data_quality(name: str) -> None:
         (check, source): {
             "rows": regressions[source] if check == "regression" else len(found[check, source]),
             "example": min(found[check, source], default=None),
-            "as_of": newest_poll(world, **({} if source == "(any)" else {"source": source})),
+            "as_of": newest_loaded(world, **({} if source == "(any)" else {"source": source})),
         }
         for check, source in cells
     }

@@ -123,8 +123,9 @@ class World:
                     self.sights[key] = at(minute)
             if is_complete:
                 self._retire(session, {shown["thread_id"] for shown in listed}, at(minute))
-        self.polls.append({**ledger, "is_complete": is_complete, "pages": max(1, len(listed))})
-        if outcome in {"failed", "gone", "forbidden"}:
+        pages = fields.get("pages", max(1, len(listed)))
+        self.polls.append({**ledger, "is_complete": is_complete, "pages": pages})
+        if outcome in {"failed", "gone", "forbidden"} and not listed:
             self.polls[-1]["pages"] = 0
 
     def _observe(self, key: Key, shown: Row, seen_at: datetime) -> bool:
