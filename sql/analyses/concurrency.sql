@@ -64,10 +64,10 @@ counted AS (
         at_us // 3_600_000_000 AS hour,
         least((at_us // 3_600_000_000 + 1) * 3_600_000_000, seen_us) - at_us AS rest_us,
         sum(change::DOUBLE) OVER (
-            PARTITION BY source
+            PARTITION BY source, at_us // 3_600_000_000
             ORDER BY at_us, change
             ROWS UNBOUNDED PRECEDING
-        ) AS open
+        ) AS opened_in_hour
     FROM placed
 ),
 
@@ -76,7 +76,7 @@ hourly AS (
         source,
         hour,
         -- At the first instant only what it leaves open counts.
-        max(open) FILTER (at_us % 3_600_000_000 > 0) AS open_peak,
+        max(opened_in_hour) FILTER (at_us % 3_600_000_000 > 0) AS peak_in_hour,
         sum(change) FILTER (at_us % 3_600_000_000 = 0) AS change_at_first,
         sum(change) AS change,
         sum(change::DOUBLE * rest_us) AS open_us,
@@ -113,7 +113,7 @@ backlogs AS (
 SELECT
     source,
     to_timestamp(hour * 3600) AS hour,
-    greatest(backlog_before + coalesce(change_at_first, 0), open_peak)::BIGINT AS open_peak,
+    (backlog_before + greatest(coalesce(change_at_first, 0), peak_in_hour))::BIGINT AS open_peak,
     coalesce(
         (backlog_before * length_us::DOUBLE + coalesce(open_us, 0)) / nullif(length_us, 0),
         backlog
