@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import math
+import os
+import shutil
 import sys
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, nullcontext
+from datetime import datetime, time
+from decimal import Decimal
 from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING, Any
 
 import duckdb
@@ -25,8 +33,8 @@ from pipelines.warehouse.load import ENDED_WELL
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
-    from pathlib import Path
 
+    from pipelines.warehouse.analyses import Analysis
     from pipelines.warehouse.health import Health
 
     Records = Sequence[Mapping[str, Any]]
@@ -40,6 +48,8 @@ SHOWN_SESSIONS = 20
 SHOWN_DRIFT = 5
 SHOWN_ROWS = 200
 WIDE = 10_000
+GRACE_S = 1.0
+INTERRUPTED_CODE = 130  # as a shell says of a command that Ctrl-C ended
 MINUTE_S = 60
 UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 SUMMARY_COLUMNS = {
@@ -145,8 +155,42 @@ def print_health(lines: Sequence[Health]) -> None:
     make_console().print(make_table(records))
 
 
-def write_query(
-    query: str, form: str | None, out: Path | None, durations: Collection[str] = ()
+def write_analysis(
+    analysis: Analysis, form: str | None, out: Path | None, where: str | None, limit: int | None
+) -> None:
+    """Write an analysis' published rows, as write_query does."""
+    table = f"analytics.{analysis.name}"
+    query = f"SELECT * FROM {table}"  # noqa: S608 - one of ours
+    query += f" WHERE (\n{where}\n)" if where else ""
+    query += f"\nLIMIT {limit}" if limit is not None else ""
+    with open_published(data_home()) as connection:
+        try:
+            connection.execute(f"DESCRIBE {table}")
+        except duckdb.CatalogException:
+            hint = "The next `session-threads run` builds it"
+            raise QueryError(f"{table}: not in the published copy yet. {hint}") from None
+        write_rows(connection, query, form, out, analysis.durations)
+
+
+def write_catalogue(answers: Mapping[str, str], form: str | None, out: Path | None) -> None:
+    """Write the names of the analyses and what each answers, as write_query does."""
+    rows = ", ".join(f"({quote(name)}, {quote(answers[name])})" for name in sorted(answers))
+    with duckdb.connect() as connection:
+        write_rows(connection, f"FROM (VALUES {rows}) AS _(name, answers)", form, out)
+
+
+def write_query(query: str, form: str | None, out: Path | None) -> None:
+    """Write the rows of a query of the published copy in a format, to standard output or a file."""
+    with open_published(data_home()) as connection:
+        write_rows(connection, query, form, out)
+
+
+def write_rows(
+    connection: duckdb.DuckDBPyConnection,
+    query: str,
+    form: str | None,
+    out: Path | None,
+    durations: Collection[str] = (),
 ) -> None:
     """Write a query's rows in a format, to standard output or a file.
 
@@ -154,18 +198,72 @@ def write_query(
     """
     suffix = out.suffix.removeprefix(".") if out else ""
     form = form or (suffix if suffix in COPY_OPTIONS else "table")
-    subquery = f"FROM (\n{query.strip().removesuffix(';')}\n)"
-    target = quote(str(out) if out else "/dev/stdout")
-    with open_published(data_home()) as connection:
+    query = query.strip().removesuffix(";")
+    with explain_failures():
+        refuse_all_but_select(connection, query)
+        subquery = f"FROM (\n{query}\n)"
+        if form == "table":
+            rows = execute(connection, subquery)
+            names = [column[0] for column in connection.description]
+            print_rows(names, rows, out, durations)
+        elif out:
+            copy_to_file(connection, subquery, form, str(out))
+        else:
+            copy_to_stdout(connection, subquery, form)
+
+
+def refuse_all_but_select(connection: duckdb.DuckDBPyConnection, query: str) -> None:
+    """Raise QueryError for anything else than one query."""
+    statements = connection.extract_statements(query)
+    # Of one PIVOT DuckDB makes several statements, all without a text.
+    types = [statement.type for statement in statements if statement.query]
+    if not statements or types not in ([], [duckdb.StatementType.SELECT]):
+        raise QueryError("the query is refused: it must be one SELECT")
+
+
+def copy_to_file(
+    connection: duckdb.DuckDBPyConnection, subquery: str, form: str, path: str
+) -> None:
+    """Have DuckDB write a query's rows to a file."""
+    execute(connection, f"COPY ({subquery}) TO {quote(path)} ({COPY_OPTIONS[form]})")
+
+
+def copy_to_stdout(connection: duckdb.DuckDBPyConnection, subquery: str, form: str) -> None:
+    """Send a query's rows on; DuckDB itself would write over a file that is appended to.
+
+    They pass through a file without a name, of which nothing is left however the process ends.
+    """
+    with TemporaryFile() as rows, open(sys.stdout.fileno(), "wb", closefd=False) as stdout:
+        copy_to_file(connection, subquery, form, f"/dev/fd/{rows.fileno()}")
+        rows.seek(0)
+        shutil.copyfileobj(rows, stdout)
+
+
+def execute(connection: duckdb.DuckDBPyConnection, query: str) -> list[tuple[Any, ...]]:
+    """Return a query's rows; Ctrl-C ends it soon.
+
+    DuckDB looks only now and then whether it is interrupted. Where that takes too long the process
+    ends with the query: nothing is written but what it was to print.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        pending = pool.submit(lambda: connection.execute(query).fetchall())
         try:
-            if form == "table":
-                relation = connection.sql(subquery)
-                print_rows(relation.columns, relation.fetchall(), out, durations)
-            else:
-                connection.execute(f"COPY ({subquery}) TO {target} ({COPY_OPTIONS[form]})")
-        except (duckdb.Error, OSError) as error:
-            if "Broken pipe" in str(error):  # whoever reads has read enough
-                return
+            return pending.result()
+        except KeyboardInterrupt:
+            connection.interrupt()
+            if wait([pending], GRACE_S).not_done:
+                print("session-threads: interrupted", file=sys.stderr, flush=True)  # noqa: T201
+                os._exit(INTERRUPTED_CODE)
+            raise
+
+
+@contextmanager
+def explain_failures() -> Iterator[None]:
+    """Turn what ends a query into QueryError; a reader that has read enough ends it well."""
+    try:
+        yield
+    except (duckdb.Error, OSError) as error:
+        if "Broken pipe" not in str(error):
             raise QueryError(f"the query failed: {error}") from None
 
 
@@ -178,7 +276,7 @@ def print_rows(
     """Print rows as a table, to standard output or a file; of very many the first alone."""
     records = [
         {
-            name: Duration(value) if name in durations and value is not None else value
+            name: read_duration(value) if name in durations else value
             for name, value in zip(names, row, strict=True)
         }
         for row in rows[:SHOWN_ROWS]
@@ -243,6 +341,13 @@ class Duration(float):
         raise AssertionError
 
 
+def read_duration(value: object) -> object:
+    """Return a number of seconds as a Duration, and whatever else as it is."""
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        return value
+    return Duration(value) if math.isfinite(value) else value
+
+
 def format_value(value: object) -> str:
     """Return a value as a person reads it: control characters shown, seconds of a time cut."""
     if value is None:
@@ -251,7 +356,9 @@ def format_value(value: object) -> str:
         return str(value)
     if isinstance(value, float):
         return f"{value:.3f}"
-    if hasattr(value, "strftime"):
+    if isinstance(value, time):
+        return f"{value:%H:%M:%S}"
+    if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M:%S}"
     text = str(value)
     return text if text.isprintable() else "".join(c if c.isprintable() else "�" for c in text)
