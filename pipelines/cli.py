@@ -255,10 +255,11 @@ def demo(ctx: click.Context) -> None:
     """Poll a made-up fleet several times while it evolves; show what is known of it then."""
     import shutil
 
-    from pipelines.console import print_heading, write_query
+    from pipelines.console import print_heading, write_analysis
     from pipelines.sandbox.server import TOKEN, Sandbox, serve
     from pipelines.sandbox.world import World, draw_sizes
     from pipelines.settings import data_home
+    from pipelines.warehouse.analyses import list_analyses
 
     home = data_home() / "demo"
     shutil.rmtree(home, ignore_errors=True)
@@ -276,10 +277,12 @@ def demo(ctx: click.Context) -> None:
             time.sleep(DEMO_PAUSE_S if poll else 0)
             print_heading(f"Poll {poll + 1} of {DEMO_POLLS}")
             conclude(*run_job(debug=ctx.find_root().params["debug"]))
+    analyses = list_analyses()
     print_heading("session-threads show status_distribution --where \"dimension = 'all'\"")
-    write_query("FROM analytics.status_distribution WHERE dimension = 'all'", "table", None)
-    print_heading("session-threads show thread_durations --limit 2")
-    write_query("FROM analytics.thread_durations LIMIT 2", "table", None)
+    write_analysis(analyses["status_distribution"], "table", None, "dimension = 'all'", None)
+    for name in ("thread_durations", "attention"):
+        print_heading(f"session-threads show {name} --limit 2")
+        write_analysis(analyses[name], "table", None, None, 2)
     click.echo(f"The database: {home / 'threads.duckdb'}")
 
 

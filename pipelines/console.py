@@ -11,7 +11,6 @@ from contextlib import contextmanager, nullcontext
 from datetime import datetime, time
 from decimal import Decimal
 from itertools import pairwise
-from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING, Any
 
@@ -33,6 +32,7 @@ from pipelines.warehouse.load import ENDED_WELL
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from pipelines.warehouse.analyses import Analysis
     from pipelines.warehouse.health import Health
