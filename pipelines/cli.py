@@ -40,6 +40,8 @@ class Cli(click.Group):
             if ctx.params["debug"]:
                 raise
             fail(str(error), error.exit_code)
+        except KeyboardInterrupt:
+            fail("interrupted", 130)  # as a shell says of a command that Ctrl-C ended
 
 
 def fail(message: str, exit_code: int) -> NoReturn:
@@ -218,21 +220,19 @@ def show(
     name: str | None, form: str | None, out: Path | None, where: str | None, limit: int | None
 ) -> None:
     """Show one analysis; without NAME, list them all."""
-    from pipelines.console import print_rows, write_query
+    from pipelines.console import write_analysis, write_catalogue
     from pipelines.settings import load_analyses_dir
     from pipelines.warehouse.analyses import list_analyses
 
     analyses = list_analyses(load_analyses_dir())
     if name is None:
-        rows = [(name, analyses[name].header.answers) for name in sorted(analyses)]
-        print_rows(("analysis", "answers"), rows, out)
+        if where is not None or limit is not None:
+            fail("--where and --limit need the NAME of an analysis", 2)
+        write_catalogue({name: analyses[name].header.answers for name in analyses}, form, out)
         return
     if name not in analyses:
         raise click.BadParameter(f"{name!r} is none of {', '.join(analyses)}.", param_hint="NAME")
-    query = f"SELECT * FROM analytics.{name}"  # noqa: S608 - one of ours
-    query += f" WHERE {where}" if where else ""
-    query += f" LIMIT {limit}" if limit is not None else ""
-    write_query(query, form, out, analyses[name].durations)
+    write_analysis(analyses[name], form, out, where, limit)
 
 
 @main.command()

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import shutil
+import signal
 import sys
 from contextlib import contextmanager, nullcontext
+from datetime import datetime, time
+from decimal import Decimal
 from itertools import pairwise
+from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING, Any
 
 import duckdb
@@ -27,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from pipelines.warehouse.analyses import Analysis
     from pipelines.warehouse.health import Health
 
     Records = Sequence[Mapping[str, Any]]
@@ -145,8 +152,42 @@ def print_health(lines: Sequence[Health]) -> None:
     make_console().print(make_table(records))
 
 
-def write_query(
-    query: str, form: str | None, out: Path | None, durations: Collection[str] = ()
+def write_analysis(
+    analysis: Analysis, form: str | None, out: Path | None, where: str | None, limit: int | None
+) -> None:
+    """Write an analysis' published rows, as write_query does."""
+    table = f"analytics.{analysis.name}"
+    query = f"SELECT * FROM {table}"  # noqa: S608 - one of ours
+    query += f" WHERE (\n{where}\n)" if where else ""
+    query += f"\nLIMIT {limit}" if limit is not None else ""
+    with open_published(data_home()) as connection:
+        try:
+            connection.execute(f"DESCRIBE {table}")
+        except duckdb.CatalogException:
+            hint = "The next `session-threads run` builds it"
+            raise QueryError(f"{table}: not in the published copy yet. {hint}") from None
+        write_rows(connection, query, form, out, analysis.durations)
+
+
+def write_catalogue(answers: Mapping[str, str], form: str | None, out: Path | None) -> None:
+    """Write the names of the analyses and what each answers, as write_query does."""
+    rows = ", ".join(f"({quote(name)}, {quote(answers[name])})" for name in sorted(answers))
+    with duckdb.connect() as connection:
+        write_rows(connection, f"FROM (VALUES {rows}) AS _(name, answers)", form, out)
+
+
+def write_query(query: str, form: str | None, out: Path | None) -> None:
+    """Write the rows of a query of the published copy in a format, to standard output or a file."""
+    with open_published(data_home()) as connection:
+        write_rows(connection, query, form, out)
+
+
+def write_rows(
+    connection: duckdb.DuckDBPyConnection,
+    query: str,
+    form: str | None,
+    out: Path | None,
+    durations: Collection[str] = (),
 ) -> None:
     """Write a query's rows in a format, to standard output or a file.
 
@@ -154,18 +195,63 @@ def write_query(
     """
     suffix = out.suffix.removeprefix(".") if out else ""
     form = form or (suffix if suffix in COPY_OPTIONS else "table")
-    subquery = f"FROM (\n{query.strip().removesuffix(';')}\n)"
-    target = quote(str(out) if out else "/dev/stdout")
-    with open_published(data_home()) as connection:
-        try:
-            if form == "table":
-                relation = connection.sql(subquery)
-                print_rows(relation.columns, relation.fetchall(), out, durations)
-            else:
-                connection.execute(f"COPY ({subquery}) TO {target} ({COPY_OPTIONS[form]})")
-        except (duckdb.Error, OSError) as error:
-            if "Broken pipe" in str(error):  # whoever reads has read enough
-                return
+    query = query.strip().removesuffix(";")
+    with explain_failures():
+        refuse_all_but_select(connection, query)
+        subquery = f"FROM (\n{query}\n)"
+        if form == "table":
+            rows = execute(connection, subquery)
+            names = [column[0] for column in connection.description]
+            print_rows(names, rows, out, durations)
+        elif out:
+            execute(connection, f"COPY ({subquery}) TO {quote(str(out))} ({COPY_OPTIONS[form]})")
+        else:
+            copy_to_stdout(connection, subquery, form)
+
+
+def refuse_all_but_select(connection: duckdb.DuckDBPyConnection, query: str) -> None:
+    """Raise QueryError for anything else than one query."""
+    statements = connection.extract_statements(query)
+    # A PIVOT is several statements, all without a text, or (from DuckDB 2 on) a MULTI.
+    types = [statement.type.name for statement in statements if statement.query]
+    if not statements or types not in ([], ["SELECT"], ["MULTI"]):
+        raise QueryError("the query is refused: it must be one SELECT")
+
+
+def copy_to_stdout(connection: duckdb.DuckDBPyConnection, subquery: str, form: str) -> None:
+    """Send a query's rows on; DuckDB itself would write over a file that is appended to.
+
+    They pass through a file without a name, of which nothing is left however the process ends.
+    """
+    with TemporaryFile() as rows, open(sys.stdout.fileno(), "wb", closefd=False) as stdout:
+        options = f"{COPY_OPTIONS[form]}, USE_TMP_FILE false"
+        execute(connection, f"COPY ({subquery}) TO '/dev/fd/{rows.fileno()}' ({options})")
+        rows.seek(0)
+        shutil.copyfileobj(rows, stdout)
+
+
+def execute(connection: duckdb.DuckDBPyConnection, query: str) -> list[tuple[Any, ...]]:
+    """Return a query's rows. Ctrl-C ends the process at once, which a shell calls status 130.
+
+    DuckDB looks for signals too seldom, and holds Python up meanwhile. It only reads: nothing is
+    lost.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        return connection.execute(query).fetchall()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def explain_failures() -> Iterator[None]:
+    """Turn what ends a query into QueryError; a reader that has read enough ends it well."""
+    try:
+        yield
+    except (duckdb.Error, OSError) as error:
+        if "Broken pipe" not in str(error):
             raise QueryError(f"the query failed: {error}") from None
 
 
@@ -178,7 +264,7 @@ def print_rows(
     """Print rows as a table, to standard output or a file; of very many the first alone."""
     records = [
         {
-            name: Duration(value) if name in durations and value is not None else value
+            name: read_duration(value) if name in durations else value
             for name, value in zip(names, row, strict=True)
         }
         for row in rows[:SHOWN_ROWS]
@@ -243,6 +329,13 @@ class Duration(float):
         raise AssertionError
 
 
+def read_duration(value: object) -> object:
+    """Return a number of seconds as a Duration, and whatever else as it is."""
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        return value
+    return Duration(value) if math.isfinite(value) else value
+
+
 def format_value(value: object) -> str:
     """Return a value as a person reads it: control characters shown, seconds of a time cut."""
     if value is None:
@@ -251,7 +344,9 @@ def format_value(value: object) -> str:
         return str(value)
     if isinstance(value, float):
         return f"{value:.3f}"
-    if hasattr(value, "strftime"):
+    if isinstance(value, time):
+        return f"{value:%H:%M:%S}"
+    if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M:%S}"
     text = str(value)
     return text if text.isprintable() else "".join(c if c.isprintable() else "�" for c in text)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -411,3 +413,201 @@ def test_own_analyses(fleet: World, home: Path, tmp_path: Path) -> None:
         "session-threads: analysis mine: check small found x=7501.0. The table of before is kept"
     )
     assert read_table(home / "threads.duckdb", "FROM analytics.mine") == [{"x": 7500.0}]
+
+
+@pytest.fixture
+def published(home: Path, tmp_path: Path) -> Path:
+    """Return a published copy with one analysis of one's own, `own`."""
+    header = "-- answers: What?\n-- grain: one row\n-- needs: []\n-- columns:\n"
+    columns = "".join(f"--   {name}: a time (seconds)\n" for name in OWN)
+    row = ", ".join(f"{value} AS {name}" for name, value in OWN.items())
+    (tmp_path / "sessions.yaml").write_text("analyses_dir: .\n")
+    (tmp_path / "own.sql").write_text(f"{header}{columns}SELECT {row}")
+    home.mkdir()
+    with duckdb.connect(str(home / "threads.duckdb")) as connection:
+        connection.execute("CREATE SCHEMA analytics")
+        connection.execute(f"CREATE TABLE analytics.own AS SELECT {row} FROM range(3)")
+    return home / "threads.duckdb"
+
+
+OWN = {
+    "number": "7500::DECIMAL(9, 1)",
+    "words": "'two'",
+    "span": "INTERVAL 90 MINUTE",
+    "endless": "'inf'::DOUBLE",
+    "unknown": "'nan'::DOUBLE",
+    "nothing": "NULL::INTEGER",
+    "flag": "true",
+    "clock": "TIME '10:11:12.5'",
+}
+# Takes hours.
+ENDLESS = """
+SELECT count(*) AS n FROM range(1000000) a, range(1000000) b WHERE a.range * b.range % 7 = 8
+"""
+
+
+@pytest.mark.parametrize("form", ["table", "csv", "json", "parquet"])
+@pytest.mark.parametrize("arguments", [("show", "own"), ("sql", "SELECT {'a': 1} AS a")])
+def test_appended_output(
+    published: Path, tmp_path: Path, form: str, arguments: tuple[str, str]
+) -> None:
+    """What is appended to a file leaves what it held, in every format."""
+    assert published.exists()
+    plain = tmp_path / "plain"
+    appended = tmp_path / "appended"
+    appended.write_text("precious\n")
+    for path, mode in ((plain, "wb"), (appended, "ab")):
+        with path.open(mode) as file:
+            subprocess.run([COMMAND, *arguments, "--format", form], stdout=file, check=True)
+    assert plain.stat().st_size > 0
+    assert appended.read_bytes() == b"precious\n" + plain.read_bytes()
+
+
+@pytest.mark.parametrize("form", ["table", "csv"])
+@pytest.mark.parametrize("arguments", [("show", "own"), ("show",)])
+def test_full_disk(published: Path, form: str, arguments: tuple[str, ...]) -> None:
+    """Standard output that takes nothing more is one line."""
+    assert published.exists()
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(
+            [COMMAND, *arguments, "--format", form],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    assert (result.returncode, result.stderr.count("\n")) == (1, 1)
+    assert "No space left on device" in result.stderr
+
+
+@pytest.mark.parametrize("form", ["table", "csv"])
+def test_closed_pipe(published: Path, form: str) -> None:
+    """A reader that has read enough ends the command in silence."""
+    assert published.exists()
+    query = "SELECT repeat('x', 10000) AS x FROM range(150)"
+    with subprocess.Popen(
+        [COMMAND, "sql", query, "--format", form], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.read(5)
+        process.stdout.close()
+        assert process.stderr.read() == b""
+
+
+@pytest.mark.parametrize("form", ["table", "csv"])
+def test_interrupted_query(published: Path, form: str) -> None:
+    """Ctrl-C ends a long query at once, as a signal does: to a shell that is 130."""
+    assert published.exists()
+    with subprocess.Popen(
+        [COMMAND, "sql", ENDLESS, "--format", form], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        while not is_busy(process.pid):
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        try:
+            out, err = process.communicate(timeout=10)
+        finally:
+            process.kill()
+    assert (process.returncode, out, err) == (-signal.SIGINT, b"", b"")
+
+
+def is_busy(pid: int) -> bool:
+    """Whether a process holds the published copy open and has computed for two seconds."""
+    open_files = [str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir()]
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    seconds = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return seconds > 2 and any(name.endswith("threads.duckdb") for name in open_files)
+
+
+def test_durations_of_any_type(published: Path) -> None:
+    """Of columns documented in seconds, finite numbers read as durations, all else as it is."""
+    assert published.exists()
+    result = run("sql", "SELECT TIME '10:11:12' AS at, DATE '2026-01-02' AS day")
+    assert result.stdout.splitlines()[-1].split() == ["10:11:12", "2026-01-02"]
+    shown = run("show", "own", "--limit", "1")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert shown.stdout.splitlines()[-1].split() == [
+        *("2h", "05m", "two", "1:30:00", "inf", "nan", "True", "10:11:12")
+    ]
+
+
+def test_condition_with_a_comment(published: Path) -> None:
+    """A comment in --where takes nothing else with it."""
+    assert published.exists()
+    shown = run("show", "own", "--where", "flag -- hi", "--limit", "1", "--format", "csv")
+    assert len(shown.stdout.splitlines()) == 1 + 1
+    either = run("show", "own", "--where", "false OR flag", "--format", "csv")
+    assert len(either.stdout.splitlines()) == 1 + 3
+
+
+@pytest.mark.parametrize("form", ["table", "csv"])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["show", "own", "--where", "1=1); COPY (SELECT 42) TO 'x'; FROM (SELECT 1 AS a"],
+        ["show", "own", "--where", "1=1\n) /*", "--limit", "1"],
+        ["sql", "SELECT 1); COPY (SELECT 42) TO 'x'; FROM (SELECT 1 AS a"],
+        ["sql", "SELECT 1; COPY (SELECT 42) TO 'x'"],
+        ["sql", "COPY (SELECT 42) TO 'x'"],
+        ["sql", "ATTACH 'x'"],
+        ["sql", "SELECT 1; SELECT 2"],
+        ["sql", "/* nothing */"],
+    ],
+)
+def test_one_query_alone(published: Path, form: str, arguments: list[str]) -> None:
+    """What is no single query is refused in one line, and writes nothing."""
+    assert published.exists()
+    result = run(*arguments, "--format", form)
+    assert (result.returncode, result.stdout, result.stderr.count("\n")) == (1, "", 1)
+    assert result.stderr.startswith("session-threads: the query ")
+    assert not Path("x").exists()
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "DESCRIBE analytics.own",
+        "SUMMARIZE SELECT 1 AS a",
+        "SHOW ALL TABLES",
+        "WITH x AS (SELECT 1) FROM x -- hi",
+        "PIVOT analytics.own ON flag USING count(*) GROUP BY words;",
+    ],
+)
+def test_queries_of_every_kind(published: Path, query: str) -> None:
+    """Whatever gives rows is one query, in a table and in a file's format."""
+    assert published.exists()
+    for form in ("table", "csv"):
+        result = run("sql", query, "--format", form)
+        assert (result.returncode, result.stderr) == (0, "")
+        assert len(result.stdout.splitlines()) > 1
+
+
+def test_list_in_every_format(tmp_path: Path) -> None:
+    """The list of analyses heeds --format and --out before anything is published."""
+    listed = json.loads(run("show", "--format", "json").stdout)
+    assert {"name": "stop_reasons", "answers": "Why do turns end?"} in listed
+    assert [row["name"] for row in listed] == sorted(row["name"] for row in listed)
+    assert run("show", "--out", "list.csv").stdout == ""
+    with (tmp_path / "list.csv").open(newline="") as file:
+        assert list(csv.DictReader(file)) == listed
+    for option in (["--where", "true"], ["--limit", "1"]):
+        refused = run("show", *option)
+        assert (refused.returncode, refused.stdout) == (2, "")
+        assert refused.stderr == (
+            "session-threads: --where and --limit need the NAME of an analysis\n"
+        )
+
+
+def test_analysis_of_the_next_run(published: Path) -> None:
+    """An analysis whose table is not published yet is one line that says when it will be."""
+    assert published.exists()
+    Path("own.sql").rename("mine.sql")
+    for form in ("table", "csv"):
+        result = run("show", "mine", "--format", form)
+        assert (result.returncode, result.stdout) == (1, "")
+        assert result.stderr == (
+            "session-threads: analytics.mine: not in the published copy yet."
+            " The next `session-threads run` builds it\n"
+        )
