@@ -191,7 +191,7 @@ def test_show_and_sql(fleet: World, home: Path, tmp_path: Path) -> None:
     ("arguments", "line"),
     [
         (["sql", "SELECT nope"], "the query failed"),
-        (["sql", "DELETE FROM threads"], "the query failed"),
+        (["sql", "DELETE FROM threads"], "it must be one SELECT"),
         (["show", "status_distribution", "--where", "nope = 1"], "the query failed"),
     ],
 )
