@@ -54,8 +54,8 @@ docs: .venv/dev ## the pages that follow from the code
 
 lock: ## resolve the dependencies anew (needs uv)
 	uv pip compile $(COMPILE) --group build --output-file requirements.lock pyproject.toml
-	uv pip compile $(COMPILE) --group dev --constraints requirements.lock \
-		--output-file requirements-dev.lock pyproject.toml
+	uv pip compile $(COMPILE) --group dev --extra notebook \
+		--constraints requirements.lock --output-file requirements-dev.lock pyproject.toml
 
 COMPILE := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	--no-annotate --no-strip-extras --constraints constraints.txt
