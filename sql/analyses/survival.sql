@@ -24,30 +24,47 @@
 --     HAVING count(*) <> (
 --       SELECT coalesce(sum(closed + censored), 0) FROM analytics.survival WHERE dimension = 'all'
 --     )
-WITH members AS (
+WITH only_source AS (
+    SELECT min(source) AS source
+    FROM analytics.thread_durations
+    HAVING count(DISTINCT source) = 1
+),
+
+lifetimes AS (
     SELECT
+        source,
+        session_id,
         role,
+        coalesce(agent, '(none)') AS agent,
+        coalesce(agent_version::VARCHAR, '(none)') AS agent_version,
+        coalesce(model, '(none)') AS model,
         elapsed_seconds,
         is_censored,
-        as_of,
-        unnest(dimensions(source, session_id, role, agent, agent_version, model), recursive := TRUE)
+        as_of
     FROM analytics.thread_durations
     WHERE elapsed_seconds IS NOT NULL
 ),
 
 -- By role, and by source where there is one alone, threads divide as they do in `all`: those curves
 -- are copied.
-only_source AS (
-    SELECT min(source) AS source
-    FROM analytics.thread_durations
-    HAVING count(DISTINCT source) = 1
+members AS (
+    SELECT 'all' AS dimension, 'all' AS value, * FROM lifetimes
+    UNION ALL
+    SELECT 'source', source, * FROM lifetimes WHERE NOT EXISTS (FROM only_source)
+    UNION ALL
+    SELECT 'session', session_id, * FROM lifetimes
+    UNION ALL
+    SELECT 'agent', agent, * FROM lifetimes
+    UNION ALL
+    SELECT 'agent_version', agent || '@' || agent_version, * FROM lifetimes
+    UNION ALL
+    SELECT 'model', model, * FROM lifetimes
 ),
 
 -- To sort by one number is much faster than by three strings.
 numbered AS MATERIALIZED (
-    SELECT *, hash(dimension, value, role) AS curve
+    SELECT dimension, value, role, elapsed_seconds, is_censored, as_of, hash(dimension, value, role) AS curve
     FROM members
-    WHERE dimension <> 'role' AND (dimension <> 'source' OR NOT EXISTS (FROM only_source))
 ),
 
 curves AS MATERIALIZED (

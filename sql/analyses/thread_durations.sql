@@ -20,7 +20,7 @@
 --   depth: number of ancestors; null under a parent that is not listed or in a cycle
 --   children: number of threads it created itself
 --   as_of: beginning of the newest poll that the row rests on (UTC)
--- needs: [threads, threads_seen]
+-- needs: [session_polls, threads]
 -- checks:
 --   as_many_rows_as_threads: >-
 --     SELECT count(*) AS rows FROM analytics.thread_durations
@@ -56,23 +56,67 @@ families AS (
     GROUP BY parent
 ),
 
+-- Most threads are listed, and changed no later than in the newest complete poll of their session:
+-- these are not looked up as of an instant.
+complete_polls AS (
+    SELECT source, session_id, started_at
+    FROM session_polls
+    WHERE outcome = 'complete' AND status_filter IS NULL
+),
+
+loaded_polls AS (
+    SELECT source, session_id, started_at
+    FROM session_polls
+    WHERE outcome <> 'stale' AND pages > 0
+),
+
+newest_polls AS (
+    SELECT source, session_id, max(started_at) AS started_at
+    FROM complete_polls
+    GROUP BY ALL
+),
+
+listed AS (
+    SELECT threads.*, threads.rowid AS thread, newest_polls.started_at AS listed_at
+    FROM threads
+    LEFT JOIN newest_polls USING (source, session_id)
+    WHERE threads.missing_since IS NULL
+    UNION ALL
+    SELECT missing.*, listing.started_at
+    FROM (SELECT *, rowid AS thread FROM threads WHERE missing_since IS NOT NULL) AS missing
+    ASOF LEFT JOIN complete_polls AS listing
+        ON listing.source = missing.source
+        AND listing.session_id = missing.session_id
+        AND listing.started_at < missing.missing_since
+),
+
+seen AS (
+    SELECT *, listed_at AS as_of
+    FROM listed
+    WHERE last_changed_at <= listed_at
+    UNION ALL
+    SELECT listing.*, greatest(listing.listed_at, change.started_at)
+    FROM (FROM listed WHERE coalesce(last_changed_at > listed_at, TRUE)) AS listing
+    ASOF LEFT JOIN loaded_polls AS change
+        ON change.source = listing.source
+        AND change.session_id = listing.session_id
+        AND change.started_at <= listing.last_changed_at
+),
+
 lifetimes AS (
     SELECT
-        threads.*,
-        threads.rowid AS thread,
-        threads_seen.as_of,
+        *,
         CASE
-            WHEN threads.archived_at IS NOT NULL THEN 'archived'
-            WHEN threads.is_open THEN 'open'
+            WHEN archived_at IS NOT NULL THEN 'archived'
+            WHEN is_open THEN 'open'
             ELSE 'terminated'
         END AS basis,
         -- Microseconds are exact; seconds as floating point are not.
-        epoch_us(threads.created_at) AS born_us,
-        epoch_us(threads.updated_at) AS updated_us,
-        epoch_us(threads.archived_at) AS archived_us,
-        epoch_us(threads_seen.as_of) AS seen_us
-    FROM threads
-    LEFT JOIN threads_seen USING (source, session_id, thread_id)
+        epoch_us(created_at) AS born_us,
+        epoch_us(updated_at) AS updated_us,
+        epoch_us(archived_at) AS archived_us,
+        epoch_us(as_of) AS seen_us
+    FROM seen
 ),
 
 spans AS (
