@@ -19,6 +19,11 @@ from tests.warehouse.test_load import load, thread
 if TYPE_CHECKING:
     from pathlib import Path
 
+SOME = {
+    name: analysis
+    for name, analysis in list_analyses().items()
+    if name in {"ingestion_health", "thread_durations", "status_distribution"}
+}
 TABLES = (
     "threads",
     "thread_status_history",
@@ -31,7 +36,7 @@ TABLES = (
     "thread_dimensions",
     "analysis_settings",
     "analysis_builds",
-    *(f"analytics.{name}" for name in list_analyses()),
+    *(f"analytics.{name}" for name in SOME),
 )
 
 
@@ -65,10 +70,10 @@ def test_copy_is_the_warehouse(home: Path) -> None:
 def test_readers_keep_the_copy_they_opened(home: Path) -> None:
     """A reader that has the copy open does not hinder a publication and sees no part of it."""
     load(home, 0, thread("a"))
-    path = publish(home, list_analyses())
+    path = publish_all(home)
     with duckdb.connect(str(path), read_only=True) as reader:
         load(home, 10, thread("a"), thread("b"))
-        publish(home, list_analyses())
+        publish_all(home)
         assert reader.execute("SELECT count(*) FROM threads").fetchone() == (1,)
     assert read_table(path, "SELECT count(*) AS n FROM threads") == [{"n": 2}]
 
@@ -134,8 +139,8 @@ def test_drift_of_unchanged_threads_is_published(home: Path) -> None:
 
 
 def publish_all(home: Path) -> Path:
-    """Build the analyses and publish."""
-    return publish(home, list_analyses())
+    """Build some analyses and publish."""
+    return publish(home, SOME)
 
 
 def test_copy_speaks_of_one_load(home: Path) -> None:
