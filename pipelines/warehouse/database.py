@@ -150,14 +150,36 @@ def open_tables(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 @contextmanager
 def open_published(home: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open the published copy to read. Raises WarehouseError where nothing is published yet."""
-    path = home / PUBLISHED
-    if not path.exists():
-        raise WarehouseError(f"{path}: nothing is published yet. Run `session-threads run` first")
-    connection = _connect(path, read_only=True)
+    connection = _connect(_find_published(home), read_only=True)
     try:
         yield connection
     finally:
         connection.close()
+
+
+def attach_published(home: Path) -> duckdb.DuckDBPyConnection:
+    """Return a connection to read the newest published copy with, for as long as you keep it.
+
+    It may hold temporary tables of yours. Of one process, those who connect to a path are all given
+    the copy that the first of them opened; attached, each has its own. Raises WarehouseError.
+    """
+    path = _find_published(home)
+    connection = _connect(Path(":memory:"), read_only=False)
+    try:
+        connection.execute(f"ATTACH {quote(str(path))} AS published (READ_ONLY)")
+        connection.execute("USE published")
+    except duckdb.Error as error:
+        connection.close()
+        first = str(error).splitlines()[0]
+        raise WarehouseError(f"{path}: cannot be opened ({first})") from None
+    return connection
+
+
+def _find_published(home: Path) -> Path:
+    path = home / PUBLISHED
+    if not path.exists():
+        raise WarehouseError(f"{path}: nothing is published yet. Run `session-threads run` first")
+    return path
 
 
 def _connect(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:

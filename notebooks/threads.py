@@ -1,0 +1,604 @@
+"""The threads of your sessions: pick some, and see how they fare.
+
+`marimo run notebooks/threads.py` opens it as an app, `make notebook` for editing.
+"""
+
+import marimo
+
+__generated_with = "0.25.2"
+app = marimo.App(width="medium", app_title="session-threads", sql_output="polars")
+
+with app.setup:
+    import altair as alt
+    import duckdb
+    import marimo as mo
+
+    from pipelines.console import read_duration
+    from pipelines.errors import WarehouseError
+    from pipelines.settings import data_home
+    from pipelines.warehouse.database import attach_published
+
+
+@app.cell(hide_code=True)
+def _():
+    mo.md("""
+    # Threads
+
+    This page reads a copy of the tables, and keeps the one it has opened: no load waits for it, and
+    it shows nothing that was loaded since. Times are UTC.
+    """)
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    reopen = mo.ui.button(label="Open the newest copy", value=0, on_click=lambda count: count + 1)
+    reopen
+    return (reopen,)
+
+
+@app.cell
+def _(reopen):
+    reopen.value  # a press runs this cell again
+    try:
+        connection = attach_published(data_home())
+    except WarehouseError as error:
+        mo.stop(True, mo.callout(mo.plain_text(str(error)), kind="danger"))
+    return (connection,)
+
+
+@app.cell
+def _(connection):
+    # Names come from a server, and a browser makes pictures and links of addresses: what nobody can
+    # see is shown as such, "://" is spaced, and a name of 10 kB is cut.
+    connection.execute(r"""
+        CREATE OR REPLACE TEMP MACRO shown(name) AS regexp_replace(
+            CASE WHEN length(name) > 60 THEN left(name, 59) || '…' ELSE coalesce(name, '(none)') END,
+            '\p{C}', '�', 'g'
+        )
+    """)
+    try:
+        names = connection.sql("""
+            SELECT dimension, value, shown(value) AS label, count(*) AS threads
+            FROM thread_dimensions
+            WHERE dimension IN ('source', 'session', 'agent')
+            GROUP BY ALL
+            ORDER BY threads DESC, value
+        """).fetchall()
+        first_day, last_day = connection.sql("""
+            SELECT
+                greatest(min(created_at), '1970-01-01')::DATE,
+                least(max(created_at), '2199-12-31')::DATE
+            FROM threads
+            SEMI JOIN analytics.thread_durations USING (source, session_id, thread_id)
+        """).fetchone()
+    except duckdb.CatalogException:
+        old = "This copy lacks tables of this version: run `session-threads run`."
+        mo.stop(True, mo.callout(old, kind="warn"))
+    none_yet = "No thread is loaded yet: run `session-threads run`."
+    mo.stop(not names, mo.callout(none_yet, kind="warn"))
+    return first_day, last_day, names
+
+
+@app.function
+def pick(dimension, names, kept):
+    """Return a dropdown of a dimension's names; its value is None for all of them."""
+    options = {f"every {dimension}": None}
+    for of, name, label, threads in names:
+        if of == dimension:
+            title = f"{label} ({threads:,})"
+            while title in options:
+                title += "′"
+            options[title] = name
+    value = next((title for title, name in options.items() if name == kept), f"every {dimension}")
+    return mo.ui.dropdown(options, value=value, label=dimension, full_width=True)
+
+
+@app.cell
+def _():
+    kept = {}  # what was picked outlives the copy
+    return (kept,)
+
+
+@app.cell
+def _(first_day, kept, last_day, names):
+    source = pick("source", names, kept.get("source"))
+    session = pick("session", names, kept.get("session"))
+    agent = pick("agent", names, kept.get("agent"))
+    days = mo.ui.date_range(first_day, last_day, label="created between")
+    mo.vstack([mo.hstack([source, session, agent], widths="equal", wrap=True), days])
+    return agent, days, session, source
+
+
+@app.cell
+def _(agent, connection, days, first_day, kept, last_day, session, source):
+    kept.update(source=source.value, session=session.value, agent=agent.value)
+    # All days mean every thread, also one of which it is not known when it was created.
+    first, last = days.value if days.value != (first_day, last_day) else (None, None)
+    connection.execute(
+        """
+        CREATE OR REPLACE TEMP TABLE selected AS
+        SELECT
+            durations.* REPLACE (
+                shown(durations.status) AS status,
+                CASE WHEN durations.role IN ('coordinator', 'child') THEN durations.role
+                    ELSE '(other)' END AS role
+            ),
+            threads.created_at
+        FROM analytics.thread_durations AS durations
+        JOIN threads USING (source, session_id, thread_id)
+        WHERE ($source IS NULL OR durations.source = $source)
+            AND ($session IS NULL OR durations.session_id = $session)
+            AND ($agent IS NULL OR coalesce(durations.agent, '(none)') = $agent)
+            AND ($first IS NULL OR threads.created_at::DATE BETWEEN $first AND $last)
+        """,
+        {
+            "source": source.value,
+            "session": session.value,
+            "agent": agent.value,
+            "first": first,
+            "last": last,
+        },
+    )
+    connection.execute("""
+        CREATE OR REPLACE TEMP VIEW selected_spells AS
+        SELECT spells.* REPLACE (shown(spells.status) AS status), is_censored, missing_since
+        FROM thread_spells AS spells
+        JOIN selected USING (source, session_id, thread_id)
+    """)
+    selection = connection  # with the tables `selected` and `selected_spells`, for what follows
+    return (selection,)
+
+
+@app.cell
+def _(selection):
+    threads, n_open, n_closed, p50, n_p50 = selection.sql("""
+        SELECT
+            count(*),
+            count_if(is_censored),
+            count_if(NOT is_censored),
+            median(elapsed_seconds) FILTER (NOT is_censored AND role = 'child'),
+            count(elapsed_seconds) FILTER (NOT is_censored AND role = 'child')
+        FROM selected
+    """).fetchone()
+    median = str(read_duration(p50)) if n_p50 else "–"
+    mo.hstack(
+        [
+            mo.stat(f"{threads:,}", "threads", bordered=True),
+            mo.stat(f"{n_open:,}", "open", bordered=True),
+            mo.stat(f"{n_closed:,}", "closed", bordered=True),
+            mo.stat(median, f"median lifetime of {n_p50:,} closed children", bordered=True),
+        ],
+        widths="equal",
+        wrap=True,
+    )
+    return (threads,)
+
+
+@app.cell(hide_code=True)
+def _(threads):
+    nothing = "No thread is like that: pick something else above."
+    mo.stop(threads == 0, mo.callout(nothing, kind="warn"))
+    mo.md("""
+    ## In which status are they?
+
+    Without the threads that the newest complete poll no longer listed.
+    """)
+    return
+
+
+@app.cell
+def _(selection):
+    statuses = mo.sql(
+        f"""
+        SELECT status, count(*) AS threads, threads / sum(threads) OVER () AS share
+        FROM selected
+        WHERE missing_since IS NULL
+        GROUP BY status
+        ORDER BY threads DESC, status
+        LIMIT 20
+        """,
+        output=False,
+        engine=selection,
+    )
+    return (statuses,)
+
+
+@app.cell
+def _(statuses):
+    _bars = alt.Chart(statuses).encode(
+        x=alt.X("threads:Q", title="threads", axis=alt.Axis(tickMinStep=1)),
+        y=alt.Y("status:N", title=None, sort=None),
+        tooltip=["status:N", "threads:Q", alt.Tooltip("share:Q", format=".1%")],
+    )
+    _counts = _bars.mark_text(align="left", dx=4).encode(text=alt.Text("threads:Q", format=","))
+    (_bars.mark_bar() + _counts).properties(width="container", height=alt.Step(24))
+    return
+
+
+@app.cell
+def _(selection):
+    over_time = mo.sql(
+        f"""
+        -- A thread enters a status when its spell begins, and leaves it when that ends.
+        WITH moves AS (
+            SELECT status, changed_at AS moved_at, 1 AS change
+            FROM selected_spells
+            UNION ALL
+            SELECT status, coalesce(ended_at, greatest(missing_since, changed_at)), -1
+            FROM selected_spells
+            WHERE NOT is_current OR missing_since IS NOT NULL
+        ),
+
+        polls AS (
+            SELECT min(started_at) AS first, max(started_at) AS last
+            FROM session_polls
+            SEMI JOIN selected USING (source, session_id)
+        ),
+
+        -- About 200 points a line. What came before the first poll is drawn there.
+        steps AS (
+            SELECT
+                status,
+                greatest(moved_at, first) AS moved_at,
+                to_seconds(greatest(60, (epoch(last) - epoch(first)) // 200)::BIGINT) AS width,
+                change
+            FROM moves, polls
+            UNION ALL
+            SELECT DISTINCT status, last, INTERVAL 1 SECOND, 0
+            FROM moves, polls
+        )
+
+        SELECT
+            status,
+            time_bucket(width, moved_at) AS time,
+            sum(sum(change)) OVER (PARTITION BY status ORDER BY time)::BIGINT AS threads
+        FROM steps
+        SEMI JOIN (FROM moves SELECT status GROUP BY status ORDER BY count(*) DESC LIMIT 10)
+            USING (status)
+        GROUP BY status, time
+        ORDER BY status, time
+        """,
+        output=False,
+        engine=selection,
+    )
+    return (over_time,)
+
+
+@app.cell
+def _(over_time):
+    _lines = (
+        alt.Chart(over_time, title="Threads in each status, from the first poll on", height=220)
+        .mark_line(interpolate="step-after")
+        .encode(
+            x=alt.X("time:T", title=None, scale=alt.Scale(type="utc")),
+            y=alt.Y("threads:Q", title="threads", axis=alt.Axis(tickMinStep=1)),
+            color=alt.Color("status:N", legend=alt.Legend(orient="bottom", title=None)),
+            tooltip=["status:N", alt.Tooltip("time:T", format="%Y-%m-%d %H:%M"), "threads:Q"],
+        )
+        .properties(width="container")
+    )
+    _lines
+    return
+
+
+@app.cell(hide_code=True)
+def _(statuses):
+    mo.md("""
+    ## How long do they live?
+
+    A closed thread has a lifetime. An open one has an age only: it is *censored*, stands in no
+    percentile, and counts in the curve as open for as long as is known. Coordinators live as long
+    as their session, and are kept apart.
+    """)
+    return
+
+
+@app.cell
+def _(selection):
+    percentiles = mo.sql(
+        f"""
+        SELECT
+            role,
+            count(*) FILTER (NOT is_censored) AS n_closed,
+            count(*) FILTER (is_censored) AS n_open,
+            quantile_cont(elapsed_seconds, 0.5) FILTER (NOT is_censored) AS p50,
+            quantile_cont(elapsed_seconds, 0.9) FILTER (NOT is_censored) AS p90,
+            quantile_cont(elapsed_seconds, 0.99) FILTER (NOT is_censored) AS p99,
+            max(elapsed_seconds) FILTER (NOT is_censored) AS longest
+        FROM selected
+        WHERE elapsed_seconds IS NOT NULL
+        GROUP BY role
+        ORDER BY role
+        """,
+        output=False,
+        engine=selection,
+    )
+    return (percentiles,)
+
+
+@app.function
+def show_table(frame, durations=()):
+    """Return a table of a frame; columns of seconds read as 2h 05m."""
+    read = {name: lambda seconds: str(read_duration(seconds)) for name in durations}
+    return mo.ui.table(
+        frame,
+        selection=None,
+        format_mapping=read,
+        show_column_summaries=False,
+        show_data_types=False,
+    )
+
+
+@app.cell
+def _(percentiles):
+    show_table(percentiles, ["p50", "p90", "p99", "longest"])
+    return
+
+
+@app.cell
+def _(selection):
+    lifetimes = mo.sql(
+        f"""
+        -- Each bar is twice as long as the one before; the first begins at nothing.
+        SELECT
+            role,
+            floor(log2(greatest(elapsed_seconds, 1)))::BIGINT AS power,
+            2 ** power AS seconds,
+            2 ** (power + 1) AS until,
+            count(*) AS threads
+        FROM selected
+        WHERE NOT is_censored AND elapsed_seconds IS NOT NULL
+        GROUP BY role, power
+        """,
+        output=False,
+        engine=selection,
+    )
+    return (lifetimes,)
+
+
+@app.cell
+def _(lifetimes):
+    _names = "{1: '1 s', 60: '1 min', 3600: '1 h', 86400: '1 d', 2592000: '30 d'}[datum.value]"
+    _axis = alt.Axis(values=[1, 60, 3600, 86400, 2592000], labelExpr=_names)
+    _bars = (
+        alt.Chart(lifetimes, title="Lifetimes of closed threads", height=180)
+        .mark_bar()
+        .encode(
+            x=alt.X("seconds:Q", title="lifetime", axis=_axis, scale=alt.Scale(type="log")),
+            x2="until:Q",
+            y=alt.Y("threads:Q", axis=alt.Axis(tickMinStep=1)),
+            color=alt.Color("role:N", legend=alt.Legend(orient="bottom", title=None)),
+            tooltip=["role:N", "seconds:Q", "until:Q", "threads:Q"],
+        )
+        .properties(width="container")
+    )
+    _bars
+    return
+
+
+@app.cell
+def _(selection):
+    survival = mo.sql(
+        f"""
+        -- Kaplan-Meier. Bounds, and curves by one dimension: analytics.survival.
+        WITH ends AS (
+            SELECT
+                role,
+                elapsed_seconds AS seconds,
+                count_if(NOT is_censored) AS closed,
+                count(*) AS threads
+            FROM selected
+            WHERE elapsed_seconds IS NOT NULL
+            GROUP BY role, elapsed_seconds
+        ),
+
+        risks AS (
+            SELECT *, sum(threads) OVER (PARTITION BY role ORDER BY seconds DESC) AS at_risk
+            FROM ends
+        ),
+
+        curves AS (
+            SELECT
+                role,
+                seconds,
+                at_risk,
+                product(1 - closed / at_risk) OVER (PARTITION BY role ORDER BY seconds) AS survival
+            FROM risks
+        ),
+
+        -- One point for each 200th part of the threads, the beginning, and the end.
+        points AS (
+            SELECT role, min(seconds) AS seconds, max(survival) AS survival, max(at_risk) AS at_risk
+            FROM curves
+            GROUP BY role, floor(survival * 200)
+            UNION
+            SELECT role, max(seconds), min(survival), min(at_risk)
+            FROM curves
+            GROUP BY role
+            UNION
+            SELECT role, 0, 1, max(at_risk)
+            FROM curves
+            GROUP BY role
+        ),
+
+        legend AS (
+            SELECT role, format('{{}}: {{:,}} closed, {{:,}} open', role, sum(closed)::BIGINT, sum(threads - closed)::BIGINT) AS threads
+            FROM ends
+            GROUP BY role
+        )
+
+        SELECT role, threads, seconds / 3600 AS hours, survival, at_risk
+        FROM points
+        JOIN legend USING (role)
+        ORDER BY role, hours, survival DESC
+        """,
+        output=False,
+        engine=selection,
+    )
+    return (survival,)
+
+
+@app.cell
+def _(survival):
+    _curves = (
+        alt.Chart(survival, title="Share of threads still open after a time", height=220)
+        .mark_line(interpolate="step-after")
+        .encode(
+            x=alt.X("hours:Q", title="hours since the thread was created"),
+            y=alt.Y("survival:Q", title="still open", axis=alt.Axis(format="%")),
+            color=alt.Color(
+                "threads:N",
+                legend=alt.Legend(orient="bottom", title=None, columns=1, labelLimit=300),
+            ),
+            tooltip=[
+                "role:N",
+                alt.Tooltip("hours:Q", format=".1f"),
+                alt.Tooltip("survival:Q", format=".1%"),
+                "at_risk:Q",
+            ],
+        )
+        .properties(width="container")
+    )
+    _curves
+    return
+
+
+@app.cell(hide_code=True)
+def _(statuses):
+    mo.md("""
+    ## Where does the time go?
+
+    Polls see a status now and then: the bar is the estimate, the line spans what the polls allow.
+    Time before a thread was first seen, and stays that no poll saw: `analytics.time_in_status`.
+    """)
+    return
+
+
+@app.cell
+def _(selection):
+    time_in_status = mo.sql(
+        f"""
+        -- A closed thread spends no time.
+        SELECT
+            status,
+            count(DISTINCT (source, session_id, thread_id)) AS threads,
+            sum(seconds) / 3600 AS hours,
+            sum(seconds_low) / 3600 AS low,
+            sum(seconds_high) / 3600 AS high
+        FROM selected_spells
+        WHERE (is_censored OR NOT is_current)
+            AND status NOT IN ('archived', 'terminated', 'cancelled')
+        GROUP BY status
+        ORDER BY hours DESC
+        LIMIT 20
+        """,
+        output=False,
+        engine=selection,
+    )
+    return (time_in_status,)
+
+
+@app.cell
+def _(time_in_status):
+    _statuses = alt.Chart(time_in_status).encode(
+        y=alt.Y("status:N", title=None, sort=None),
+        tooltip=[
+            "status:N",
+            "threads:Q",
+            *(alt.Tooltip(f"{name}:Q", format=",.1f") for name in ("hours", "low", "high")),
+        ],
+    )
+    _bars = _statuses.mark_bar().encode(x=alt.X("hours:Q", title="hours in the status"))
+    _bounds = _statuses.mark_rule(strokeWidth=2).encode(x="low:Q", x2="high:Q")
+    (_bars + _bounds).properties(width="container", height=alt.Step(24))
+    return
+
+
+@app.cell(hide_code=True)
+def _(statuses):
+    mo.md("""
+    ## Which of them need you?
+    """)
+    return
+
+
+@app.cell
+def _(selection):
+    attention = mo.sql(
+        f"""
+        SELECT
+            severity,
+            reason,
+            quiet_seconds AS quiet,
+            threshold_seconds AS usual,
+            shown(status) AS status,
+            shown(agent) AS agent,
+            role,
+            shown(session_id) AS session,
+            shown(thread_id) AS thread
+        FROM analytics.attention
+        SEMI JOIN selected USING (source, session_id, thread_id)
+        ORDER BY array_position(['high', 'medium', 'low'], severity), quiet DESC NULLS LAST
+        """,
+        output=False,
+        engine=selection,
+    )
+    return (attention,)
+
+
+@app.cell
+def _(attention):
+    show_table(attention, ["quiet", "usual"])
+    return
+
+
+@app.cell(hide_code=True)
+def _(statuses):
+    mo.md("""
+    ## Queries to start from
+
+    `selected` holds the threads picked above, with their lifetimes, and `selected_spells` their
+    statuses over time. Wrap text that a server sent into `shown()`.
+    """)
+    return
+
+
+@app.cell
+def _(selection):
+    by_session = mo.sql(
+        f"""
+        SELECT
+            shown(session_id) AS session,
+            count(*) AS threads,
+            count_if(is_censored) AS open,
+            median(elapsed_seconds) FILTER (NOT is_censored) AS p50_seconds
+        FROM selected
+        GROUP BY session_id
+        ORDER BY threads DESC
+        """,
+        engine=selection,
+    )
+    return
+
+
+@app.cell
+def _(selection):
+    health = mo.sql(
+        f"""
+        SELECT
+            shown(session_id) AS session,
+            last_complete_poll,
+            failure_streak,
+            shown(last_error) AS last_error
+        FROM analytics.ingestion_health
+        SEMI JOIN selected USING (source, session_id)
+        ORDER BY last_complete_poll
+        """,
+        engine=selection,
+    )
+    return
+
+
+if __name__ == "__main__":
+    app.run()
