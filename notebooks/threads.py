@@ -6,14 +6,19 @@
 import marimo
 
 __generated_with = "0.25.2"
-app = marimo.App(width="medium", app_title="session-threads", sql_output="polars")
+app = marimo.App(
+    width="medium",
+    app_title="session-threads",
+    html_head_file="head.html",
+    sql_output="polars",
+)
 
 with app.setup:
     import altair as alt
     import duckdb
     import marimo as mo
 
-    from pipelines.console import read_duration
+    from pipelines.console import format_value, read_duration
     from pipelines.errors import WarehouseError
     from pipelines.settings import data_home
     from pipelines.warehouse.database import attach_published
@@ -21,11 +26,12 @@ with app.setup:
 
 @app.cell(hide_code=True)
 def _():
+    alt.renderers.set_embed_options(actions=False)  # one of them sends a chart to another host
     mo.md("""
     # Threads
 
     This page reads a copy of the tables, and keeps the one it has opened: no load waits for it, and
-    it shows nothing that was loaded since. Times are UTC.
+    it shows nothing that was loaded since, until you open the newest. Times are UTC.
     """)
     return
 
@@ -49,11 +55,14 @@ def _(reopen):
 
 @app.cell
 def _(connection):
-    # Names come from a server, and a browser makes pictures and links of addresses: what nobody can
-    # see is shown as such, "://" is spaced, and a name of 10 kB is cut.
+    # Names come from a server. What nobody can see is shown as such, a name of 10 kB is cut, and an
+    # address is broken, of which a table would make a picture or a link.
     connection.execute(r"""
         CREATE OR REPLACE TEMP MACRO shown(name) AS regexp_replace(
-            CASE WHEN length(name) > 60 THEN left(name, 59) || '…' ELSE coalesce(name, '(none)') END,
+            replace(
+                CASE WHEN length(name) > 60 THEN left(name, 59) || '…' ELSE coalesce(name, '(none)') END,
+                '://', ': //'
+            ),
             '\p{C}', '�', 'g'
         )
     """)
@@ -67,8 +76,8 @@ def _(connection):
         """).fetchall()
         first_day, last_day = connection.sql("""
             SELECT
-                greatest(min(created_at), '1970-01-01')::DATE,
-                least(max(created_at), '2199-12-31')::DATE
+                least(greatest(min(created_at), '1970-01-01'), '2199-12-31')::DATE,
+                greatest(least(max(created_at), '2199-12-31'), '1970-01-01')::DATE
             FROM threads
             SEMI JOIN analytics.thread_durations USING (source, session_id, thread_id)
         """).fetchone()
@@ -91,7 +100,7 @@ def pick(dimension, names, kept):
                 title += "′"
             options[title] = name
     value = next((title for title, name in options.items() if name == kept), f"every {dimension}")
-    return mo.ui.dropdown(options, value=value, label=dimension, full_width=True)
+    return mo.ui.dropdown(options, value=value, label=dimension)
 
 
 @app.cell
@@ -106,7 +115,7 @@ def _(first_day, kept, last_day, names):
     session = pick("session", names, kept.get("session"))
     agent = pick("agent", names, kept.get("agent"))
     days = mo.ui.date_range(first_day, last_day, label="created between")
-    mo.vstack([mo.hstack([source, session, agent], widths="equal", wrap=True), days])
+    mo.hstack([source, session, agent, days], justify="start", wrap=True)
     return agent, days, session, source
 
 
@@ -147,6 +156,8 @@ def _(agent, connection, days, first_day, kept, last_day, session, source):
         JOIN selected USING (source, session_id, thread_id)
     """)
     selection = connection  # with the tables `selected` and `selected_spells`, for what follows
+    nothing = "No thread is like that: pick something else above."
+    mo.stop(not selection.sql("FROM selected LIMIT 1").fetchone(), mo.callout(nothing, kind="warn"))
     return (selection,)
 
 
@@ -172,18 +183,6 @@ def _(selection):
         widths="equal",
         wrap=True,
     )
-    return (threads,)
-
-
-@app.cell(hide_code=True)
-def _(threads):
-    nothing = "No thread is like that: pick something else above."
-    mo.stop(threads == 0, mo.callout(nothing, kind="warn"))
-    mo.md("""
-    ## In which status are they?
-
-    Without the threads that the newest complete poll no longer listed.
-    """)
     return
 
 
@@ -191,7 +190,11 @@ def _(threads):
 def _(selection):
     statuses = mo.sql(
         f"""
-        SELECT status, count(*) AS threads, threads / sum(threads) OVER () AS share
+        SELECT
+            status,
+            count(*) AS threads,
+            status || ': ' || threads AS label,
+            (threads / sum(threads) OVER ())::DOUBLE AS share
         FROM selected
         WHERE missing_since IS NULL
         GROUP BY status
@@ -206,13 +209,22 @@ def _(selection):
 
 @app.cell
 def _(statuses):
-    _bars = alt.Chart(statuses).encode(
-        x=alt.X("threads:Q", title="threads", axis=alt.Axis(tickMinStep=1)),
-        y=alt.Y("status:N", title=None, sort=None),
-        tooltip=["status:N", "threads:Q", alt.Tooltip("share:Q", format=".1%")],
+    _text = mo.md("""
+    ## In which status are they?
+
+    Without the threads that the newest complete poll no longer listed.
+    """)
+    _bars = (
+        alt.Chart(statuses)
+        .mark_bar()
+        .encode(
+            x=alt.X("threads:Q", axis=alt.Axis(tickMinStep=1)),
+            y=alt.Y("label:N", title=None, sort=None),
+            tooltip=["status:N", "threads:Q", alt.Tooltip("share:Q", format=".1%")],
+        )
+        .properties(width="container", height=24 * len(statuses))
     )
-    _counts = _bars.mark_text(align="left", dx=4).encode(text=alt.Text("threads:Q", format=","))
-    (_bars.mark_bar() + _counts).properties(width="container", height=alt.Step(24))
+    mo.vstack([_text, _bars if len(statuses) else mo.md("None.")])
     return
 
 
@@ -267,30 +279,19 @@ def _(selection):
 
 @app.cell
 def _(over_time):
+    _time = "utcyearmonthdatehoursminutes(time):T"
     _lines = (
-        alt.Chart(over_time, title="Threads in each status, from the first poll on", height=220)
-        .mark_line(interpolate="step-after")
+        alt.Chart(over_time, title="Status over time")
+        .mark_line(interpolate="step-after", point=len(over_time) < 20)
         .encode(
-            x=alt.X("time:T", title=None, scale=alt.Scale(type="utc")),
-            y=alt.Y("threads:Q", title="threads", axis=alt.Axis(tickMinStep=1)),
-            color=alt.Color("status:N", legend=alt.Legend(orient="bottom", title=None)),
-            tooltip=["status:N", alt.Tooltip("time:T", format="%Y-%m-%d %H:%M"), "threads:Q"],
+            x=alt.X(_time, title=None, axis=alt.Axis(tickCount=6)),
+            y=alt.Y("threads:Q", axis=alt.Axis(tickMinStep=1)),
+            color=alt.Color("status:N", legend=alt.Legend(orient="bottom", title=None, columns=3)),
+            tooltip=["status:N", alt.Tooltip(_time, title="time (UTC)"), "threads:Q"],
         )
-        .properties(width="container")
+        .properties(width="container", height=220)
     )
     _lines
-    return
-
-
-@app.cell(hide_code=True)
-def _(statuses):
-    mo.md("""
-    ## How long do they live?
-
-    A closed thread has a lifetime. An open one has an age only: it is *censored*, stands in no
-    percentile, and counts in the curve as open for as long as is known. Coordinators live as long
-    as their session, and are kept apart.
-    """)
     return
 
 
@@ -320,7 +321,7 @@ def _(selection):
 @app.function
 def show_table(frame, durations=()):
     """Return a table of a frame; columns of seconds read as 2h 05m."""
-    read = {name: lambda seconds: str(read_duration(seconds)) for name in durations}
+    read = {name: lambda seconds: format_value(read_duration(seconds)) for name in durations}
     return mo.ui.table(
         frame,
         selection=None,
@@ -332,7 +333,14 @@ def show_table(frame, durations=()):
 
 @app.cell
 def _(percentiles):
-    show_table(percentiles, ["p50", "p90", "p99", "longest"])
+    _text = mo.md("""
+    ## How long do they live?
+
+    A closed thread has a lifetime. An open one has an age only: it is *censored*, stands in no
+    percentile, and counts in the curve as open for as long as is known. Coordinators live as long
+    as their session, and are kept apart.
+    """)
+    mo.vstack([_text, show_table(percentiles, ["p50", "p90", "p99", "longest"])])
     return
 
 
@@ -359,11 +367,14 @@ def _(selection):
 
 @app.cell
 def _(lifetimes):
-    _names = "{1: '1 s', 60: '1 min', 3600: '1 h', 86400: '1 d', 2592000: '30 d'}[datum.value]"
-    _axis = alt.Axis(values=[1, 60, 3600, 86400, 2592000], labelExpr=_names)
+    _names = (
+        "{1: '1 s', 10: '10 s', 60: '1 min', 600: '10 min', 3600: '1 h', 36000: '10 h',"
+        " 86400: '1 d', 864000: '10 d'}[datum.value]"
+    )
+    _axis = alt.Axis(values=[1, 10, 60, 600, 3600, 36000, 86400, 864000], labelExpr=_names)
     _bars = (
         alt.Chart(lifetimes, title="Lifetimes of closed threads", height=180)
-        .mark_bar()
+        .mark_bar(orient="vertical")
         .encode(
             x=alt.X("seconds:Q", title="lifetime", axis=_axis, scale=alt.Scale(type="log")),
             x2="until:Q",
@@ -373,7 +384,7 @@ def _(lifetimes):
         )
         .properties(width="container")
     )
-    _bars
+    _bars if len(lifetimes) else mo.md("None is closed.")
     return
 
 
@@ -394,7 +405,7 @@ def _(selection):
         ),
 
         risks AS (
-            SELECT *, sum(threads) OVER (PARTITION BY role ORDER BY seconds DESC) AS at_risk
+            SELECT *, (sum(threads) OVER (PARTITION BY role ORDER BY seconds DESC))::BIGINT AS at_risk
             FROM ends
         ),
 
@@ -423,7 +434,9 @@ def _(selection):
         ),
 
         legend AS (
-            SELECT role, format('{{}}: {{:,}} closed, {{:,}} open', role, sum(closed)::BIGINT, sum(threads - closed)::BIGINT) AS threads
+            SELECT
+                role,
+                role || ': ' || sum(closed) || ' closed, ' || sum(threads - closed) || ' open' AS threads
             FROM ends
             GROUP BY role
         )
@@ -442,7 +455,7 @@ def _(selection):
 @app.cell
 def _(survival):
     _curves = (
-        alt.Chart(survival, title="Share of threads still open after a time", height=220)
+        alt.Chart(survival, title="Share still open after a time", height=220)
         .mark_line(interpolate="step-after")
         .encode(
             x=alt.X("hours:Q", title="hours since the thread was created"),
@@ -464,17 +477,6 @@ def _(survival):
     return
 
 
-@app.cell(hide_code=True)
-def _(statuses):
-    mo.md("""
-    ## Where does the time go?
-
-    Polls see a status now and then: the bar is the estimate, the line spans what the polls allow.
-    Time before a thread was first seen, and stays that no poll saw: `analytics.time_in_status`.
-    """)
-    return
-
-
 @app.cell
 def _(selection):
     time_in_status = mo.sql(
@@ -483,9 +485,10 @@ def _(selection):
         SELECT
             status,
             count(DISTINCT (source, session_id, thread_id)) AS threads,
-            sum(seconds) / 3600 AS hours,
-            sum(seconds_low) / 3600 AS low,
-            sum(seconds_high) / 3600 AS high
+            status || ' (' || threads || ')' AS label,
+            round(sum(seconds) / 3600, 1) AS hours,
+            round(sum(seconds_low) / 3600, 1) AS low,
+            round(sum(seconds_high) / 3600, 1) AS high
         FROM selected_spells
         WHERE (is_censored OR NOT is_current)
             AND status NOT IN ('archived', 'terminated', 'cancelled')
@@ -501,25 +504,21 @@ def _(selection):
 
 @app.cell
 def _(time_in_status):
+    _text = mo.md("""
+    ## Where does the time go?
+
+    Beside each status the number of threads that were seen in it. The bar is the estimate, the line
+    spans what the polls allow. Time before a thread was first seen, and stays that no poll saw:
+    `analytics.time_in_status`.
+    """)
     _statuses = alt.Chart(time_in_status).encode(
-        y=alt.Y("status:N", title=None, sort=None),
-        tooltip=[
-            "status:N",
-            "threads:Q",
-            *(alt.Tooltip(f"{name}:Q", format=",.1f") for name in ("hours", "low", "high")),
-        ],
+        y=alt.Y("label:N", title=None, sort=None),
+        tooltip=["status:N", "threads:Q", "hours:Q", "low:Q", "high:Q"],
     )
     _bars = _statuses.mark_bar().encode(x=alt.X("hours:Q", title="hours in the status"))
-    _bounds = _statuses.mark_rule(strokeWidth=2).encode(x="low:Q", x2="high:Q")
-    (_bars + _bounds).properties(width="container", height=alt.Step(24))
-    return
-
-
-@app.cell(hide_code=True)
-def _(statuses):
-    mo.md("""
-    ## Which of them need you?
-    """)
+    _bounds = _statuses.mark_rule(color="#f58518", strokeWidth=3).encode(x="low:Q", x2="high:Q")
+    _chart = (_bars + _bounds).properties(width="container", height=24 * len(time_in_status))
+    mo.vstack([_text, _chart if len(time_in_status) else mo.md("No time was seen.")])
     return
 
 
@@ -534,7 +533,7 @@ def _(selection):
             threshold_seconds AS usual,
             shown(status) AS status,
             shown(agent) AS agent,
-            role,
+            shown(role) AS role,
             shown(session_id) AS session,
             shown(thread_id) AS thread
         FROM analytics.attention
@@ -549,18 +548,12 @@ def _(selection):
 
 @app.cell
 def _(attention):
-    show_table(attention, ["quiet", "usual"])
-    return
+    _text = mo.md("""
+    ## Which of them need you?
 
-
-@app.cell(hide_code=True)
-def _(statuses):
-    mo.md("""
-    ## Queries to start from
-
-    `selected` holds the threads picked above, with their lifetimes, and `selected_spells` their
-    statuses over time. Wrap text that a server sent into `shown()`.
+    `quiet` for longer than is `usual` is medium, three times as long high.
     """)
+    mo.vstack([_text, show_table(attention, ["quiet", "usual"])])
     return
 
 
@@ -568,17 +561,31 @@ def _(statuses):
 def _(selection):
     by_session = mo.sql(
         f"""
+        -- Wrap what a server has written into shown(), as here.
         SELECT
             shown(session_id) AS session,
             count(*) AS threads,
-            count_if(is_censored) AS open,
-            median(elapsed_seconds) FILTER (NOT is_censored) AS p50_seconds
+            count(*) FILTER (is_censored) AS open,
+            round(median(elapsed_seconds) FILTER (NOT is_censored)) AS p50_seconds
         FROM selected
         GROUP BY session_id
         ORDER BY threads DESC
         """,
+        output=False,
         engine=selection,
     )
+    return (by_session,)
+
+
+@app.cell
+def _(by_session):
+    _text = mo.md("""
+    ## Queries to start from
+
+    `selected` holds the threads picked above, with their lifetimes, `selected_spells` the statuses
+    they were seen in, `analytics` all analyses.
+    """)
+    mo.vstack([_text, show_table(by_session, ["p50_seconds"])])
     return
 
 
@@ -586,14 +593,16 @@ def _(selection):
 def _(selection):
     health = mo.sql(
         f"""
+        -- Can the numbers be trusted?
         SELECT
             shown(session_id) AS session,
             last_complete_poll,
-            failure_streak,
+            lag_seconds,
+            failure_streak::BIGINT AS failure_streak,
             shown(last_error) AS last_error
         FROM analytics.ingestion_health
         SEMI JOIN selected USING (source, session_id)
-        ORDER BY last_complete_poll
+        ORDER BY failure_streak DESC, last_complete_poll
         """,
         engine=selection,
     )
