@@ -1,6 +1,6 @@
 # Needs git, make and Python >= 3.11; everything else is installed into .venv, once.
 .DEFAULT_GOAL := help
-.PHONY: help demo run dev test test-duckdb-2 soak bench check figures docs lock clean
+.PHONY: help demo run dev notebook test test-duckdb-2 soak bench check figures docs lock clean
 
 CANDIDATES := python3 python3.13 python3.12 python3.11
 PYTHON ?= $(shell for p in $(CANDIDATES); do \
@@ -23,6 +23,9 @@ run: .venv/runtime ## the main job against the configured API
 
 dev: .venv/runtime ## Dagster's UI with the job and its schedule
 	$(BIN)/dg dev
+
+notebook: .venv/dev ## the notebook, to look at the data and to change
+	MARIMO_SKIP_UPDATE_CHECK=1 $(BIN)/marimo edit notebooks/threads.py
 
 test: .venv/dev ## the whole test suite
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE)

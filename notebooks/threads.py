@@ -26,7 +26,8 @@ with app.setup:
 
 @app.cell(hide_code=True)
 def _():
-    alt.renderers.set_embed_options(actions=False)  # one of them sends a chart to another host
+    # Text that can be searched, and no menu, from which data can be sent to another host.
+    alt.renderers.set_embed_options(renderer="svg", actions=False)
     mo.md("""
     # Threads
 
@@ -58,12 +59,15 @@ def _(connection):
     # Names come from a server. What nobody can see is shown as such, a name of 10 kB is cut, and an
     # address is broken, of which a table would make a picture or a link.
     connection.execute(r"""
-        CREATE OR REPLACE TEMP MACRO shown(name) AS regexp_replace(
-            replace(
-                CASE WHEN length(name) > 60 THEN left(name, 59) || '…' ELSE coalesce(name, '(none)') END,
-                '://', ': //'
+        CREATE OR REPLACE TEMP MACRO shown(name) AS coalesce(
+            regexp_replace(
+                replace(
+                    CASE WHEN length(name) > 60 THEN left(name, 59) || '…' ELSE name END,
+                    '://', ': //'
+                ),
+                '\p{C}', '�', 'g'
             ),
-            '\p{C}', '�', 'g'
+            '(none)'
         )
     """)
     try:
@@ -74,7 +78,7 @@ def _(connection):
             GROUP BY ALL
             ORDER BY threads DESC, value
         """).fetchall()
-        first_day, last_day = connection.sql("""
+        all_days = connection.sql("""
             SELECT
                 least(greatest(min(created_at), '1970-01-01'), '2199-12-31')::DATE,
                 greatest(least(max(created_at), '2199-12-31'), '1970-01-01')::DATE
@@ -86,7 +90,7 @@ def _(connection):
         mo.stop(True, mo.callout(old, kind="warn"))
     none_yet = "No thread is loaded yet: run `session-threads run`."
     mo.stop(not names, mo.callout(none_yet, kind="warn"))
-    return first_day, last_day, names
+    return all_days, names
 
 
 @app.function
@@ -97,33 +101,33 @@ def pick(dimension, names, kept):
         if of == dimension:
             title = f"{label} ({threads:,})"
             while title in options:
-                title += "′"
+                title += " *"
             options[title] = name
     value = next((title for title, name in options.items() if name == kept), f"every {dimension}")
-    return mo.ui.dropdown(options, value=value, label=dimension)
+    return mo.ui.dropdown(options, value=value, label=dimension, full_width=True)
 
 
 @app.cell
 def _():
-    kept = {}  # what was picked outlives the copy
+    kept = {"source": None, "session": None, "agent": None}  # picks outlive the copy
     return (kept,)
 
 
 @app.cell
-def _(first_day, kept, last_day, names):
-    source = pick("source", names, kept.get("source"))
-    session = pick("session", names, kept.get("session"))
-    agent = pick("agent", names, kept.get("agent"))
-    days = mo.ui.date_range(first_day, last_day, label="created between")
-    mo.hstack([source, session, agent, days], justify="start", wrap=True)
+def _(all_days, kept, names):
+    source = pick("source", names, kept["source"])
+    session = pick("session", names, kept["session"])
+    agent = pick("agent", names, kept["agent"])
+    days = mo.ui.date_range(*all_days, label="created between")
+    mo.vstack([mo.hstack([source, session, agent], widths="equal", wrap=True), days])
     return agent, days, session, source
 
 
 @app.cell
-def _(agent, connection, days, first_day, kept, last_day, session, source):
+def _(agent, all_days, connection, days, kept, session, source):
     kept.update(source=source.value, session=session.value, agent=agent.value)
     # All days mean every thread, also one of which it is not known when it was created.
-    first, last = days.value if days.value != (first_day, last_day) else (None, None)
+    first, last = days.value if days.value != all_days else (None, None)
     connection.execute(
         """
         CREATE OR REPLACE TEMP TABLE selected AS
@@ -172,7 +176,7 @@ def _(selection):
             count(elapsed_seconds) FILTER (NOT is_censored AND role = 'child')
         FROM selected
     """).fetchone()
-    median = str(read_duration(p50)) if n_p50 else "–"
+    median = str(read_duration(p50)) if n_p50 else "none"
     mo.hstack(
         [
             mo.stat(f"{threads:,}", "threads", bordered=True),
@@ -282,7 +286,7 @@ def _(over_time):
     _time = "utcyearmonthdatehoursminutes(time):T"
     _lines = (
         alt.Chart(over_time, title="Status over time")
-        .mark_line(interpolate="step-after", point=len(over_time) < 20)
+        .mark_line(interpolate="step-after", point=over_time["time"].n_unique() == 1)
         .encode(
             x=alt.X(_time, title=None, axis=alt.Axis(tickCount=6)),
             y=alt.Y("threads:Q", axis=alt.Axis(tickMinStep=1)),
@@ -321,11 +325,12 @@ def _(selection):
 @app.function
 def show_table(frame, durations=()):
     """Return a table of a frame; columns of seconds read as 2h 05m."""
-    read = {name: lambda seconds: format_value(read_duration(seconds)) for name in durations}
     return mo.ui.table(
         frame,
         selection=None,
-        format_mapping=read,
+        format_mapping=dict.fromkeys(
+            durations, lambda seconds: format_value(read_duration(seconds))
+        ),
         show_column_summaries=False,
         show_data_types=False,
     )
@@ -405,7 +410,9 @@ def _(selection):
         ),
 
         risks AS (
-            SELECT *, (sum(threads) OVER (PARTITION BY role ORDER BY seconds DESC))::BIGINT AS at_risk
+            SELECT
+                *,
+                (sum(threads) OVER (PARTITION BY role ORDER BY seconds DESC))::BIGINT AS at_risk
             FROM ends
         ),
 
@@ -436,7 +443,8 @@ def _(selection):
         legend AS (
             SELECT
                 role,
-                role || ': ' || sum(closed) || ' closed, ' || sum(threads - closed) || ' open' AS threads
+                role || ': ' || sum(closed) || ' closed, ' || sum(threads - closed) || ' open'
+                    AS threads
             FROM ends
             GROUP BY role
         )
@@ -591,7 +599,7 @@ def _(by_session):
 
 @app.cell
 def _(selection):
-    health = mo.sql(
+    _health = mo.sql(
         f"""
         -- Can the numbers be trusted?
         SELECT

@@ -69,11 +69,14 @@ def test_sql(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_python(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every piece of Python runs as printed."""
+    """Both pieces of Python run as printed: the one ends in a chart, the other prints a frame."""
     monkeypatch.chdir(directory)
-    assert blocks("python")
-    for block in blocks("python"):
-        assert "shape: (" in run(sys.executable, "-W", "error", "-c", block)
+    chart, frame = blocks("python")
+    head, _, shown = chart.strip().rpartition("\n")
+    drawn = run(sys.executable, "-W", "error", "-c", f"{head}\nprint(({shown}).to_json())")
+    assert '"mark"' in drawn
+    assert '"status": "idle"' in drawn
+    assert "shape: (" in run(sys.executable, "-W", "error", "-c", frame)
 
 
 def test_configuration() -> None:

@@ -10,7 +10,7 @@ import pytest
 from pipelines.errors import WarehouseError
 from pipelines.warehouse.analyses import list_analyses, parse_analysis
 from pipelines.warehouse.build import build_analysis
-from pipelines.warehouse.database import open_published, open_warehouse
+from pipelines.warehouse.database import attach_published, open_published, open_warehouse
 from pipelines.warehouse.publication import publish
 from pipelines.warehouse.replay import replay
 from tests.support import read_table
@@ -76,6 +76,23 @@ def test_readers_keep_the_copy_they_opened(home: Path) -> None:
         publish_all(home)
         assert reader.execute("SELECT count(*) FROM threads").fetchone() == (1,)
     assert read_table(path, "SELECT count(*) AS n FROM threads") == [{"n": 2}]
+
+
+def test_each_reader_of_one_process_may_have_the_newest_copy(home: Path) -> None:
+    """What is attached anew is the newest copy, though another reader beside it has the old one."""
+    query = "SELECT count(*) FROM thread_dimensions WHERE dimension = 'all'"
+    load(home, 0, thread("a"))
+    publish(home, list_analyses())
+    with attach_published(home) as old:
+        load(home, 10, thread("a"), thread("b"))
+        publish(home, list_analyses())
+        with attach_published(home) as new:
+            new.execute("CREATE TEMP TABLE mine AS FROM threads")
+            assert new.execute("FROM mine SELECT count(*)").fetchone() == (2,)
+            assert new.execute(query).fetchone() == (2,)
+            with pytest.raises(duckdb.Error, match="read-only"):
+                new.execute("DELETE FROM threads")
+        assert old.execute(query).fetchone() == (1,)
 
 
 def test_unchanged_threads_are_not_copied(home: Path) -> None:
