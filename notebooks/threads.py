@@ -78,13 +78,13 @@ def _(connection):
             GROUP BY ALL
             ORDER BY threads DESC, value
         """).fetchall()
-        all_days = connection.sql("""
+        [all_days] = connection.sql("""
             SELECT
                 least(greatest(min(created_at), '1970-01-01'), '2199-12-31')::DATE,
                 greatest(least(max(created_at), '2199-12-31'), '1970-01-01')::DATE
             FROM threads
             SEMI JOIN analytics.thread_durations USING (source, session_id, thread_id)
-        """).fetchone()
+        """).fetchall()
     except duckdb.CatalogException:
         old = "This copy lacks tables of this version: run `session-threads run`."
         mo.stop(True, mo.callout(old, kind="warn"))
@@ -161,13 +161,13 @@ def _(agent, all_days, connection, days, kept, session, source):
     """)
     selection = connection  # with the tables `selected` and `selected_spells`, for what follows
     nothing = "No thread is like that: pick something else above."
-    mo.stop(not selection.sql("FROM selected LIMIT 1").fetchone(), mo.callout(nothing, kind="warn"))
+    mo.stop(not selection.sql("FROM selected LIMIT 1").fetchall(), mo.callout(nothing, kind="warn"))
     return (selection,)
 
 
 @app.cell
 def _(selection):
-    threads, n_open, n_closed, p50, n_p50 = selection.sql("""
+    [(threads, n_open, n_closed, p50, n_p50)] = selection.sql("""
         SELECT
             count(*),
             count_if(is_censored),
@@ -175,7 +175,7 @@ def _(selection):
             median(elapsed_seconds) FILTER (NOT is_censored AND role = 'child'),
             count(elapsed_seconds) FILTER (NOT is_censored AND role = 'child')
         FROM selected
-    """).fetchone()
+    """).fetchall()
     median = str(read_duration(p50)) if n_p50 else "none"
     mo.hstack(
         [

@@ -184,7 +184,7 @@ def test_picks(
     """Exactly the threads of the picked source, session, agent and days are shown."""
     text, shown = run(published, monkeypatch, **picked)
     expected = {key for key, row in world.threads.items() if belongs(row)}
-    found = shown["connection"].sql("SELECT source, session_id, thread_id FROM selected")
+    found = shown["connection"].execute("SELECT source, session_id, thread_id FROM selected")
     assert set(found.fetchall()) == expected
     assert ("pick something else" in text) == (not expected)
 
@@ -331,6 +331,7 @@ def test_no_request_leaves_the_page(opened: tuple[Watched, Path]) -> None:
     blocked = page.evaluate(
         """() => new Promise(resolve => {
             document.addEventListener("securitypolicyviolation", e => resolve(e.blockedURI));
+            setTimeout(() => resolve("nothing"), 5000);
             new Image().src = "https://elsewhere.example/z.png";
         })"""
     )
