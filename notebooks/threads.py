@@ -574,7 +574,7 @@ def _(selection):
             shown(session_id) AS session,
             count(*) AS threads,
             count(*) FILTER (is_censored) AS open,
-            round(median(elapsed_seconds) FILTER (NOT is_censored)) AS p50_seconds
+            round(median(elapsed_seconds) FILTER (NOT is_censored)) AS p50
         FROM selected
         GROUP BY session_id
         ORDER BY threads DESC
@@ -593,7 +593,7 @@ def _(by_session):
     `selected` holds the threads picked above, with their lifetimes, `selected_spells` the statuses
     they were seen in, `analytics` all analyses.
     """)
-    mo.vstack([_text, show_table(by_session, ["p50_seconds"])])
+    mo.vstack([_text, show_table(by_session, ["p50"])])
     return
 
 
