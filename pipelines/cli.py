@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from pipelines import __version__
-from pipelines.errors import (
-    TOKEN_REFUSED,
-    SessionThreadsError,
-    TokenRefused,
-    WarehouseError,
-)
+from pipelines.errors import SessionThreadsError, TokenRefused, to_printable
 from pipelines.sandbox.command import sandbox
 
 if TYPE_CHECKING:
-    Records = list[dict[str, Any]]
+    from collections.abc import Callable
 
-DEMO_POLLS = 4
-DEMO_PAUSE_S = 1.5
-DEMO_TURN_S = 2.0
+    from pipelines.verdict import Verdict
 
 # Imports of what one command alone needs stand in that command: --help answers at once.
 
@@ -46,7 +37,8 @@ class Cli(click.Group):
 
 def fail(message: str, exit_code: int) -> NoReturn:
     """End the command with one line on standard error."""
-    click.echo(f"session-threads: {' '.join(message.split())}", err=True)
+    line = to_printable(" ".join(message.split()))
+    click.echo(f"session-threads: {line}", err=True)
     sys.exit(exit_code)
 
 
@@ -61,8 +53,11 @@ def main(*, debug: bool) -> None:
 @main.command()
 @click.option("--session", "sessions", multiple=True, metavar="ID", help="Only this session.")
 @click.option("--status", "statuses", multiple=True, metavar="S", help="Only this status.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document, for machines.")
 @click.pass_context
-def run(ctx: click.Context, sessions: tuple[str, ...], statuses: tuple[str, ...]) -> None:
+def run(
+    ctx: click.Context, sessions: tuple[str, ...], statuses: tuple[str, ...], *, as_json: bool
+) -> None:
     """Poll every configured session once, load, analyse and publish.
 
     Listing a session that has no thread yet makes the server create its coordinator.
@@ -70,66 +65,25 @@ def run(ctx: click.Context, sessions: tuple[str, ...], statuses: tuple[str, ...]
     Exit status: 0 all complete, 1 some sessions failed, 2 configuration, 3 token refused,
     4 nothing could be loaded.
     """
-    conclude(*run_job(sessions, statuses, debug=ctx.find_root().params["debug"]))
-
-
-def run_job(
-    sessions: tuple[str, ...] = (), statuses: tuple[str, ...] = (), *, debug: bool = False
-) -> tuple[Records, list[str]]:
-    """Run Dagster's job in this process and print its summary.
-
-    Returns its rows of the ledger, and what the checks of analyses have found.
-    """
     from pipelines.api.poll import Scope
-    from pipelines.console import print_summary, watch_poll
-    from pipelines.definitions import run_poll
-    from pipelines.settings import data_home, load_settings
-    from pipelines.warehouse.database import open_warehouse
-    from pipelines.warehouse.load import read_drift, read_ledger
+    from pipelines.console import print_run_json, print_summary, watch_poll
+    from pipelines.job import run_job
+    from pipelines.verdict import judge_run
 
-    load_settings()
-    started = time.monotonic()
     with watch_poll() as observer:
-        run_id, found = run_poll(Scope(sessions, statuses), observer, debug=debug)
-    with open_warehouse(data_home()) as connection:
-        ledger, drift = read_ledger(connection, [run_id]), read_drift(connection, [run_id])
-    print_summary(ledger, drift, time.monotonic() - started, data_home())
-    return ledger, found
+        result = run_job(Scope(sessions, statuses), observer, debug=ctx.find_root().params["debug"])
+    verdict = judge_run(result.ledger, result.findings)
+    if as_json:
+        print_run_json(result, verdict)
+    else:
+        print_summary(result)
+    conclude(verdict)
 
 
-def conclude(ledger: Records, found: list[str]) -> None:
-    """End the command as the ledger says: in silence where every session is complete.
-
-    What analyses' checks have found ends it with 1, and is passed over by a worse end.
-    """
-    from pipelines.warehouse.build import KEPT
-    from pipelines.warehouse.load import ENDED_WELL
-
-    failing = [row for row in ledger if row["outcome"] not in ENDED_WELL]
-    if not failing:
-        if found:
-            fail(f"{'; '.join(found)}. {KEPT}", 1)
-        return
-    refused = [row for row in failing if row["error_type"] == TOKEN_REFUSED]
-    first = (refused or failing)[0]
-    message = str(first["error_message"]).rstrip(".")
-    reason = f"session {first['session_id']}: {first['outcome']}: {message}"
-    if refused:
-        fail(
-            f"the token was refused: {reason}. Put a valid token into its variable",
-            TokenRefused.exit_code,
-        )
-    if all(row["outcome"] == "gone" for row in ledger):
-        fail(
-            f"no session is known to the server: is base_url right? {reason}",
-            WarehouseError.exit_code,
-        )
-    if not any(row["pages"] for row in ledger):
-        fail(
-            f"nothing could be loaded from {len(ledger)} sessions; {reason}",
-            WarehouseError.exit_code,
-        )
-    fail(f"{len(failing)} of {len(ledger)} sessions are not complete; {reason}", 1)
+def conclude(verdict: Verdict) -> None:
+    """End the command in silence where all is well, else with the line that says why it is not."""
+    if verdict.error:
+        fail(verdict.error, verdict.exit_status)
 
 
 @main.command()
@@ -138,52 +92,37 @@ def check() -> None:
 
     Exit status: 0 all is well, 2 something must be mended, 3 token refused.
     """
+    from pipelines.checkup import check_everything
+
     try:
-        check_everything()
+        for line in check_everything():
+            click.echo(line)
     except SessionThreadsError as error:
         fail(str(error), TokenRefused.exit_code if isinstance(error, TokenRefused) else 2)
 
 
-def check_everything() -> None:
-    """Say what is right, line by line; raise what is wrong."""
-    import asyncio
-
-    from pipelines.api.client import open_client
-    from pipelines.settings import Source, data_home, load_settings
-    from pipelines.warehouse.database import open_warehouse
-
-    async def ask(source: Source) -> None:
-        async with open_client(source.model_copy(update={"max_attempts": 1})) as client:
-            await client.list_threads(source.sessions[0].id, limit=1)
-
-    for source in load_settings().sources:
-        click.echo(f"source {source.name}: {source.base_url}, {len(source.sessions)} sessions")
-        asyncio.run(ask(source))
-        click.echo(f"source {source.name}: the token is accepted")
-    with open_warehouse(data_home()) as connection:
-        counted = connection.execute("SELECT count(*) FROM threads").fetchone()
-    click.echo(f"warehouse: {data_home()}, {counted[0] if counted else 0} threads")
-
-
 @main.command()
-def status() -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document, for machines.")
+def status(*, as_json: bool) -> None:
     """Show one line per session: last complete poll, threads, open ones, last error.
 
     Exit status: 0 all is well, 1 a session is failing, stale, or was never polled.
     """
     from datetime import UTC, datetime
 
-    from pipelines.console import print_health
+    from pipelines.console import print_health, print_health_json
     from pipelines.settings import data_home, load_settings
+    from pipelines.verdict import judge_health
     from pipelines.warehouse.health import read_health
 
-    settings = load_settings(with_tokens=False)
-    lines = read_health(data_home(), settings, datetime.now(UTC))
-    print_health(lines)
-    troubled = [line for line in lines if line.state != "ok"]
-    if troubled:
-        first = troubled[0]
-        fail(f"{len(troubled)} of {len(lines)} sessions: {first.session} is {first.state}", 1)
+    now = datetime.now(UTC)
+    lines = read_health(data_home(), load_settings(with_tokens=False), now)
+    verdict = judge_health(lines)
+    if as_json:
+        print_health_json(lines, now, verdict)
+    else:
+        print_health(lines, now)
+    conclude(verdict)
 
 
 @main.command()
@@ -207,20 +146,29 @@ def replay(*, partial: bool, skip_damaged: bool) -> None:
     click.echo(f"replayed {len(replayed.runs)} runs. Data: {path}")
 
 
-FORMATS = click.Choice(["table", "csv", "json", "parquet"])
+def choose_target(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that say how and where its rows are written."""
+    formats = click.Choice(["table", "csv", "json", "parquet"])
+    path = click.Path(dir_okay=False, path_type=Path)
+    for option in (
+        click.option("--raw", is_flag=True, help="Text as it is, also what CSV marks as text."),
+        click.option("--out", type=path, help="Write to this file."),
+        click.option(
+            "--format", "form", type=formats, help="By default what --out ends in, else table."
+        ),
+    ):
+        command = option(command)
+    return command
 
 
 @main.command()
 @click.argument("name", required=False)
-@click.option("--format", "form", type=FORMATS, help="By default what --out ends in, else table.")
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.")
+@choose_target
 @click.option("--where", metavar="SQL", help="Only rows for which this holds.")
 @click.option("--limit", type=click.IntRange(min=0), metavar="N", help="At most so many rows.")
-def show(
-    name: str | None, form: str | None, out: Path | None, where: str | None, limit: int | None
-) -> None:
+def show(name: str | None, where: str | None, limit: int | None, **target: Any) -> None:  # noqa: ANN401 - click's
     """Show one analysis; without NAME, list them all."""
-    from pipelines.console import write_analysis, write_catalogue
+    from pipelines.output import Target, write_analysis, write_catalogue
     from pipelines.settings import load_analyses_dir
     from pipelines.warehouse.analyses import list_analyses
 
@@ -228,22 +176,22 @@ def show(
     if name is None:
         if where is not None or limit is not None:
             fail("--where and --limit need the NAME of an analysis", 2)
-        write_catalogue({name: analyses[name].header.answers for name in analyses}, form, out)
+        answers = {name: analyses[name].header.answers for name in analyses}
+        write_catalogue(answers, Target(**target))
         return
     if name not in analyses:
         raise click.BadParameter(f"{name!r} is none of {', '.join(analyses)}.", param_hint="NAME")
-    write_analysis(analyses[name], form, out, where, limit)
+    write_analysis(analyses[name], Target(**target), where, limit)
 
 
 @main.command()
 @click.argument("query")
-@click.option("--format", "form", type=FORMATS, help="By default what --out ends in, else table.")
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.")
-def sql(query: str, form: str | None, out: Path | None) -> None:
+@choose_target
+def sql(query: str, **target: Any) -> None:  # noqa: ANN401 - click's
     """Run QUERY on the published database, read-only."""
-    from pipelines.console import write_query
+    from pipelines.output import Target, write_query
 
-    write_query(query, form, out)
+    write_query(query, Target(**target))
 
 
 main.add_command(sandbox)
@@ -253,52 +201,6 @@ main.add_command(sandbox)
 @click.pass_context
 def demo(ctx: click.Context) -> None:
     """Poll a made-up fleet several times while it evolves; show what is known of it then."""
-    import shutil
+    from pipelines.demo import play
 
-    from pipelines.console import print_heading, write_analysis
-    from pipelines.sandbox.server import TOKEN, Sandbox, serve
-    from pipelines.sandbox.world import World, draw_sizes
-    from pipelines.settings import data_home
-    from pipelines.warehouse.analyses import list_analyses
-
-    home = data_home() / "demo"
-    shutil.rmtree(home, ignore_errors=True)
-    os.environ.pop("DAGSTER_HOME", None)  # what is made up is no run of yours to remember
-    world = World(draw_sizes(8, 400), turn_s=DEMO_TURN_S)
-    with serve(Sandbox(world).app) as base_url:
-        os.environ |= {
-            "SESSION_THREADS_HOME": str(home),
-            "SESSION_THREADS_CONFIG": str(
-                write_demo_settings(home, base_url, list(world.sessions))
-            ),
-            "SANDBOX_PAT": TOKEN,
-        }
-        for poll in range(DEMO_POLLS):
-            time.sleep(DEMO_PAUSE_S if poll else 0)
-            print_heading(f"Poll {poll + 1} of {DEMO_POLLS}")
-            conclude(*run_job(debug=ctx.find_root().params["debug"]))
-    analyses = list_analyses()
-    print_heading("session-threads show status_distribution --where \"dimension = 'all'\"")
-    write_analysis(analyses["status_distribution"], "table", None, "dimension = 'all'", None)
-    for name in ("thread_durations", "attention"):
-        print_heading(f"session-threads show {name} --limit 2")
-        write_analysis(analyses[name], "table", None, None, 2)
-    click.echo(f"The database: {home / 'threads.duckdb'}")
-
-
-def write_demo_settings(home: Path, base_url: str, session_ids: list[str]) -> Path:
-    """Write the demo's own configuration and return its path."""
-    import yaml
-
-    from pipelines.landing import make_private
-
-    source = {
-        "name": "sandbox",
-        "base_url": base_url,
-        "token_env": "SANDBOX_PAT",
-        "sessions": [{"id": id_, "label": f"demo {i}"} for i, id_ in enumerate(session_ids, 1)],
-    }
-    make_private(home)
-    path = home / "sessions.yaml"
-    path.write_text(yaml.safe_dump({"sources": [source]}, sort_keys=False), encoding="utf-8")
-    return path
+    conclude(play(debug=ctx.find_root().params["debug"]))

@@ -1,54 +1,38 @@
-"""What a person sees in a terminal: progress, summaries and tables."""
+"""What `run` and `status` tell: progress, summaries for people, one JSON document for machines."""
 
 from __future__ import annotations
 
-import math
-import shutil
-import signal
+import json
 import sys
-from contextlib import contextmanager, nullcontext
-from datetime import datetime, time
-from decimal import Decimal
-from itertools import pairwise
-from tempfile import TemporaryFile
-from typing import IO, TYPE_CHECKING, Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-import duckdb
+import click
 import msgspec
-from rich import box
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.markup import escape
-from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 from rich.text import Text
 
 from pipelines.api.poll import Observer, Poll
-from pipelines.errors import QueryError
-from pipelines.settings import data_home
-from pipelines.warehouse.database import open_published, quote
+from pipelines.errors import to_printable
+from pipelines.tables import Duration, make_console, make_table
 from pipelines.warehouse.load import ENDED_WELL
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
 
-    from pipelines.warehouse.analyses import Analysis
+    from pipelines.job import Result
+    from pipelines.verdict import Verdict
     from pipelines.warehouse.health import Health
 
-    Records = Sequence[Mapping[str, Any]]
-
-COPY_OPTIONS = {
-    "csv": "FORMAT csv, HEADER",
-    "json": "FORMAT json, ARRAY",
-    "parquet": "FORMAT parquet",
-}
 SHOWN_SESSIONS = 20
 SHOWN_DRIFT = 5
-SHOWN_ROWS = 200
-WIDE = 10_000
-MINUTE_S = 60
-UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
+# Below so many columns a session's name has no room beside all counts.
+NARROW = 72
+SHOWN_NARROW = 3
 SUMMARY_COLUMNS = {
     "outcome": "outcome",
     "pages": "pages",
@@ -63,290 +47,165 @@ class _Lines(Observer):
     """Plain lines, for a log: one as each session ends."""
 
     def end(self, poll: Poll) -> None:
-        counts = f"{poll.threads_listed} threads on {poll.pages} pages"
-        reason = f": {poll.error_message}" if poll.error_message else ""
-        line = f"{poll.session_id}: {poll.outcome}, {counts}{reason}"
-        print(line, file=sys.stderr, flush=True)  # noqa: T201 - a command's output
+        click.echo(describe_poll(poll), err=True)
 
 
 class _Bar(Observer):
-    """A progress bar, for a terminal."""
+    """A progress bar and the counts below it, for a terminal; failing sessions leave a line."""
 
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._task = progress.add_task("polling", total=None, threads=0)
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TextColumn("sessions"),
+            TimeElapsedColumn(),
+            expand=True,
+        )
+        self._progress.add_task("starting", start=False, total=None)
+        (self._task,) = self._progress.tasks
+        self._pages = 0
         self._threads = 0
+        self._waited_s = 0.0
 
     def begin(self, sessions: int) -> None:
-        self._progress.update(self._task, total=sessions)
+        self._progress.start_task(self._task.id)
+        self._progress.update(self._task.id, description="polling", total=sessions)
 
     def page(self, threads: int) -> None:
+        self._pages += 1
         self._threads += threads
-        self._progress.update(self._task, threads=self._threads)
+
+    def wait(self, seconds: float) -> None:
+        self._waited_s += seconds
 
     def end(self, poll: Poll) -> None:
-        del poll
-        self._progress.advance(self._task)
+        if poll.outcome != "complete":
+            self._console.print(Text(describe_poll(poll)))
+        self._progress.advance(self._task.id)
+        if self._task.finished:
+            self._progress.update(self._task.id, description="loading")
+
+    def __rich__(self) -> Group:
+        """Return the two lines as they are now."""
+        rate = self._threads / max(self._task.finished_time or self._task.elapsed or 0, 1)
+        counts = f"{self._pages} pages, {self._threads} threads, {rate:.0f} threads/s"
+        return Group(
+            self._progress, Text(counts + describe_wait("sessions waited", self._waited_s))
+        )
+
+
+def describe_poll(poll: Poll) -> str:
+    """Return how a session's poll has ended, in one line."""
+    counts = f"{poll.threads_listed} threads on {poll.pages} pages"
+    reason = f": {poll.error_message}" if poll.error_message else ""
+    wait = describe_wait("waited", poll.wait_seconds)
+    return to_printable(f"{poll.session_id}: {poll.outcome}, {counts}{wait}{reason}")
+
+
+def describe_wait(what: str, seconds: float) -> str:
+    """Return what waited how long, of several sessions added up; nothing of less than a second."""
+    return f", {what} {seconds:.0f} s" if seconds >= 1 else ""
 
 
 @contextmanager
 def watch_poll() -> Iterator[Observer]:
     """Show how a poll goes on, on standard error: a bar on a terminal, plain lines otherwise."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
+    console = Console(stderr=True, highlight=False)
+    if not console.is_interactive:
         yield _Lines()
         return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("sessions, {task.fields[threads]} threads"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as progress:
-        yield _Bar(progress)
+    bar = _Bar(console)
+    with Live(bar, console=console, transient=True):
+        yield bar
 
 
-def make_console(file: IO[str] | None = None) -> Console:
-    """Return the console of a file or standard output; as wide as it takes where no terminal."""
-    console = Console(highlight=False, file=file)
-    return console if console.is_terminal else Console(highlight=False, file=file, width=WIDE)
-
-
-def print_summary(ledger: Records, drift: Sequence[str], seconds: float, home: Path) -> None:
+def print_summary(result: Result) -> None:
     """Print a run's ledger: what failed first, then the largest sessions, totals, and drift."""
-    rows = sorted(ledger, key=lambda row: row["outcome"] in ENDED_WELL)
+    rows = sorted(result.ledger, key=lambda row: row["outcome"] in ENDED_WELL)
     failing = sum(row["outcome"] not in ENDED_WELL for row in rows)
     shown = rows[: failing + SHOWN_SESSIONS]
-    names = [row["label"] or row["session_id"] for row in shown]
-    cells = [
-        {"session": name} | {title: row[column] for column, title in SUMMARY_COLUMNS.items()}
-        for name, row in zip(names, shown, strict=True)
-    ]
     console = make_console()
+    columns = list(SUMMARY_COLUMNS.items())[: None if console.width >= NARROW else SHOWN_NARROW]
+    cells = [
+        {"session": row["label"] or row["session_id"]}
+        | {title: row[column] for column, title in columns}
+        for row in shown
+    ]
     console.print(make_table(cells))
     if len(rows) > len(shown):
         console.print(f"and {len(rows) - len(shown)} more complete sessions")
-    threads, requests, retries = (
-        sum(row[column] for row in ledger) for column in ("threads_listed", "requests", "retries")
+    threads, requests, retries, waited_s = (
+        sum(row[column] for row in rows)
+        for column in ("threads_listed", "requests", "retries", "wait_seconds")
     )
     console.print(
-        f"{len(ledger) - failing} of {len(ledger)} sessions complete, {threads} threads,"
-        f" {requests} requests, {retries} retries, {seconds:.1f} s. Data: {home}",
-        soft_wrap=True,
+        f"{len(rows) - failing} of {len(rows)} sessions complete, {threads} threads,"
+        f" {requests} requests, {retries} retries{describe_wait('sessions waited', waited_s)},"
+        f" {result.seconds:.1f} s. Data: {result.data}",
+        markup=False,
     )
+    print_drift(console, result.drift)
+
+
+def print_drift(console: Console, drift: Sequence[str]) -> None:
+    """Print the first of what was never seen before."""
     if drift:
         more = f" and {len(drift) - SHOWN_DRIFT} more" if len(drift) > SHOWN_DRIFT else ""
-        what = format_value(", ".join(drift[:SHOWN_DRIFT]))
-        console.print(Text(f"New in the data, see schema_drift: {what}{more}"), soft_wrap=True)
+        what = to_printable(", ".join(drift[:SHOWN_DRIFT]))
+        console.print(Text(f"New in the data, see schema_drift: {what}{more}"))
 
 
-def print_health(lines: Sequence[Health]) -> None:
-    """Print a line per session."""
-    titles = {"last_complete_poll": "last complete poll", "open_threads": "open"}
-    titles |= {"last_error": "last error"}
-    records = [
-        {titles.get(name, name): value for name, value in msgspec.structs.asdict(line).items()}
-        for line in lines
-    ]
-    make_console().print(make_table(records))
-
-
-def write_analysis(
-    analysis: Analysis, form: str | None, out: Path | None, where: str | None, limit: int | None
-) -> None:
-    """Write an analysis' published rows, as write_query does."""
-    table = f"analytics.{analysis.name}"
-    query = f"SELECT * FROM {table}"  # noqa: S608 - one of ours
-    query += f" WHERE (\n{where}\n)" if where else ""
-    query += f"\nLIMIT {limit}" if limit is not None else ""
-    with open_published(data_home()) as connection:
-        try:
-            connection.execute(f"DESCRIBE {table}")
-        except duckdb.CatalogException:
-            hint = "The next `session-threads run` builds it"
-            raise QueryError(f"{table}: not in the published copy yet. {hint}") from None
-        write_rows(connection, query, form, out, analysis.durations)
-
-
-def write_catalogue(answers: Mapping[str, str], form: str | None, out: Path | None) -> None:
-    """Write the names of the analyses and what each answers, as write_query does."""
-    rows = ", ".join(f"({quote(name)}, {quote(answers[name])})" for name in sorted(answers))
-    with duckdb.connect() as connection:
-        write_rows(connection, f"FROM (VALUES {rows}) AS _(name, answers)", form, out)
-
-
-def write_query(query: str, form: str | None, out: Path | None) -> None:
-    """Write the rows of a query of the published copy in a format, to standard output or a file."""
-    with open_published(data_home()) as connection:
-        write_rows(connection, query, form, out)
-
-
-def write_rows(
-    connection: duckdb.DuckDBPyConnection,
-    query: str,
-    form: str | None,
-    out: Path | None,
-    durations: Collection[str] = (),
-) -> None:
-    """Write a query's rows in a format, to standard output or a file.
-
-    In a table the columns `durations`, which are in seconds, read as 2h 05m.
-    """
-    suffix = out.suffix.removeprefix(".") if out else ""
-    form = form or (suffix if suffix in COPY_OPTIONS else "table")
-    query = query.strip().removesuffix(";")
-    with explain_failures():
-        refuse_all_but_select(connection, query)
-        subquery = f"FROM (\n{query}\n)"
-        if form == "table":
-            rows = execute(connection, subquery)
-            names = [column[0] for column in connection.description]
-            print_rows(names, rows, out, durations)
-        elif out:
-            execute(connection, f"COPY ({subquery}) TO {quote(str(out))} ({COPY_OPTIONS[form]})")
-        else:
-            copy_to_stdout(connection, subquery, form)
-
-
-def refuse_all_but_select(connection: duckdb.DuckDBPyConnection, query: str) -> None:
-    """Raise QueryError for anything else than one query."""
-    statements = connection.extract_statements(query)
-    # A PIVOT is several statements, all without a text, or (from DuckDB 2 on) a MULTI.
-    types = [statement.type.name for statement in statements if statement.query]
-    if not statements or types not in ([], ["SELECT"], ["MULTI"]):
-        raise QueryError("the query is refused: it must be one SELECT")
-
-
-def copy_to_stdout(connection: duckdb.DuckDBPyConnection, subquery: str, form: str) -> None:
-    """Send a query's rows on; DuckDB itself would write over a file that is appended to.
-
-    They pass through a file without a name, of which nothing is left however the process ends.
-    """
-    with TemporaryFile() as rows, open(sys.stdout.fileno(), "wb", closefd=False) as stdout:
-        options = f"{COPY_OPTIONS[form]}, USE_TMP_FILE false"
-        execute(connection, f"COPY ({subquery}) TO '/dev/fd/{rows.fileno()}' ({options})")
-        rows.seek(0)
-        shutil.copyfileobj(rows, stdout)
-
-
-def execute(connection: duckdb.DuckDBPyConnection, query: str) -> list[tuple[Any, ...]]:
-    """Return a query's rows. Ctrl-C ends the process at once, which a shell calls status 130.
-
-    DuckDB looks for signals too seldom, and holds Python up meanwhile. It only reads: nothing is
-    lost.
-    """
-    before = signal.getsignal(signal.SIGINT)
-    if before is signal.default_int_handler:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-    try:
-        return connection.execute(query).fetchall()
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
-def explain_failures() -> Iterator[None]:
-    """Turn what ends a query into QueryError; a reader that has read enough ends it well."""
-    try:
-        yield
-    except (duckdb.Error, OSError) as error:
-        if "Broken pipe" not in str(error):
-            raise QueryError(f"the query failed: {error}") from None
-
-
-def print_rows(
-    names: Sequence[str],
-    rows: Sequence[tuple[Any, ...]],
-    out: Path | None,
-    durations: Collection[str] = (),
-) -> None:
-    """Print rows as a table, to standard output or a file; of very many the first alone."""
+def print_health(lines: Sequence[Health], now: datetime) -> None:
+    """Print a line per session; on a terminal the errors stand below, for they are long."""
+    console = make_console()
     records = [
         {
-            name: read_duration(value) if name in durations else value
-            for name, value in zip(names, row, strict=True)
+            "session": line.name,
+            "state": line.state,
+            "last complete": describe_age(line.last_complete_poll, now),
+            "threads": line.threads,
+            "open": line.open_threads,
         }
-        for row in rows[:SHOWN_ROWS]
+        for line in lines
     ]
-    with out.open("w", encoding="utf-8") if out else nullcontext() as file:
-        console = make_console(file)
-        table = make_table(records)
-        if not records:
-            console.print("no rows")
-        elif measure_words(console, table) <= console.width:
-            console.print(table)
-        else:
-            print_upright(console, records)
-        if len(rows) > len(records):
-            console.print(f"and {len(rows) - len(records)} more rows: --format csv shows them all")
+    if not console.is_terminal:
+        errors = [{"last error": line.last_error} for line in lines]
+        records = [record | error for record, error in zip(records, errors, strict=True)]
+    console.print(make_table(records))
+    for line in lines if console.is_terminal else ():
+        if line.last_error:
+            console.print(Text(f"\n{to_printable(line.name)}: {to_printable(line.last_error)}"))
 
 
-def measure_words(console: Console, table: Table) -> int:
-    """Return the width that a table needs so that no word of it is broken."""
-    unbounded = console.options.update(width=WIDE)
-    return Measurement.get(console, unbounded, table).minimum
+def describe_age(moment: datetime | None, now: datetime) -> str:
+    """Return how long ago it was."""
+    return f"{Duration((now - moment).total_seconds())} ago" if moment else "never"
 
 
-def print_upright(console: Console, records: Records) -> None:
-    """Print records that are too wide for the terminal one below the other, a line a column."""
-    for number, record in enumerate(records, 1):
-        console.print(Text(f"row {number}", style="bold"))
-        grid = Table.grid(padding=(0, 2))
-        for name, value in record.items():
-            grid.add_row(f"  {name}", Text(format_value(value), overflow="fold"))
-        console.print(grid)
+def print_run_json(result: Result, verdict: Verdict) -> None:
+    """Print what a run has brought as one JSON document."""
+    named = ("run_id", "drift", "findings", "data")
+    print_json(
+        msgspec.structs.asdict(verdict)
+        | {name: getattr(result, name) for name in named}
+        | {"sessions": result.ledger}
+    )
+
+
+def print_health_json(lines: Sequence[Health], now: datetime, verdict: Verdict) -> None:
+    """Print how each session fares as one JSON document."""
+    print_json(msgspec.structs.asdict(verdict) | {"as_of": now, "sessions": lines})
+
+
+def print_json(document: object) -> None:
+    """Print a document on one line, in ASCII: exact, and no terminal obeys any of it."""
+    encoded = msgspec.to_builtins(document, enc_hook=str)
+    json.dump(encoded, sys.stdout)
+    sys.stdout.write("\n")
 
 
 def print_heading(text: str) -> None:
     """Print a line that begins a part of the output."""
     make_console().print(f"\n[bold]{escape(text)}[/bold]")
-
-
-def make_table(records: Records) -> Table:
-    """Return records as a table whose numbers align at the right."""
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
-    for name in records[0] if records else ():
-        is_number = all(isinstance(row[name], int | float | None) for row in records)
-        table.add_column(name, justify="right" if is_number else "left", overflow="fold")
-    for row in records:
-        table.add_row(*(Text(format_value(value)) for value in row.values()))
-    return table
-
-
-class Duration(float):
-    """Seconds, which a person reads in the two largest units: 2h 05m."""
-
-    def __str__(self) -> str:
-        """Return the two largest units."""
-        sign, rest = "-" if self < 0 else "", abs(self)
-        if round(rest, 1) < MINUTE_S:
-            return f"{sign}{rest:.1f}s"
-        for (size, name), (part, part_name) in pairwise(UNITS):
-            if round(rest / part) * part >= size:
-                whole, parts = divmod(round(rest / part), round(size / part))
-                return f"{sign}{whole}{name} {parts:02d}{part_name}"
-        raise AssertionError
-
-
-def read_duration(value: object) -> object:
-    """Return a number of seconds as a Duration, and whatever else as it is."""
-    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
-        return value
-    return Duration(value) if math.isfinite(value) else value
-
-
-def format_value(value: object) -> str:
-    """Return a value as a person reads it: control characters shown, seconds of a time cut."""
-    if value is None:
-        return ""
-    if isinstance(value, Duration):
-        return str(value)
-    if isinstance(value, float):
-        return f"{value:.3f}"
-    if isinstance(value, time):
-        return f"{value:%H:%M:%S}"
-    if isinstance(value, datetime):
-        return f"{value:%Y-%m-%d %H:%M:%S}"
-    text = str(value)
-    return text if text.isprintable() else "".join(c if c.isprintable() else "�" for c in text)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipelines.cli import run_job
+from pipelines.api.poll import Scope
+from pipelines.job import run_job
 from pipelines.sandbox.world import World, draw_sizes
 from tests.support import decode_json_columns, expect_row, read_table, serve_world
 
@@ -31,7 +32,7 @@ def test_threads_equal_the_server(
     sizes = draw_sizes(40, largest=3000, seed=7)
     world = World(sizes, seed=7, revision=revision, clock=lambda: now)
     with serve_world(world, monkeypatch):
-        ledger, _ = run_job()
+        ledger = run_job().ledger
     listed = {session_id: world.list_threads(session_id) for session_id in world.sessions}
     expected = [expect_row(thread) for threads in listed.values() for thread in threads]
     expected.sort(key=lambda row: (row["session_id"], row["thread_id"]))
@@ -56,7 +57,7 @@ def test_filtered_poll(revision: Revision, home: Path, monkeypatch: pytest.Monke
         run_job()
         before = {row["thread_id"]: row for row in read_table(home / "threads.duckdb", LISTED)}
         world.advance(120)
-        ledger, _ = run_job(statuses=("running",))
+        ledger = run_job(Scope(statuses=("running",))).ledger
     after = {row["thread_id"]: row for row in read_table(home / "threads.duckdb", LISTED)}
     changed = [row for thread_id, row in after.items() if row != before.get(thread_id)]
 
@@ -72,7 +73,7 @@ def test_evolving_world(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     world = World([0, 80, 30], seed=5)
     with serve_world(world, monkeypatch):
         for _ in range(3):
-            ledger, _ = run_job()
+            ledger = run_job().ledger
             world.advance(90)
             for row in ledger:
                 parts = ("threads_new", "threads_changed", "threads_unchanged")

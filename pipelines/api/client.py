@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
@@ -39,6 +40,12 @@ class Meter(msgspec.Struct):
     retries: int = 0
     wait_seconds: float = 0.0
     bytes: int = 0
+    on_wait: Callable[[float], None] = lambda _: None
+
+    def wait(self, seconds: float) -> None:
+        """Count a wait, before it or after."""
+        self.wait_seconds += seconds
+        self.on_wait(seconds)
 
 
 class Client:
@@ -76,7 +83,7 @@ class Client:
     async def _retry(self, url: httpx.URL, meter: Meter) -> Page:
         def note_wait(state: tenacity.RetryCallState) -> None:
             meter.retries += 1
-            meter.wait_seconds += state.upcoming_sleep
+            meter.wait(state.upcoming_sleep)
             error = state.outcome.exception() if state.outcome else None
             if isinstance(error, ApiError) and error.status == TOO_MANY_REQUESTS:
                 self._pace.slow_down(state.upcoming_sleep)
@@ -105,7 +112,7 @@ class Client:
         return min(left, asked if asked is not None else self._backoff(state))
 
     async def _request(self, url: httpx.URL, meter: Meter) -> Page:
-        meter.wait_seconds += await self._pace.turn()
+        meter.wait(await self._pace.turn())
         meter.requests += 1
         try:
             async with asyncio.timeout(self.source.request_timeout_s):

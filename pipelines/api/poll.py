@@ -59,6 +59,9 @@ class Observer:
     def page(self, threads: int) -> None:
         """A page with so many threads has come."""
 
+    def wait(self, seconds: float) -> None:
+        """A session waits so long before its next request, or has done so."""
+
     def end(self, poll: Poll) -> None:
         """A session's poll has ended."""
 
@@ -80,7 +83,8 @@ class _Fleet:
         return task
 
     async def _poll(self, session: Session) -> tuple[Poll, list[Visit]]:
-        source, meter, started_at = self.client.source, Meter(), datetime.now(UTC)
+        source, started_at = self.client.source, datetime.now(UTC)
+        meter = Meter(on_wait=self.observer.wait)
         walk = Walk(max_pages=source.max_pages_per_session)
         try:
             async with self.places:

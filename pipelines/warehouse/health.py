@@ -30,12 +30,19 @@ NEVER: dict[str, Any] = {
 class Health(msgspec.Struct, frozen=True):
     """A session's line: `state` is ok, stale, failing or never polled."""
 
-    session: str
+    source: str
+    session_id: str
+    label: str | None
     state: str
     last_complete_poll: datetime | None
     threads: int
     open_threads: int
     last_error: str | None
+
+    @property
+    def name(self) -> str:
+        """What a person calls the session."""
+        return self.label or self.session_id
 
 
 def read_health(home: Path, settings: Settings, now: datetime) -> list[Health]:
@@ -52,7 +59,9 @@ def read_health(home: Path, settings: Settings, now: datetime) -> list[Health]:
             row = known.get((source.name, session.id), NEVER)
             lines.append(
                 Health(
-                    session=session.label or session.id,
+                    source=source.name,
+                    session_id=session.id,
+                    label=session.label,
                     state=judge(row, oldest),
                     **{name: row[name] for name in Health.__struct_fields__ if name in NEVER},
                 )

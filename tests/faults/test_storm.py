@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from pipelines.cli import run_job
+from pipelines.job import run_job
 from pipelines.sandbox.faults import PASSING, Faulty
 from pipelines.sandbox.server import Sandbox, serve
 from pipelines.sandbox.world import World
@@ -44,7 +44,7 @@ def test_storm(
         }
         (tmp_path / "sessions.yaml").write_text(yaml.safe_dump({"sources": [source]}))
         monkeypatch.setenv("QODER_PAT", CANARY)
-        ledger, _ = run_job()
+        ledger = run_job().ledger
 
     assert {(row["outcome"], row["error_message"]) for row in ledger} == {("complete", None)}
     assert len(faulty.met) >= len(PASSING) - 2

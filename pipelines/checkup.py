@@ -1,0 +1,30 @@
+"""What a run needs: a configuration, a token that the server takes, a warehouse that opens."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from pipelines.api.client import open_client
+from pipelines.settings import Source, data_home, load_settings
+from pipelines.warehouse.database import open_warehouse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def check_everything() -> Iterator[str]:
+    """Yield what is right, a line each; raise SessionThreadsError for what is wrong."""
+    for source in load_settings().sources:
+        yield f"source {source.name}: {source.base_url}, {len(source.sessions)} sessions"
+        asyncio.run(ask(source))
+        yield f"source {source.name}: the token is accepted"
+    with open_warehouse(data_home()) as connection:
+        counted = connection.execute("SELECT count(*) FROM threads").fetchone()
+    yield f"warehouse: {data_home()}, {counted[0] if counted else 0} threads"
+
+
+async def ask(source: Source) -> None:
+    """Ask once for one thread of the source's first session. Raises ApiError."""
+    async with open_client(source.model_copy(update={"max_attempts": 1})) as client:
+        await client.list_threads(source.sessions[0].id, limit=1)

@@ -1,0 +1,59 @@
+"""How a command ends: its exit status and, unless all is well, the one line that says why."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from pipelines.errors import TOKEN_REFUSED, TokenRefused, WarehouseError
+from pipelines.warehouse.build import KEPT
+from pipelines.warehouse.load import ENDED_WELL
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pipelines.warehouse.health import Health
+
+    Records = Sequence[Mapping[str, Any]]
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """An exit status, and what is wrong; None where nothing is."""
+
+    exit_status: int = 0
+    error: str | None = None
+
+
+def judge_run(ledger: Records, findings: Sequence[str]) -> Verdict:
+    """Return what a run's ledger means; what analyses' checks have found is a lesser evil."""
+    failing = [row for row in ledger if row["outcome"] not in ENDED_WELL]
+    if not failing:
+        return Verdict(1, f"{'; '.join(findings)}. {KEPT}") if findings else Verdict()
+    refused = [row for row in failing if row["error_type"] == TOKEN_REFUSED]
+    reason = explain((refused or failing)[0])
+    if refused:
+        problem = f"the token was refused: {reason}. Put a valid token into its variable"
+        return Verdict(TokenRefused.exit_code, problem)
+    if all(row["outcome"] == "gone" for row in ledger):
+        problem = f"no session is known to the server: is base_url right? {reason}"
+        return Verdict(WarehouseError.exit_code, problem)
+    if not any(row["pages"] for row in ledger):
+        problem = f"nothing could be loaded from {len(ledger)} sessions; {reason}"
+        return Verdict(WarehouseError.exit_code, problem)
+    return Verdict(1, f"{len(failing)} of {len(ledger)} sessions are not complete; {reason}")
+
+
+def explain(row: Mapping[str, Any]) -> str:
+    """Return why a session's poll is not complete."""
+    message = str(row["error_message"]).rstrip(".")
+    return f"session {row['session_id']}: {row['outcome']}: {message}"
+
+
+def judge_health(lines: Sequence[Health]) -> Verdict:
+    """Return what the sessions' states mean together."""
+    troubled = [line for line in lines if line.state != "ok"]
+    if not troubled:
+        return Verdict()
+    first = f"{troubled[0].name} is {troubled[0].state}"
+    return Verdict(1, f"{len(troubled)} of {len(lines)} sessions: {first}")
