@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -48,6 +49,8 @@ def fail(message: str, exit_code: int) -> NoReturn:
 def main(*, debug: bool) -> None:
     """Every thread of your agent sessions, polled into DuckDB."""
     del debug
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a name that the locale has no letters for
 
 
 @main.command()
@@ -88,7 +91,9 @@ def conclude(verdict: Verdict) -> None:
 
 @main.command()
 def check() -> None:
-    """Validate configuration, token and warehouse; makes one authenticated request.
+    """Validate configuration, token and warehouse.
+
+    Asks for one thread of the first session of each source.
 
     Exit status: 0 all is well, 2 something must be mended, 3 token refused.
     """
@@ -104,7 +109,9 @@ def check() -> None:
 @main.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document, for machines.")
 def status(*, as_json: bool) -> None:
-    """Show one line per session: last complete poll, threads, open ones, last error.
+    """Show how each session fares, a line each.
+
+    That is its last complete poll, its threads, the open ones, and its last error.
 
     Exit status: 0 all is well, 1 a session is failing, stale, or was never polled.
     """
@@ -129,7 +136,10 @@ def status(*, as_json: bool) -> None:
 @click.option("--partial", is_flag=True, help="Also where pages of some loaded runs are gone.")
 @click.option("--skip-damaged", is_flag=True, help="Leave out files that cannot be read.")
 def replay(*, partial: bool, skip_damaged: bool) -> None:
-    """Rebuild the tables from the landed pages, offline, and publish them."""
+    """Rebuild the tables from the landed pages, offline.
+
+    They are published when all is done.
+    """
     from pipelines.settings import data_home, load_analyses_dir, load_analysis_settings
     from pipelines.warehouse.analyses import list_analyses
     from pipelines.warehouse.build import write_settings
@@ -200,7 +210,10 @@ main.add_command(sandbox)
 @main.command()
 @click.pass_context
 def demo(ctx: click.Context) -> None:
-    """Poll a made-up fleet several times while it evolves; show what is known of it then."""
+    """Poll a made-up fleet while it evolves, and show it.
+
+    Needs no credentials: the sandbox plays the server.
+    """
     from pipelines.demo import play
 
     conclude(play(debug=ctx.find_root().params["debug"]))

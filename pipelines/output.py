@@ -122,7 +122,9 @@ def write_rows(
             place = quote(str(target.out))
             execute(connection, f"COPY ({subquery}) TO {place} ({COPY_OPTIONS[form]})")
         else:
-            copy_to_stdout(connection, subquery, form, printable=target.is_terminal)
+            copy_to_stdout(
+                connection, subquery, form, printable=target.is_terminal and not target.raw
+            )
 
 
 def refuse_all_but_select(connection: duckdb.DuckDBPyConnection, query: str) -> None:

@@ -10,8 +10,9 @@ import socket
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import polars as pl
@@ -89,7 +90,7 @@ def test_run_of_one_session(fleet: World, home: Path) -> None:
 def test_partial_run(fleet: World, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One unknown session ends the command with 1 and a line; the others are loaded."""
     monkeypatch.setenv("QODER_SESSION_IDS", ",".join([*fleet.sessions, "sess_unknown"]))
-    result = run("run")
+    result = run("run", "--json")
     assert result.returncode == 1
     last = result.stderr.splitlines()[-1]
     assert last.startswith(
@@ -97,6 +98,24 @@ def test_partial_run(fleet: World, home: Path, monkeypatch: pytest.MonkeyPatch) 
     )
     assert "404: Session 'sess_unknown' was not found" in last
     assert read_count(home) > 100
+
+    document = json.loads(result.stdout)
+    assert result.stdout.count("\n") == 1
+    assert f"session-threads: {document['error']}" == last
+    assert (document["exit_status"], document["data"]) == (1, str(home))
+    assert (document["findings"], document["drift"]) == ([], [])
+    query = "FROM session_polls ORDER BY threads_listed DESC, session_id"
+    assert [parse_instants(row) for row in document["sessions"]] == read_table(
+        home / "threads.duckdb", query
+    )
+    assert {row["run_id"] for row in document["sessions"]} == {document["run_id"]}
+
+
+def parse_instants(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row of the ledger in JSON with its instants, which end in Z, as such."""
+    instants = {name: row[name] for name in ("started_at", "finished_at")}
+    assert all(text.endswith("Z") for text in instants.values())
+    return row | {name: datetime.fromisoformat(text) for name, text in instants.items()}
 
 
 def test_refused_token(fleet: World, home: Path) -> None:
@@ -191,6 +210,7 @@ def test_show_and_sql(fleet: World, home: Path, tmp_path: Path) -> None:
     ("arguments", "line"),
     [
         (["sql", "SELECT nope"], "the query failed"),
+        (["sql", "SELECT e'\\x1b[2J'::INTEGER"], "'�[2J'"),
         (["sql", "DELETE FROM threads"], "it must be one SELECT"),
         (["show", "status_distribution", "--where", "nope = 1"], "the query failed"),
     ],
@@ -342,7 +362,7 @@ def test_status(fleet: World, home: Path, tmp_path: Path) -> None:
     assert (well.returncode, well.stderr) == (0, "")
     assert well.stdout.count(" ok ") == len(fleet.sessions) == len(well.stdout.splitlines()) - 2
     assert "session" in well.stdout.splitlines()[0]
-    assert "last complete poll" in well.stdout.splitlines()[0]
+    assert "last complete" in well.stdout.splitlines()[0]
 
     unknown = ",".join([*fleet.sessions, "sess_unheard_of"])
     never = run("status", QODER_SESSION_IDS=unknown)
@@ -351,6 +371,20 @@ def test_status(fleet: World, home: Path, tmp_path: Path) -> None:
     failing = run("status", QODER_SESSION_IDS=unknown)
     assert (failing.returncode, "sess_unheard_of is failing" in failing.stderr) == (1, True)
     assert "was not found" in failing.stdout.splitlines()[2]
+
+    machine = run("status", "--json", QODER_SESSION_IDS=unknown)
+    assert (machine.returncode, machine.stderr) == (1, failing.stderr)
+    document = json.loads(machine.stdout)
+    assert f"session-threads: {document['error']}\n" == failing.stderr
+    as_of = datetime.fromisoformat(document["as_of"])
+    assert timedelta(0) <= datetime.now(UTC) - as_of < timedelta(minutes=1)
+    states = [(session["session_id"], session["state"]) for session in document["sessions"]]
+    assert states[0] == ("sess_unheard_of", "failing")
+    assert states[1:] == [(session_id, "ok") for session_id in fleet.sessions]
+    query = "SELECT max(started_at) AS at FROM session_polls WHERE outcome = 'complete'"
+    (newest,) = read_table(home / "threads.duckdb", query)
+    polled = [session["last_complete_poll"] for session in document["sessions"][1:]]
+    assert max(map(datetime.fromisoformat, polled)) == newest["at"]
 
     config = tmp_path / "sessions.yaml"
     config.write_text("sources: [{sessions: [x]}]\npoll_interval_minutes: 1\n")
@@ -531,6 +565,14 @@ def test_durations_of_any_type(published: Path) -> None:
     assert shown.stdout.splitlines()[-1].split() == [
         *("2h", "05m", "two", "1:30:00", "inf", "nan", "True", "10:11:12")
     ]
+
+
+def test_letters_that_the_locale_has_not(published: Path) -> None:
+    """A name that standard output cannot encode is shown as far as it can be."""
+    assert published.exists()
+    shown = run("sql", "SELECT 'naïve' AS name", PYTHONIOENCODING="ascii")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert shown.stdout.splitlines()[-1] == "na?ve"
 
 
 def test_condition_with_a_comment(published: Path) -> None:

@@ -87,8 +87,9 @@ def serve_or_refuse(app: ASGIApp, port: int) -> Iterator[str]:
 )
 @click.option("--fault-kind", "kinds", multiple=True, metavar="KIND", help="How they fail.")
 def sandbox(port: int, faults: tuple[str, ...], **options: Any) -> None:  # noqa: ANN401 - click's
-    """Serve a made-up fleet on loopback, until Ctrl-C; well-behaved, or as told.
+    """Serve a made-up fleet on loopback, until Ctrl-C.
 
+    It is well-behaved, or misbehaves as told.
     Its OpenAPI document is at /openapi.json; POST /sandbox/advance {"seconds": n} moves its clock.
     --fault 503@2-4 lets the second to fourth request for threads meet a 503.
     """
