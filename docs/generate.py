@@ -3,27 +3,46 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import duckdb
 import jinja2
 
 from pipelines.warehouse.analyses import list_analyses
+from pipelines.warehouse.database import fetch_records, migrate
 
 DOCS = Path(__file__).parent
 
 
-def render_analyses() -> str:
-    """Return the text of analyses.md."""
+def render_pages() -> dict[str, str]:
+    """Return name -> text of every page that is made."""
+    analyses = sorted(list_analyses().values(), key=lambda analysis: analysis.name)
+    polling = (DOCS / "polling_error.md").read_text(encoding="utf-8")
+    return {
+        "analyses.md": render("analyses.md.j2", analyses=analyses, polling=polling),
+        "data-dictionary.md": render("data-dictionary.md.j2", tables=read_tables()),
+    }
+
+
+def render(template: str, **values: object) -> str:
+    """Return the text of a page."""
     environment = jinja2.Environment(  # noqa: S701 - Markdown, of our own texts
         loader=jinja2.FileSystemLoader(DOCS),
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
     )
     environment.filters["code"] = "`{}`".format
-    analyses = sorted(list_analyses().values(), key=lambda analysis: analysis.name)
-    polling = (DOCS / "polling_error.md").read_text(encoding="utf-8")
-    template = environment.get_template("analyses.md.j2")
-    return template.render(analyses=analyses, polling=polling)
+    return environment.get_template(template).render(values)
+
+
+def read_tables() -> list[dict[str, Any]]:
+    """Return the tables and views of a new warehouse, with their columns and comments."""
+    query = (DOCS / "dictionary.sql").read_text(encoding="utf-8")
+    with duckdb.connect() as connection:
+        migrate(connection, Path("memory"))
+        return fetch_records(connection, query)
 
 
 if __name__ == "__main__":
-    (DOCS / "analyses.md").write_text(render_analyses(), encoding="utf-8")
+    for name, text in render_pages().items():
+        (DOCS / name).write_text(text, encoding="utf-8")

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import subprocess
+import sys
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,9 +30,26 @@ if TYPE_CHECKING:
     from pipelines.sandbox.world import World
 
 ROOT = Path(__file__).parents[1]
+BIN = Path(sys.executable).parent
 # The token of every test: it must be found in nothing that the suite makes (see conftest.py).
 CANARY = "pt-canary-7d1f0b6e9c"
 Answer = tuple[int, dict[str, str], str | bytes]
+
+
+def read_blocks(page: Path, language: str) -> list[str]:
+    """Return a page's code blocks in a language."""
+    text = page.read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def run_printed(*command: str) -> str:
+    """Run a command of a page, which must succeed, in the working directory; return its output."""
+    path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
+    result = subprocess.run(
+        command, capture_output=True, text=True, check=False, env={**os.environ, "PATH": path}
+    )
+    assert result.returncode == 0, f"{command}: {result.stderr}"
+    return result.stdout
 
 
 @contextmanager

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,28 +13,17 @@ from pipelines.console import SUMMARY_COLUMNS
 from pipelines.sandbox.world import World
 from pipelines.settings import Session, Settings, Source, load_settings
 from pipelines.warehouse.analyses import list_analyses
-from tests.support import ROOT, serve_world
+from tests.support import ROOT, read_blocks, run_printed, serve_world
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
-BIN = Path(sys.executable).parent
 
 
 def blocks(language: str) -> list[str]:
     """Return the README's code blocks in a language."""
-    return re.findall(rf"^```{language}\n(.*?)^```", TEXT, flags=re.MULTILINE | re.DOTALL)
-
-
-def run(*command: str) -> str:
-    """Run a command that must succeed, in the working directory; return its output."""
-    path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
-    result = subprocess.run(
-        command, capture_output=True, text=True, check=False, env={**os.environ, "PATH": path}
-    )
-    assert result.returncode == 0, f"{command}: {result.stderr}"
-    return result.stdout
+    return read_blocks(ROOT / "README.md", language)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +35,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         monkeypatch.delenv("DAGSTER_HOME", raising=False)
         with serve_world(World([0, 40, 7]), monkeypatch):
             for block in blocks("sh"):
-                run("bash", "-euo", "pipefail", "-c", block)
+                run_printed("bash", "-euo", "pipefail", "-c", block)
         yield path
 
 
@@ -65,7 +52,7 @@ def test_sql(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(directory)
     assert blocks("sql")
     for block in blocks("sql"):
-        assert len(run("session-threads", "sql", block).splitlines()) > 3
+        assert len(run_printed("session-threads", "sql", block).splitlines()) > 3
 
 
 def test_python(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,10 +60,10 @@ def test_python(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(directory)
     chart, frame = blocks("python")
     head, _, shown = chart.strip().rpartition("\n")
-    drawn = run(sys.executable, "-W", "error", "-c", f"{head}\nprint(({shown}).to_json())")
+    drawn = run_printed(sys.executable, "-W", "error", "-c", f"{head}\nprint(({shown}).to_json())")
     assert '"mark"' in drawn
     assert '"status": "idle"' in drawn
-    assert "shape: (" in run(sys.executable, "-W", "error", "-c", frame)
+    assert "shape: (" in run_printed(sys.executable, "-W", "error", "-c", frame)
 
 
 def test_configuration() -> None:

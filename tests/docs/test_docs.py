@@ -8,21 +8,35 @@ import sys
 from pathlib import Path
 
 import duckdb
+import pytest
 import yaml
 
-from docs.generate import render_analyses
+from docs.generate import render_pages
 from pipelines.settings import load_analyses_dir
 from pipelines.warehouse.analyses import list_analyses
 from pipelines.warehouse.build import build_analysis
 from pipelines.warehouse.database import migrate
 from tests.support import ROOT
 
-TEXT = (ROOT / "docs" / "analyses.md").read_text(encoding="utf-8")
+DOCS = ROOT / "docs"
+TEXT = (DOCS / "analyses.md").read_text(encoding="utf-8")
+DICTIONARY = (DOCS / "data-dictionary.md").read_text(encoding="utf-8")
 
 
-def test_page_is_current() -> None:
+@pytest.mark.parametrize("name", render_pages())
+def test_page_is_current(name: str) -> None:
     """`make docs` would change nothing."""
-    assert render_analyses() == TEXT
+    assert render_pages()[name] == (DOCS / name).read_text(encoding="utf-8")
+
+
+def test_dictionary_explains_every_column() -> None:
+    """Each column of the tables and views stands in the dictionary with its meaning."""
+    rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \| (.+) \|$", DICTIONARY, flags=re.MULTILINE)
+    with duckdb.connect() as connection:
+        migrate(connection, Path("memory"))
+        query = "SELECT count(*) FROM duckdb_columns() WHERE NOT internal"
+        assert connection.execute(query).fetchone() == (len(rows),)
+    assert all(meaning.strip() not in {"", "None"} for _, _, meaning in rows)
 
 
 def test_example_is_an_analysis() -> None:
@@ -47,8 +61,16 @@ def test_example_is_an_analysis() -> None:
     assert "How many tokens did each agent use?" in shown
 
 
-def test_pictures_exist() -> None:
-    """Every picture and file that the pages link to is there."""
-    for page in (ROOT / "docs").glob("*.md"):
-        for target in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8")):
-            assert (page.parent / target).exists(), (page, target)
+@pytest.mark.parametrize("page", [ROOT / "README.md", *sorted(DOCS.glob("*.md"))], ids=str)
+def test_links(page: Path) -> None:
+    """Every page, picture, file and heading that is linked to is there."""
+    for target, _, anchor in re.findall(r"\]\(([^)#:]*)(#([\w-]+))?\)", page.read_text("utf-8")):
+        path = page.parent / target if target else page
+        assert path.exists(), (page, target)
+        assert not anchor or anchor in list_anchors(path), (page, target, anchor)
+
+
+def list_anchors(page: Path) -> set[str]:
+    """Return what a Markdown page's headings are linked by."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
