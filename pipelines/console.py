@@ -51,7 +51,7 @@ class _Lines(Observer):
 
 
 class _Bar(Observer):
-    """A progress bar and the counts below it, for a terminal; failing sessions leave a line."""
+    """A progress bar and its counts, for a terminal; the first failing sessions leave a line."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -65,6 +65,7 @@ class _Bar(Observer):
         )
         self._progress.add_task("starting", start=False, total=None)
         (self._task,) = self._progress.tasks
+        self._failures = 0
         self._pages = 0
         self._threads = 0
         self._waited_s = 0.0
@@ -82,7 +83,9 @@ class _Bar(Observer):
 
     def end(self, poll: Poll) -> None:
         if poll.outcome != "complete":
-            self._console.print(Text(describe_poll(poll)))
+            self._failures += 1
+            if self._failures <= SHOWN_SESSIONS:
+                self._console.print(Text(describe_poll(poll)))
         self._progress.advance(self._task.id)
         if self._task.finished:
             self._progress.update(self._task.id, description="loading")
@@ -122,26 +125,27 @@ def watch_poll() -> Iterator[Observer]:
 
 
 def print_summary(result: Result) -> None:
-    """Print a run's ledger: what failed first, then the largest sessions, totals, and drift."""
-    rows = sorted(result.ledger, key=lambda row: row["outcome"] in ENDED_WELL)
-    failing = sum(row["outcome"] not in ENDED_WELL for row in rows)
-    shown = rows[: failing + SHOWN_SESSIONS]
+    """Print a run's ledger: what failed, then the largest sessions, totals, and drift."""
+    rows = result.ledger
+    failing = [row for row in rows if row["outcome"] not in ENDED_WELL]
+    fine = [row for row in rows if row["outcome"] in ENDED_WELL]
     console = make_console()
     columns = list(SUMMARY_COLUMNS.items())[: None if console.width >= NARROW else SHOWN_NARROW]
     cells = [
         {"session": row["label"] or row["session_id"]}
         | {title: row[column] for column, title in columns}
-        for row in shown
+        for row in failing[:SHOWN_SESSIONS] + fine[:SHOWN_SESSIONS]
     ]
     console.print(make_table(cells))
-    if len(rows) > len(shown):
-        console.print(f"and {len(rows) - len(shown)} more complete sessions")
+    for kind, those in {"failing": failing, "complete": fine}.items():
+        if len(those) > SHOWN_SESSIONS:
+            console.print(f"and {len(those) - SHOWN_SESSIONS} more {kind} sessions")
     threads, requests, retries, waited_s = (
         sum(row[column] for row in rows)
         for column in ("threads_listed", "requests", "retries", "wait_seconds")
     )
     console.print(
-        f"{len(rows) - failing} of {len(rows)} sessions complete, {threads} threads,"
+        f"{len(fine)} of {len(rows)} sessions complete, {threads} threads,"
         f" {requests} requests, {retries} retries{describe_wait('sessions waited', waited_s)},"
         f" {result.seconds:.1f} s. Data: {result.data}",
         markup=False,

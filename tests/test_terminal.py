@@ -13,7 +13,7 @@ import sys
 import termios
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from starlette.applications import Starlette
@@ -21,7 +21,8 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from pipelines.api.poll import Poll
-from pipelines.console import watch_poll
+from pipelines.console import SUMMARY_COLUMNS, print_summary, watch_poll
+from pipelines.job import Result
 from pipelines.sandbox.server import serve
 from tests.support import CANARY
 
@@ -197,3 +198,23 @@ def test_terminal_that_cannot_move(
         observer.end(poll)
     line = "s: failed, 4 threads on 2 pages, waited 12 s: �[2J�]0;owned�[bold]x[/bold]��31m\n"
     assert capfd.readouterr().err == line
+
+
+def test_many_sessions(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Of many sessions the summary shows the first failing and the first complete ones."""
+    counts = dict.fromkeys((*SUMMARY_COLUMNS, "requests", "retries", "wait_seconds"), 0)
+    ledger: list[dict[str, Any]] = [
+        {"session_id": f"s{number}", "label": None}
+        | counts
+        | {"outcome": "gone" if number % 2 else "complete"}
+        for number in range(50)
+    ]
+    result = Result(run_id="r", ledger=ledger, drift=[], findings=[], seconds=1, data=tmp_path)
+    print_summary(result)
+    lines = capfd.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[2:42]] == [
+        *(f"s{number}" for number in range(1, 41, 2)),
+        *(f"s{number}" for number in range(0, 40, 2)),
+    ]
+    assert lines[42:44] == ["and 5 more failing sessions", "and 5 more complete sessions"]
+    assert lines[44].startswith("25 of 50 sessions complete, 0 threads, 0 requests, 0 retries, 1.0")
