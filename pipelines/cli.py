@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from pipelines import __version__
-from pipelines.errors import SessionThreadsError, TokenRefused, to_printable
+from pipelines.errors import SessionThreadsError, TokenRefused
 from pipelines.sandbox.command import sandbox
+from pipelines.wording import to_printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,9 +16,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from pipelines.api.poll import Observer, Poll
-from pipelines.errors import to_printable
-from pipelines.tables import Duration, make_console, make_table
+from pipelines.tables import make_console, make_table
 from pipelines.warehouse.load import ENDED_WELL
+from pipelines.wording import Duration, to_printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -32,11 +32,6 @@ INTERRUPTED = "interrupted"
 TOKEN_REFUSED = "authentication_error"  # noqa: S105 - an error's name
 
 
-def to_printable(text: str) -> str:
-    """Return the text with a � for each character that a terminal would obey rather than show."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else "�" for c in text)
-
-
 class SessionThreadsError(Exception):
     """A failure that is explained to the user in one line; `exit_code` is the command's."""
 

@@ -15,10 +15,11 @@ from typing import IO, TYPE_CHECKING, Any
 import duckdb
 import msgspec
 
-from pipelines.errors import QueryError, to_printable
+from pipelines.errors import QueryError
 from pipelines.settings import data_home
 from pipelines.tables import make_console, print_records, read_duration
 from pipelines.warehouse.database import open_published, quote, quote_name
+from pipelines.wording import to_printable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence

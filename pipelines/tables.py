@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from datetime import datetime, time
 from decimal import Decimal
-from itertools import pairwise
 from typing import IO, TYPE_CHECKING, Any
 
 from rich import box
@@ -14,7 +13,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from pipelines.errors import to_printable
+from pipelines.wording import Duration, to_printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
     Records = Sequence[Mapping[str, Any]]
 
 WIDE = 10_000
-MINUTE_S = 60
-UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 MOST_DIGITS = 1e15
 
 
@@ -78,21 +75,6 @@ def make_table(records: Records) -> Table:
     for row in records:
         table.add_row(*(Text(format_value(value)) for value in row.values()))
     return table
-
-
-class Duration(float):
-    """Seconds, which a person reads in the two largest units: 2h 05m."""
-
-    def __str__(self) -> str:
-        """Return the two largest units."""
-        sign, rest = "-" if self < 0 else "", abs(self)
-        if round(rest, 1) < MINUTE_S:
-            return f"{sign}{rest:.1f}s"
-        for (size, name), (part, part_name) in pairwise(UNITS):
-            if round(rest / part) * part >= size:
-                whole, parts = divmod(round(rest / part), round(size / part))
-                return f"{sign}{whole}{name} {parts:02d}{part_name}"
-        raise AssertionError
 
 
 def read_duration(value: object) -> object:
