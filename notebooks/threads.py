@@ -18,9 +18,9 @@ with app.setup:
     import duckdb
     import marimo as mo
 
-    from pipelines.console import format_value, read_duration
     from pipelines.errors import WarehouseError
     from pipelines.settings import data_home
+    from pipelines.tables import format_value, read_duration
     from pipelines.warehouse.database import attach_published
 
 
