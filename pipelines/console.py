@@ -9,7 +9,6 @@ import sys
 from contextlib import contextmanager, nullcontext
 from datetime import datetime, time
 from decimal import Decimal
-from itertools import pairwise
 from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING, Any
 
@@ -28,6 +27,7 @@ from pipelines.errors import QueryError
 from pipelines.settings import data_home
 from pipelines.warehouse.database import open_published, quote
 from pipelines.warehouse.load import ENDED_WELL
+from pipelines.wording import Duration, make_printable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -47,8 +47,6 @@ SHOWN_SESSIONS = 20
 SHOWN_DRIFT = 5
 SHOWN_ROWS = 200
 WIDE = 10_000
-MINUTE_S = 60
-UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 SUMMARY_COLUMNS = {
     "outcome": "outcome",
     "pages": "pages",
@@ -314,21 +312,6 @@ def make_table(records: Records) -> Table:
     return table
 
 
-class Duration(float):
-    """Seconds, which a person reads in the two largest units: 2h 05m."""
-
-    def __str__(self) -> str:
-        """Return the two largest units."""
-        sign, rest = "-" if self < 0 else "", abs(self)
-        if round(rest, 1) < MINUTE_S:
-            return f"{sign}{rest:.1f}s"
-        for (size, name), (part, part_name) in pairwise(UNITS):
-            if round(rest / part) * part >= size:
-                whole, parts = divmod(round(rest / part), round(size / part))
-                return f"{sign}{whole}{name} {parts:02d}{part_name}"
-        raise AssertionError
-
-
 def read_duration(value: object) -> object:
     """Return a number of seconds as a Duration, and whatever else as it is."""
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
@@ -348,5 +331,4 @@ def format_value(value: object) -> str:
         return f"{value:%H:%M:%S}"
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M:%S}"
-    text = str(value)
-    return text if text.isprintable() else "".join(c if c.isprintable() else "�" for c in text)
+    return make_printable(str(value))

@@ -1,0 +1,363 @@
+"""The report's charts: sections as Vega-Lite specifications, which the page draws.
+
+Colours are variables of the page's style sheet, so that one chart serves light, dark and paper. What
+servers send enters as values alone: none of it becomes a field's name or part of an expression.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from typing import TYPE_CHECKING, Any
+
+import altair as alt
+import msgspec
+
+from pipelines.report.tables import format_value, shorten
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from pipelines.report.sections import Row, Sections
+
+# From the ground of a stack to its top: closed threads below those that move.
+CLOSED = ("archived", "terminated")
+STATUSES = (*CLOSED, "other", "idle", "rescheduling", "blocked", "running")
+SERIES = 5
+NICE_S = (
+    *(0.01, 0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 6 * 3600, 12 * 3600),
+    *(86400 * days for days in (1, 2, 7, 14, 30, 90, 180, 365, 730, 1825, 3650)),
+)
+TICKS = 6
+# Lifetimes that lie further apart than this are drawn on a logarithmic scale.
+SKEWED = 30
+DURATION_LABEL = (
+    "datum.value < 60 ? datum.value + 's' : datum.value < 3600 ? datum.value / 60 + 'm'"
+    " : datum.value < 86400 ? datum.value / 3600 + 'h' : format(datum.value / 86400, ',') + 'd'"
+)
+INK, MUTED, LINE = "var(--ink)", "var(--muted)", "var(--line)"
+FONT = "system-ui, sans-serif"
+CONFIG = {
+    "background": "transparent",
+    "font": FONT,
+    "aria": False,  # the page names each chart, and has its numbers in a table
+    "mark": {"aria": False},
+    "padding": {"left": 0, "right": 8, "top": 4, "bottom": 0},
+    "view": {"stroke": "transparent"},
+    "axis": {
+        "domain": False,
+        "ticks": False,
+        "gridColor": LINE,
+        "labelColor": INK,
+        "labelFontSize": 12,
+        "labelPadding": 6,
+        "titleColor": MUTED,
+        "titleFontSize": 12,
+        "titleFontWeight": "normal",
+    },
+    "axisY": {"grid": False, "labelLimit": 150},
+    "axisYQuantitative": {"grid": True},
+    "legend": {
+        "orient": "top",
+        "title": None,
+        "labelColor": INK,
+        "labelFontSize": 12,
+        "labelLimit": 220,
+        "columns": 3,
+        "symbolStrokeWidth": 2,
+    },
+    "text": {"color": INK, "fontSize": 12},
+}
+
+
+class Figure(msgspec.Struct, frozen=True):
+    """A chart as the page shows it: `description` is for those who do not see it."""
+
+    name: str
+    title: str
+    description: str
+    spec: dict[str, Any]
+
+
+def draw_charts(sections: Sections) -> dict[str, Figure]:
+    """Return name -> figure of every chart that has something to show."""
+    drawn = (draw(sections) for draw in CHARTS)
+    return {figure.name: figure for figure in drawn if figure}
+
+
+def draw_status_now(sections: Sections) -> Figure | None:
+    """Return a bar per status, with its number beside it."""
+    rows = [
+        {
+            "label": shorten(row["status"]),
+            "status": classify(row["status"]),
+            "threads": row["threads"],
+            "shown": f"{row['threads']:,} · {format_value(row['share'], 'share')}",
+        }
+        for row in sections["status_now"].rows
+    ]
+    if not any(row["threads"] for row in rows):
+        return None
+    bars = chart(rows).encode(
+        x=alt.X("threads:Q", title="threads", axis=alt.Axis(tickCount=4), scale=leave_room(rows)),
+        y=alt.Y("label:N", title=None, sort=None),
+    )
+    layers = bars.mark_bar(size=18, cornerRadiusEnd=2).encode(color=color_statuses(rows, None))
+    texts = bars.mark_text(align="left", dx=6).encode(text="shown:N")
+    return make_figure(
+        "status_now", "Now", "Number of threads in each status.", alt.layer(layers, texts)
+    )
+
+
+def leave_room(rows: Sequence[Row]) -> alt.Scale:
+    """Return a scale on which the longest bar has room for its number."""
+    return alt.Scale(domain=[0, 1.4 * max(row["threads"] for row in rows)], nice=False)
+
+
+def draw_status_over_time(sections: Sections) -> Figure | None:
+    """Return all threads by status, stacked."""
+    rows = list_counts(sections)
+    return rows and make_figure(
+        "status_over_time",
+        "Over time, all threads",
+        "Number of threads in each status at the end of each span of time, stacked.",
+        stack(rows),
+    )
+
+
+def draw_open_over_time(sections: Sections) -> Figure | None:
+    """Return the threads in statuses that are not closed, stacked."""
+    rows = [row for row in list_counts(sections) if row["status"] not in CLOSED]
+    return (rows or None) and make_figure(
+        "open_over_time",
+        "Over time, open statuses alone",
+        "The same without archived and terminated threads.",
+        stack(rows),
+    )
+
+
+def list_counts(sections: Sections) -> list[Row]:
+    """Return the counts of status_over_time as steps: the last span has an end, too."""
+    counts = sections["status_over_time"].rows
+    steps = [(row["starts_at"], row) for row in counts]
+    steps += [(row["ends_at"], row) for row in counts if row["ends_at"] == counts[-1]["ends_at"]]
+    return [
+        {
+            "at": round(moment.timestamp() * 1000),
+            "status": row["status"],
+            "rank": STATUSES.index(row["status"]),
+            "threads": row["threads"],
+        }
+        for moment, row in steps
+    ]
+
+
+def stack(rows: list[Row]) -> alt.Chart:
+    """Return counts by status over time as stacked steps."""
+    return (
+        chart(rows, height=230)
+        .mark_area(interpolate="step-after", stroke="var(--card)", strokeWidth=0.5)
+        .encode(
+            x=alt.X(
+                "at:T",
+                title="time (UTC)",
+                scale=alt.Scale(type="utc", nice=False),
+                axis=alt.Axis(tickCount=5, labelOverlap=True, grid=False),
+            ),
+            y=alt.Y("threads:Q", title="threads", stack="zero", axis=alt.Axis(tickCount=4)),
+            color=color_statuses(rows, alt.Legend()),
+            order=alt.Order("rank:Q"),
+        )
+    )
+
+
+def draw_time_in_status(sections: Sections) -> Figure | None:
+    """Return a bar per status, with the bounds of the estimate."""
+    rows = [
+        {
+            "label": shorten(row["status"]),
+            "status": classify(row["status"]),
+            "low": row["seconds_low"],
+            "high": row["seconds_high"],
+            "seconds": row["seconds"],
+            "time": format_value(row["seconds"], "duration"),
+            "at_least": format_value(row["seconds_low"], "duration"),
+            "at_most": format_value(row["seconds_high"], "duration"),
+        }
+        for row in sections["time_in_status"].rows
+    ]
+    longest = max((row["high"] for row in rows), default=0)
+    if not longest:
+        return None
+    base = chart(rows).encode(y=alt.Y("label:N", title=None, sort=None))
+    x = alt.X(
+        "seconds:Q",
+        title="time, all threads together; the line spans its bounds",
+        scale=alt.Scale(domain=[0, longest], nice=False),
+        axis=tick_durations(pick_even_ticks(longest)),
+    )
+    bars = base.mark_bar(size=18, cornerRadiusEnd=2).encode(
+        x=x, color=color_statuses(rows, None), tooltip=["label:N", "time:N", *BOUNDS]
+    )
+    bounds = base.mark_rule(color=INK, strokeWidth=2).encode(x="low:Q", x2="high:Q")
+    return make_figure(
+        "time_in_status",
+        "Time spent in each open status",
+        "Time that all threads together spent in each status that is not closed, with its bounds.",
+        alt.layer(bars, bounds),
+    )
+
+
+BOUNDS = (alt.Tooltip("at_least:N", title="at least"), alt.Tooltip("at_most:N", title="at most"))
+
+
+def draw_durations(sections: Sections) -> Figure | None:
+    """Return a line per role and agent version from the median lifetime to the 95th percentile."""
+    rows = [
+        {name: row[name] for name in ("label", "p50", "p90", "p95")}
+        | {"n": f"{row['n']:,}"}
+        | {f"{p}_read": format_value(row[p], "duration") for p in ("p50", "p90", "p95")}
+        for row in sections["durations"].rows
+        if row["n"]
+    ]
+    if not rows:
+        return None
+    x = scale_durations([row[p] for row in rows for p in ("p50", "p95")], "lifetime")
+    tooltip = ["label:N", alt.Tooltip("n:N", title="closed")]
+    tooltip += [alt.Tooltip(f"{p}_read:N", title=p) for p in ("p50", "p90", "p95")]
+    base = chart(rows).encode(y=alt.Y("label:N", title=None, sort=None), tooltip=tooltip)
+    line = base.mark_rule(strokeWidth=4, color="var(--soft)").encode(x=x("p50"), x2="p95:Q")
+    dots = [
+        base.mark_point(filled=True, size=size, opacity=1, shape=shape, color=color).encode(x=x(p))
+        for p, size, shape, color in (
+            ("p50", 70, "circle", "var(--series-1)"),
+            ("p90", 60, "diamond", "var(--series-3)"),
+            ("p95", 90, "stroke", "var(--series-2)"),
+        )
+    ]
+    return make_figure(
+        "durations",
+        "Lifetime of closed threads: median ●, 90th ◆ and 95th ▬ percentile",
+        "Median, 90th and 95th percentile of the lifetime of closed threads, by role and by version.",
+        alt.layer(line, *dots),
+    )
+
+
+def draw_survival_by_role(sections: Sections) -> Figure | None:
+    """Return the survival curves of the roles."""
+    return draw_survival(sections, "all", "survival_by_role", "Still open after a time, by role")
+
+
+def draw_survival_by_version(sections: Sections) -> Figure | None:
+    """Return the survival curves of agent versions."""
+    title = "Still open after a time, by agent version"
+    return draw_survival(sections, "agent_version", "survival_by_version", title)
+
+
+def draw_survival(sections: Sections, dimension: str, name: str, title: str) -> Figure | None:
+    """Return a dimension's survival curves: falling steps, each in its 95 % confidence band."""
+    points = [row for row in sections["survival"].rows if row["dimension"] == dimension]
+    rows = [point for row in points for point in list_points(row)]
+    times = [row["t"] for row in rows if row["t"] > 0]
+    if not times:
+        return None
+    x = scale_durations(times, "time since the thread was created")("t")
+    labels = list(dict.fromkeys(row["label"] for row in rows))
+    colors = alt.Scale(
+        domain=labels, range=[f"var(--series-{1 + i % SERIES})" for i, _ in enumerate(labels)]
+    )
+    color = alt.Color("label:N", scale=colors, legend=alt.Legend(columns=2))
+    base = chart(rows, height=260).encode(x=x, color=color)
+    y = alt.Y("low:Q", title="share still open", scale=alt.Scale(domain=[0, 1]), axis=PERCENT)
+    band = base.mark_area(interpolate="step-after", opacity=0.15).encode(
+        y=y, y2="high:Q"
+    )
+    curve = base.mark_line(interpolate="step-after", strokeWidth=2).encode(
+        y=alt.Y("open:Q"),
+        strokeDash=alt.StrokeDash("label:N", scale=alt.Scale(domain=labels, range=DASHES)),
+    )
+    description = "Kaplan-Meier estimate of the share of threads still open, with 95 % bands."
+    return make_figure(name, title, description, alt.layer(band, curve))
+
+
+PERCENT = alt.Axis(format="%", tickCount=5)
+DASHES = [[1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [12, 4]]
+
+
+def list_points(row: Row) -> Iterable[Row]:
+    """Return a row of survival as a point, after the curve's beginning where it is the first."""
+    end = {"label": row["label"], "t": round(row["t_seconds"], 3), "open": row["survival"]}
+    end |= {bound: fall_back(row, bound) for bound in ("low", "high")}
+    if row["is_first"] and row["t_seconds"] > 0:
+        yield {"label": row["label"], "t": 0, "open": 1, "low": 1, "high": 1}
+    yield end
+
+
+def fall_back(row: Row, bound: str) -> float:
+    """Return a bound of the confidence band; at the ends of the scale it has none."""
+    value = row[f"ci_{bound}"]
+    return round(row["survival"] if value is None else value, 4)
+
+
+def chart(rows: list[Row], height: int | None = None) -> alt.Chart:
+    """Return a chart of these rows, as wide as its place; a step high per row without a height."""
+    size = alt.Step(28) if height is None else height
+    return alt.Chart(alt.InlineData(values=rows), width="container", height=size)
+
+
+def make_figure(name: str, title: str, description: str, drawn: alt.TopLevelMixin) -> Figure:
+    """Return a chart as a figure, in the report's style."""
+    return Figure(name, title, description, drawn.to_dict() | {"config": CONFIG})
+
+
+def classify(status: str) -> str:
+    """Return the status that a colour stands for: those that nobody documents share one."""
+    return status if status in STATUSES else "other"
+
+
+def color_statuses(rows: Sequence[Row], legend: alt.Legend | None) -> alt.Color:
+    """Return the colour of each status, the same in every chart; the legend names those present."""
+    present = [status for status in STATUSES if any(row["status"] == status for row in rows)]
+    colors = [f"var(--status-{status})" for status in present]
+    return alt.Color("status:N", scale=alt.Scale(domain=present, range=colors), legend=legend)
+
+
+def scale_durations(seconds: Sequence[float], title: str) -> Callable[[str], alt.X]:
+    """Return what makes the x axis of a field in seconds; logarithmic where the values are skewed."""
+    longest, middle = max(seconds), statistics.median(seconds)
+    if longest > SKEWED * middle > 0:
+        scale = alt.Scale(type="symlog", constant=middle / 10, domain=[0, longest], nice=False)
+        ticks, title = pick_rising_ticks(middle / 10, longest), f"{title} (logarithmic)"
+    else:
+        scale = alt.Scale(domain=[0, longest], nice=False)
+        ticks = pick_even_ticks(longest)
+    return lambda field: alt.X(f"{field}:Q", title=title, scale=scale, axis=tick_durations(ticks))
+
+
+def tick_durations(ticks: Sequence[float]) -> alt.Axis:
+    """Return an axis with these ticks, which read as durations."""
+    return alt.Axis(values=list(ticks), labelExpr=DURATION_LABEL, labelOverlap=True)
+
+
+def pick_even_ticks(longest: float) -> list[float]:
+    """Return a few multiples of a round duration."""
+    years = math.ceil(longest / TICKS / NICE_S[-1]) * NICE_S[-1]
+    step = next((nice for nice in NICE_S if longest <= TICKS * nice), years)
+    return [step * i for i in range(int(longest / step) + 1)]
+
+
+def pick_rising_ticks(shortest: float, longest: float) -> list[float]:
+    """Return a few round durations, each a multiple of the one before."""
+    within = [nice for nice in NICE_S if shortest <= nice <= longest]
+    return [0, *within[:: math.ceil(len(within) / TICKS) or 1]]
+
+
+CHARTS: tuple[Callable[[Sections], Figure | None], ...] = (
+    draw_status_now,
+    draw_status_over_time,
+    draw_open_over_time,
+    draw_time_in_status,
+    draw_durations,
+    draw_survival_by_role,
+    draw_survival_by_version,
+)

@@ -1,0 +1,28 @@
+"""Values as a person reads them: durations in hours and minutes, text without control characters."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+MINUTE_S = 60
+UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
+
+
+class Duration(float):
+    """Seconds, which a person reads in the two largest units: 2h 05m."""
+
+    def __str__(self) -> str:
+        """Return the two largest units."""
+        sign, rest = "-" if self < 0 else "", abs(self)
+        if round(rest, 1) < MINUTE_S:
+            return f"{sign}{rest:.1f}s"
+        for (size, name), (part, part_name) in pairwise(UNITS):
+            if round(rest / part) * part >= size:
+                whole, parts = divmod(round(rest / part), round(size / part))
+                return f"{sign}{whole}{name} {parts:02d}{part_name}"
+        raise AssertionError
+
+
+def make_printable(text: str) -> str:
+    """Return the text with a sign in place of each character that is not to be seen."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "�" for c in text)
