@@ -26,15 +26,26 @@ STATUSES = (*CLOSED, "other", "idle", "rescheduling", "blocked", "running")
 SERIES = 5
 NICE_S = (
     *(0.01, 0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 6 * 3600, 12 * 3600),
-    *(86400 * days for days in (1, 2, 7, 14, 30, 90, 180, 365, 730, 1825, 3650)),
+    *(86400 * part * 10**power for power in range(8) for part in (1, 2, 5)),
 )
 TICKS = 6
+LINE_HEIGHT = 28
 # Lifetimes that lie further apart than this are drawn on a logarithmic scale.
 SKEWED = 30
-DURATION_LABEL = (
-    "datum.value < 60 ? datum.value + 's' : datum.value < 3600 ? datum.value / 60 + 'm'"
-    " : datum.value < 86400 ? datum.value / 3600 + 'h' : format(datum.value / 86400, ',') + 'd'"
-)
+DURATION_LABEL = """
+    datum.value < 60 ? datum.value + 's'
+    : datum.value < 3600
+        ? floor(datum.value / 60) + 'm' + (datum.value % 60 ? ' ' + datum.value % 60 + 's' : '')
+    : datum.value < 86400
+        ? floor(datum.value / 3600) + 'h'
+            + (datum.value % 3600 ? ' ' + (datum.value % 3600) / 60 + 'm' : '')
+    : format(datum.value / 86400, ',') + 'd'
+"""
+TIME_LABEL = """
+    utchours(datum.value) || utcminutes(datum.value)
+        ? utcFormat(datum.value, '%H:%M')
+        : utcFormat(datum.value, '%-d %b')
+"""
 INK, MUTED, LINE = "var(--ink)", "var(--muted)", "var(--line)"
 FONT = "system-ui, sans-serif"
 CONFIG = {
@@ -68,6 +79,7 @@ CONFIG = {
     },
     "text": {"color": INK, "fontSize": 12},
 }
+STYLE = {"config": CONFIG, "autosize": {"type": "fit-x", "contains": "padding"}}
 
 
 class Figure(msgspec.Struct, frozen=True):
@@ -92,26 +104,26 @@ def draw_status_now(sections: Sections) -> Figure | None:
             "label": shorten(row["status"]),
             "status": classify(row["status"]),
             "threads": row["threads"],
-            "shown": f"{row['threads']:,} · {format_value(row['share'], 'share')}",
+            "shown": f"{row['threads']:,} · {row['share']:.0%}",
         }
         for row in sections["status_now"].rows
     ]
     if not any(row["threads"] for row in rows):
         return None
     bars = chart(rows).encode(
-        x=alt.X("threads:Q", title="threads", axis=alt.Axis(tickCount=4), scale=leave_room(rows)),
+        x=alt.X("threads:Q", axis=None, scale=leave_room(rows)),
         y=alt.Y("label:N", title=None, sort=None),
     )
     layers = bars.mark_bar(size=18, cornerRadiusEnd=2).encode(color=color_statuses(rows, None))
     texts = bars.mark_text(align="left", dx=6).encode(text="shown:N")
     return make_figure(
-        "status_now", "Now", "Number of threads in each status.", alt.layer(layers, texts)
+        "status_now", "Threads in each status now", "Number of threads in each status.", alt.layer(layers, texts)
     )
 
 
 def leave_room(rows: Sequence[Row]) -> alt.Scale:
     """Return a scale on which the longest bar has room for its number."""
-    return alt.Scale(domain=[0, 1.4 * max(row["threads"] for row in rows)], nice=False)
+    return alt.Scale(domain=[0, 1.7 * max(row["threads"] for row in rows)], nice=False)
 
 
 def draw_status_over_time(sections: Sections) -> Figure | None:
@@ -119,7 +131,7 @@ def draw_status_over_time(sections: Sections) -> Figure | None:
     rows = list_counts(sections)
     return rows and make_figure(
         "status_over_time",
-        "Over time, all threads",
+        "Threads over time",
         "Number of threads in each status at the end of each span of time, stacked.",
         stack(rows),
     )
@@ -130,7 +142,7 @@ def draw_open_over_time(sections: Sections) -> Figure | None:
     rows = [row for row in list_counts(sections) if row["status"] not in CLOSED]
     return (rows or None) and make_figure(
         "open_over_time",
-        "Over time, open statuses alone",
+        "The same, open statuses alone",
         "The same without archived and terminated threads.",
         stack(rows),
     )
@@ -162,7 +174,7 @@ def stack(rows: list[Row]) -> alt.Chart:
                 "at:T",
                 title="time (UTC)",
                 scale=alt.Scale(type="utc", nice=False),
-                axis=alt.Axis(tickCount=5, labelOverlap=True, grid=False),
+                axis=alt.Axis(tickCount=5, labelExpr=TIME_LABEL, labelOverlap=True, grid=False),
             ),
             y=alt.Y("threads:Q", title="threads", stack="zero", axis=alt.Axis(tickCount=4)),
             color=color_statuses(rows, alt.Legend()),
@@ -192,19 +204,22 @@ def draw_time_in_status(sections: Sections) -> Figure | None:
     base = chart(rows).encode(y=alt.Y("label:N", title=None, sort=None))
     x = alt.X(
         "seconds:Q",
-        title="time, all threads together; the line spans its bounds",
+        title="time of all threads together",
         scale=alt.Scale(domain=[0, longest], nice=False),
         axis=tick_durations(pick_even_ticks(longest)),
     )
     bars = base.mark_bar(size=18, cornerRadiusEnd=2).encode(
         x=x, color=color_statuses(rows, None), tooltip=["label:N", "time:N", *BOUNDS]
     )
-    bounds = base.mark_rule(color=INK, strokeWidth=2).encode(x="low:Q", x2="high:Q")
+    bounds = base.encode(x="low:Q", x2="high:Q")
+    # The line is to be seen on a bar of any colour.
+    halo = bounds.mark_rule(color="var(--card)", strokeWidth=6)
+    line = bounds.mark_rule(color=INK, strokeWidth=2)
     return make_figure(
         "time_in_status",
-        "Time spent in each open status",
+        "Time in each open status, and its bounds ─",
         "Time that all threads together spent in each status that is not closed, with its bounds.",
-        alt.layer(bars, bounds),
+        alt.layer(bars, halo, line),
     )
 
 
@@ -226,18 +241,17 @@ def draw_durations(sections: Sections) -> Figure | None:
     tooltip = ["label:N", alt.Tooltip("n:N", title="closed")]
     tooltip += [alt.Tooltip(f"{p}_read:N", title=p) for p in ("p50", "p90", "p95")]
     base = chart(rows).encode(y=alt.Y("label:N", title=None, sort=None), tooltip=tooltip)
-    line = base.mark_rule(strokeWidth=4, color="var(--soft)").encode(x=x("p50"), x2="p95:Q")
+    line = base.mark_rule(strokeWidth=5, color="var(--soft)").encode(x=x("p50"), x2="p95:Q")
     dots = [
-        base.mark_point(filled=True, size=size, opacity=1, shape=shape, color=color).encode(x=x(p))
-        for p, size, shape, color in (
-            ("p50", 70, "circle", "var(--series-1)"),
-            ("p90", 60, "diamond", "var(--series-3)"),
-            ("p95", 90, "stroke", "var(--series-2)"),
+        base.mark_point(filled=True, size=80, opacity=1, shape=shape, color=color).encode(x=x(p))
+        for p, shape, color in (
+            ("p50", "circle", "var(--series-1)"),
+            ("p90", "diamond", "var(--series-2)"),
         )
     ]
     return make_figure(
         "durations",
-        "Lifetime of closed threads: median ●, 90th ◆ and 95th ▬ percentile",
+        "Lifetime of closed threads: median ●, 90th percentile ◆, line to the 95th",
         "Median, 90th and 95th percentile of the lifetime of closed threads, by role and by version.",
         alt.layer(line, *dots),
     )
@@ -266,10 +280,10 @@ def draw_survival(sections: Sections, dimension: str, name: str, title: str) -> 
     colors = alt.Scale(
         domain=labels, range=[f"var(--series-{1 + i % SERIES})" for i, _ in enumerate(labels)]
     )
-    color = alt.Color("label:N", scale=colors, legend=alt.Legend(columns=2))
+    color = alt.Color("label:N", scale=colors, legend=CURVES)
     base = chart(rows, height=260).encode(x=x, color=color)
     y = alt.Y("low:Q", title="share still open", scale=alt.Scale(domain=[0, 1]), axis=PERCENT)
-    band = base.mark_area(interpolate="step-after", opacity=0.15).encode(
+    band = base.mark_area(interpolate="step-after", opacity=0.12).encode(
         y=y, y2="high:Q"
     )
     curve = base.mark_line(interpolate="step-after", strokeWidth=2).encode(
@@ -280,6 +294,7 @@ def draw_survival(sections: Sections, dimension: str, name: str, title: str) -> 
     return make_figure(name, title, description, alt.layer(band, curve))
 
 
+CURVES = alt.Legend(columns=2, symbolType="stroke", symbolOpacity=1, symbolSize=400)
 PERCENT = alt.Axis(format="%", tickCount=5)
 DASHES = [[1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [12, 4]]
 
@@ -300,14 +315,14 @@ def fall_back(row: Row, bound: str) -> float:
 
 
 def chart(rows: list[Row], height: int | None = None) -> alt.Chart:
-    """Return a chart of these rows, as wide as its place; a step high per row without a height."""
-    size = alt.Step(28) if height is None else height
-    return alt.Chart(alt.InlineData(values=rows), width="container", height=size)
+    """Return a chart as wide as its place; without a height it has a line for each row."""
+    high = LINE_HEIGHT * len(rows) if height is None else height
+    return alt.Chart(alt.InlineData(values=rows), width="container", height=high)
 
 
 def make_figure(name: str, title: str, description: str, drawn: alt.TopLevelMixin) -> Figure:
     """Return a chart as a figure, in the report's style."""
-    return Figure(name, title, description, drawn.to_dict() | {"config": CONFIG})
+    return Figure(name, title, description, drawn.to_dict() | STYLE)
 
 
 def classify(status: str) -> str:

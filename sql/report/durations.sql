@@ -24,9 +24,9 @@ SELECT
     *,
     CASE
         WHEN dimension = 'all' THEN role
-        WHEN length(value) > 50 THEN format('{}… ({}) · {}', value[:45], rank, role)
-        ELSE value || ' · ' || role
-    END AS label
+        WHEN length(value) > 50 THEN format('{}… ({})', value[:45], rank)
+        ELSE value
+    END || CASE WHEN dimension = 'all' OR role = 'child' THEN '' ELSE ' · ' || role END AS label
 FROM groups
 WHERE dimension = 'all' OR rank <= 12
 ORDER BY dimension = 'all' DESC, rank

@@ -21,9 +21,9 @@ SELECT
     ranked.*,
     CASE
         WHEN dimension = 'all' THEN role
-        WHEN length(value) > 50 THEN format('{}… ({}) · {}', value[:45], rank, role)
-        ELSE value || ' · ' || role
-    END AS label,
+        WHEN length(value) > 50 THEN format('{}… ({})', value[:45], rank)
+        ELSE value
+    END || CASE WHEN dimension = 'all' OR role = 'child' THEN '' ELSE ' · ' || role END AS label,
     points.t_seconds,
     points.survival,
     points.ci_low,
