@@ -246,6 +246,20 @@ def sql(query: str, form: str | None, out: Path | None) -> None:
     write_query(query, form, out)
 
 
+@main.command()
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write to this file instead of one in the data directory.",
+)
+def report(out: Path | None) -> None:
+    """Write what is published as one HTML file, which opens anywhere and asks no network."""
+    from pipelines.report.file import write_report
+    from pipelines.settings import data_home
+
+    click.echo(f"report: {write_report(data_home(), out)}")
+
+
 main.add_command(sandbox)
 
 

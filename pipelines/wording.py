@@ -1,4 +1,4 @@
-"""Values as a person reads them: durations in hours and minutes, text without control characters."""
+"""Values as a person reads them: durations in hours and minutes, text without controls."""
 
 from __future__ import annotations
 

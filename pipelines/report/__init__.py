@@ -1,8 +1,6 @@
 """The report: one HTML file for people, drawn from the published copy alone.
 
-    sections    what it tells, read by the queries in sql/report/
-    charts      some of that as Vega-Lite
-    tables      the rest, and the same numbers beside each chart
-    page        all of it as HTML, from the templates
-    file        where it lies
+`sections` reads what it tells, by the queries in sql/report/; `charts`, in the `style` of all of
+them, draws some of that; `tables` holds the rest, and the same numbers beside each chart; `page`
+makes HTML of both; `file` says where it lies.
 """

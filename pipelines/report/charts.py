@@ -1,94 +1,36 @@
 """The report's charts: sections as Vega-Lite specifications, which the page draws.
 
-Colours are variables of the page's style sheet, so that one chart serves light, dark and paper. What
-servers send enters as values alone: none of it becomes a field's name or part of an expression.
+What servers send enters as values alone: none of it becomes a field's name or part of an
+expression.
 """
 
 from __future__ import annotations
 
-import math
-import statistics
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import altair as alt
-import msgspec
 
+from pipelines.report.style import (
+    CLOSED,
+    INK,
+    SERIES,
+    STATUSES,
+    TIME_LABEL,
+    Figure,
+    chart,
+    classify,
+    color_statuses,
+    make_figure,
+    pick_even_ticks,
+    scale_durations,
+    tick_durations,
+)
 from pipelines.report.tables import format_value, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from pipelines.report.sections import Row, Sections
-
-# From the ground of a stack to its top: closed threads below those that move.
-CLOSED = ("archived", "terminated")
-STATUSES = (*CLOSED, "other", "idle", "rescheduling", "blocked", "running")
-SERIES = 5
-NICE_S = (
-    *(0.01, 0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 6 * 3600, 12 * 3600),
-    *(86400 * part * 10**power for power in range(8) for part in (1, 2, 5)),
-)
-TICKS = 6
-LINE_HEIGHT = 28
-# Lifetimes that lie further apart than this are drawn on a logarithmic scale.
-SKEWED = 30
-DURATION_LABEL = """
-    datum.value < 60 ? datum.value + 's'
-    : datum.value < 3600
-        ? floor(datum.value / 60) + 'm' + (datum.value % 60 ? ' ' + datum.value % 60 + 's' : '')
-    : datum.value < 86400
-        ? floor(datum.value / 3600) + 'h'
-            + (datum.value % 3600 ? ' ' + (datum.value % 3600) / 60 + 'm' : '')
-    : format(datum.value / 86400, ',') + 'd'
-"""
-TIME_LABEL = """
-    utchours(datum.value) || utcminutes(datum.value)
-        ? utcFormat(datum.value, '%H:%M')
-        : utcFormat(datum.value, '%-d %b')
-"""
-INK, MUTED, LINE = "var(--ink)", "var(--muted)", "var(--line)"
-FONT = "system-ui, sans-serif"
-CONFIG = {
-    "background": "transparent",
-    "font": FONT,
-    "aria": False,  # the page names each chart, and has its numbers in a table
-    "mark": {"aria": False},
-    "padding": {"left": 0, "right": 8, "top": 4, "bottom": 0},
-    "view": {"stroke": "transparent"},
-    "axis": {
-        "domain": False,
-        "ticks": False,
-        "gridColor": LINE,
-        "labelColor": INK,
-        "labelFontSize": 12,
-        "labelPadding": 6,
-        "titleColor": MUTED,
-        "titleFontSize": 12,
-        "titleFontWeight": "normal",
-    },
-    "axisY": {"grid": False, "labelLimit": 150},
-    "axisYQuantitative": {"grid": True},
-    "legend": {
-        "orient": "top",
-        "title": None,
-        "labelColor": INK,
-        "labelFontSize": 12,
-        "labelLimit": 220,
-        "columns": 3,
-        "symbolStrokeWidth": 2,
-    },
-    "text": {"color": INK, "fontSize": 12},
-}
-STYLE = {"config": CONFIG, "autosize": {"type": "fit-x", "contains": "padding"}}
-
-
-class Figure(msgspec.Struct, frozen=True):
-    """A chart as the page shows it: `description` is for those who do not see it."""
-
-    name: str
-    title: str
-    description: str
-    spec: dict[str, Any]
 
 
 def draw_charts(sections: Sections) -> dict[str, Figure]:
@@ -117,7 +59,10 @@ def draw_status_now(sections: Sections) -> Figure | None:
     layers = bars.mark_bar(size=18, cornerRadiusEnd=2).encode(color=color_statuses(rows, None))
     texts = bars.mark_text(align="left", dx=6).encode(text="shown:N")
     return make_figure(
-        "status_now", "Threads in each status now", "Number of threads in each status.", alt.layer(layers, texts)
+        "status_now",
+        "Threads in each status now",
+        "Number of threads in each status.",
+        alt.layer(layers, texts),
     )
 
 
@@ -129,23 +74,15 @@ def leave_room(rows: Sequence[Row]) -> alt.Scale:
 def draw_status_over_time(sections: Sections) -> Figure | None:
     """Return all threads by status, stacked."""
     rows = list_counts(sections)
-    return rows and make_figure(
-        "status_over_time",
-        "Threads over time",
-        "Number of threads in each status at the end of each span of time, stacked.",
-        stack(rows),
-    )
+    description = "Number of threads in each status at the end of each span of time, stacked."
+    return draw_stack("status_over_time", "Threads over time", description, rows)
 
 
 def draw_open_over_time(sections: Sections) -> Figure | None:
     """Return the threads in statuses that are not closed, stacked."""
     rows = [row for row in list_counts(sections) if row["status"] not in CLOSED]
-    return (rows or None) and make_figure(
-        "open_over_time",
-        "The same, open statuses alone",
-        "The same without archived and terminated threads.",
-        stack(rows),
-    )
+    description = "The same without archived and terminated threads."
+    return draw_stack("open_over_time", "The same, open statuses alone", description, rows)
 
 
 def list_counts(sections: Sections) -> list[Row]:
@@ -164,23 +101,26 @@ def list_counts(sections: Sections) -> list[Row]:
     ]
 
 
-def stack(rows: list[Row]) -> alt.Chart:
+def draw_stack(name: str, title: str, description: str, rows: list[Row]) -> Figure | None:
     """Return counts by status over time as stacked steps."""
-    return (
-        chart(rows, height=230)
-        .mark_area(interpolate="step-after", stroke="var(--card)", strokeWidth=0.5)
-        .encode(
-            x=alt.X(
-                "at:T",
-                title="time (UTC)",
-                scale=alt.Scale(type="utc", nice=False),
-                axis=alt.Axis(tickCount=5, labelExpr=TIME_LABEL, labelOverlap=True, grid=False),
-            ),
-            y=alt.Y("threads:Q", title="threads", stack="zero", axis=alt.Axis(tickCount=4)),
-            color=color_statuses(rows, alt.Legend()),
-            order=alt.Order("rank:Q"),
-        )
+    if not rows:
+        return None
+    areas = chart(rows, height=230).mark_area(
+        interpolate="step-after", stroke="var(--card)", strokeWidth=0.5
     )
+    time = alt.X(
+        "at:T",
+        title="time (UTC)",
+        scale=alt.Scale(type="utc", nice=False),
+        axis=alt.Axis(tickCount=5, labelExpr=TIME_LABEL, labelOverlap=True, grid=False),
+    )
+    stacked = areas.encode(
+        x=time,
+        y=alt.Y("threads:Q", title="threads", stack="zero", axis=alt.Axis(tickCount=4)),
+        color=color_statuses(rows, alt.Legend()),
+        order=alt.Order("rank:Q"),
+    )
+    return make_figure(name, title, description, stacked)
 
 
 def draw_time_in_status(sections: Sections) -> Figure | None:
@@ -209,7 +149,9 @@ def draw_time_in_status(sections: Sections) -> Figure | None:
         axis=tick_durations(pick_even_ticks(longest)),
     )
     bars = base.mark_bar(size=18, cornerRadiusEnd=2).encode(
-        x=x, color=color_statuses(rows, None), tooltip=["label:N", "time:N", *BOUNDS]
+        x=x,
+        color=color_statuses(rows, None),
+        tooltip=[alt.Tooltip("label:N", title="in"), "time:N", *BOUNDS],
     )
     bounds = base.encode(x="low:Q", x2="high:Q")
     # The line is to be seen on a bar of any colour.
@@ -238,7 +180,7 @@ def draw_durations(sections: Sections) -> Figure | None:
     if not rows:
         return None
     x = scale_durations([row[p] for row in rows for p in ("p50", "p95")], "lifetime")
-    tooltip = ["label:N", alt.Tooltip("n:N", title="closed")]
+    tooltip = [alt.Tooltip("label:N", title="threads of"), alt.Tooltip("n:N", title="closed")]
     tooltip += [alt.Tooltip(f"{p}_read:N", title=p) for p in ("p50", "p90", "p95")]
     base = chart(rows).encode(y=alt.Y("label:N", title=None, sort=None), tooltip=tooltip)
     line = base.mark_rule(strokeWidth=5, color="var(--soft)").encode(x=x("p50"), x2="p95:Q")
@@ -252,7 +194,7 @@ def draw_durations(sections: Sections) -> Figure | None:
     return make_figure(
         "durations",
         "Lifetime of closed threads: median ●, 90th percentile ◆, line to the 95th",
-        "Median, 90th and 95th percentile of the lifetime of closed threads, by role and by version.",
+        "Median, 90th and 95th percentile of the lifetime of closed threads, by role and version.",
         alt.layer(line, *dots),
     )
 
@@ -275,7 +217,7 @@ def draw_survival(sections: Sections, dimension: str, name: str, title: str) -> 
     times = [row["t"] for row in rows if row["t"] > 0]
     if not times:
         return None
-    x = scale_durations(times, "time since the thread was created")("t")
+    x = scale_durations(times, "time since creation")("t")
     labels = list(dict.fromkeys(row["label"] for row in rows))
     colors = alt.Scale(
         domain=labels, range=[f"var(--series-{1 + i % SERIES})" for i, _ in enumerate(labels)]
@@ -283,9 +225,7 @@ def draw_survival(sections: Sections, dimension: str, name: str, title: str) -> 
     color = alt.Color("label:N", scale=colors, legend=CURVES)
     base = chart(rows, height=260).encode(x=x, color=color)
     y = alt.Y("low:Q", title="share still open", scale=alt.Scale(domain=[0, 1]), axis=PERCENT)
-    band = base.mark_area(interpolate="step-after", opacity=0.12).encode(
-        y=y, y2="high:Q"
-    )
+    band = base.mark_area(interpolate="step-after", opacity=0.12).encode(y=y, y2="high:Q")
     curve = base.mark_line(interpolate="step-after", strokeWidth=2).encode(
         y=alt.Y("open:Q"),
         strokeDash=alt.StrokeDash("label:N", scale=alt.Scale(domain=labels, range=DASHES)),
@@ -310,61 +250,8 @@ def list_points(row: Row) -> Iterable[Row]:
 
 def fall_back(row: Row, bound: str) -> float:
     """Return a bound of the confidence band; at the ends of the scale it has none."""
-    value = row[f"ci_{bound}"]
-    return round(row["survival"] if value is None else value, 4)
-
-
-def chart(rows: list[Row], height: int | None = None) -> alt.Chart:
-    """Return a chart as wide as its place; without a height it has a line for each row."""
-    high = LINE_HEIGHT * len(rows) if height is None else height
-    return alt.Chart(alt.InlineData(values=rows), width="container", height=high)
-
-
-def make_figure(name: str, title: str, description: str, drawn: alt.TopLevelMixin) -> Figure:
-    """Return a chart as a figure, in the report's style."""
-    return Figure(name, title, description, drawn.to_dict() | STYLE)
-
-
-def classify(status: str) -> str:
-    """Return the status that a colour stands for: those that nobody documents share one."""
-    return status if status in STATUSES else "other"
-
-
-def color_statuses(rows: Sequence[Row], legend: alt.Legend | None) -> alt.Color:
-    """Return the colour of each status, the same in every chart; the legend names those present."""
-    present = [status for status in STATUSES if any(row["status"] == status for row in rows)]
-    colors = [f"var(--status-{status})" for status in present]
-    return alt.Color("status:N", scale=alt.Scale(domain=present, range=colors), legend=legend)
-
-
-def scale_durations(seconds: Sequence[float], title: str) -> Callable[[str], alt.X]:
-    """Return what makes the x axis of a field in seconds; logarithmic where the values are skewed."""
-    longest, middle = max(seconds), statistics.median(seconds)
-    if longest > SKEWED * middle > 0:
-        scale = alt.Scale(type="symlog", constant=middle / 10, domain=[0, longest], nice=False)
-        ticks, title = pick_rising_ticks(middle / 10, longest), f"{title} (logarithmic)"
-    else:
-        scale = alt.Scale(domain=[0, longest], nice=False)
-        ticks = pick_even_ticks(longest)
-    return lambda field: alt.X(f"{field}:Q", title=title, scale=scale, axis=tick_durations(ticks))
-
-
-def tick_durations(ticks: Sequence[float]) -> alt.Axis:
-    """Return an axis with these ticks, which read as durations."""
-    return alt.Axis(values=list(ticks), labelExpr=DURATION_LABEL, labelOverlap=True)
-
-
-def pick_even_ticks(longest: float) -> list[float]:
-    """Return a few multiples of a round duration."""
-    years = math.ceil(longest / TICKS / NICE_S[-1]) * NICE_S[-1]
-    step = next((nice for nice in NICE_S if longest <= TICKS * nice), years)
-    return [step * i for i in range(int(longest / step) + 1)]
-
-
-def pick_rising_ticks(shortest: float, longest: float) -> list[float]:
-    """Return a few round durations, each a multiple of the one before."""
-    within = [nice for nice in NICE_S if shortest <= nice <= longest]
-    return [0, *within[:: math.ceil(len(within) / TICKS) or 1]]
+    value: float | None = row[f"ci_{bound}"]
+    return round(float(row["survival"]) if value is None else value, 4)
 
 
 CHARTS: tuple[Callable[[Sections], Figure | None], ...] = (

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from pipelines.errors import ReportError
 from pipelines.landing import make_private
-from pipelines.report.page import render_page
 from pipelines.report.sections import read_sections
 from pipelines.warehouse.database import open_published
 
@@ -28,6 +27,9 @@ def write_report(home: Path, out: Path | None = None) -> Path:
     Without `out` it lies in `reports/`, named by the time of the newest poll. Raises WarehouseError
     where nothing is published yet, ReportError where the report cannot be drawn or written.
     """
+    # Altair takes half a second to import, which every run of the main job would pay.
+    from pipelines.report.page import render_page  # noqa: PLC0415
+
     with open_published(home) as connection:
         sections = read_sections(connection)
     if out is None:

@@ -28,17 +28,24 @@ SUMMARIZED = {"survival": "is_first"}
 
 def render_page(sections: Sections) -> str:
     """Return the page that shows the sections; the same sections give the same page."""
-    scripts = [vl_convert.javascript_bundle(), read_template("report.js")]
+    scripts = [
+        vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"),
+        read_template("report.js"),
+    ]
     (headline,) = sections["headline"].rows
-    return make_environment().get_template("report.html.j2").render(
-        version=__version__,
-        headline=headline,
-        reasons=sections["reasons"].rows,
-        charts=draw_charts(sections),
-        tables={name: make_table(name, summarize(name, sections[name])) for name in LAYOUTS},
-        style=Markup(read_template("report.css")),  # noqa: S704 - ours
-        scripts=[Markup(script) for script in scripts],  # noqa: S704 - ours
-        policy=write_policy(scripts),
+    return (
+        make_environment()
+        .get_template("report.html.j2")
+        .render(
+            version=__version__,
+            headline=headline,
+            reasons=sections["reasons"].rows,
+            charts=draw_charts(sections),
+            tables={name: make_table(name, summarize(name, sections[name])) for name in LAYOUTS},
+            style=Markup(read_template("report.css")),  # noqa: S704 - ours
+            scripts=[Markup(script) for script in scripts],  # noqa: S704 - ours
+            policy=write_policy(scripts),
+        )
     )
 
 

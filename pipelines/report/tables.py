@@ -10,14 +10,14 @@ import msgspec
 from pipelines.wording import Duration, make_printable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from pipelines.report.sections import Section
 
 Kind = Literal["text", "prose", "word", "number", "ratio", "share", "duration", "moment"]
 LONGEST = 80
 LONGEST_PROSE = 400
-NOTHING = "–"
+NOTHING = "–"  # noqa: RUF001 - as tables have it
 
 
 class Column(msgspec.Struct, frozen=True):
@@ -38,7 +38,7 @@ class Cell(msgspec.Struct, frozen=True):
 
 
 class Layout(msgspec.Struct, frozen=True):
-    """How a section becomes a table: `analysis` has all rows, `empty` is said where there is none."""
+    """How a section becomes a table: `analysis` has all rows, `empty` is said where none is."""
 
     caption: str
     analysis: str
@@ -65,10 +65,10 @@ LAYOUTS: Mapping[str, Layout] = {
         (
             Column("severity", "severity", "word"),
             Column("reason", "reason", "word"),
-            Column("quiet_seconds", "quiet for", "duration"),
-            Column("threshold_seconds", "usual up to", "duration"),
             SESSION,
             Column("thread", "thread", "text", id="thread_id"),
+            Column("quiet_seconds", "quiet for", "duration"),
+            Column("threshold_seconds", "usual up to", "duration"),
             Column("agent", "agent", "text"),
             Column("status", "status", "text"),
         ),
@@ -207,25 +207,7 @@ def make_cell(column: Column, row: Mapping[str, Any]) -> Cell:
 
 def format_value(value: Any, kind: Kind) -> str:  # noqa: ANN401 - of any column
     """Return a value as a person reads it."""
-    if value is None:
-        return NOTHING
-    match kind:
-        case "number":
-            return f"{value:,}"
-        case "ratio":
-            return f"{value:.2f}"
-        case "share":
-            return f"{value:.1%}"
-        case "duration":
-            return str(Duration(value))
-        case "moment":
-            return f"{value.astimezone(UTC):%Y-%m-%d %H:%M}"
-        case "word":
-            return shorten(str(value).replace("_", " "))
-        case "text":
-            return shorten(str(value))
-        case "prose":
-            return shorten(str(value), LONGEST_PROSE)
+    return NOTHING if value is None else READERS[kind](value)
 
 
 def find_order(value: object) -> float | None:
@@ -238,3 +220,15 @@ def find_order(value: object) -> float | None:
 def shorten(text: str, longest: int = LONGEST) -> str:
     """Return a text of anyone's, of a length that a page has room for, all of it to be seen."""
     return make_printable(text if len(text) <= longest else f"{text[: longest - 1]}…")
+
+
+READERS: Mapping[Kind, Callable[[Any], str]] = {
+    "text": shorten,
+    "prose": lambda value: shorten(value, LONGEST_PROSE),
+    "word": lambda value: shorten(value.replace("_", " ")),
+    "number": "{:,}".format,
+    "ratio": "{:.2f}".format,
+    "share": "{:.1%}".format,
+    "duration": lambda value: str(Duration(value)),
+    "moment": lambda value: f"{value.astimezone(UTC):%Y-%m-%d %H:%M}",
+}
