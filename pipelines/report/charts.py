@@ -20,12 +20,13 @@ from pipelines.report.style import (
     chart,
     classify,
     color_statuses,
+    label,
     make_figure,
     pick_even_ticks,
     scale_durations,
     tick_durations,
 )
-from pipelines.report.tables import format_value, shorten
+from pipelines.report.tables import format_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -43,10 +44,10 @@ def draw_status_now(sections: Sections) -> Figure | None:
     """Return a bar per status, with its number beside it."""
     rows = [
         {
-            "label": shorten(row["status"]),
+            "label": label(row["status"]),
             "status": classify(row["status"]),
             "threads": row["threads"],
-            "shown": f"{row['threads']:,} · {row['share']:.0%}",
+            "shown": f"{row['threads']:,} · {row['share'] or 0:.0%}",
         }
         for row in sections["status_now"].rows
     ]
@@ -127,7 +128,7 @@ def draw_time_in_status(sections: Sections) -> Figure | None:
     """Return a bar per status, with the bounds of the estimate."""
     rows = [
         {
-            "label": shorten(row["status"]),
+            "label": label(row["status"]),
             "status": classify(row["status"]),
             "low": row["seconds_low"],
             "high": row["seconds_high"],
@@ -171,8 +172,8 @@ BOUNDS = (alt.Tooltip("at_least:N", title="at least"), alt.Tooltip("at_most:N", 
 def draw_durations(sections: Sections) -> Figure | None:
     """Return a line per role and agent version from the median lifetime to the 95th percentile."""
     rows = [
-        {name: row[name] for name in ("label", "p50", "p90", "p95")}
-        | {"n": f"{row['n']:,}"}
+        {"label": label(row["label"]), "n": f"{row['n']:,}"}
+        | {p: row[p] for p in ("p50", "p90", "p95")}
         | {f"{p}_read": format_value(row[p], "duration") for p in ("p50", "p90", "p95")}
         for row in sections["durations"].rows
         if row["n"]
@@ -241,11 +242,11 @@ DASHES = [[1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [12, 4]]
 
 def list_points(row: Row) -> Iterable[Row]:
     """Return a row of survival as a point, after the curve's beginning where it is the first."""
-    end = {"label": row["label"], "t": round(row["t_seconds"], 3), "open": row["survival"]}
-    end |= {bound: fall_back(row, bound) for bound in ("low", "high")}
-    if row["is_first"] and row["t_seconds"] > 0:
-        yield {"label": row["label"], "t": 0, "open": 1, "low": 1, "high": 1}
-    yield end
+    name, time = label(row["label"]), round(row["t_seconds"], 3)
+    low, high = (fall_back(row, bound) for bound in ("low", "high"))
+    if row["is_first"] and time > 0:
+        yield {"label": name, "t": 0, "open": 1, "low": 1, "high": 1}
+    yield {"label": name, "t": time, "open": row["survival"], "low": low, "high": high}
 
 
 def fall_back(row: Row, bound: str) -> float:

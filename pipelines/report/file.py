@@ -27,15 +27,15 @@ def write_report(home: Path, out: Path | None = None) -> Path:
     Without `out` it lies in `reports/`, named by the time of the newest poll. Raises WarehouseError
     where nothing is published yet, ReportError where the report cannot be drawn or written.
     """
-    # Altair takes half a second to import, which every run of the main job would pay.
-    from pipelines.report.page import render_page  # noqa: PLC0415
-
     with open_published(home) as connection:
         sections = read_sections(connection)
     if out is None:
         out = home / REPORTS / name_report(sections["headline"].rows[0]["as_of"])
     if out.parent == home / REPORTS:
         make_private(out.parent)
+    # Imported late: Altair takes half a second, which every run of the main job would pay.
+    from pipelines.report.page import render_page  # noqa: PLC0415
+
     page = render_page(sections)
     try:
         write_whole(out, page)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import altair as alt
 import msgspec
 
+from pipelines.report.tables import shorten
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -97,6 +99,12 @@ def chart(rows: list[Row], height: int | None = None) -> alt.Chart:
 def make_figure(name: str, title: str, description: str, drawn: alt.TopLevelMixin) -> Figure:
     """Return a chart as a figure, in the report's style."""
     return Figure(name, title, description, drawn.to_dict() | STYLE)
+
+
+def label(text: str) -> str:
+    """Return a text of anyone's as a chart can show it; Vega itself stumbles over one."""
+    short = shorten(text)
+    return f"{short}\N{NO-BREAK SPACE}" if short == "__proto__" else short
 
 
 def classify(status: str) -> str:

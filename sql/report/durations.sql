@@ -23,10 +23,10 @@ WITH groups AS (
 SELECT
     *,
     CASE
-        WHEN dimension = 'all' THEN role
+        WHEN dimension = 'all' THEN role[:30]
         WHEN length(value) > 50 THEN format('{}… ({})', value[:45], rank)
         ELSE value
-    END || CASE WHEN dimension = 'all' OR role = 'child' THEN '' ELSE ' · ' || role END AS label
+    END || CASE WHEN dimension = 'all' OR role = 'child' THEN '' ELSE ' · ' || role[:15] END AS label
 FROM groups
 WHERE dimension = 'all' OR rank <= 12
 ORDER BY dimension = 'all' DESC, rank

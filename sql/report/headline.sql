@@ -10,10 +10,10 @@ WITH fleet AS (
 health AS (
     SELECT
         count(*) AS sessions,
-        count_if(failure_streak = 0 AND last_complete_poll IS NOT NULL) AS sessions_complete,
-        count_if(failure_streak > 0) AS sessions_failing,
-        count_if(failure_streak = 0 AND last_complete_poll IS NULL) AS sessions_filtered,
-        count_if(failure_streak = 0 AND lag_seconds > 3600) AS sessions_behind,
+        count(*) FILTER (failure_streak = 0 AND last_complete_poll IS NOT NULL) AS sessions_complete,
+        count(*) FILTER (failure_streak > 0) AS sessions_failing,
+        count(*) FILTER (failure_streak = 0 AND last_complete_poll IS NULL) AS sessions_filtered,
+        count(*) FILTER (failure_streak = 0 AND lag_seconds > 3600) AS sessions_behind,
         max(lag_seconds) AS largest_lag_seconds,
         coalesce(sum(polls), 0)::BIGINT AS polls,
         coalesce(sum(failures), 0)::BIGINT AS failures,
@@ -22,7 +22,7 @@ health AS (
 ),
 
 waiting AS (
-    SELECT count(*) AS attention, count_if(severity = 'high') AS attention_high
+    SELECT count(*) AS attention, count(*) FILTER (severity = 'high') AS attention_high
     FROM analytics.attention
 ),
 

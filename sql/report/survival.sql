@@ -20,10 +20,10 @@ WITH ranked AS (
 SELECT
     ranked.*,
     CASE
-        WHEN dimension = 'all' THEN role
+        WHEN dimension = 'all' THEN role[:30]
         WHEN length(value) > 50 THEN format('{}… ({})', value[:45], rank)
         ELSE value
-    END || CASE WHEN dimension = 'all' OR role = 'child' THEN '' ELSE ' · ' || role END AS label,
+    END || CASE WHEN dimension = 'all' OR role = 'child' THEN '' ELSE ' · ' || role[:15] END AS label,
     points.t_seconds,
     points.survival,
     points.ci_low,
