@@ -27,7 +27,7 @@ from pipelines.errors import QueryError
 from pipelines.settings import data_home
 from pipelines.warehouse.database import open_published, quote
 from pipelines.warehouse.load import ENDED_WELL
-from pipelines.wording import Duration, make_printable
+from pipelines.wording import Duration, to_printable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -331,4 +331,4 @@ def format_value(value: object) -> str:
         return f"{value:%H:%M:%S}"
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M:%S}"
-    return make_printable(str(value))
+    return to_printable(str(value))

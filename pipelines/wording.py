@@ -23,6 +23,6 @@ class Duration(float):
         raise AssertionError
 
 
-def make_printable(text: str) -> str:
+def to_printable(text: str) -> str:
     """Return the text with a sign in place of each character that is not to be seen."""
     return text if text.isprintable() else "".join(c if c.isprintable() else "�" for c in text)

@@ -14,7 +14,7 @@ from markupsafe import Markup
 from pipelines import __version__
 from pipelines.report.charts import draw_charts
 from pipelines.report.tables import LAYOUTS, format_value, make_table
-from pipelines.wording import make_printable
+from pipelines.wording import to_printable
 
 if TYPE_CHECKING:
     from pipelines.report.sections import Section, Sections
@@ -69,7 +69,7 @@ def make_environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"read": format_value, "printable": make_printable}
+    environment.filters |= {"read": format_value, "printable": to_printable}
     return environment
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from pipelines.wording import Duration, make_printable
+from pipelines.wording import Duration, to_printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -219,7 +219,7 @@ def find_order(value: object) -> float | None:
 
 def shorten(text: str, longest: int = LONGEST) -> str:
     """Return a text of anyone's, of a length that a page has room for, all of it to be seen."""
-    return make_printable(text if len(text) <= longest else f"{text[: longest - 1]}…")
+    return to_printable(text if len(text) <= longest else f"{text[: longest - 1]}…")
 
 
 READERS: Mapping[Kind, Callable[[Any], str]] = {

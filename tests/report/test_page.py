@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipelines.report.file import write_report
+from pipelines.report.page import read_template
+from pipelines.report.style import STATUSES
 from tests.report.pages import HARMFUL, Outline, harm, move, publish_world, widen
 from tests.support import read_table
 from tests.warehouse.worlds import World
@@ -76,6 +78,16 @@ def test_statuses(moving: tuple[World, Path, str]) -> None:
     rows = Outline(page).tables["status_now"][1:]
     assert {status: int(threads) for status, threads, _ in rows if threads != "0"} == counts
     assert "hibernating" in counts
+
+
+def test_every_status_has_a_colour(moving: tuple[World, Path, str]) -> None:
+    """Every status that the server documents has one colour of its own, in light and in dark."""
+    _, home, _ = moving
+    query = "SELECT value FROM documented WHERE path = 'status' AND value IS NOT NULL"
+    documented = {row["value"] for row in read_table(home / "threads.duckdb", query)}
+    colours = re.findall(r"--status-(\w+): (#\w+)", read_template("report.css"))
+    assert documented | {"other"} == set(STATUSES) == {name for name, _ in colours}
+    assert len(set(colours)) == len(colours) == 2 * len(STATUSES)
 
 
 def test_over_time_ends_in_the_present(moving: tuple[World, Path, str]) -> None:
