@@ -52,7 +52,7 @@ CONFIG = {
     "font": FONT,
     "aria": False,  # the page names each chart, and has its numbers in a table
     "mark": {"aria": False},
-    "padding": {"left": 0, "right": 8, "top": 4, "bottom": 0},
+    "padding": {"left": 0, "right": 8, "top": 4, "bottom": 6},
     "view": {"stroke": "transparent"},
     "axis": {
         "domain": False,

@@ -16,7 +16,6 @@ SELECT
     summary.idle,
     summary.blocked,
     summary.peak_concurrency,
-    summary.span_seconds,
     summary.last_updated_at,
     health.last_outcome,
     health.last_complete_poll,
