@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING
 
@@ -28,10 +29,7 @@ SUMMARIZED = {"survival": "is_first"}
 
 def render_page(sections: Sections) -> str:
     """Return the page that shows the sections; the same sections give the same page."""
-    scripts = [
-        vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"),
-        read_template("report.js"),
-    ]
+    scripts = [bundle_vega(), read_template("report.js")]
     (headline,) = sections["headline"].rows
     return (
         make_environment()
@@ -47,6 +45,12 @@ def render_page(sections: Sections) -> str:
             policy=write_policy(scripts),
         )
     )
+
+
+@cache
+def bundle_vega() -> str:
+    """Return what draws the charts, Vega and all that it needs, as one script; takes seconds."""
+    return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
 
 
 def summarize(name: str, section: Section) -> Section:
