@@ -15,12 +15,9 @@ from markupsafe import Markup
 from pipelines import __version__
 from pipelines.report.charts import draw_charts
 from pipelines.report.tables import LAYOUTS, format_value, make_table
-from pipelines.wording import to_printable
 
 if TYPE_CHECKING:
     from pipelines.report.sections import Section, Sections
-
-    Row = dict[str, object]
 
 TEMPLATES = resources.files("pipelines.report") / "templates"
 # Of a curve the table beside it has one row.
@@ -31,19 +28,16 @@ def render_page(sections: Sections) -> str:
     """Return the page that shows the sections; the same sections give the same page."""
     scripts = [bundle_vega(), read_template("report.js")]
     (headline,) = sections["headline"].rows
-    return (
-        make_environment()
-        .get_template("report.html.j2")
-        .render(
-            version=__version__,
-            headline=headline,
-            reasons=sections["reasons"].rows,
-            charts=draw_charts(sections),
-            tables={name: make_table(name, summarize(name, sections[name])) for name in LAYOUTS},
-            style=Markup(read_template("report.css")),  # noqa: S704 - ours
-            scripts=[Markup(script) for script in scripts],  # noqa: S704 - ours
-            policy=write_policy(scripts),
-        )
+    template = make_environment().get_template("report.html.j2")
+    return template.render(
+        version=__version__,
+        headline=headline,
+        reasons=sections["reasons"].rows,
+        charts=draw_charts(sections),
+        tables={name: make_table(name, summarize(name, sections[name])) for name in LAYOUTS},
+        style=Markup(read_template("report.css")),  # noqa: S704 - ours
+        scripts=[Markup(script) for script in scripts],  # noqa: S704 - ours
+        policy=write_policy(scripts),
     )
 
 
@@ -65,7 +59,7 @@ def read_template(name: str) -> str:
 
 
 def make_environment() -> jinja2.Environment:
-    """Return where templates are found, and the filters that they use; all text is escaped."""
+    """Return where templates are found, and the filter that they use; all text is escaped."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("pipelines.report"),
         autoescape=True,
@@ -73,7 +67,7 @@ def make_environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"read": format_value, "printable": to_printable}
+    environment.filters["read"] = format_value
     return environment
 
 

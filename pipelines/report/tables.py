@@ -129,7 +129,6 @@ LAYOUTS: Mapping[str, Layout] = {
         "No session was polled yet.",
         (
             SESSION,
-            Column("source", "source", "text"),
             Column("attention", "need attention"),
             Column("threads", "threads"),
             Column("open", "open"),
@@ -137,8 +136,9 @@ LAYOUTS: Mapping[str, Layout] = {
             Column("idle", "idle"),
             Column("blocked", "blocked"),
             Column("peak_concurrency", "peak open"),
-            Column("last_updated_at", "last change (UTC)", "moment"),
             Column("last_outcome", "last poll", "word"),
+            Column("last_updated_at", "last change (UTC)", "moment"),
+            Column("source", "source", "text"),
         ),
     ),
     "versions": Layout(
@@ -147,10 +147,9 @@ LAYOUTS: Mapping[str, Layout] = {
         "No agent has threads of two versions yet.",
         (
             Column("agent", "agent", "text"),
-            Column("role", "role", "word"),
+            Column("verdict", "verdict", "word"),
             Column("version", "version"),
             Column("version_before", "before"),
-            Column("verdict", "verdict", "word"),
             Column("n", "threads"),
             Column("n_before", "threads before"),
             Column("km_p50", "median lifetime", "duration"),
@@ -158,6 +157,7 @@ LAYOUTS: Mapping[str, Layout] = {
             Column("ratio", "ratio", "ratio"),
             Column("terminated_share", "terminated", "share"),
             Column("terminated_share_before", "terminated before", "share"),
+            Column("role", "role", "word"),
         ),
     ),
     "failing": Layout(
