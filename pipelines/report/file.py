@@ -57,7 +57,9 @@ def write_whole(path: Path, text: str) -> None:
     path = path.resolve()
     temporary = None
     try:
-        with NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, delete=False) as file:
+        with NamedTemporaryFile(
+            "w", encoding="utf-8", dir=path.parent, prefix=f".{path.stem}-", delete=False
+        ) as file:
             temporary = Path(file.name)
             file.write(text)
             file.flush()
