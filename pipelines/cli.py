@@ -205,6 +205,20 @@ def sql(query: str, **target: Any) -> None:  # noqa: ANN401 - click's
     write_query(query, Target(**target))
 
 
+@main.command()
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write to this file instead of one in the data directory.",
+)
+def report(out: Path | None) -> None:
+    """Write what is published as one HTML file, which opens anywhere and asks no network."""
+    from pipelines.report.file import write_report
+    from pipelines.settings import data_home
+
+    click.echo(f"report: {write_report(data_home(), out)}")
+
+
 main.add_command(sandbox)
 
 

@@ -10,6 +10,7 @@ import dagster as dg
 
 from pipelines.api.poll import Observer, Scope
 from pipelines.defs.assets import build_assets
+from pipelines.defs.report import write_report_job
 from pipelines.defs.schedule import build_schedule, poll_threads
 from pipelines.errors import SettingsError
 
@@ -19,7 +20,7 @@ def defs() -> dg.Definitions:
     """Return the assets, the job and its schedule, all in one process: DuckDB has one writer."""
     return dg.Definitions(
         assets=build_assets(),
-        jobs=[poll_threads],
+        jobs=[poll_threads, write_report_job],
         schedules=[build_schedule()],
         resources={"observer": Observer()},
         executor=dg.in_process_executor,

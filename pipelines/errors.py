@@ -18,7 +18,8 @@
     │   ├── WarehouseBusy        another process writes
     │   └── WarehouseNewer       the file was made by a newer version
     ├── AnalysisError            an analysis is malformed, fails, or breaks one of its checks
-    └── QueryError               a query of the user's fails
+    ├── QueryError               a query of the user's fails
+    └── ReportError              the report cannot be drawn or written
 
 Every message is one line that says what failed, where, and what to do next.
 """
@@ -162,3 +163,7 @@ class AnalysisError(SessionThreadsError):
 
 class QueryError(SessionThreadsError):
     """A query of the user's fails."""
+
+
+class ReportError(SessionThreadsError):
+    """The report cannot be drawn from the published copy, or not written where it shall lie."""

@@ -57,14 +57,21 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.packaging
 def test_wheel_holds_the_package_alone(installed: Path) -> None:
-    """The package brings all of its SQL files, and puts nothing beside itself."""
+    """The package brings all of its SQL files and templates, and puts nothing beside itself."""
     metadata = f"session_threads-{__version__}.dist-info"
     assert {path.name for path in installed.iterdir()} == {"bin", "pipelines", metadata}
     found = {path.relative_to(ROOT / "sql") for path in (ROOT / "sql").rglob("*.sql")}
     packed = installed / "pipelines" / "sql"
     assert {path.relative_to(packed) for path in packed.rglob("*.sql")} == found
+    templates = Path("pipelines", "report", "templates")
+    assert list_names(installed / templates) == list_names(ROOT / templates)
     done = run(sys.executable, "-c", "import pipelines; print(pipelines.__file__)", path=installed)
     assert Path(done.stdout.strip()) == installed / "pipelines" / "__init__.py"
+
+
+def list_names(directory: Path) -> set[str]:
+    """Return the names of a directory's files."""
+    return {path.name for path in directory.iterdir()}
 
 
 @pytest.mark.packaging
@@ -80,10 +87,12 @@ def test_installed_command_shows_the_analyses(installed: Path) -> None:
 def test_installed_command_runs_the_job(
     installed: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The installed command polls, loads, analyses and publishes with no checkout about it."""
+    """The installed command polls, publishes and reports with no checkout about it."""
     world = World([5, 1])
     with serve_world(world, monkeypatch):
         done = run(installed / "bin" / "session-threads", "run", path=installed)
+    assert done.returncode == 0, done.stderr
+    done = run(installed / "bin" / "session-threads", "report", path=installed)
     assert done.returncode == 0, done.stderr
     published = read_table(home / "threads.duckdb", "SELECT DISTINCT session_id FROM threads")
     assert {row["session_id"] for row in published} == world.sessions.keys()

@@ -14,6 +14,7 @@ from pipelines.defs.metadata import (
     describe_polls,
     describe_table,
 )
+from pipelines.defs.report import report
 from pipelines.errors import INTERRUPTED, TOKEN_REFUSED, AnalysisError, SettingsError
 from pipelines.landing import land_polls
 from pipelines.settings import (
@@ -233,4 +234,5 @@ def build_assets() -> list[dg.AssetsDefinition]:
         threads,
         build_analyses_asset(analyses),
         build_published_asset(analyses),
+        report,
     ]

@@ -2,11 +2,12 @@
 
 import dagster as dg
 
+from pipelines.defs.report import report
 from pipelines.settings import load_key
 
 poll_threads = dg.define_asset_job(
     "poll_threads",
-    selection=dg.AssetSelection.all(),
+    selection=dg.AssetSelection.all() - dg.AssetSelection.assets(report),
     executor_def=dg.in_process_executor,
     description="Poll every configured session, load, analyse and publish.",
 )

@@ -1,0 +1,30 @@
+"""The report as an asset, and the job that draws it.
+
+It stands outside `poll_threads`: drawing takes longer than a small poll does, and most polls are
+looked at by nobody.
+"""
+
+import dagster as dg
+
+from pipelines.report.file import LATEST, REPORTS, write_report
+from pipelines.settings import data_home
+
+# By its name: the job of the published copy does not wait for the report.
+PUBLISHED = dg.AssetKey("published_database")
+
+
+@dg.asset(deps=[PUBLISHED], group_name="publication", kinds={"html"})
+def report() -> dg.MaterializeResult:
+    """The HTML report of the published copy, in the place of the one before."""
+    path = write_report(data_home(), data_home() / REPORTS / LATEST)
+    return dg.MaterializeResult(
+        metadata={"path": dg.MetadataValue.path(str(path)), "bytes": path.stat().st_size}
+    )
+
+
+write_report_job = dg.define_asset_job(
+    "write_report",
+    selection=[report],
+    executor_def=dg.in_process_executor,
+    description="Draw the HTML report of what is published.",
+)

@@ -1,0 +1,40 @@
+-- The numbers at the head of the page: one row.
+WITH fleet AS (
+    SELECT
+        coalesce(sum(threads), 0)::BIGINT AS threads,
+        coalesce(sum(open), 0)::BIGINT AS open,
+        coalesce(sum(missing), 0)::BIGINT AS missing
+    FROM analytics.session_summary
+),
+
+health AS (
+    SELECT
+        count(*) AS sessions,
+        count(*) FILTER (failure_streak = 0 AND last_complete_poll IS NOT NULL) AS sessions_complete,
+        count(*) FILTER (failure_streak > 0) AS sessions_failing,
+        count(*) FILTER (failure_streak = 0 AND last_complete_poll IS NULL) AS sessions_filtered,
+        count(*) FILTER (failure_streak = 0 AND lag_seconds > 3600) AS sessions_behind,
+        max(lag_seconds) AS largest_lag_seconds,
+        coalesce(sum(polls), 0)::BIGINT AS polls,
+        coalesce(sum(failures), 0)::BIGINT AS failures,
+        max(as_of) AS as_of
+    FROM analytics.ingestion_health
+),
+
+waiting AS (
+    SELECT count(*) AS attention, count(*) FILTER (severity = 'high') AS attention_high
+    FROM analytics.attention
+),
+
+changes AS (
+    SELECT
+        coalesce(sum(transitions), 0)::BIGINT AS transitions,
+        coalesce(sum(possibly_missed), 0)::BIGINT AS possibly_missed
+    FROM analytics.status_transitions
+)
+
+SELECT
+    *,
+    (SELECT min(started_at) FROM session_polls) AS first_poll,
+    (SELECT list(DISTINCT source ORDER BY source) FROM analytics.ingestion_health) AS sources
+FROM fleet, health, waiting, changes

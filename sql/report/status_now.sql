@@ -1,0 +1,12 @@
+-- How many threads are in each status. The statuses that the server documents come first.
+SELECT
+    distribution.status,
+    distribution.threads,
+    distribution.share,
+    documented.value IS NOT NULL AS is_documented,
+    count(*) OVER () AS total
+FROM analytics.status_distribution AS distribution
+LEFT JOIN documented ON documented.path = 'status' AND documented.value = distribution.status
+WHERE distribution.dimension = 'all'
+ORDER BY is_documented DESC, distribution.threads DESC, distribution.status
+LIMIT 15
