@@ -12,16 +12,21 @@ from pipelines.api.poll import Observer, Scope
 from pipelines.defs.assets import build_assets
 from pipelines.defs.report import write_report_job
 from pipelines.defs.schedule import build_schedule, poll_threads
+from pipelines.defs.sensors import build_sensors
 from pipelines.errors import SettingsError
 
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """Return the assets, the job and its schedule, all in one process: DuckDB has one writer."""
+    """Return the assets, the job, its schedule, and the sensors where a webhook is configured.
+
+    All steps run in one process: DuckDB has one writer.
+    """
     return dg.Definitions(
         assets=build_assets(),
         jobs=[poll_threads, write_report_job],
         schedules=[build_schedule()],
+        sensors=build_sensors(),
         resources={"observer": Observer()},
         executor=dg.in_process_executor,
     )

@@ -16,10 +16,12 @@
     ├── LandingError             a landed file cannot be read or written
     ├── WarehouseError           the tables cannot be opened, loaded or published
     │   ├── WarehouseBusy        another process writes
+    │   ├── LoadRefused          rows that must not exist: the load is undone
     │   └── WarehouseNewer       the file was made by a newer version
     ├── AnalysisError            an analysis is malformed, fails, or breaks one of its checks
     ├── QueryError               a query of the user's fails
-    └── ReportError              the report cannot be drawn or written
+    ├── ReportError              the report cannot be drawn or written
+    └── AlertError               the webhook takes no alert
 
 Every message is one line that says what failed, where, and what to do next.
 """
@@ -146,6 +148,10 @@ class WarehouseBusy(WarehouseError):
     """Another process holds the warehouse open."""
 
 
+class LoadRefused(WarehouseError):
+    """A load would have made rows that must not exist, and is undone."""
+
+
 class WarehouseNewer(WarehouseError):
     """The warehouse was made by a newer version of session-threads."""
 
@@ -167,3 +173,7 @@ class QueryError(SessionThreadsError):
 
 class ReportError(SessionThreadsError):
     """The report cannot be drawn from the published copy, or not written where it shall lie."""
+
+
+class AlertError(SessionThreadsError):
+    """The webhook takes no alert. The message never holds its URL, which is a secret."""

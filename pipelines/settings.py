@@ -177,6 +177,7 @@ class Settings(_Strict):
     keep_agent_definition: bool = False
     analyses_dir: Directory | None = None
     attention_after_minutes: int = Field(default=60, ge=1)
+    webhook_url_env: Name | None = None
 
 
 # The model of each depth of the document: its keys, a source's, a session's.
@@ -192,7 +193,7 @@ def load_settings(
     """
     environ = os.environ if environ is None else environ
     where, document = _read_document(environ)
-    refuse_tokens(where, document)
+    refuse_secrets(where, document)
     overridden = _apply_variables(document, environ)
     try:
         settings = Settings.model_validate(document)
@@ -272,18 +273,24 @@ def _parse_yaml(path: Path, text: str) -> dict[str, Any]:
     return document
 
 
-def refuse_tokens(where: str, document: Any, key: str = "") -> None:  # noqa: ANN401 - any YAML
-    """Raise where a value of the file looks like a token, or a key asks for one.
+def refuse_secrets(where: str, document: Any, key: str = "") -> None:  # noqa: ANN401 - any YAML
+    """Raise where a value of the file is a secret: a token, or the URL of a webhook.
 
     The message names the key and never the value.
     """
     if isinstance(document, dict):
         for name, value in document.items():
-            refuse_tokens(where, value, f"{key}.{name}" if key else str(name))
+            refuse_secrets(where, value, f"{key}.{name}" if key else str(name))
     elif isinstance(document, list):
         for index, value in enumerate(document):
-            refuse_tokens(where, value, f"{key}[{index}]")
+            refuse_secrets(where, value, f"{key}[{index}]")
     last = key.rpartition(".")[2].lower()
+    if last.startswith("webhook") and "/" in str(document):
+        raise SettingsError(
+            f"{where}: {key}",
+            "a webhook's URL is a secret and must not stand in a file",
+            "Remove it, replace that webhook, and put the NAME of a variable into webhook_url_env.",
+        )
     is_secret_key = last in {"token", "pat", "password", "secret", "api_key", "authorization"}
     if is_secret_key or (isinstance(document, str) and document.strip().startswith("pt-")):
         raise SettingsError(
@@ -298,7 +305,7 @@ def _apply_variables(document: dict[str, Any], environ: Mapping[str, str]) -> di
     base_url = environ.get("QODER_BASE_URL")
     ids = [part.strip() for part in environ.get("QODER_SESSION_IDS", "").split(",")]
     ids = [part for part in ids if part]
-    refuse_tokens("QODER_SESSION_IDS", ids)
+    refuse_secrets("QODER_SESSION_IDS", ids)
     if ids:
         document.setdefault("sources", [{}])
     sources = document.get("sources")

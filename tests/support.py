@@ -85,6 +85,28 @@ class Script:
         return [request.url.query for request in self.requests]
 
 
+class Receiver:
+    """A webhook: it answers `status`, and keeps the text of each message that it took."""
+
+    path = f"/services/{CANARY}"  # the URL of a webhook is as secret as a token
+
+    def __init__(self) -> None:
+        self.status = 200
+        self.requests = 0
+        self.texts: list[str] = []
+        self.app = Starlette(routes=[Route("/{path:path}", self.take, methods=["POST"])])
+
+    async def take(self, request: Request) -> Response:
+        """Take a message of exactly the documented form, or refuse it."""
+        self.requests += 1
+        message = json.loads(await request.body())
+        assert message.keys() == {"text"}
+        assert request.url.path.endswith(self.path)
+        if self.status == 200:
+            self.texts.append(message["text"])
+        return Response("no", self.status, {"location": "/elsewhere"})
+
+
 def make_source(base_url: str = "http://127.0.0.1:1/x", **keys: Any) -> Source:
     """Return a source with one session, quick retries and a token."""
     defaults = {"sessions": ["sess_1"], "min_page_interval_ms": 0, "max_requests_per_second": 1000}

@@ -149,6 +149,10 @@ REFUSED: list[tuple[Any, str]] = [
        "https://api.example/\x01", "http://127.0.0.1.example/x", "https://[::1", 3)),
     (one(token="abc"), r"sources\[0\]\.token: a token must not stand in a file\. Remove it"),
     (one(token_env="pt-abcdef"), r"sources\[0\]\.token_env: a token must not stand"),
+    ({"webhook_url_env": "https://hooks.example/T/secret", **one()},
+     r"sessions\.yaml: webhook_url_env: a webhook's URL is a secret and .*NAME of a variable"),
+    ({"webhook_url": "http://x/secret", **one()}, r"webhook_url: a webhook's URL is a secret"),
+    ({"webhook_url_env": "a b", **one()}, r"webhook_url_env: string should match pattern"),
     (one(sessions=[{"id": "a", "label": "pt-abcdef"}]), r"label: a token must not stand in a file"),
     ({"poll_interval_minutes": 7, **one()}, r"poll_interval_minutes: must be one of 1, 2, 3"),
     ({"poll_interval_minutes": True, **one()}, r"poll_interval_minutes: .*valid integer, not True"),
@@ -163,6 +167,7 @@ def test_refusals(document: Any, line: str) -> None:
     """What is wrong is refused with one line that names the file, the key and the mend."""
     message = refusal(document)
     assert re.search(line, message), message
+    assert "/secret" not in message
     assert message.startswith("sessions.yaml")
     assert "hunter2" not in message
     assert "pt-abcdef" not in message

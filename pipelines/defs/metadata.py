@@ -8,11 +8,23 @@ import dagster as dg
 import duckdb
 
 from pipelines.api.poll import Poll
+from pipelines.landing import PAGES
 from pipelines.warehouse.analyses import SCHEMA, Analysis
+from pipelines.warehouse.build import Built
 from pipelines.warehouse.database import fetch_records, quote_name
 
 Metadata = dict[str, Any]
 PREVIEW_ROWS = 10
+OWNERS = ["team:session-threads"]
+COLUMNS_OF_PAGES = {
+    "source": "Name of the source in the configuration",
+    "session_id": "Session that was polled",
+    "page": "Number of the page in its poll, from 1",
+    "cursor": "Cursor it was asked for with; null for the first",
+    "observed_at": "Client clock: arrival of the page",
+    "status": "HTTP status",
+    "body": "What the server sent",
+}
 
 
 def describe_polls(path: Path, polls: Sequence[Poll]) -> Metadata:
@@ -39,43 +51,80 @@ def describe_ledger(ledger: Sequence[Mapping[str, Any]]) -> Metadata:
     counts: Metadata = {
         f"rows_{kind}": sum(row[f"threads_{kind}"] for row in ledger) for kind in kinds
     }
-    return counts | {"sessions": len(ledger)}
+    costs: Metadata = {kind: sum(row[kind] for row in ledger) for kind in ("requests", "bytes")}
+    return counts | costs | {"sessions": len(ledger)}
 
 
-def describe_analysis(connection: duckdb.DuckDBPyConnection, analysis: Analysis) -> Metadata:
-    """Return what `describe_table` does, and the first rows; nothing where there is no table."""
-    found = connection.execute(
-        "SELECT count(*) FROM duckdb_tables() WHERE schema_name = ? AND table_name = ?",
-        [SCHEMA, analysis.name],
-    ).fetchone()
-    if found == (0,):
-        return {}
-    first = f"SELECT COLUMNS(*)::VARCHAR FROM {analysis.table} LIMIT {PREVIEW_ROWS}"  # noqa: S608
-    rows = fetch_records(connection, first)
-    preview = [dg.TableRecord({name: value or "" for name, value in row.items()}) for row in rows]
-    described = describe_table(connection, SCHEMA, analysis.name)
-    if preview:
-        described["preview"] = dg.MetadataValue.table(preview)
+def describe_pages() -> Metadata:
+    """Return the columns of a landed file."""
+    columns = [
+        dg.TableColumn(name, str(type_), COLUMNS_OF_PAGES[name]) for name, type_ in PAGES.items()
+    ]
+    return {"dagster/column_schema": dg.TableSchema(columns)}
+
+
+def describe_publication(
+    path: Path, health: Sequence[Mapping[str, Any]], seconds: float
+) -> Metadata:
+    """Return what was published, by the rows of ingestion_health."""
+    return {
+        "path": dg.MetadataValue.path(str(path)),
+        "bytes": path.stat().st_size,
+        "seconds": seconds,
+        "sessions": len(health),
+        "threads": sum(row["threads"] for row in health),
+        "threads_open": sum(row["open_threads"] for row in health),
+        "sessions_failing": sum(row["failure_streak"] > 0 for row in health),
+    }
+
+
+def describe_analysis(
+    connection: duckdb.DuckDBPyConnection, analysis: Analysis, built: Built | None
+) -> Metadata:
+    """Return rows, columns and the first rows of an analysis' table; nothing where there is none.
+
+    Without `built` it is the table of before.
+    """
+    if built:
+        meanings = analysis.header.columns
+        columns = [dg.TableColumn(name, built.types[name], meanings[name]) for name in meanings]
+        described = describe_columns(built.rows, columns)
+    else:
+        described = describe_table(connection, SCHEMA, analysis.name)
+    if described.get("dagster/row_count"):
+        first = f"SELECT COLUMNS(*)::VARCHAR FROM {analysis.table} LIMIT {PREVIEW_ROWS}"  # noqa: S608
+        described["preview"] = tabulate(fetch_records(connection, first))
     return described
 
 
+def tabulate(rows: Sequence[Mapping[str, str | None]]) -> dg.TableMetadataValue:
+    """Return rows of text as a table to look at."""
+    records = [dg.TableRecord({name: value or "" for name, value in r.items()}) for r in rows]
+    return dg.MetadataValue.table(records)
+
+
 def describe_table(connection: duckdb.DuckDBPyConnection, schema: str, table: str) -> Metadata:
-    """Return the row count and the columns with their comments."""
-    columns = fetch_records(
+    """Return the row count and the columns with their comments; nothing where there is no table."""
+    found = fetch_records(
         connection,
         "SELECT column_name, data_type, comment FROM duckdb_columns()"
         " WHERE schema_name = ? AND table_name = ? AND database_name = current_database()"
         " ORDER BY column_index",
         [schema, table],
     )
+    if not found:
+        return {}
     counted = connection.execute(f"SELECT count(*) FROM {schema}.{quote_name(table)}").fetchone()  # noqa: S608
-    described = [
-        dg.TableColumn(
-            str(column["column_name"]), str(column["data_type"]), str(column["comment"] or "")
-        )
-        for column in columns
+    columns = [
+        dg.TableColumn(str(c["column_name"]), str(c["data_type"]), str(c["comment"] or ""))
+        for c in found
     ]
+    return describe_columns(counted[0] if counted else 0, columns)
+
+
+def describe_columns(rows: int, columns: Sequence[dg.TableColumn]) -> Metadata:
+    """Return the row count and the columns under the names by which Dagster knows them."""
     return {
-        "dagster/row_count": counted[0] if counted else 0,
-        "dagster/column_schema": dg.TableSchema(described),
+        "dagster/row_count": rows,
+        "dagster/column_schema": dg.TableSchema(list(columns)),
     }

@@ -6,6 +6,7 @@ looked at by nobody.
 
 import dagster as dg
 
+from pipelines.defs.metadata import OWNERS
 from pipelines.report.file import LATEST, REPORTS, write_report
 from pipelines.settings import data_home
 
@@ -13,7 +14,7 @@ from pipelines.settings import data_home
 PUBLISHED = dg.AssetKey("published_database")
 
 
-@dg.asset(deps=[PUBLISHED], group_name="publication", kinds={"html"})
+@dg.asset(deps=[PUBLISHED], group_name="publication", kinds={"html"}, owners=OWNERS)
 def report() -> dg.MaterializeResult:
     """The HTML report of the published copy, in the place of the one before."""
     path = write_report(data_home(), data_home() / REPORTS / LATEST)

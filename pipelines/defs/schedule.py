@@ -1,15 +1,20 @@
 """The job and when it runs."""
 
+from datetime import timedelta
+
 import dagster as dg
 
 from pipelines.defs.report import report
 from pipelines.settings import load_key
+from pipelines.warehouse.health import STALE_AFTER_INTERVALS
 
 poll_threads = dg.define_asset_job(
     "poll_threads",
     selection=dg.AssetSelection.all() - dg.AssetSelection.assets(report),
     executor_def=dg.in_process_executor,
     description="Poll every configured session, load, analyse and publish.",
+    # What the launchpad shows at first: every key that a run can be told.
+    config={"ops": {"thread_pages": {"config": {"sessions": [], "statuses": []}}}},
 )
 
 
@@ -21,4 +26,11 @@ def build_schedule() -> dg.ScheduleDefinition:
         job=poll_threads,
         cron_schedule="0 * * * *" if minutes == 60 else f"*/{minutes} * * * *",  # noqa: PLR2004
         default_status=dg.DefaultScheduleStatus.STOPPED,
+        description=f"Polls every {minutes} minutes (poll_interval_minutes), once it is turned on.",
     )
+
+
+def expect_each_interval() -> dg.FreshnessPolicy:
+    """Return the policy of what every run makes: overdue when `status` calls a session stale."""
+    minutes = STALE_AFTER_INTERVALS * load_key("poll_interval_minutes")
+    return dg.FreshnessPolicy.time_window(fail_window=timedelta(minutes=minutes))

@@ -1,9 +1,10 @@
 """The analyses: one SQL file each, whose header says what it answers and what must hold.
 
 The comment lines at the head of a file are YAML: `answers`, `grain`, `columns` (name: meaning, its
-unit in brackets at the end), `needs` (the tables it reads) and `checks` (name: a query that finds
-no row). Below them stands one query. The name of the file is that of the table in the schema
-`analytics`. What an analysis has to wait for is read off its query.
+unit in brackets at the end), `needs` (the tables it reads), `checks` and `warnings` (name: a query
+that finds no row; where a check does, the table of before is kept). Below them stands one query.
+The file is named like its table in the schema `analytics`. What an analysis has to wait for is
+read off its query.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import duckdb
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pipelines.errors import AnalysisError
 from pipelines.warehouse.database import quote, quote_name, read_sql
@@ -64,14 +65,16 @@ class Header(BaseModel):
     columns: dict[str, str] = Field(min_length=1)
     needs: tuple[str, ...]
     checks: dict[Name, str] = {}
+    warnings: dict[Name, str] = {}
 
-    @field_validator("checks")
-    @classmethod
-    def refuse_built(cls, checks: dict[str, str]) -> dict[str, str]:
-        """Refuse the name of the check that every analysis has."""
-        if BUILT in checks:
+    @model_validator(mode="after")
+    def refuse_names(self) -> Header:
+        """Refuse the name of the check that says whether the query succeeds, and a name twice."""
+        if BUILT in self.checks or BUILT in self.warnings:
             raise ValueError(f"no check may be called {BUILT}")
-        return checks
+        if both := sorted(self.checks.keys() & self.warnings.keys()):
+            raise ValueError(f"{both[0]} is a check and a warning")
+        return self
 
 
 class Analysis(BaseModel):
@@ -96,7 +99,8 @@ class Analysis(BaseModel):
     @property
     def names(self) -> frozenset[str]:
         """What Dagster calls it and its checks."""
-        return frozenset({self.name, *(f"{self.name}_{c}" for c in (BUILT, *self.header.checks))})
+        checks = (BUILT, *self.header.checks, *self.header.warnings)
+        return frozenset({self.name, *(f"{self.name}_{check}" for check in checks)})
 
     @property
     def durations(self) -> frozenset[str]:
@@ -188,7 +192,7 @@ def parse_analysis(name: str, text: str) -> Analysis:
         raise AnalysisError(
             f"the query reads {sorted(needs)}, the header needs {sorted(header.needs)}"
         )
-    for check in header.checks.values():
+    for check in (*header.checks.values(), *header.warnings.values()):
         find_tables(check)
     return Analysis(
         name=name,

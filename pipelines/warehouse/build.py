@@ -113,19 +113,44 @@ def _read_types(connection: duckdb.DuckDBPyConnection, analysis: Analysis) -> di
 
 def _write_comments(connection: duckdb.DuckDBPyConnection, analysis: Analysis) -> None:
     table = analysis.table
-    connection.execute(f"COMMENT ON TABLE {table} IS {quote(analysis.description)}")
-    for column, meaning in analysis.header.columns.items():
-        connection.execute(f"COMMENT ON COLUMN {table}.{quote_name(column)} IS {quote(meaning)}")
+    statements = [f"COMMENT ON TABLE {table} IS {quote(analysis.description)}"]
+    statements += [
+        f"COMMENT ON COLUMN {table}.{quote_name(column)} IS {quote(meaning)}"
+        for column, meaning in analysis.header.columns.items()
+    ]
+    connection.execute(";\n".join(statements))
 
 
 def _find_failures(
     connection: duckdb.DuckDBPyConnection, analysis: Analysis
 ) -> Iterator[tuple[str, str]]:
     for check, query in analysis.header.checks.items():
-        first = f"SELECT COLUMNS(*)::VARCHAR FROM (\n{query}\n) LIMIT 1"  # noqa: S608 - the file's
-        if found := fetch_records(connection, first):
+        if found := _read_texts(connection, query, 1):
             row = ", ".join(f"{name}={value}" for name, value in found[0].items())
             yield check, f"analysis {analysis.name}: check {check} found {row}"
+
+
+def read_warnings(
+    connection: duckdb.DuckDBPyConnection, analysis: Analysis, limit: int
+) -> dict[str, list[dict[str, str | None]]]:
+    """Return what each warning of a built analysis finds: its first rows, as text.
+
+    A warning whose query fails finds one row, which says so.
+    """
+    found = {}
+    for warning, query in analysis.header.warnings.items():
+        try:
+            found[warning] = _read_texts(connection, query, limit)
+        except duckdb.Error as error:
+            found[warning] = [{"problem": " ".join(str(error).split())}]
+    return found
+
+
+def _read_texts(
+    connection: duckdb.DuckDBPyConnection, query: str, limit: int
+) -> list[dict[str, str | None]]:
+    first = f"SELECT COLUMNS(*)::VARCHAR FROM (\n{query}\n) LIMIT {limit}"  # noqa: S608 - the file's
+    return fetch_records(connection, first)
 
 
 def _drop_strangers(

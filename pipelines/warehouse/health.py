@@ -12,9 +12,10 @@ from pipelines.errors import WarehouseError
 from pipelines.warehouse.database import PUBLISHED, fetch_records, open_published
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from pipelines.settings import Settings
+    from pipelines.settings import Session, Settings
 
 # One poll may be late or fail without anyone being called.
 STALE_AFTER_INTERVALS = 2
@@ -51,22 +52,33 @@ def read_health(home: Path, settings: Settings, now: datetime) -> list[Health]:
     A session is failing where its last poll did not end complete, and stale where the last complete
     one began more than two poll intervals before `now`.
     """
-    known = {(row["source"], row["session_id"]): row for row in read_rows(home)}
-    oldest = now - STALE_AFTER_INTERVALS * timedelta(minutes=settings.poll_interval_minutes)
-    lines = []
+    oldest = find_oldest(settings, now)
+    lines = [
+        Health(
+            source=source,
+            session_id=session.id,
+            label=session.label,
+            state=judge(row, oldest),
+            **{name: row[name] for name in Health.__struct_fields__ if name in NEVER},
+        )
+        for source, session, row in pair_sessions(settings, read_rows(home))
+    ]
+    return sorted(lines, key=lambda line: line.state == "ok")
+
+
+def pair_sessions(
+    settings: Settings, rows: Iterable[Mapping[str, Any]]
+) -> Iterator[tuple[str, Session, Mapping[str, Any]]]:
+    """Yield each configured session after its source's name, with its row of ingestion_health."""
+    known = {(row["source"], row["session_id"]): row for row in rows}
     for source in settings.sources:
         for session in source.sessions:
-            row = known.get((source.name, session.id), NEVER)
-            lines.append(
-                Health(
-                    source=source.name,
-                    session_id=session.id,
-                    label=session.label,
-                    state=judge(row, oldest),
-                    **{name: row[name] for name in Health.__struct_fields__ if name in NEVER},
-                )
-            )
-    return sorted(lines, key=lambda line: line.state == "ok")
+            yield source.name, session, known.get((source.name, session.id), NEVER)
+
+
+def find_oldest(settings: Settings, now: datetime) -> datetime:
+    """Return when the last complete poll of a session must have begun for it not to be stale."""
+    return now - STALE_AFTER_INTERVALS * timedelta(minutes=settings.poll_interval_minutes)
 
 
 def read_rows(home: Path) -> list[dict[str, Any]]:
@@ -81,7 +93,7 @@ def read_rows(home: Path) -> list[dict[str, Any]]:
             raise WarehouseError(f"{home}: ingestion_health is missing. {hint}") from None
 
 
-def judge(row: dict[str, Any], oldest: datetime) -> str:
+def judge(row: Mapping[str, Any], oldest: datetime) -> str:
     """Return the word for a session's row of ingestion_health."""
     if row["failure_streak"]:
         return "failing"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from pipelines import __version__
-from pipelines.errors import LandingError, WarehouseError
+from pipelines.errors import LandingError, LoadRefused
 from pipelines.frames import TIMESTAMP, cut_threads, polls_frame, threads_frame
 from pipelines.landing import MOVE_HINT, list_runs, prune_runs, read_run, remove_unfinished
 from pipelines.warehouse.database import (
@@ -84,7 +84,7 @@ def load_file(connection: duckdb.DuckDBPyConnection, path: Path) -> str:
 def load_run(connection: duckdb.DuckDBPyConnection, landed: Landed) -> None:
     """Load one run in one transaction. Loading it again changes nothing.
 
-    Leaves the tables as they were, and raises WarehouseError where a check finds a row,
+    Leaves the tables as they were, and raises LoadRefused where a check finds a row,
     LandingError where a body is no page.
     """
     digests = digests_frame(landed, read_digests(connection))
@@ -105,7 +105,7 @@ def load_run(connection: duckdb.DuckDBPyConnection, landed: Landed) -> None:
                 violations = connection.execute(statement).fetchall()
                 if name.endswith("check") and violations:
                     found = "; ".join(line for (line,) in violations)
-                    raise WarehouseError(f"run {landed.run.id} is not loaded: {found}. {MEND}")
+                    raise LoadRefused(f"run {landed.run.id} is not loaded: {found}. {MEND}")
     finally:
         for name in frames:
             connection.unregister(name)

@@ -9,6 +9,8 @@
 -- needs: [documented, schema_drift, session_polls, thread_durations, threads]
 -- checks:
 --   examples_stand_beside_findings: FROM analytics.data_quality WHERE (rows > 0) <> (example IS NOT NULL)
+-- warnings:
+--   nothing_is_odd: SELECT "check", source, rows, example FROM analytics.data_quality WHERE rows > 0
 WITH RECURSIVE newest AS (
     SELECT source, max(started_at) FILTER (outcome <> 'stale' AND pages > 0) AS as_of
     FROM session_polls

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import keyword
+import re
 import tomllib
+from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -12,6 +14,7 @@ import yaml
 from dagster._core.definitions.utils import DISALLOWED_NAMES
 
 from pipelines.definitions import defs
+from pipelines.settings import Settings
 from pipelines.warehouse.analyses import TAKEN, list_analyses, parse_analysis
 from tests.support import ROOT
 from tests.warehouse.test_analyses import OWN
@@ -97,6 +100,43 @@ def test_schedule_follows_the_settings(text: str, cron: str) -> None:
     """The file sets the interval; a broken one leaves the schedule there, with its default."""
     Path("sessions.yaml").write_text(text, encoding="utf-8")
     assert read_schedule().cron_schedule == cron
+
+
+def test_freshness_follows_the_settings() -> None:
+    """What every run makes is overdue after two of the configured intervals."""
+    Path("sessions.yaml").write_text("poll_interval_minutes: 5", encoding="utf-8")
+    graph = defs().resolve_asset_graph()
+    expected = dg.FreshnessPolicy.time_window(fail_window=timedelta(minutes=10))
+    for name in ("thread_pages", "threads", "published_database"):
+        assert graph.get(dg.AssetKey(name)).freshness_policy == expected
+
+
+def test_every_asset_says_what_it_is() -> None:
+    """Every asset has a description, an owner, a kind and a group of its own."""
+    graph = defs().resolve_asset_graph()
+    for node in map(graph.get, graph.get_all_asset_keys()):
+        assert node.description
+        assert node.owners == ["team:session-threads"]
+        assert node.kinds
+        assert node.group_name in {"ingestion", "analyses", "publication"}
+
+
+def test_documented_run_config() -> None:
+    """The page on Dagster shows a run config that the job takes, and a setting that is one."""
+    text = (ROOT / "docs" / "dagster.md").read_text(encoding="utf-8")
+    run_config, settings = re.findall(r"^```yaml\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+    job = defs().resolve_job_def("poll_threads")
+    assert dg.validate_run_config(job, yaml.safe_load(run_config))
+    assert yaml.safe_load(settings).keys() <= Settings.model_fields.keys()
+
+
+def test_documented_checks() -> None:
+    """Every check that no analysis' header names stands in the page on Dagster."""
+    text = (ROOT / "docs" / "dagster.md").read_text(encoding="utf-8")
+    keys = defs().resolve_asset_graph().asset_check_keys
+    for key in keys:
+        if key.asset_key.to_user_string() not in ANALYSES or key.name == "nothing_is_odd":
+            assert f"| `{key.name}`" in text
 
 
 def test_one_name_of_the_location() -> None:

@@ -13,7 +13,9 @@ import pytest
 from pipelines.definitions import defs
 from pipelines.sandbox.server import serve
 from pipelines.sandbox.world import World
+from pipelines.warehouse.database import open_warehouse
 from tests.support import CANARY, ROOT, Script, read_table, serve_world
+from tests.warehouse.test_load import land, load, thread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -114,11 +116,11 @@ def test_unknown_session_fails_its_check_alone(
         result = execute(instance)
 
     assert result.success
-    check, drift, *of_analyses = result.get_asset_check_evaluations()
-    assert (check.check_name, check.passed) == ("every_session_complete", False)
-    assert (drift.check_name, drift.passed) == ("no_schema_drift", True)
-    assert len(of_analyses) > 30
-    assert all(evaluation.passed for evaluation in of_analyses)
+    checks = result.get_asset_check_evaluations()
+    assert len(checks) > 30
+    check, fresh = [evaluation for evaluation in checks if not evaluation.passed]
+    assert (check.check_name, fresh.check_name) == ("every_session_complete", "every_session_fresh")
+    assert fresh.metadata["stale"].value == ["sess_unknown: last complete poll never"]
     assert check.metadata["sessions"].value == 4
     failing = check.metadata["failing"].value
     assert isinstance(failing, list)
@@ -196,7 +198,8 @@ def test_steps_alone_do_not_forget(
         again = job.execute_in_process(instance=instance, asset_selection=[dg.AssetKey(asset)])
         assert again.success
         checks = again.get_asset_check_evaluations()
-        assert [check.passed for check in checks] == ([False, True] if asset == "threads" else [])
+        failed = [check.check_name for check in checks if not check.passed]
+        assert failed == ["every_session_complete" if asset == "threads" else "every_session_fresh"]
     assert (home / "threads.duckdb").exists()
 
 
@@ -204,7 +207,8 @@ def test_nothing_polled_is_not_complete(home: Path, instance: dg.DagsterInstance
     """On an empty warehouse the check does not claim that every session is complete."""
     job = defs().resolve_job_def("poll_threads")
     result = job.execute_in_process(instance=instance, asset_selection=[dg.AssetKey("threads")])
-    assert [check.passed for check in result.get_asset_check_evaluations()] == [False, True]
+    checks = result.get_asset_check_evaluations()
+    assert [check.passed for check in checks] == [False, True, True]
     assert (home / "warehouse.duckdb").exists()
 
 
@@ -217,11 +221,46 @@ def test_drift_warns_once(
         monkeypatch.setenv("QODER_BASE_URL", base_url)
         monkeypatch.setenv("QODER_PAT", CANARY)
         monkeypatch.setenv("QODER_SESSION_IDS", "sess_1")
-        first, second = (execute(instance).get_asset_check_evaluations()[1] for _ in range(2))
-    assert (first.passed, second.passed) == (False, True)
-    assert first.severity == dg.AssetCheckSeverity.WARN
-    assert first.metadata["new"].value == ["mood (number)", 'status = "dreaming"']
+        first, second = (find_failed(execute(instance)) for _ in range(2))
+    assert first.keys() == {"no_schema_drift", "nothing_is_odd"}
+    assert second.keys() == {"nothing_is_odd"}
+    drift, odd = first["no_schema_drift"], second["nothing_is_odd"]
+    assert {drift.severity, odd.severity} == {dg.AssetCheckSeverity.WARN}
+    assert drift.metadata["new"].value == ["mood (number)", 'status = "dreaming"']
+    assert odd.metadata["rows"].value == 3
+    table = odd.metadata["first"]
+    assert isinstance(table, dg.TableMetadataValue)
+    assert [record.data for record in table.records] == [
+        {"check": "undated", "source": "qoder", "rows": "1", "example": "sess_1/t"},
+        {"check": "unknown_field", "source": "(any)", "rows": "1", "example": "mood (number)"},
+        {"check": "unknown_status", "source": "qoder", "rows": "1", "example": "sess_1/t"},
+    ]
     assert (home / "threads.duckdb").exists()
+
+
+def find_failed(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvaluation]:
+    """Return the checks that failed, by name."""
+    evaluations = result.get_asset_check_evaluations()
+    return {check.check_name: check for check in evaluations if not check.passed}
+
+
+def test_undone_load_fails_its_check(home: Path, instance: dg.DagsterInstance) -> None:
+    """A load that is undone fails the check of keys, which names the rows, and then the run."""
+    load(home, 0, thread("a"))
+    with open_warehouse(home) as connection:
+        connection.execute("INSERT INTO threads FROM threads")
+    land(home, 10, thread("a", "idle", updated=5))
+    result = (
+        defs()
+        .resolve_job_def("poll_threads")
+        .execute_in_process(
+            instance=instance, asset_selection=[dg.AssetKey("threads")], raise_on_error=False
+        )
+    )
+    assert not result.success
+    failed = find_failed(result)
+    assert failed.keys() == {"keys_are_unique"}
+    assert "is listed twice in threads" in str(failed["keys_are_unique"].metadata["violations"])
 
 
 HEADER = "-- answers: What is it?\n-- grain: one row\n-- columns: {x: a number}\n-- needs: []\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -15,19 +16,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import dagster as dg
 import httpx
 import pytest
+from dagster._core.scheduler.instigation import ScheduleInstigatorData
 
 from pipelines.sandbox.server import Sandbox, serve
 from pipelines.sandbox.world import World
-from tests.support import CANARY, ROOT, read_table
+from tests.support import CANARY, ROOT, Receiver, read_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 pytestmark = pytest.mark.slow
 
 BIN = Path(sys.executable).parent
+SETTINGS = "poll_interval_minutes: 1\nwebhook_url_env: THREADS_WEBHOOK\n"
+SENSOR_NAMES = {"alert_on_failed_run", "alert_on_attention"}
 READY_S = 90  # on a busy machine; a tenth of it where nothing else runs
 RUN_S = 90
 
@@ -39,6 +44,39 @@ LOCATIONS = """
             ... on RepositoryLocation { repositories { name jobs { name } } }
             ... on PythonError { message }
         }
+    } } } }
+"""
+ASSET = """
+    query ($path: [String!]!) { assetNodes(assetKeys: [{path: $path}]) {
+        groupName description kinds owners { __typename }
+        freshnessStatusInfo { freshnessStatus }
+        assetMaterializations(limit: 1) { runId metadataEntries {
+            label ... on IntMetadataEntry { intValue } ... on FloatMetadataEntry { floatValue }
+        } }
+        assetChecksOrError { ... on AssetChecks { checks {
+            name executionForLatestMaterialization { runId status evaluation { severity } }
+        } } }
+    } }
+"""
+START = """
+    mutation ($selector: ScheduleSelector!) { startSchedule(scheduleSelector: $selector) {
+        ... on ScheduleStateResult { scheduleState { id } } ... on PythonError { message }
+    } }
+"""
+STOP = """
+    mutation ($id: String!) { stopRunningSchedule(id: $id) {
+        ... on ScheduleStateResult { scheduleState { status } }
+    } }
+"""
+SENSORS = """
+    query ($selector: RepositorySelector!) { sensorsOrError(repositorySelector: $selector) {
+        ... on Sensors { results { name sensorState { status ticks(limit: 1) { status } } } }
+    } }
+"""
+RUNS = """
+    query { runsOrError { ... on Runs { results {
+        runId status parentRunId tags { key value }
+        eventConnection { events { ... on MessageEvent { message } } }
     } } } }
 """
 LAUNCH = """
@@ -62,6 +100,12 @@ class Checkout:
     root: Path
     env: dict[str, str] = field(repr=False)  # the developer's own, in part
     world: World
+    sandbox: Sandbox
+    webhook: Receiver
+
+    def open_instance(self) -> dg.DagsterInstance:
+        """Open the instance that the tools have open, too."""
+        return dg.DagsterInstance.from_config(str(self.root / "dagster_home"))
 
 
 @dataclass(frozen=True)
@@ -102,6 +146,20 @@ class Tool:
                 return run
             time.sleep(0.2)
 
+    def wait_for(self, what: str, find: Callable[[], Any]) -> Any:
+        """Return what is found as soon as there is something."""
+        deadline = time.monotonic() + RUN_S
+        while time.monotonic() < deadline:
+            if found := find():
+                return found
+            time.sleep(0.2)
+        pytest.fail(f"no {what} after {RUN_S} s:\n{self.read_log()}")
+
+    def list_runs(self) -> list[dict[str, Any]]:
+        """Return every run, the newest first."""
+        runs: list[dict[str, Any]] = self.ask(RUNS)["runsOrError"]["results"]
+        return runs
+
     def read_log(self) -> str:
         """Return all that the tool and its children have said."""
         return self.log.read_text(encoding="utf-8", errors="replace")
@@ -119,8 +177,10 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     (root / "dagster_home").mkdir()
     for name in ("pyproject.toml", "workspace.yaml", "dagster_home/dagster.yaml"):
         shutil.copy(ROOT / name, root / name)
-    world = World([30, 2, 1])
-    with serve(Sandbox(world, token=CANARY).app) as base_url:
+    (root / "sessions.yaml").write_text(SETTINGS, encoding="utf-8")
+    world, webhook = World([30, 2, 1]), Receiver()
+    sandbox = Sandbox(world, token=CANARY)
+    with serve(sandbox.app) as base_url, serve(webhook.app) as webhook_url:
         settings = {
             "DAGSTER_HOME": str(root / "dagster_home"),
             "PYTHONPATH": str(root),  # before the checkout, which is installed editable
@@ -129,8 +189,9 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
             "QODER_SESSION_IDS": ",".join(world.sessions),
             "SESSION_THREADS_CONFIG": "",
             "SESSION_THREADS_HOME": str(root / "data"),
+            "THREADS_WEBHOOK": webhook_url + webhook.path,
         }
-        yield Checkout(root, os.environ | settings, world)
+        yield Checkout(root, os.environ | settings, world, sandbox, webhook)
 
 
 @pytest.fixture(scope="module")
@@ -192,7 +253,7 @@ def test_dg_check_defs(checkout: Checkout) -> None:
 
 
 def test_dg_list_defs(checkout: Checkout) -> None:
-    """`dg list defs` lists every asset, the job and its schedule."""
+    """`dg list defs` lists every asset, the job, its schedule and the sensors."""
     done = run_dg(checkout, "list", "defs", "--json")
     assert done.returncode == 0, done.stdout + done.stderr
     listed = json.loads(done.stdout)
@@ -201,6 +262,7 @@ def test_dg_list_defs(checkout: Checkout) -> None:
     assert {asset["asset_key"] for asset in listed["assets"]} == expected
     assert [job["name"] for job in listed["jobs"]] == ["poll_threads"]
     assert [schedule["name"] for schedule in listed["schedules"]] == ["poll_threads_schedule"]
+    assert {sensor["name"] for sensor in listed["sensors"]} == SENSOR_NAMES
 
 
 def test_webserver_loads_the_workspace(checkout: Checkout) -> None:
@@ -225,7 +287,10 @@ def find_repository(tool: Tool) -> str:
 
 
 def test_run_launched_from_the_ui(checkout: Checkout, dev: Tool) -> None:
-    """A run launched in the UI is queued, dequeued by the daemon, succeeds and publishes."""
+    """A run launched in the UI is queued, dequeued by the daemon, succeeds and publishes.
+
+    Its numbers and checks stand there then.
+    """
     selector = {
         "repositoryLocationName": "pipelines",
         "repositoryName": find_repository(dev),
@@ -242,3 +307,95 @@ def test_run_launched_from_the_ui(checkout: Checkout, dev: Tool) -> None:
     ledger = read_table(published, f"FROM session_polls WHERE run_id = '{run_id}'")
     assert {row["session_id"] for row in ledger} == checkout.world.sessions.keys()
     assert {row["outcome"] for row in ledger} == {"complete"}
+    checks = {
+        "thread_pages": {},
+        "threads": {
+            "every_session_complete": "ERROR",
+            "keys_are_unique": "ERROR",
+            "no_schema_drift": "WARN",
+        },
+        "data_quality": {"examples_stand_beside_findings": "ERROR", "nothing_is_odd": "WARN"},
+        "published_database": {"every_session_fresh": "ERROR"},
+    }
+    listed = sum(row["threads_listed"] for row in ledger)
+    counts = {
+        "thread_pages": {"threads": listed, "sessions_complete": 3, "retries": 0},
+        "threads": {"dagster/row_count": listed, "rows_new": listed, "rows_changed": 0},
+        "data_quality": {},
+        "published_database": {"threads": listed, "sessions_failing": 0},
+    }
+    for name, expected in checks.items():
+        (asset,) = dev.ask(ASSET, path=[name])["assetNodes"]
+        (materialized,) = asset["assetMaterializations"]
+        assert materialized["runId"] == run_id
+        entries = {e["label"]: e.get("intValue") for e in materialized["metadataEntries"]}
+        assert entries.items() >= counts[name].items()
+        assert "seconds" in entries
+        assert asset["description"]
+        assert asset["owners"]
+        assert asset["groupName"] != "default"
+        assert {
+            check["name"]: check["executionForLatestMaterialization"]["evaluation"]["severity"]
+            for check in asset["assetChecksOrError"].get("checks", [])
+        } == expected
+        for check in asset["assetChecksOrError"].get("checks", []):
+            assert check["executionForLatestMaterialization"]["status"] == "SUCCEEDED"
+            assert check["executionForLatestMaterialization"]["runId"] == run_id
+
+
+def test_scheduled_run_that_crashes(checkout: Checkout, dev: Tool) -> None:
+    """The schedule launches runs; one that is killed is told, tried again, and ends well then."""
+    repository = {
+        "repositoryLocationName": "pipelines",
+        "repositoryName": find_repository(dev),
+    }
+
+    def list_ticks() -> dict[str, list[dict[str, Any]]]:
+        answer = dev.ask(SENSORS, selector=repository)["sensorsOrError"]["results"]
+        assert {sensor["sensorState"]["status"] for sensor in answer} == {"RUNNING"}
+        return {sensor["name"]: sensor["sensorState"]["ticks"] for sensor in answer}
+
+    dev.wait_for("tick of each sensor", lambda: all(list_ticks().values()))
+    before = {run["runId"] for run in dev.list_runs()}
+    checkout.sandbox.latency_s = 60  # the run waits for its first page until it is killed
+    selector = repository | {"scheduleName": "poll_threads_schedule"}
+    state = dev.ask(START, selector=selector)["startSchedule"]["scheduleState"]
+    backdate_schedule(checkout)
+
+    def find_worker() -> tuple[str, int] | None:
+        for run in dev.list_runs():
+            messages = [event.get("message") or "" for event in run["eventConnection"]["events"]]
+            found = re.search(r"Started process for run \(pid: (\d+)\)", "\n".join(messages))
+            if run["runId"] not in before and found and any("thread_pages" in m for m in messages):
+                return run["runId"], int(found[1])
+        return None
+
+    run_id, pid = dev.wait_for("worker of a scheduled run", find_worker)
+    stopped = dev.ask(STOP, id=state["id"])["stopRunningSchedule"]["scheduleState"]
+    assert stopped["status"] == "STOPPED"
+    checkout.sandbox.latency_s = 0
+    os.kill(pid, signal.SIGKILL)
+
+    def find_retry() -> dict[str, Any] | None:
+        runs = [run for run in dev.list_runs() if run["parentRunId"] == run_id]
+        return runs[0] if runs else None
+
+    retry = dev.wait_for("second try", find_retry)
+    assert dev.wait_for_run(retry["runId"])["status"] == "SUCCESS", dev.read_log()
+    assert dev.wait_for_run(run_id)["status"] == "FAILURE"
+    told = dev.wait_for(
+        "alert", lambda: [text for text in checkout.webhook.texts if f"`{run_id}`" in text]
+    )
+    ended = f"run `{run_id}` failed without a word: its process ended. It is tried again"
+    assert told == [f"session-threads: {ended}"]
+
+
+def backdate_schedule(checkout: Checkout) -> None:
+    """Let the running schedule have begun a minute ago, so that a tick is due now."""
+    with checkout.open_instance() as instance:
+        states = {state.instigator_name: state for state in instance.all_instigator_state()}
+        state = states["poll_threads_schedule"]
+        data = state.instigator_data
+        assert isinstance(data, ScheduleInstigatorData)
+        begun = data._replace(start_timestamp=time.time() - 60)
+        instance.update_instigator_state(state.with_data(begun))

@@ -11,7 +11,7 @@ import pytest
 from pipelines.errors import AnalysisError
 from pipelines.settings import load_analysis_settings
 from pipelines.warehouse.analyses import find_tables, list_analyses, parse_analysis
-from pipelines.warehouse.build import build_analysis, write_settings
+from pipelines.warehouse.build import build_analysis, read_warnings, write_settings
 from pipelines.warehouse.database import fetch_records, open_warehouse
 from tests.warehouse.test_load import at, load, thread
 
@@ -233,6 +233,10 @@ def test_header_describes_the_table(home: Path, name: str) -> None:
         (HEADER + "SELECT no_such_column AS x", "no_such_column"),
         (HEADER + "-- checks:\n--   small: FROM analytics.a WHERE x > 1\nSELECT 2 AS x",
          "check small found x=2"),
+        (HEADER + "-- checks: {a: FROM x}\n-- warnings: {a: FROM x}\nSELECT 2 AS x",
+         "a is a check and a warning"),
+        (HEADER + "-- warnings: {is_built: FROM x}\nSELECT 2 AS x", "may be called is_built"),
+        (HEADER + "-- warnings: {a: DROP TABLE x}\nSELECT 2 AS x", "cannot be parsed"),
     ],
 )  # fmt: skip
 def test_broken_analysis(home: Path, text: str, problem: str) -> None:
@@ -242,6 +246,20 @@ def test_broken_analysis(home: Path, text: str, problem: str) -> None:
         with pytest.raises(AnalysisError, match=problem):
             build_analysis(connection, parse_analysis("a", text))
         assert fetch_records(connection, "FROM analytics.a") == [{"x": 1}]
+
+
+def test_warnings(home: Path) -> None:
+    """A warning finds its first rows and keeps no table; one that fails says so in their place."""
+    queries = (
+        "large: FROM analytics.a WHERE x > 1, odd: FROM nowhere, none: FROM analytics.a LIMIT 0"
+    )
+    text = f"{HEADER}-- warnings: {{{queries}}}\nSELECT unnest([1, 2, 3, 4]) AS x"
+    with open_warehouse(home) as connection:
+        analysis = parse_analysis("a", text)
+        assert build_analysis(connection, analysis).rows == 4
+        found = read_warnings(connection, analysis, 2)
+    assert (found["large"], found["none"]) == ([{"x": "2"}, {"x": "3"}], [])
+    assert str(found["odd"][0]["problem"]).startswith("Catalog Error: Table with name nowhere")
 
 
 def test_tables_of_a_query() -> None:

@@ -1,0 +1,140 @@
+"""The asset checks: what must hold of each load, and how bad it is where it does not."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import dagster as dg
+
+from pipelines.defs.metadata import tabulate
+from pipelines.errors import LoadRefused, SettingsError
+from pipelines.settings import load_settings
+from pipelines.warehouse.analyses import BUILT, Analysis
+from pipelines.warehouse.health import find_oldest, judge, pair_sessions
+from pipelines.warehouse.load import ENDED_WELL
+
+Row = Mapping[str, Any]
+COMPLETE, UNIQUE, DRIFT = "every_session_complete", "keys_are_unique", "no_schema_drift"
+FRESH = "every_session_fresh"
+SHOWN_ROWS = 20
+
+LOAD_CHECKS = [
+    dg.AssetCheckSpec(
+        COMPLETE, asset="threads", description="Every configured session was listed to its end."
+    ),
+    dg.AssetCheckSpec(
+        UNIQUE,
+        asset="threads",
+        description="Each thread, spell, poll and run is there once, and spells leave no gap."
+        " Checked inside the load's transaction: where it fails, the tables are as before.",
+    ),
+    dg.AssetCheckSpec(
+        DRIFT,
+        asset="threads",
+        description="The server sent no field, type or value that was never seen before.",
+    ),
+]
+PUBLICATION_CHECKS = [
+    dg.AssetCheckSpec(
+        FRESH,
+        asset="published_database",
+        description="Every configured session has a complete poll that is not older than two poll"
+        " intervals.",
+    ),
+]
+
+
+def judge_sessions(ledger: Sequence[Row]) -> dg.AssetCheckResult:
+    """Return whether every poll ended well; the sessions of those that did not, by name."""
+    failing = [row for row in ledger if row["outcome"] not in ENDED_WELL]
+    lines = [f"{row['session_id']}: {row['outcome']}: {row['error_message']}" for row in failing]
+    return dg.AssetCheckResult(
+        check_name=COMPLETE,
+        passed=bool(ledger) and not failing,
+        metadata={"sessions": len(ledger), "failing": lines},
+    )
+
+
+def judge_keys(refusal: LoadRefused | None) -> dg.AssetCheckResult:
+    """Return whether the checks inside the load's transaction held."""
+    return dg.AssetCheckResult(
+        check_name=UNIQUE,
+        passed=refusal is None,
+        metadata={"violations": str(refusal)} if refusal else {},
+    )
+
+
+def judge_drift(drift: Sequence[str]) -> dg.AssetCheckResult:
+    """Return whether nothing is new in the data; it is loaded all the same."""
+    return dg.AssetCheckResult(
+        check_name=DRIFT,
+        passed=not drift,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"new": list(drift)},
+    )
+
+
+def judge_freshness(health: Sequence[Row]) -> dg.AssetCheckResult:
+    """Return whether every configured session was completely polled of late, by ingestion_health.
+
+    Where the configuration is refused nobody knows which sessions that are.
+    """
+    try:
+        settings = load_settings(with_tokens=False)
+    except SettingsError as error:
+        metadata: dict[str, Any] = {"problem": str(error)}
+        return dg.AssetCheckResult(check_name=FRESH, passed=False, metadata=metadata)
+    oldest = find_oldest(settings, datetime.now(UTC))
+    old = [
+        f"{session.id}: last complete poll {row['last_complete_poll'] or 'never'}"
+        for _, session, row in pair_sessions(settings, health)
+        if judge(dict(row) | {"failure_streak": 0}, oldest) != "ok"
+    ]
+    return dg.AssetCheckResult(
+        check_name=FRESH, passed=not old, metadata={"stale": old, "oldest": oldest.isoformat()}
+    )
+
+
+def specify_checks(analysis: Analysis) -> list[dg.AssetCheckSpec]:
+    """Return the checks of an analysis: those of its header, else that its query succeeds."""
+    header = analysis.header
+    described = {name: f"Finds no row: {query}" for name, query in header.checks.items()}
+    described = described or {BUILT: "The query succeeds."}
+    described |= {name: f"Warns of rows: {query}" for name, query in header.warnings.items()}
+    return [
+        dg.AssetCheckSpec(name, asset=analysis.name, description=text)
+        for name, text in described.items()
+    ]
+
+
+def judge_analysis(
+    analysis: Analysis, failures: Mapping[str, str], warnings: Mapping[str, Sequence[Row]]
+) -> list[dg.AssetCheckResult]:
+    """Return the result of each check; none of them held where there is no new table to check."""
+    checks = tuple(analysis.header.checks) or (BUILT,)
+    unbuilt = failures.get(BUILT)
+    found = dict.fromkeys(checks, unbuilt) if unbuilt else failures
+    results = [
+        dg.AssetCheckResult(
+            asset_key=analysis.name,
+            check_name=check,
+            passed=check not in found,
+            metadata={"found": found[check]} if check in found else {},
+        )
+        for check in checks
+    ]
+    return results + [
+        dg.AssetCheckResult(
+            asset_key=analysis.name,
+            check_name=warning,
+            passed=warning in warnings and not warnings[warning],
+            severity=dg.AssetCheckSeverity.WARN,
+            metadata=describe_warning(warnings.get(warning, ())),
+        )
+        for warning in analysis.header.warnings
+    ]
+
+
+def describe_warning(rows: Sequence[Row]) -> dict[str, Any]:
+    """Return the first rows that a warning found; nothing where there are none."""
+    return {"rows": len(rows), "first": tabulate(rows)} if rows else {}

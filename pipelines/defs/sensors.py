@@ -1,0 +1,118 @@
+"""The sensors, where a webhook is configured: what happened since the last tick is posted to it.
+
+A tick whose message the webhook does not take fails and says why. Its cursor, or what was told,
+stays where it was: the next tick tries again. Dagster's own run failure sensor would move on.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import partial
+from itertools import takewhile
+
+import dagster as dg
+
+from pipelines.alerts import compose_failure, describe_polls, tell_news
+from pipelines.defs.schedule import poll_threads
+from pipelines.settings import data_home, load_key, load_settings
+from pipelines.warehouse.database import PUBLISHED
+from pipelines.webhook import find_webhook, post
+
+INTERVAL_S = 30
+MOST_RUNS = 10
+WILL_RETRY = "dagster/will_retry"
+
+
+def build_sensors() -> list[dg.SensorDefinition]:
+    """Return the sensors, turned on; none where no webhook is configured."""
+    variable = load_key("webhook_url_env")
+    return [build_failure_sensor(variable), build_news_sensor(variable)] if variable else []
+
+
+def build_failure_sensor(variable: str) -> dg.SensorDefinition:
+    """Return the sensor of failed runs; the webhook's URL is in this variable."""
+
+    @dg.sensor(
+        name="alert_on_failed_run",
+        minimum_interval_seconds=INTERVAL_S,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=f"Posts failed and crashed runs to the webhook in {variable}.",
+    )
+    def alert_on_failed_run(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        if context.cursor is None:
+            newest = list_failures(context.instance, limit=1, ascending=False)
+            start = str(newest[0].storage_id) if newest else "0"
+            return dg.SensorResult(skip_reason="Tells of runs that fail from now on.", cursor=start)
+        listed = list_failures(context.instance, after=int(context.cursor), limit=MOST_RUNS)
+        failures = list(takewhile(partial(is_decided, context.instance), listed))
+        runs = [run for run in map(partial(find_run, context.instance), failures) if run]
+        if runs:
+            text = "\n".join(describe_failure(context.instance, run) for run in runs)
+            post(find_webhook(variable), text)
+        cursor = str(failures[-1].storage_id) if failures else context.cursor
+        told = f"Told of {len(runs)} failed runs." if runs else "No run has failed."
+        return dg.SensorResult(skip_reason=told, cursor=cursor)
+
+    return alert_on_failed_run
+
+
+def list_failures(
+    instance: dg.DagsterInstance, *, limit: int, after: int = 0, ascending: bool = True
+) -> Sequence[dg.EventLogRecord]:
+    """Return the events of failed runs, of any job."""
+    filter_ = dg.RunStatusChangeRecordsFilter(
+        event_type=dg.DagsterEventType.RUN_FAILURE, after_storage_id=after
+    )
+    return instance.fetch_run_status_changes(filter_, limit=limit, ascending=ascending).records
+
+
+def is_decided(instance: dg.DagsterInstance, failure: dg.EventLogRecord) -> bool:
+    """Whether Dagster has noted if the run is tried again: a moment after it failed."""
+    run = find_run(instance, failure)
+    return run is None or not instance.run_retries_enabled or WILL_RETRY in run.tags
+
+
+def find_run(instance: dg.DagsterInstance, failure: dg.EventLogRecord) -> dg.DagsterRun | None:
+    """Return the failed run, if it is one of the job and still there."""
+    run = instance.get_run_by_id(failure.event_log_entry.run_id)
+    return run if run and run.job_name == poll_threads.name else None
+
+
+def describe_failure(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
+    """Return one line on a failed run, with the names of its errors alone."""
+    records = instance.get_records_for_run(
+        run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE
+    ).records
+    causes = []
+    for event in (record.event_log_entry.get_dagster_event() for record in records):
+        error = event.step_failure_data.error
+        cause = (error and error.cause) or error
+        causes.append(f"{event.step_key}:{cause.cls_name if cause else 'Failure'}")
+    return compose_failure(
+        run.run_id,
+        causes,
+        describe_polls(data_home(), run.run_id),
+        is_retried=run.tags.get(WILL_RETRY) == "true",
+    )
+
+
+def build_news_sensor(variable: str) -> dg.SensorDefinition:
+    """Return the sensor of threads and sessions to look at; the URL is in this variable."""
+
+    @dg.sensor(
+        name="alert_on_attention",
+        minimum_interval_seconds=INTERVAL_S,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Posts what is new in attention, and sessions that are failing or stale, to"
+        f" the webhook in {variable}: each once, and again where it has gone and come back.",
+    )
+    def alert_on_attention() -> dg.SkipReason:
+        if not (data_home() / PUBLISHED).exists():
+            return dg.SkipReason("Nothing is published yet.")
+        settings = load_settings(with_tokens=False)
+        send = partial(post, find_webhook(variable))
+        come, gone = tell_news(data_home(), settings, datetime.now(UTC), send)
+        return dg.SkipReason(
+            f"Told of {come} new, {gone} are gone." if come or gone else "No news."
+        )
+
+    return alert_on_attention

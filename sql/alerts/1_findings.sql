@@ -1,0 +1,16 @@
+-- What an operator should look at: one row per thread, and per session in trouble (thread_id '').
+CREATE TEMP TABLE findings AS
+SELECT source, session_id, thread_id, reason, severity, status, quiet_seconds
+FROM analytics.attention
+UNION ALL BY NAME
+SELECT source, session_id, '' AS thread_id, reason, 'high' AS severity
+FROM troubled;
+
+CREATE TEMP VIEW finding_keys AS
+SELECT source, session_id, thread_id, reason
+FROM findings;
+
+-- Those that were told are filled in by the caller.
+CREATE TEMP TABLE told AS
+FROM finding_keys
+LIMIT 0;
