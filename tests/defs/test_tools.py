@@ -253,14 +253,14 @@ def test_dg_check_defs(checkout: Checkout) -> None:
 
 
 def test_dg_list_defs(checkout: Checkout) -> None:
-    """`dg list defs` lists every asset, the job, its schedule and the sensors."""
+    """`dg list defs` lists every asset, the jobs, the schedule and the sensors."""
     done = run_dg(checkout, "list", "defs", "--json")
     assert done.returncode == 0, done.stdout + done.stderr
     listed = json.loads(done.stdout)
     analyses = {path.stem for path in (ROOT / "sql" / "analyses").glob("*.sql")}
-    expected = {"thread_pages", "threads", "published_database"} | analyses
+    expected = {"thread_pages", "threads", "published_database", "report"} | analyses
     assert {asset["asset_key"] for asset in listed["assets"]} == expected
-    assert [job["name"] for job in listed["jobs"]] == ["poll_threads"]
+    assert {job["name"] for job in listed["jobs"]} == {"poll_threads", "write_report"}
     assert [schedule["name"] for schedule in listed["schedules"]] == ["poll_threads_schedule"]
     assert {sensor["name"] for sensor in listed["sensors"]} == SENSOR_NAMES
 
