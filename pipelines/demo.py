@@ -11,8 +11,8 @@ import click
 import yaml
 
 from pipelines.console import print_heading, print_summary, watch_poll
+from pipelines.files import make_private
 from pipelines.job import run_job
-from pipelines.landing import make_private
 from pipelines.output import Target, write_analysis
 from pipelines.sandbox.server import TOKEN, Sandbox, serve
 from pipelines.sandbox.world import World, draw_sizes

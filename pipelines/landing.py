@@ -21,6 +21,7 @@ import polars as pl
 from pipelines import __version__
 from pipelines.api.poll import Poll
 from pipelines.errors import LandingError
+from pipelines.files import make_private, sync_directory
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection
@@ -48,7 +49,6 @@ UNFINISHED_S = 3600
 MOVE_HINT = "Move it away, then run again"
 # A panic of polars is no Exception.
 POLARS_ERRORS = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
-HOME_HINT = "Let SESSION_THREADS_HOME name a directory of yours"
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
@@ -145,30 +145,6 @@ def write_run(directory: Path, footer: Footer, rows: list[tuple[object, ...]]) -
 def digest_content(content: bytes) -> str:
     """Return the digest that a landed file's name holds."""
     return hashlib.blake2b(content, digest_size=16).hexdigest()
-
-
-def make_private(directory: Path) -> None:
-    """Make the directory, and what is missing above it, for its owner alone.
-
-    Raises LandingError where that cannot be, or nothing can be written there.
-    """
-    try:
-        if not directory.is_dir():
-            make_private(directory.parent)
-            directory.mkdir(mode=0o700, exist_ok=True)
-    except OSError as error:
-        raise LandingError(f"{directory}: cannot be made ({error}). {HOME_HINT}") from None
-    if not os.access(directory, os.W_OK | os.X_OK):
-        raise LandingError(f"{directory}: cannot be written to. {HOME_HINT}")
-
-
-def sync_directory(directory: Path) -> None:
-    """Make a rename in the directory survive a loss of power."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def list_runs(directory: Path) -> dict[str, Path]:

@@ -9,7 +9,7 @@ from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING
 
 from pipelines.errors import ReportError
-from pipelines.landing import make_private
+from pipelines.files import make_private
 from pipelines.report.sections import read_sections
 from pipelines.warehouse.database import open_published
 

@@ -222,7 +222,9 @@ def find_tables(query: str) -> set[str]:
     than one SELECT.
     """
     try:
-        cursor = _open_parser().cursor().execute("SELECT json_serialize_sql(?)", [query])
+        # No parameter: binding one makes DuckDB import pandas, where that is installed.
+        statement = f"SELECT json_serialize_sql({quote(query)})"
+        cursor = _open_parser().cursor().execute(statement)
         document = json.loads((cursor.fetchone() or ("{}",))[0])
         nodes = list(_walk(document))
     except (duckdb.Error, RecursionError) as error:

@@ -15,7 +15,7 @@ import duckdb
 import filelock
 
 from pipelines.errors import WarehouseBusy, WarehouseError, WarehouseNewer
-from pipelines.landing import make_private
+from pipelines.files import make_private
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from pipelines.errors import WarehouseError
-from pipelines.landing import sync_directory
+from pipelines.files import sync_directory
 from pipelines.warehouse.analyses import SCHEMA
 from pipelines.warehouse.build import bring_up_to_date
 from pipelines.warehouse.database import (

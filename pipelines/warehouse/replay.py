@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pipelines.errors import LandingError, WarehouseBusy, WarehouseError, WarehouseNewer
-from pipelines.landing import list_files, name_run, sync_directory
+from pipelines.files import sync_directory
+from pipelines.landing import list_files, name_run
 from pipelines.warehouse.database import WAREHOUSE, hold_warehouse, open_tables
 from pipelines.warehouse.load import RAW, load_file
 
