@@ -1,6 +1,7 @@
 # Needs git, make and Python >= 3.11; everything else is installed into .venv, once.
 .DEFAULT_GOAL := help
-.PHONY: help demo run dev notebook test test-duckdb-2 soak bench check figures docs lock clean
+.PHONY: help demo run dev notebook test test-duckdb-2 soak bench bench-large bench-parts check figures \
+	docs lock clean
 
 CANDIDATES := python3 python3.13 python3.12 python3.11
 PYTHON ?= $(shell for p in $(CANDIDATES); do \
@@ -35,15 +36,26 @@ soak: .venv/dev ## the long tests: hundreds of kills, full disks, storms, 100,00
 	STORM_SEEDS=20 $(BIN)/python -m pytest tests/faults/test_storm.py
 	HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest tests/properties
 
-bench: .venv/dev ## what loads, publications and analyses cost
+bench: .venv/dev .venv-product/ready .venv-peers/ready ## what it costs, against others; makes docs/performance.md
+	$(BIN)/python -m benchmarks.compare
+	$(BIN)/python -m benchmarks.latency
+	PYTHONPATH=. $(BIN)/python docs/generate.py
+
+bench-large: .venv/dev .venv-product/ready .venv-peers/ready ## the same with a million threads, and a thousand polls
+	$(BIN)/python -m benchmarks.compare --large
+	$(BIN)/python -m benchmarks.growth
+	PYTHONPATH=. $(BIN)/python docs/generate.py
+
+bench-parts: .venv/dev ## what loads, publications and analyses cost alone
 	$(BIN)/python benchmarks/loads.py
 	$(BIN)/python benchmarks/analyses.py
 
-check: .venv/dev ## format, lint, types and import contracts
+check: .venv/dev ## format, lint, types, import contracts, and what a poll may cost
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m benchmarks.guard
 
 test-duckdb-2: .venv-duckdb-2/dev ## types and tests with DuckDB 2.0.0
 	.venv-duckdb-2/bin/mypy
@@ -59,12 +71,14 @@ lock: ## resolve the dependencies anew (needs uv)
 	uv pip compile $(COMPILE) --group build --output-file requirements.lock pyproject.toml
 	uv pip compile $(COMPILE) --group dev --extra notebook \
 		--constraints requirements.lock --output-file requirements-dev.lock pyproject.toml
+	uv pip compile $(COMPILE) --constraints requirements.lock \
+		--output-file benchmarks/requirements.txt benchmarks/requirements.in
 
 COMPILE := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	--no-annotate --no-strip-extras --constraints constraints.txt
 
 clean: ## remove the environments and caches
-	rm -rf .venv .venv-duckdb-2 .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-duckdb-2 .venv-product .venv-peers .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 .venv/bin/python:
 	@test -n "$(PYTHON)" || { echo "Python >= 3.11 is needed: make PYTHON=/path/to/python3" >&2; exit 1; }
@@ -78,6 +92,17 @@ clean: ## remove the environments and caches
 
 .venv/dev: requirements-dev.lock .venv/runtime
 	@$(BIN)/python $(PIP_INSTALL) --require-hashes -r requirements-dev.lock
+	@touch $@
+
+.venv-product/ready: requirements.lock pyproject.toml
+	@$(PYTHON) -m venv .venv-product
+	@.venv-product/bin/python $(PIP_INSTALL) --require-hashes -r requirements.lock
+	@.venv-product/bin/python $(PIP_INSTALL) $(PACKAGE)
+	@touch $@
+
+.venv-peers/ready: benchmarks/requirements.txt
+	@$(PYTHON) -m venv .venv-peers
+	@.venv-peers/bin/python $(PIP_INSTALL) --require-hashes -r benchmarks/requirements.txt
 	@touch $@
 
 .venv-duckdb-2/dev: requirements-dev.lock pyproject.toml

@@ -56,16 +56,26 @@ def make_thread(number: int, version: int) -> dict[str, Any]:
 
 def land(home: Path, minute: int, sessions: list[list[dict[str, Any]]]) -> None:
     """Land one run that lists every session to its end."""
-    started = START + timedelta(minutes=minute)
-    polls, rows = [], []
-    for index, threads in enumerate(sessions):
-        bodies = [
+    pages = {
+        f"sess_{index:04d}": [
             msgspec.json.encode({"data": threads[begin : begin + PAGE], "has_more": False})
             for begin in range(0, len(threads), PAGE)
         ]
+        for index, threads in enumerate(sessions)
+    }
+    listed = {f"sess_{index:04d}": len(threads) for index, threads in enumerate(sessions)}
+    land_pages(home, START + timedelta(minutes=minute), pages, listed)
+
+
+def land_pages(
+    home: Path, started: datetime, pages: dict[str, list[bytes]], listed: dict[str, int]
+) -> None:
+    """Land one run that listed so many threads of each session on these pages."""
+    polls, rows = [], []
+    for session, bodies in pages.items():
         poll = Poll(
             source="bench",
-            session_id=f"sess_{index:04d}",
+            session_id=session,
             label=None,
             started_at=started,
             finished_at=started + timedelta(seconds=30),
@@ -77,14 +87,16 @@ def land(home: Path, minute: int, sessions: list[list[dict[str, Any]]]) -> None:
             retries=0,
             wait_seconds=0.0,
             bytes=sum(map(len, bodies)),
-            threads_listed=len(threads),
+            threads_listed=listed[session],
             duplicates=0,
         )
         polls.append(poll)
         for number, body in enumerate(bodies, 1):
             page = Page(200, started + timedelta(seconds=1), body, read_envelope(body))
             rows.append(page_row(poll, Visit(number, None, page)))
-    run = Run(id=f"run-{minute}", started_at=started, finished_at=started, version="bench")
+    run = Run(
+        id=f"run-{started:%Y%m%d%H%M}", started_at=started, finished_at=started, version="bench"
+    )
     write_run(home / RAW, Footer(run, polls), rows)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import duckdb
 import jinja2
 
+from docs.performance import FILTERS, gather_performance
 from pipelines.warehouse.analyses import list_analyses
 from pipelines.warehouse.database import fetch_records, migrate
 
@@ -21,17 +22,19 @@ def render_pages() -> dict[str, str]:
     return {
         "analyses.md": render("analyses.md.j2", analyses=analyses, polling=polling),
         "data-dictionary.md": render("data-dictionary.md.j2", tables=read_tables()),
+        "performance.md": render("performance.md.j2", trim_blocks=True, **gather_performance()),
     }
 
 
-def render(template: str, **values: object) -> str:
-    """Return the text of a page."""
+def render(template: str, *, trim_blocks: bool = False, **values: object) -> str:
+    """Return the text of a page; `trim_blocks` drops the line end behind a block's tag."""
     environment = jinja2.Environment(  # noqa: S701 - Markdown, of our own texts
         loader=jinja2.FileSystemLoader(DOCS),
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
+        trim_blocks=trim_blocks,
     )
-    environment.filters["code"] = "`{}`".format
+    environment.filters |= {"code": "`{}`".format, **FILTERS}
     return environment.get_template(template).render(values)
 
 

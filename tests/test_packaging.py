@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 RUNTIME = "requirements.lock"
 DEVELOPMENT = "requirements-dev.lock"
+PEERS = "benchmarks/requirements.txt"
 PIN = re.compile(r"[a-z0-9-]+(\[[a-z0-9,-]+\])?==[\w.+!]+( ; [^:]+)?")  # extras, version, marker
 HASH = re.compile(r"--hash=sha256:[0-9a-f]{64}")
 
@@ -117,7 +118,7 @@ def read_pins(name: str) -> dict[str, set[str]]:
     return {pin.partition(" ;")[0]: hashes for pin, hashes in read_lock(name).items()}
 
 
-@pytest.mark.parametrize("name", [RUNTIME, DEVELOPMENT])
+@pytest.mark.parametrize("name", [RUNTIME, DEVELOPMENT, PEERS])
 def test_lock_pins_all_with_hashes(name: str) -> None:
     """A lock holds pins and their hashes, nothing else: no URL, no index, no option."""
     locked = read_lock(name)
