@@ -37,12 +37,17 @@ def build_analysis(connection: duckdb.DuckDBPyConnection, analysis: Analysis) ->
     """
     try:
         with transaction(connection), time_limit(connection):
-            return _build(connection, analysis)
-    except (duckdb.Error, RuntimeError) as error:  # a RuntimeError where Ctrl-C ends the query
+            built = _build(connection, analysis)
+            _record_attempt(connection, analysis.name)
+            return built
+    except (duckdb.Error, RuntimeError, AnalysisError) as error:
+        with transaction(connection):
+            _record_attempt(connection, analysis.name)
+        if isinstance(error, AnalysisError):
+            raise
+        # A RuntimeError where Ctrl-C ends the query.
         problem = f"analysis {analysis.name}: {' '.join(str(error).split())}"
         raise explain({BUILT: problem}) from None
-    finally:
-        _record_attempt(connection, analysis.name)
 
 
 @contextmanager
@@ -74,9 +79,8 @@ def explain(failures: dict[str, str]) -> AnalysisError:
 
 
 def _record_attempt(connection: duckdb.DuckDBPyConnection, name: str) -> None:
-    with transaction(connection):
-        connection.execute("DELETE FROM analysis_builds WHERE name = ?", [name])
-        connection.execute("INSERT INTO analysis_builds SELECT ?, count(*) FROM runs", [name])
+    connection.execute("DELETE FROM analysis_builds WHERE name = ?", [name])
+    connection.execute("INSERT INTO analysis_builds SELECT ?, count(*) FROM runs", [name])
 
 
 def bring_up_to_date(
