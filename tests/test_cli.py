@@ -56,6 +56,24 @@ def fleet(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     assert home.name == "home"
 
 
+@pytest.fixture(scope="module")
+def polled_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a data directory into which a small fleet was polled, for tests that only read it."""
+    directory = tmp_path_factory.mktemp("polled")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("SESSION_THREADS_HOME", str(directory))
+        with serve_world(World([0, 30, 120, 5]), monkeypatch):
+            assert run("run").returncode == 0
+    return directory
+
+
+@pytest.fixture
+def polled(polled_once: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return that directory, configured."""
+    monkeypatch.setenv("SESSION_THREADS_HOME", str(polled_once))
+    return polled_once
+
+
 def test_run(fleet: World, home: Path) -> None:
     """A run ends with 0 and a summary table on standard output, progress on standard error."""
     result = run("run")
@@ -182,16 +200,14 @@ def test_check(fleet: World, home: Path) -> None:
     assert "127.0.0.1:1 gave no answer" in unreachable.stderr
 
 
-def test_show_and_sql(fleet: World, home: Path, tmp_path: Path) -> None:
+def test_show_and_sql(polled: Path, tmp_path: Path) -> None:
     """Show and sql give the same rows in every format."""
-    assert fleet.sessions
-    assert run("run").returncode == 0
     catalogue = run("show").stdout
     assert "status_distribution" in catalogue
     assert "How long has each thread lived?" in catalogue
     arguments = ["show", "status_distribution", "--where", "dimension = 'all'", "--limit", "6"]
     query = "FROM analytics.status_distribution WHERE dimension = 'all' LIMIT 6"
-    expected = [row["threads"] for row in read_table(home / "threads.duckdb", query)]
+    expected = [row["threads"] for row in read_table(polled / "threads.duckdb", query)]
 
     table = run(*arguments).stdout
     assert [int(line.split()[3]) for line in table.splitlines()[2:]] == expected
@@ -215,11 +231,9 @@ def test_show_and_sql(fleet: World, home: Path, tmp_path: Path) -> None:
         (["show", "status_distribution", "--where", "nope = 1"], "the query failed"),
     ],
 )
-def test_failing_queries(fleet: World, arguments: list[str], line: str) -> None:
+def test_failing_queries(polled: Path, arguments: list[str], line: str) -> None:
     """A query that fails is one line and 1; the published copy cannot be written."""
-    assert fleet.sessions
-    assert run("run").returncode == 0
-    result = run(*arguments)
+    result = run(*arguments, SESSION_THREADS_HOME=str(polled))
     assert (result.returncode, result.stdout, result.stderr.count("\n")) == (1, "", 1)
     assert line in result.stderr
 
@@ -344,10 +358,9 @@ def test_runs_at_once(fleet: World, home: Path) -> None:
     assert row["n"] == 3
 
 
-def test_narrow_terminal(fleet: World) -> None:
+def test_narrow_terminal(polled: Path) -> None:
     """A row too wide for the terminal is shown upright, whole."""
-    assert fleet.sessions
-    assert run("run").returncode == 0
+    assert (polled / "threads.duckdb").exists()
     shown = run("sql", "FROM threads LIMIT 1", COLUMNS="80", FORCE_COLOR="1", TERM="dumb").stdout
     assert len(shown.splitlines()) >= 28
     assert max(map(len, shown.splitlines())) <= 80 + len("\x1b[1m\x1b[0m")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import shutil
@@ -32,7 +31,6 @@ pytestmark = pytest.mark.slow
 
 BIN = Path(sys.executable).parent
 SETTINGS = "poll_interval_minutes: 1\nwebhook_url_env: THREADS_WEBHOOK\n"
-SENSOR_NAMES = {"alert_on_failed_run", "alert_on_attention"}
 READY_S = 90  # on a busy machine; a tenth of it where nothing else runs
 RUN_S = 90
 
@@ -250,19 +248,6 @@ def test_dg_check_defs(checkout: Checkout) -> None:
     """`dg check defs` finds nothing wrong."""
     done = run_dg(checkout, "check", "defs")
     assert done.returncode == 0, done.stdout + done.stderr
-
-
-def test_dg_list_defs(checkout: Checkout) -> None:
-    """`dg list defs` lists every asset, the jobs, the schedule and the sensors."""
-    done = run_dg(checkout, "list", "defs", "--json")
-    assert done.returncode == 0, done.stdout + done.stderr
-    listed = json.loads(done.stdout)
-    analyses = {path.stem for path in (ROOT / "sql" / "analyses").glob("*.sql")}
-    expected = {"thread_pages", "threads", "published_database", "report"} | analyses
-    assert {asset["asset_key"] for asset in listed["assets"]} == expected
-    assert {job["name"] for job in listed["jobs"]} == {"poll_threads", "write_report"}
-    assert [schedule["name"] for schedule in listed["schedules"]] == ["poll_threads_schedule"]
-    assert {sensor["name"] for sensor in listed["sensors"]} == SENSOR_NAMES
 
 
 def test_webserver_loads_the_workspace(checkout: Checkout) -> None:
