@@ -198,11 +198,12 @@ def test_statuses_are_repeated() -> None:
 
 def test_interval_between_pages() -> None:
     """Two pages of one session lie at least min_page_interval_ms apart."""
-    pages = [page(f"t{i}", has_more=i < 3, next_page=f"p{i}") for i in range(4)]
+    pages = [page(f"t{i}", has_more=i < 4, next_page=f"p{i}") for i in range(5)]
     script = Script(*pages)
     with serve(script.app) as base_url:
         result = walk(make_source(base_url, min_page_interval_ms=50))
-    arrivals = [visit.page.observed_at for visit in result.visits]
+    # The first answer is late by the time that connecting takes.
+    arrivals = [visit.page.observed_at for visit in result.visits[1:]]
     assert (arrivals[-1] - arrivals[0]).total_seconds() >= 0.05 * 3 * 0.9
 
 
