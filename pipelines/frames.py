@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from itertools import starmap
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import polars as pl
 
+from pipelines.api.thread import Agent, Fields, Model, Stats, Thread, has_id, split
 from pipelines.errors import LandingError
 
 if TYPE_CHECKING:
@@ -84,83 +85,19 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _encode = msgspec.json.Encoder(order="sorted").encode
 
-Fields = dict[str, Any]
 Row = tuple[Any, ...]
 
 
-# A float would hold less of a larger one.
-Integer = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
-Number = Integer | float
-
-
-class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The model of an agent, where it is an object."""
-
-    id: str | None = None
-
-
-class Agent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Who runs a thread."""
-
-    id: str | None = None
-    type: str | None = None
-    name: str | None = None
-    model: str | Model | None = None
-    version: Integer | None = None
-
-
-class Stats(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Seconds, as the server counts them."""
-
-    active_seconds: Number | None = None
-    duration_seconds: Number | None = None
-    startup_seconds: Number | None = None
-
-
-class Thread(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A thread as both revisions document it: every field that a column holds."""
-
-    id: str
-    type: Literal["session_thread"] | None = None
-    session_id: str | None = None
-    parent_thread_id: str | None = None
-    role: str | None = None
-    name: str | None = None
-    created_by_tool_use_id: str | None = None
-    agent: Agent | None = None
-    agent_id: str | None = None
-    agent_version: Integer | None = None
-    status: str | None = None
-    stop_reason: Fields | None = None
-    stats: Stats | None = None
-    usage: Fields | None = None
-    created_at: str | None = None
-    updated_at: str | None = None
-    archived_at: str | None = None
-
-
-# Where in the fields of a struct another struct lies.
-NESTED: dict[str, type[msgspec.Struct]] = {"agent": Agent, "stats": Stats, "model": Model}
-NO_AGENT, NO_STATS = Agent(), Stats()
+NO_AGENT, NO_STATS, NOTHING = Agent(), Stats(), dict[str, Any]()
 INSTANTS = ("created_at", "updated_at", "archived_at")
-T = TypeVar("T", bound=msgspec.Struct)
 
 
 class _Envelope(msgspec.Struct):
     data: list[msgspec.Raw]
 
 
-class _Cut(msgspec.Struct):
-    data: msgspec.Raw
-
-
-_cut = msgspec.json.Decoder(_Cut).decode
 _open = msgspec.json.Decoder(_Envelope).decode
 _decode = msgspec.json.Decoder(Thread).decode
-_TYPES = {
-    struct: {field.name: field.type for field in msgspec.structs.fields(struct)}
-    for struct in (Thread, Agent, Stats, Model)
-}
 
 
 def threads_frame(
@@ -225,42 +162,16 @@ def read_threads(body: bytes, keep_agent_definition: bool) -> Iterator[tuple[Thr
     """
     for raw in _open(body).data:
         try:
-            thread, extra = _decode(raw), {}
+            thread, extra = _decode(raw), NOTHING
         except msgspec.ValidationError:
             # It holds more, or something else, than is documented: field by field, then.
             fields = msgspec.json.decode(raw)
-            if not isinstance(fields, dict) or not isinstance(fields.get("id"), str):
+            if not has_id(fields):
                 continue
             thread, extra = split(fields, Thread)
             if not keep_agent_definition and isinstance(extra.get("agent"), dict):
                 extra["agent"] = _leave_out(extra["agent"], PROMPT_FIELDS)
-        if thread.id:
-            yield thread, extra
-
-
-def split(fields: Fields, struct: type[T]) -> tuple[T, Fields]:
-    """Return what fits the struct, and all the rest under the path it had."""
-    fitting: Fields = {}
-    rest: Fields = {}
-    types = _TYPES[struct]
-    for name, value in fields.items():
-        if isinstance(value, dict) and name in NESTED and name in types:
-            fitting[name], left = split(value, NESTED[name])
-            if left:
-                rest[name] = left
-        elif name in types and _fits(value, types[name]):
-            fitting[name] = value
-        elif value is not None and value != {}:
-            rest[name] = value
-    return msgspec.convert(fitting, struct), rest
-
-
-def cut_threads(body: bytes) -> bytes | msgspec.Raw:
-    """Return of a page's body the threads alone, as they came; a body that is no page, whole."""
-    try:
-        return _cut(body).data
-    except (ValueError, RecursionError):
-        return body
+        yield thread, extra
 
 
 def flatten_thread(thread: Thread, extra: Fields, session_id: str) -> Row:
@@ -347,14 +258,6 @@ def _prune(value: Any) -> Any:  # noqa: ANN401 - any JSON
         return value
     pruned = {name: _prune(inner) for name, inner in value.items()}
     return {name: inner for name, inner in pruned.items() if inner is not None and inner != {}}
-
-
-def _fits(value: object, kind: object) -> bool:
-    try:
-        msgspec.convert(value, kind)
-    except msgspec.ValidationError:
-        return False
-    return True
 
 
 def _leave_out(fields: Fields, names: Collection[str]) -> Fields:

@@ -13,7 +13,9 @@ from httpx_aiohttp import AiohttpTransport
 from pipelines.errors import SettingsError
 
 if TYPE_CHECKING:
-    from aiohttp.client import ClientHandlerType
+    from collections.abc import Awaitable, Callable
+
+    Ask = Callable[[aiohttp.ClientRequest], Awaitable[aiohttp.ClientResponse]]
 
 
 def open_transport(base_url: str, connections: int, *, trust_env: bool) -> httpx.AsyncBaseTransport:
@@ -34,9 +36,7 @@ def open_transport(base_url: str, connections: int, *, trust_env: bool) -> httpx
     return AiohttpTransport(verify=context, proxy=proxy, client=open_session)
 
 
-async def raise_failures(
-    request: aiohttp.ClientRequest, ask: ClientHandlerType
-) -> aiohttp.ClientResponse:
+async def raise_failures(request: aiohttp.ClientRequest, ask: Ask) -> aiohttp.ClientResponse:
     """Raise as an error of httpx what aiohttp would ask for again, unpaced and uncounted."""
     try:
         response = await ask(request)

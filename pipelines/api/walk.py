@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -119,7 +119,7 @@ PROBLEMS: dict[EndedBy, str] = {
 }
 
 
-def next_cursor(envelope: Envelope, *, backward: bool = False) -> Cursor | EndedBy:
+def next_cursor(envelope: Envelope[Any], *, backward: bool = False) -> Cursor | EndedBy:
     """Return the cursor of the page after this one, or what ends the walk here."""
     if envelope.has_more is False:
         return "has_more_false"  # rule 4

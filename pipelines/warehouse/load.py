@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from pipelines import __version__
+from pipelines.api.page import cut_threads
 from pipelines.errors import LandingError, LoadRefused
-from pipelines.frames import TIMESTAMP, cut_threads, polls_frame, threads_frame
+from pipelines.frames import TIMESTAMP, polls_frame, threads_frame
 from pipelines.landing import MOVE_HINT, list_runs, prune_runs, read_run, remove_unfinished
 from pipelines.warehouse.database import (
     ArrowStream,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pipelines.api.client import Client, Cursor, open_client
+from pipelines.api.page import thread_ids
 from pipelines.api.walk import Walk, walk_session
 from pipelines.sandbox.server import Sandbox, serve
 from pipelines.sandbox.world import World
@@ -182,7 +183,7 @@ def test_order(order: str) -> None:
     with serve(Sandbox(world, token=CANARY).app) as base_url:
         result = walk(make_source(base_url, sessions=[session_id]), order=order)
         listed = [thread["id"] for thread in world.list_threads(session_id)]
-    walked = [thread["id"] for visit in result.visits for thread in visit.page.envelope.data]
+    walked = [id_ for visit in result.visits for id_ in thread_ids(visit.page.envelope)[0]]
     common = [thread_id for thread_id in walked if thread_id in set(listed)]
     assert common == (listed if order == "asc" else listed[::-1])
     assert result.is_complete
