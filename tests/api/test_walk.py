@@ -9,7 +9,7 @@ import pytest
 
 from pipelines.api.client import Client, Cursor, open_client
 from pipelines.api.page import thread_ids
-from pipelines.api.walk import Walk, walk_session
+from pipelines.api.walk import Visit, Walk, walk_session
 from pipelines.sandbox.server import Sandbox, serve
 from pipelines.sandbox.world import World
 from tests.support import CANARY, Script, make_source
@@ -18,15 +18,29 @@ if TYPE_CHECKING:
     from pipelines.settings import Source
 
 
-def walk(source: Source, start: Cursor | None = None, **options: Any) -> Walk:
+class Tour(Walk):
+    """A walk, and the pages that it handed on."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.visits: list[Visit] = []
+
+    async def keep(self, visit: Visit) -> None:
+        """Take a page over."""
+        self.visits.append(visit)
+
+
+def walk(source: Source, start: Cursor | None = None, **options: Any) -> Tour:
     """Walk the source's first session to whatever end it comes."""
-    result = Walk(max_pages=source.max_pages_per_session, start=start)
+    result = Tour(max_pages=source.max_pages_per_session, start=start)
 
     async def run() -> None:
         async with open_client(source, backoff_s=0.001) as client:
-            await walk_session(client, source.sessions[0].id, result, **options)
+            session_id = source.sessions[0].id
+            await walk_session(client, session_id, result, on_page=result.keep, **options)
 
     asyncio.run(run())
+    assert [visit.number for visit in result.visits] == list(range(1, result.pages + 1))
     return result
 
 
@@ -36,7 +50,7 @@ def page(*ids: str, **keys: Any) -> dict[str, Any]:
     return {"data": [{"id": id_} for id_ in ids], **edges, **keys}
 
 
-def run_script(*answers: Any, **keys: Any) -> tuple[Walk, list[str]]:
+def run_script(*answers: Any, **keys: Any) -> tuple[Tour, list[str]]:
     """Walk a scripted server; return the walk and the queries it was asked."""
     script = Script(*answers)
     with serve(script.app) as base_url:
