@@ -8,13 +8,12 @@ not at all, and its name holds the digest of its content, so that no damage goes
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import io
 import os
 import re
-from contextlib import aclosing, suppress
-from datetime import UTC, datetime, timedelta
+from contextlib import suppress
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +26,7 @@ from pipelines.errors import LandingError
 from pipelines.files import make_private, sync_directory
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Collection, Iterator
+    from collections.abc import Collection, Iterator
 
     from pipelines.api.walk import Visit
 
@@ -47,7 +46,6 @@ FOOTER = "session-threads"
 # A run of one file is as it ever was; one of several would be misread by older versions.
 FORMAT = 1
 SHARDED = 2
-SHARD_BYTES = 16 * 2**20
 STAMP = "%Y%m%dT%H%M%S%fZ"
 # The run's id and, but for files of older versions, the digest of the file.
 NAME = re.compile(r"[^-]*-(?P<run_id>.*?)(\.(?P<digest>[0-9a-f]{32}))?\.parquet")
@@ -94,77 +92,6 @@ class Landed(msgspec.Struct, frozen=True):
         for shard in self.shards:
             yield read_pages(shard)[1]
         yield self.pages
-
-
-async def land_polls(
-    polls: AsyncGenerator[Arrival | Poll],
-    directory: Path,
-    run_id: str,
-    *,
-    keep_agent_definition: bool = False,
-) -> tuple[Path, list[Poll]]:
-    """Land everything that the polls bring, as it comes; return the run's file and the polls.
-
-    Pages are written in shards, while others are fetched. Raises LandingError, and leaves nothing.
-    """
-    make_private(directory)  # before the first request, not after the last
-    started_at = datetime.now(UTC)
-    writer = ShardWriter(directory, name_file(started_at, run_id))
-    ended: list[Poll] = []
-    try:
-        async with aclosing(polls) as items:
-            async for item in items:
-                if isinstance(item, Poll):
-                    ended.append(item)
-                else:
-                    await writer.add(page_row(item, item.visit))
-        run = Run(
-            id=run_id,
-            started_at=started_at,
-            finished_at=datetime.now(UTC),
-            keep_agent_definition=keep_agent_definition,
-        )
-        shards = await writer.finish()
-        footer = Footer(run, ended, [path.name for path in shards], SHARDED if shards else FORMAT)
-        return await asyncio.to_thread(write_run, directory, footer, writer.rows), ended
-    except BaseException:
-        await writer.discard()
-        raise
-
-
-class ShardWriter:
-    """Gathers pages, and writes them beside the event loop whenever there are SHARD_BYTES of them.
-
-    `rows` are those that no shard holds yet: not more than that, and as many on their way to disk.
-    """
-
-    def __init__(self, directory: Path, stem: str) -> None:
-        self.rows: list[PageRow] = []
-        self._directory = directory
-        self._stem = stem
-        self._bytes = 0
-        self._writing: list[asyncio.Task[Path]] = []
-
-    async def add(self, row: PageRow) -> None:
-        """Take a page. Raises LandingError where a shard before cannot be written."""
-        self.rows.append(row)
-        self._bytes += len(row[-1])
-        if self._bytes >= SHARD_BYTES:
-            await self.finish()
-            name = f"{self._stem}.s{len(self._writing) + 1}"
-            write = asyncio.to_thread(write_pages, self._directory, name, self.rows, {})
-            self._writing.append(asyncio.create_task(write))
-            self.rows, self._bytes = [], 0
-
-    async def finish(self) -> list[Path]:
-        """Wait until every shard is on disk; return them."""
-        return [await shard for shard in self._writing]
-
-    async def discard(self) -> None:
-        """Remove the shards: nobody will ask for them."""
-        for shard in await asyncio.gather(*self._writing, return_exceptions=True):
-            if isinstance(shard, Path):
-                shard.unlink(missing_ok=True)
 
 
 def page_row(origin: Arrival | Poll, visit: Visit) -> PageRow:

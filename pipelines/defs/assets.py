@@ -29,13 +29,13 @@ from pipelines.defs.metadata import (
 from pipelines.defs.report import report
 from pipelines.defs.schedule import expect_each_interval
 from pipelines.errors import INTERRUPTED, TOKEN_REFUSED, LoadRefused, SettingsError
-from pipelines.landing import land_polls
 from pipelines.settings import (
     data_home,
     load_analyses_dir,
     load_analysis_settings,
     load_settings,
 )
+from pipelines.shards import land_polls
 from pipelines.warehouse.analyses import Analysis, list_analyses
 from pipelines.warehouse.build import write_settings
 from pipelines.warehouse.database import open_warehouse
