@@ -48,6 +48,8 @@ DIGESTS = pl.Schema(
 )
 SESSION = ("source", "session_id")
 RAW = "raw"
+# With less a load of few threads would fail.
+LEAST_MIB = 256
 MEND = "The tables are as before; `session-threads replay` rebuilds them from the landed pages"
 # A stale poll was overtaken: what a later one saw is loaded.
 ENDED_WELL = frozenset({"complete", "stale"})
@@ -98,16 +100,24 @@ def load_run(connection: duckdb.DuckDBPyConnection, landed: Landed) -> None:
     try:
         for name, frame in frames.items():
             connection.register(name, ArrowStream(frame))
+        connection.execute(f"SET memory_limit = '{find_memory(landed)}MiB'")
+        # What a transaction writes stays in memory; these tables are seen by nobody else.
+        stage_threads(connection, landed, digests.filter("repeats"))
         with transaction(connection):
-            stage_threads(connection, landed, digests.filter("repeats"))
             for name, statement in read_sql("load"):
                 violations = connection.execute(statement).fetchall()
                 if name.endswith("check") and violations:
                     found = "; ".join(line for (line,) in violations)
                     raise LoadRefused(f"run {landed.run.id} is not loaded: {found}. {MEND}")
     finally:
+        connection.execute("RESET memory_limit")
         for name in frames:
             connection.unregister(name)
+
+
+def find_memory(landed: Landed) -> int:
+    """Return the MiB that DuckDB may hold before it spills to disk: it takes whatever it may."""
+    return max(LEAST_MIB, sum(poll.bytes for poll in landed.polls) * 3 // 4 // 2**20)
 
 
 def stage_threads(
