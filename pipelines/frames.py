@@ -220,9 +220,11 @@ def find_odd_values(
     odd: Fields = {}
     if thread.session_id is not None and thread.session_id != session_id:
         odd["session_id"] = thread.session_id
-    for name, instant in zip(INSTANTS, instants, strict=True):
-        if instant is None and (text := getattr(thread, name)) is not None:
-            odd[name] = text
+    texts = (thread.created_at, thread.updated_at, thread.archived_at)
+    if texts.count(None) != instants.count(None):
+        for name, instant, text in zip(INSTANTS, instants, texts, strict=True):
+            if instant is None:
+                odd[name] = text
     inner: Fields = {}
     if agent.id is not None and thread.agent_id is not None and thread.agent_id != agent.id:
         inner["id"] = agent.id
