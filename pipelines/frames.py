@@ -223,7 +223,7 @@ def find_odd_values(
     texts = (thread.created_at, thread.updated_at, thread.archived_at)
     if texts.count(None) != instants.count(None):
         for name, instant, text in zip(INSTANTS, instants, texts, strict=True):
-            if instant is None:
+            if instant is None and text is not None:
                 odd[name] = text
     inner: Fields = {}
     if agent.id is not None and thread.agent_id is not None and thread.agent_id != agent.id:

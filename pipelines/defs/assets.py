@@ -81,8 +81,8 @@ def build_pages_asset() -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:
         """Every page of the threads of the configured sessions, as the server sent it.
 
-        One Parquet file for each run, in `raw/` of the data directory. A session that fails ends
-        alone, and says why in the log and in the check `every_session_complete`.
+        One Parquet file for each run, and shards of a large one, in `raw/` of the data directory. A
+        session that fails ends alone, and says why in the log and in `every_session_complete`.
         """
         settings = load_settings()
         scope = Scope(tuple(config.sessions), tuple(config.statuses))
