@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines.api.poll import Poll
+from pipelines.files import make_private
 from pipelines.landing import (
     FORMAT,
     SHARDED,
     Footer,
     Run,
-    make_private,
     name_file,
     page_row,
     write_pages,
