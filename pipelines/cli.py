@@ -153,7 +153,7 @@ def replay(*, partial: bool, skip_damaged: bool) -> None:
         click.echo(f"left out: {file}", err=True)
     with open_warehouse(data_home()) as connection:
         write_settings(connection, load_analysis_settings())
-    path = publish(data_home(), list_analyses(load_analyses_dir()), whole=True)
+    path = publish(data_home(), list_analyses(load_analyses_dir()))
     click.echo(f"replayed {len(replayed.runs)} runs. Data: {path}")
 
 

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import polars as pl
 
+from pipelines.api.thread import Agent, Fields, Model, Stats, Thread, has_id, split
 from pipelines.errors import LandingError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from pipelines.api.poll import Poll
 
@@ -82,18 +83,21 @@ PROMPT_FIELDS = ("system", "tools", "skills", "mcp_servers", "description")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_INT64 = range(-(2**63), 2**63)
 _encode = msgspec.json.Encoder(order="sorted").encode
 
-
-class _Cut(msgspec.Struct):
-    data: msgspec.Raw
-
-
-_cut = msgspec.json.Decoder(_Cut).decode
-
-Fields = dict[str, Any]
 Row = tuple[Any, ...]
+
+
+NO_AGENT, NO_STATS, NOTHING = Agent(), Stats(), dict[str, Any]()
+INSTANTS = ("created_at", "updated_at", "archived_at")
+
+
+class _Envelope(msgspec.Struct):
+    data: list[msgspec.Raw]
+
+
+_open = msgspec.json.Decoder(_Envelope).decode
+_decode = msgspec.json.Decoder(Thread).decode
 
 
 def threads_frame(
@@ -115,12 +119,14 @@ def threads_frame(
     rows: list[Row] = []
     for source, session_id, observed_at, body in columns.iter_rows():
         wanted = filters.get((source, session_id))
+        origin = (source, session_id)
+        arrival = _microseconds(observed_at)
         try:
-            for thread in read_threads(body):
-                if wanted is None or thread.get("status") in wanted:
-                    origin = (source, session_id, thread["id"], _microseconds(observed_at))
-                    rows.append(origin + flatten_thread(thread, session_id, keep_agent_definition))
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            for thread, extra in read_threads(body, keep_agent_definition):
+                if wanted is None or thread.status in wanted:
+                    row = flatten_thread(thread, extra, session_id)
+                    rows.append((*origin, thread.id, arrival, *row))
+        except (ValueError, RecursionError) as error:
             problem = f"{type(error).__name__}: {error}"
             raise LandingError(f"a page of session {session_id} is none ({problem})") from None
     return keep_newest(build_frame(rows, THREADS))
@@ -149,130 +155,101 @@ def keep_newest(frame: pl.DataFrame) -> pl.DataFrame:
     return newest_last.unique(subset=KEY, keep="last", maintain_order=True)
 
 
-def read_threads(body: bytes) -> list[Fields]:
-    """Return the threads of a page's body; what is not a thread is left to the walk to report."""
-    return [
-        thread
-        for thread in msgspec.json.decode(body)["data"]
-        if isinstance(thread, dict) and isinstance(thread.get("id"), str) and thread["id"]
-    ]
+def read_threads(body: bytes, keep_agent_definition: bool) -> Iterator[tuple[Thread, Fields]]:  # noqa: FBT001
+    """Yield the threads of a page's body, each with what no column can hold.
+
+    What is not a thread is left to the walk to report. Raises ValueError where the body is no page.
+    """
+    for raw in _open(body).data:
+        try:
+            thread, extra = _decode(raw), NOTHING
+        except msgspec.ValidationError:
+            # It holds more, or something else, than is documented: field by field, then.
+            fields = msgspec.json.decode(raw)
+            if not has_id(fields):
+                continue
+            thread, extra = split(fields, Thread)
+            if not keep_agent_definition and isinstance(extra.get("agent"), dict):
+                extra["agent"] = _leave_out(extra["agent"], PROMPT_FIELDS)
+        yield thread, extra
 
 
-def cut_threads(body: bytes) -> bytes | msgspec.Raw:
-    """Return of a page's body the threads alone, as they came; a body that is no page, whole."""
-    try:
-        return _cut(body).data
-    except (ValueError, RecursionError):
-        return body
-
-
-def flatten_thread(thread: Fields, session_id: str, keep_agent_definition: bool) -> Row:  # noqa: FBT001
+def flatten_thread(thread: Thread, extra: Fields, session_id: str) -> Row:
     """Return a thread's columns, from `parent_thread_id` to `extra`, in the order of THREADS."""
-    rest = {name: value for name, value in thread.items() if value is not None and value != {}}
-    del rest["id"]
-    _drop_expected(rest, "type", "session_thread")
-    _drop_expected(rest, "session_id", session_id)
-    parent = take_text(rest, "parent_thread_id")
-    is_root = parent is None and "parent_thread_id" not in rest
-    agent = take_object(rest, "agent")
-    agent_columns = flatten_agent(agent, rest, keep_agent_definition)
-    status = take_text(rest, "status")
-    stop_reason = take_object(rest, "stop_reason")
-    archived_at = take_timestamp(rest, "archived_at")
-    stats = take_object(rest, "stats")
-    usage = take_object(rest, "usage")
-    row = (
-        parent,
-        take_text(rest, "role") or ("coordinator" if is_root else "child"),
-        take_text(rest, "name") or None,
-        take_text(rest, "created_by_tool_use_id"),
-        *agent_columns,
-        status,
-        take_text(dict(stop_reason), "type"),
-        to_json(stop_reason),
-        archived_at is None and status not in CLOSED,
-        take_timestamp(rest, "created_at"),
-        take_timestamp(rest, "updated_at"),
+    agent, stats = thread.agent or NO_AGENT, thread.stats or NO_STATS
+    is_root = thread.parent_thread_id is None and "parent_thread_id" not in extra
+    reason = thread.stop_reason and thread.stop_reason.get("type")
+    created_at = read_instant(thread.created_at)
+    updated_at = read_instant(thread.updated_at)
+    archived_at = read_instant(thread.archived_at)
+    odd = find_odd_values(thread, agent, (created_at, updated_at, archived_at), session_id)
+    return (
+        thread.parent_thread_id,
+        thread.role or ("coordinator" if is_root else "child"),
+        thread.name or None,
+        thread.created_by_tool_use_id,
+        agent.id if thread.agent_id is None else thread.agent_id,
+        agent.type,
+        agent.name,
+        agent.model.id if isinstance(agent.model, Model) else agent.model,
+        agent.version if thread.agent_version is None else thread.agent_version,
+        thread.status,
+        reason if isinstance(reason, str) else None,
+        to_json(thread.stop_reason),
+        archived_at is None and thread.status not in CLOSED,
+        created_at,
+        updated_at,
         archived_at,
-        take_number(stats, "active_seconds"),
-        take_number(stats, "duration_seconds"),
-        take_number(stats, "startup_seconds"),
-        to_json(usage),
+        stats.active_seconds,
+        stats.duration_seconds,
+        stats.startup_seconds,
+        to_json(thread.usage),
+        to_json(_merge(extra, odd) if odd else extra),
     )
-    leftovers = {name: left for name, left in (("agent", agent), ("stats", stats)) if left}
-    return (*row, to_json(rest | leftovers))
 
 
-def flatten_agent(agent: Fields, rest: Fields, keep_agent_definition: bool) -> Row:  # noqa: FBT001
-    """Return id, type, name, model and version; what is left stays in `agent` and `rest`.
+def find_odd_values(
+    thread: Thread, agent: Agent, instants: tuple[int | None, ...], session_id: str
+) -> Fields:
+    """Return the documented fields whose values no column can hold.
 
-    Revision A also gives id and version beside the agent; where the two differ, the agent's own
-    stays in `agent`.
+    Timestamps that say no instant; another session than the one that was polled; and, as revision
+    A gives the agent's id and version beside the agent too, what the agent itself says where the
+    two differ.
     """
-    if not keep_agent_definition:
-        for field in PROMPT_FIELDS:
-            agent.pop(field, None)
-    agent_id = take_text(rest, "agent_id")
-    version = take_integer(rest, "agent_version")
-    if agent_id is None or agent.get("id") == agent_id:
-        inner_id = take_text(agent, "id")
-        agent_id = inner_id if agent_id is None else agent_id
-    if version is None or agent.get("version") == version:
-        inner_version = take_integer(agent, "version")
-        version = inner_version if version is None else version
-    model = agent.get("model")
-    if isinstance(model, dict):
-        model = dict(model)
-        agent_model = take_text(model, "id")
-        agent["model"] = model
-    else:
-        agent_model = take_text(agent, "model")
-    return agent_id, take_text(agent, "type"), take_text(agent, "name"), agent_model, version
+    odd: Fields = {}
+    if thread.session_id is not None and thread.session_id != session_id:
+        odd["session_id"] = thread.session_id
+    texts = (thread.created_at, thread.updated_at, thread.archived_at)
+    if texts.count(None) != instants.count(None):
+        for name, instant, text in zip(INSTANTS, instants, texts, strict=True):
+            if instant is None and text is not None:
+                odd[name] = text
+    inner: Fields = {}
+    if agent.id is not None and thread.agent_id is not None and thread.agent_id != agent.id:
+        inner["id"] = agent.id
+    if thread.agent_version not in {None, agent.version} and agent.version is not None:
+        inner["version"] = agent.version
+    return odd | {"agent": inner} if inner else odd
 
 
-def take_text(fields: Fields, name: str) -> str | None:
-    """Take a text out of the fields; what is none stays."""
-    return fields.pop(name) if isinstance(fields.get(name), str) else None
+def read_instant(text: str | None) -> int | None:
+    """Return an RFC 3339 timestamp as microseconds since 1970, finer digits cut.
 
-
-def take_object(fields: Fields, name: str) -> Fields:
-    """Take an object out of the fields, as a copy; empty where there is none."""
-    return dict(fields.pop(name)) if isinstance(fields.get(name), dict) else {}
-
-
-def take_integer(fields: Fields, name: str) -> int | None:
-    """Take a 64-bit integer out of the fields; what is none stays."""
-    value = fields.get(name)
-    return fields.pop(name) if type(value) is int and value in _INT64 else None
-
-
-def take_number(fields: Fields, name: str) -> float | None:
-    """Take a number out of the fields, as a float; what is none, or too large for one, stays."""
-    value = fields.get(name)
-    if type(value) is float or (type(value) is int and value in _INT64):
-        return float(fields.pop(name))
-    return None
-
-
-def take_timestamp(fields: Fields, name: str) -> int | None:
-    """Take an RFC 3339 timestamp out of the fields, as microseconds since 1970, finer digits cut.
-
-    One without an offset says no instant: it stays.
+    None for one without an offset: it says no instant.
     """
-    value = fields.get(name)
-    if not isinstance(value, str):
+    if text is None:
         return None
     try:
-        moment = datetime.fromisoformat(value)
-        microseconds = _microseconds(moment)
+        return _microseconds(datetime.fromisoformat(text))
     except (ValueError, TypeError, OverflowError):
         return None
-    del fields[name]
-    return microseconds
 
 
-def to_json(fields: Fields) -> str | None:
+def to_json(fields: Fields | None) -> str | None:
     """Return what is known of an object as JSON with sorted keys; None where nothing is."""
+    if not fields:
+        return None
     known = _prune(fields)
     return _encode(known).decode() if known else None
 
@@ -285,9 +262,16 @@ def _prune(value: Any) -> Any:  # noqa: ANN401 - any JSON
     return {name: inner for name, inner in pruned.items() if inner is not None and inner != {}}
 
 
-def _drop_expected(fields: Fields, name: str, expected: str) -> None:
-    if fields.get(name) == expected:
-        del fields[name]
+def _leave_out(fields: Fields, names: Collection[str]) -> Fields:
+    return {name: value for name, value in fields.items() if name not in names}
+
+
+def _merge(fields: Fields, others: Fields) -> Fields:
+    """Return both; of a field that is an object in both, what either holds."""
+    merged = fields | others
+    if isinstance(fields.get("agent"), dict) and "agent" in others:
+        merged["agent"] = fields["agent"] | others["agent"]
+    return merged
 
 
 def _microseconds(moment: datetime) -> int:

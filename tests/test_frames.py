@@ -6,12 +6,14 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import polars as pl
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipelines.api.poll import Poll
+from pipelines.api.thread import Thread, split
 from pipelines.frames import PROMPT_FIELDS, THREADS, threads_frame
 from pipelines.landing import PAGES
 from tests.support import ROOT, decode_json_columns
@@ -418,3 +420,40 @@ def test_nothing_is_lost(thread: dict[str, Any]) -> None:
             assert value == "session_thread"
         else:
             assert row[COLUMN_OF[path]] == value
+
+
+STAMP = st.datetimes().map(lambda moment: moment.isoformat() + "Z") | st.just("yesterday")
+INTEGER = st.integers(-(2**63), 2**63 - 1)
+ANY_OBJECT = st.dictionaries(TEXT, JSON, max_size=3)
+ANY_AGENT = st.fixed_dictionaries(
+    {},
+    optional=dict.fromkeys(("id", "type", "name"), st.none() | TEXT)
+    | {"model": st.none() | TEXT | st.just({"id": "m"}), "version": st.none() | INTEGER},
+)
+ANY_STATS = st.dictionaries(
+    st.sampled_from(["active_seconds", "duration_seconds", "startup_seconds"]),
+    st.none() | INTEGER | st.floats(allow_nan=False, allow_infinity=False),
+)
+DOCUMENTED = st.fixed_dictionaries(
+    {"id": st.text(min_size=1)},
+    optional=dict.fromkeys(
+        ("session_id", "parent_thread_id", "role", "name", "created_by_tool_use_id", "agent_id",
+         "status"),
+        st.none() | TEXT,
+    )
+    | dict.fromkeys(("created_at", "updated_at", "archived_at"), st.none() | STAMP)
+    | dict.fromkeys(("stop_reason", "usage"), st.none() | ANY_OBJECT)
+    | {"agent": st.none() | ANY_AGENT, "stats": st.none() | ANY_STATS, "agent_version": INTEGER}
+    | {"type": st.just("session_thread")},
+)  # fmt: skip
+
+
+@given(thread=DOCUMENTED)
+def test_both_ways_to_read_a_thread_agree(thread: dict[str, Any]) -> None:
+    """What fits the documented shape is read at once exactly as it is read field by field."""
+    body = json.dumps(thread).encode()
+    assert split(msgspec.json.decode(body), Thread) == (msgspec.json.decode(body, type=Thread), {})
+    other = "no field of ours"
+    (plain,), (odd,) = flatten(thread), flatten(thread | {other: 1})
+    assert odd.pop("extra") == plain.pop("extra", {}) | {other: 1}
+    assert odd == plain

@@ -144,6 +144,6 @@ def test_foreign_files(tmp_path: Path) -> None:
     pl.DataFrame({"a": [1]}).write_parquet(path, metadata={FOOTER: "{}"})
     with pytest.raises(LandingError, match="not a landed run"):
         read_run(path)
-    newer = Footer(make_footer().run, [], format=2)
+    newer = Footer(make_footer().run, [], format=3)
     with pytest.raises(LandingError, match="newer version"):
         read_run(write_run(tmp_path, newer, []))

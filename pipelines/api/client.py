@@ -16,6 +16,7 @@ import tenacity
 from pipelines import __version__
 from pipelines.api.answer import Answer, Interpreter, is_exhausted, read_reset
 from pipelines.api.pace import Pace
+from pipelines.api.transport import open_transport
 from pipelines.errors import ApiError, BodyTooLarge, MalformedBody, Unavailable
 from pipelines.settings import is_loopback
 
@@ -149,7 +150,8 @@ class Client:
             problem = f"sent a body that cannot be decoded: {error}"
             return self._interpreter.fail(MalformedBody, problem, "malformed_body")
         kind, what = "connection_error", str(error) or type(error).__name__
-        if isinstance(error, TimeoutError | httpx.TimeoutException):
+        # What the transport calls a time-out is not always one: its cause is asked.
+        if isinstance(error, TimeoutError) or isinstance(error.__cause__, TimeoutError):
             kind, what = "timeout", f"no whole answer within {self.source.request_timeout_s:g} s"
         hint = "Check base_url and the network, then run again"
         return self._interpreter.fail(Unavailable, f"gave no answer ({what}). {hint}", kind)
@@ -160,11 +162,14 @@ async def open_client(source: Source, *, backoff_s: float = 1) -> AsyncIterator[
     """Open the connections to one source and close them at the end."""
     host = urlsplit(source.base_url).hostname or ""
     async with httpx.AsyncClient(
+        transport=open_transport(
+            source.base_url,
+            source.max_concurrency,
+            # A proxy for plain http would read the token; loopback needs none.
+            trust_env=not is_loopback(host),
+        ),
         timeout=source.request_timeout_s,
-        limits=httpx.Limits(max_connections=source.max_concurrency),
         follow_redirects=False,
         headers={"User-Agent": f"session-threads/{__version__}", "Accept": "application/json"},
-        # A proxy for plain http would read the token; loopback needs none.
-        trust_env=not is_loopback(host),
     ) as http:
         yield Client(source, http, backoff_s=backoff_s)

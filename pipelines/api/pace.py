@@ -8,6 +8,8 @@ from collections import deque
 
 SLOWEST_S = 1.0
 RECOVERY = 0.95
+# How much longer than asked for a sleep may take on a busy machine.
+LATENESS_S = 0.01
 
 
 class Pace:
@@ -48,7 +50,7 @@ class Pace:
         return max(self._next, self._taken[0] + 1 if is_full else 0)
 
     def _take(self, now: float) -> None:
-        # A turn taken late may be made up for by one interval: sleeping always takes too long.
-        self._next = max(self._next, now - self._interval_s) + self._interval_s
+        # A turn taken late may be made up for: sleeping always takes too long.
+        self._next = max(self._next, now - max(self._interval_s, LATENESS_S)) + self._interval_s
         self._interval_s = max(self._fastest_s, self._interval_s * RECOVERY)
         self._taken.append(now)

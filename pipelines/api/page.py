@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import msgspec
+
+from pipelines.api.thread import Thread, has_id
 
 # What nests more deeply is no thread, and few programs that read it later would survive it.
 MAX_DEPTH = 100
 TOO_DEEP = f"nested more than {MAX_DEPTH} deep"
 
 
-class Envelope(msgspec.Struct, frozen=True):
+T = TypeVar("T")
+
+
+class Envelope(msgspec.Struct, Generic[T], frozen=True):
     """The response around the threads, in either revision (spec 1-api.md, 1.1).
 
     `next_page` is UNSET where the key is missing: revision A has none.
     """
 
-    data: list[Any]
+    data: list[T]
     has_more: bool | None = None
     first_id: str | None = None
     last_id: str | None = None
@@ -31,20 +36,43 @@ class Page(msgspec.Struct, frozen=True):
     status: int
     observed_at: datetime
     body: bytes
-    envelope: Envelope
+    envelope: Envelope[Thread] | Envelope[Any]
 
 
-_decode = msgspec.json.Decoder(Envelope).decode
+class _Cut(msgspec.Struct):
+    data: msgspec.Raw
 
 
-def read_envelope(body: bytes) -> Envelope:
-    """Decode a page's body. Raises ValueError that names the spot where it is not a page."""
+_cut = msgspec.json.Decoder(_Cut).decode
+_decode = msgspec.json.Decoder(Envelope[Thread]).decode
+_decode_all = msgspec.json.Decoder(Envelope[Any]).decode
+
+
+def read_envelope(body: bytes) -> Envelope[Thread] | Envelope[Any]:
+    """Decode a page's body. Raises ValueError that names the spot where it is not a page.
+
+    Where every thread is as documented, which is quick to tell, `data` holds them; else whatever
+    came.
+    """
     try:
-        envelope = _decode(body)
+        try:
+            envelope = _decode(body)
+        except ValueError:
+            odd = _decode_all(body)
+            check_depth(odd.data)
+            return odd
+        check_depth([[thread.stop_reason, thread.usage] for thread in envelope.data])
     except RecursionError:
         raise ValueError(TOO_DEEP) from None
-    check_depth(envelope.data)
     return envelope
+
+
+def cut_threads(body: bytes) -> bytes | msgspec.Raw:
+    """Return of a page's body the threads alone, as they came; a body that is no page, whole."""
+    try:
+        return _cut(body).data
+    except (ValueError, RecursionError):
+        return body
 
 
 def check_depth(data: list[Any]) -> None:
@@ -62,14 +90,15 @@ def check_depth(data: list[Any]) -> None:
     raise ValueError(TOO_DEEP)
 
 
-def thread_ids(envelope: Envelope) -> tuple[list[str], str | None]:
+def thread_ids(envelope: Envelope[Thread] | Envelope[Any]) -> tuple[list[str], str | None]:
     """Return the ids of the page's threads, and where the first object lies that has none."""
     ids: list[str] = []
     fault = None
     for index, thread in enumerate(envelope.data):
-        thread_id = thread.get("id") if isinstance(thread, dict) else None
-        if isinstance(thread_id, str) and thread_id:
-            ids.append(thread_id)
+        if isinstance(thread, Thread):
+            ids.append(thread.id)
+        elif has_id(thread):
+            ids.append(thread["id"])
         elif fault is None:
             fault = f"data[{index}] is {quote(thread)}"
     return ids, fault

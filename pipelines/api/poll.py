@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -11,17 +12,25 @@ import msgspec
 
 from pipelines.api.client import Client, Meter, open_client
 from pipelines.api.interrupt import on_interrupt
+from pipelines.api.page import cut_threads
 from pipelines.api.walk import Visit, Walk, walk_session
 from pipelines.errors import INTERRUPTED, ApiError, Interrupted, SettingsError, TokenRefused
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Sequence
+    from collections.abc import AsyncGenerator, Iterable, Sequence
 
     from pipelines.settings import Session, Source
 
 
+# Pages that wait for whoever takes them.
+MOST_WAITING = 32
+
+
 class Poll(msgspec.Struct, frozen=True, kw_only=True):
-    """What the ledger keeps of one session's poll, but the counts that only a load can tell."""
+    """What the ledger keeps of one session's poll, but the counts that only a load can tell.
+
+    `digest` is that of the threads on its pages, as `digest_page` adds them up.
+    """
 
     source: str
     session_id: str
@@ -38,9 +47,18 @@ class Poll(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int
     threads_listed: int
     duplicates: int
+    digest: str | None = None
     error_type: str | None = None
     error_message: str | None = None
     request_id: str | None = None
+
+
+class Arrival(msgspec.Struct, frozen=True):
+    """A page that has come, and from where."""
+
+    source: str
+    session_id: str
+    visit: Visit
 
 
 class Scope(msgspec.Struct, frozen=True):
@@ -66,26 +84,42 @@ class Observer:
         """A session's poll has ended."""
 
 
+Arrivals = asyncio.Queue["Arrival | asyncio.Task[Poll]"]
+
+
 class _Fleet:
     """The sessions of one source: they share its client, its places, and its refusal."""
 
-    def __init__(self, client: Client, scope: Scope, observer: Observer) -> None:
+    def __init__(
+        self, client: Client, scope: Scope, observer: Observer, arrivals: Arrivals
+    ) -> None:
         self.client = client
+        self.arrivals = arrivals
         self.scope = scope
         self.observer = observer
         self.places = asyncio.Semaphore(client.source.max_concurrency)
-        self.tasks: list[asyncio.Task[tuple[Poll, list[Visit]]]] = []
+        self.tasks: list[asyncio.Task[Poll]] = []
         self.stopped_by: ApiError | None = None
 
-    def launch(self, session: Session) -> asyncio.Task[tuple[Poll, list[Visit]]]:
+    def launch(self, session: Session) -> asyncio.Task[Poll]:
         task = asyncio.create_task(self._poll(session), name=session.id)
         self.tasks.append(task)
         return task
 
-    async def _poll(self, session: Session) -> tuple[Poll, list[Visit]]:
+    async def _poll(self, session: Session) -> Poll:
         source, started_at = self.client.source, datetime.now(UTC)
         meter = Meter(on_wait=self.observer.wait)
         walk = Walk(max_pages=source.max_pages_per_session)
+        digest = new_digest()
+
+        async def hand_on(visit: Visit) -> None:
+            self.observer.page(len(visit.page.envelope.data))
+            digest_page(digest, visit.page.body)
+            # First it is handed on, then there is time to be interrupted.
+            self.arrivals.put_nowait(Arrival(source.name, session.id, visit))
+            if self.arrivals.qsize() > MOST_WAITING:
+                await self.arrivals.join()
+
         try:
             async with self.places:
                 started_at = datetime.now(UTC)
@@ -96,17 +130,18 @@ class _Fleet:
                     order=source.order,
                     statuses=self.scope.statuses,
                     meter=meter,
-                    on_page=lambda visit: self.observer.page(len(visit.page.envelope.data)),
+                    on_page=hand_on,
                 )
         except asyncio.CancelledError:
             if self.stopped_by is None:
                 raise
-            walk.error = self.stopped_by
+            if walk.ended_by == "interrupted":
+                walk.error = self.stopped_by
         if isinstance(walk.error, TokenRefused):
             self.stop(walk.error)
-        poll = self._conclude(session, walk, meter, started_at)
+        poll = self._conclude(session, walk, meter, started_at, digest.hexdigest())
         self.observer.end(poll)
-        return poll, walk.visits
+        return poll
 
     def stop(self, reason: ApiError) -> None:
         """End every session that is still being polled, at once and for this reason."""
@@ -117,7 +152,9 @@ class _Fleet:
             if task is not asyncio.current_task():
                 task.cancel()
 
-    def _conclude(self, session: Session, walk: Walk, meter: Meter, started_at: datetime) -> Poll:
+    def _conclude(
+        self, session: Session, walk: Walk, meter: Meter, started_at: datetime, digest: str
+    ) -> Poll:
         error = walk.error
         return Poll(
             source=self.client.source.name,
@@ -128,17 +165,28 @@ class _Fleet:
             outcome=judge(walk),
             ended_by=walk.ended_by,
             status_filter=",".join(self.scope.statuses) or None,
-            pages=len(walk.visits),
+            pages=walk.pages,
             requests=meter.requests,
             retries=meter.retries,
             wait_seconds=meter.wait_seconds,
             bytes=meter.bytes,
             threads_listed=len(walk.ids),
             duplicates=walk.duplicates,
+            digest=digest,
             error_type=error.error_type if error else None,
             error_message=str(error) if error else None,
             request_id=error.request_id if error else None,
         )
+
+
+def new_digest() -> hashlib.blake2b:
+    """Return the digest of no page."""
+    return hashlib.blake2b(digest_size=16)
+
+
+def digest_page(digest: hashlib.blake2b, body: bytes) -> None:
+    """Add a page. Only its threads count: a cursor may be another each time."""
+    digest.update(cut_threads(body))
 
 
 def judge(walk: Walk) -> str:
@@ -146,7 +194,7 @@ def judge(walk: Walk) -> str:
     if walk.is_complete:
         return "complete"
     outcome = walk.error.outcome if walk.error else ApiError.outcome
-    return "incomplete" if outcome == "failed" and walk.visits else outcome
+    return "incomplete" if outcome == "failed" and walk.pages else outcome
 
 
 async def poll_sessions(
@@ -155,8 +203,11 @@ async def poll_sessions(
     observer: Observer,
     *,
     backoff_s: float = 1,
-) -> AsyncIterator[tuple[Poll, list[Visit]]]:
-    """Yield each session's poll and its pages as soon as it has ended, failed ones too.
+) -> AsyncGenerator[Arrival | Poll]:
+    """Yield each page as it comes, and each session's poll when it has ended, failed ones too.
+
+    Pages of several sessions come interleaved, those of one in order, its poll after them. Whoever
+    is slow to take them slows the polls down, so that few pages wait in memory.
 
     Raises SettingsError where the scope names a session that no source has: a session nobody
     configured must not be listed, because listing creates its coordinator.
@@ -165,9 +216,10 @@ async def poll_sessions(
     observer.begin(sum(len(sessions) for _, sessions in chosen))
     async with AsyncExitStack() as stack:
         fleets, tasks = [], []
+        arrivals: Arrivals = asyncio.Queue()
         for source, sessions in chosen:
             client = await stack.enter_async_context(open_client(source, backoff_s=backoff_s))
-            fleet = _Fleet(client, scope, observer)
+            fleet = _Fleet(client, scope, observer, arrivals)
             fleets.append(fleet)
             tasks += [fleet.launch(session) for session in sessions]
 
@@ -178,12 +230,21 @@ async def poll_sessions(
                 fleet.stop(Interrupted(hint, error_type=INTERRUPTED))
 
         stack.enter_context(on_interrupt(stop_all))
+        for task in tasks:
+            task.add_done_callback(arrivals.put_nowait)
+        pending = len(tasks)
         try:
-            for task in asyncio.as_completed(tasks):
-                yield await task
+            while pending:
+                arrival = await arrivals.get()
+                if isinstance(arrival, Arrival):
+                    yield arrival
+                else:
+                    pending -= 1
+                    yield await arrival
+                arrivals.task_done()
         finally:
-            for pending in tasks:
-                pending.cancel()
+            for task in tasks:
+                task.cancel()
 
 
 def choose_sessions(sources: Iterable[Source], scope: Scope) -> list[tuple[Source, list[Session]]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -16,7 +16,7 @@ from pipelines.api.page import Page, thread_ids
 from pipelines.errors import ApiError, WalkIncomplete
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from pipelines.api.client import Client, Meter, Order
     from pipelines.api.page import Envelope
@@ -44,13 +44,13 @@ class Visit(msgspec.Struct, frozen=True):
 
 
 class Walk:
-    """What one walk has gathered so far; whole only when `is_complete`.
+    """What one walk has learnt so far; whole only when `is_complete`.
 
     `start` is a cursor to begin behind; with a `before_id` the walk goes backward.
     """
 
     def __init__(self, *, max_pages: int, start: Cursor | None = None) -> None:
-        self.visits: list[Visit] = []
+        self.pages = 0
         self.ids: set[str] = set()
         self.duplicates = 0
         self.ended_by: EndedBy = "interrupted"
@@ -70,9 +70,9 @@ class Walk:
         """Take the page that the current cursor led to; return whether there is one to follow."""
         ids, fault = thread_ids(page.envelope)
         is_stale = bool(ids) and self.ids.issuperset(ids)
-        self.visits.append(Visit(len(self.visits) + 1, self.cursor, page))
+        self.pages += 1
         if fault and not self._fault:
-            self._fault = f"page {len(self.visits)}: {fault}, not a thread with an id"
+            self._fault = f"page {self.pages}: {fault}, not a thread with an id"
         before = len(self.ids)
         self.ids.update(ids)
         self.duplicates += len(ids) - (len(self.ids) - before)
@@ -97,7 +97,7 @@ class Walk:
             return "cursor_loop"
         if is_stale:
             return "no_progress"
-        return "page_cap" if len(self.visits) >= self._max_pages else following
+        return "page_cap" if self.pages >= self._max_pages else following
 
     def _end(self, ended_by: EndedBy) -> None:
         problem = PROBLEMS.get(ended_by)
@@ -107,7 +107,7 @@ class Walk:
         if problem:
             at = f"cursor {self.cursor[0]}={self.cursor[1]!r}" if self.cursor else "first page"
             self.error = WalkIncomplete(
-                f"after {len(self.visits)} pages, at the {at}: {problem}", error_type=ended_by
+                f"after {self.pages} pages, at the {at}: {problem}", error_type=ended_by
             )
 
 
@@ -119,7 +119,7 @@ PROBLEMS: dict[EndedBy, str] = {
 }
 
 
-def next_cursor(envelope: Envelope, *, backward: bool = False) -> Cursor | EndedBy:
+def next_cursor(envelope: Envelope[Any], *, backward: bool = False) -> Cursor | EndedBy:
     """Return the cursor of the page after this one, or what ends the walk here."""
     if envelope.has_more is False:
         return "has_more_false"  # rule 4
@@ -142,9 +142,9 @@ async def walk_session(
     order: Order | None = None,
     statuses: Sequence[str] = (),
     meter: Meter | None = None,
-    on_page: Callable[[Visit], None] = lambda _: None,
+    on_page: Callable[[Visit], Awaitable[None]],
 ) -> None:
-    """Fill `walk` page by page, so that what came before an interruption stays.
+    """Hand each page on as it comes, so that what came before an interruption stays.
 
     A failing request ends the walk with its error; nothing is raised but a cancellation.
     """
@@ -157,7 +157,7 @@ async def walk_session(
             page = await client.list_threads(
                 session_id, cursor=walk.cursor, order=order, statuses=statuses, meter=meter
             )
-            is_more = walk.take(page)
-            on_page(walk.visits[-1])
+            cursor, is_more = walk.cursor, walk.take(page)
+            await on_page(Visit(walk.pages, cursor, page))
     except ApiError as error:
         walk.fail(error)

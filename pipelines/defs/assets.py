@@ -29,13 +29,13 @@ from pipelines.defs.metadata import (
 from pipelines.defs.report import report
 from pipelines.defs.schedule import expect_each_interval
 from pipelines.errors import INTERRUPTED, TOKEN_REFUSED, LoadRefused, SettingsError
-from pipelines.landing import land_polls
 from pipelines.settings import (
     data_home,
     load_analyses_dir,
     load_analysis_settings,
     load_settings,
 )
+from pipelines.shards import land_polls
 from pipelines.warehouse.analyses import Analysis, list_analyses
 from pipelines.warehouse.build import write_settings
 from pipelines.warehouse.database import open_warehouse
@@ -81,8 +81,8 @@ def build_pages_asset() -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:
         """Every page of the threads of the configured sessions, as the server sent it.
 
-        One Parquet file for each run, in `raw/` of the data directory. A session that fails ends
-        alone, and says why in the log and in the check `every_session_complete`.
+        One Parquet file for each run, and shards of a large one, in `raw/` of the data directory. A
+        session that fails ends alone, and says why in the log and in `every_session_complete`.
         """
         settings = load_settings()
         scope = Scope(tuple(config.sessions), tuple(config.statuses))

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from pipelines import __version__
+from pipelines.api.poll import digest_page, new_digest
 from pipelines.errors import LandingError, LoadRefused
-from pipelines.frames import TIMESTAMP, cut_threads, polls_frame, threads_frame
+from pipelines.frames import TIMESTAMP, polls_frame, threads_frame
 from pipelines.landing import MOVE_HINT, list_runs, prune_runs, read_run, remove_unfinished
 from pipelines.warehouse.database import (
     ArrowStream,
@@ -46,6 +48,8 @@ DIGESTS = pl.Schema(
 )
 SESSION = ("source", "session_id")
 RAW = "raw"
+# With less a load of few threads would fail.
+LEAST_MIB = 256
 MEND = "The tables are as before; `session-threads replay` rebuilds them from the landed pages"
 # A stale poll was overtaken: what a later one saw is loaded.
 ENDED_WELL = frozenset({"complete", "stale"})
@@ -88,18 +92,17 @@ def load_run(connection: duckdb.DuckDBPyConnection, landed: Landed) -> None:
     LandingError where a body is no page.
     """
     digests = digests_frame(landed, read_digests(connection))
-    changed = landed.pages.join(digests.filter("repeats"), on=SESSION, how="anti")
     frames = {
         "landed_run": run_frame(landed.run),
         "landed_polls": polls_frame(landed.polls),
         "landed_digests": digests,
-        "landed_threads": threads_frame(
-            changed, landed.polls, keep_agent_definition=landed.run.keep_agent_definition
-        ),
     }
-    for name, frame in frames.items():
-        connection.register(name, ArrowStream(frame))
     try:
+        for name, frame in frames.items():
+            connection.register(name, ArrowStream(frame))
+        connection.execute(f"SET memory_limit = '{find_memory(landed)}MiB'")
+        # What a transaction writes stays in memory; these tables are seen by nobody else.
+        stage_threads(connection, landed, digests.filter("repeats"))
         with transaction(connection):
             for name, statement in read_sql("load"):
                 violations = connection.execute(statement).fetchall()
@@ -107,8 +110,31 @@ def load_run(connection: duckdb.DuckDBPyConnection, landed: Landed) -> None:
                     found = "; ".join(line for (line,) in violations)
                     raise LoadRefused(f"run {landed.run.id} is not loaded: {found}. {MEND}")
     finally:
+        connection.execute("RESET memory_limit")
         for name in frames:
             connection.unregister(name)
+
+
+def find_memory(landed: Landed) -> int:
+    """Return the MiB that DuckDB may hold before it spills to disk: it takes whatever it may."""
+    return max(LEAST_MIB, sum(poll.bytes for poll in landed.polls) * 3 // 4 // 2**20)
+
+
+def stage_threads(
+    connection: duckdb.DuckDBPyConnection, landed: Landed, repeating: pl.DataFrame
+) -> None:
+    """Fill the tables `incoming_…`, a batch of pages at a time, but for the repeating sessions."""
+    (_, begin), (_, add), (_, end) = read_sql("stage")
+    connection.execute(begin)
+    if len(repeating) < sum(poll.pages > 0 for poll in landed.polls):
+        for pages in landed.read_batches():
+            changed = pages.join(repeating, on=SESSION, how="anti")
+            keep = landed.run.keep_agent_definition
+            frame = threads_frame(changed, landed.polls, keep_agent_definition=keep)
+            connection.register("landed_threads", ArrowStream(frame))
+            connection.execute(add)
+            connection.unregister("landed_threads")
+    connection.execute(end)
 
 
 def run_frame(run: Run) -> pl.DataFrame:
@@ -126,24 +152,29 @@ def read_digests(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str, str],
 def digests_frame(landed: Landed, known: dict[tuple[str, str], str]) -> pl.DataFrame:
     """Return the digest of each complete poll's threads, and whether it repeats the known one.
 
-    One row per session, with the schema DIGESTS. Of the pages only the threads count: a cursor may
-    be another each time. The digest also tells how threads are read: by another version of this
-    program the same bytes may mean something else.
+    One row per session, with the schema DIGESTS. The digest also tells how threads are read: by
+    another version of this program the same bytes may mean something else.
     """
-    reading = f"{__version__} {landed.run.keep_agent_definition}".encode()
-    digests = {
-        (poll.source, poll.session_id): hashlib.blake2b(reading, digest_size=16)
-        for poll in landed.polls
-        if poll.outcome == "complete" and not poll.status_filter
-    }
-    for source, session_id, body in landed.pages.select(*SESSION, "body").iter_rows():
-        if digest := digests.get((source, session_id)):
-            digest.update(cut_threads(body))
-    rows = [
-        (*session, digest.hexdigest(), known.get(session) == digest.hexdigest())
-        for session, digest in digests.items()
-    ]
+    reading = f"{__version__} {landed.run.keep_agent_definition} "
+    complete = [p for p in landed.polls if p.outcome == "complete" and not p.status_filter]
+    missing = any(poll.digest is None for poll in complete)
+    computed = compute_digests(landed) if missing else {}
+    rows = []
+    for poll in complete:
+        session = (poll.source, poll.session_id)
+        threads = poll.digest or computed.get(session, "")
+        digest = hashlib.blake2b((reading + threads).encode(), digest_size=16).hexdigest()
+        rows.append((*session, digest, known.get(session) == digest))
     return pl.DataFrame(rows, schema=DIGESTS, orient="row")
+
+
+def compute_digests(landed: Landed) -> dict[tuple[str, str], str]:
+    """Return session -> digest of its pages, as runs of older versions do not say it themselves."""
+    digests: defaultdict[tuple[str, str], hashlib.blake2b] = defaultdict(new_digest)
+    for pages in landed.read_batches():
+        for source, session_id, body in pages.select(*SESSION, "body").iter_rows():
+            digest_page(digests[source, session_id], body)
+    return {session: digest.hexdigest() for session, digest in digests.items()}
 
 
 def read_ledger(

@@ -51,7 +51,7 @@ def poll(*ids: str, scope: Scope | None = None, **keys: object) -> tuple[dict[st
 
     async def run(source: Source) -> dict[str, Poll]:
         polls = poll_sessions([source], scope or Scope(), Observer(), backoff_s=0.001)
-        return {ended.session_id: ended async for ended, _ in polls}
+        return {item.session_id: item async for item in polls if isinstance(item, Poll)}
 
     with serve(fleet.app) as base_url:
         return asyncio.run(run(make_source(base_url, sessions=ids, **keys))), fleet

@@ -89,7 +89,7 @@ def test_any_split_gives_exactly_the_threads(
     take_all(walk, pages)
     assert walk.is_complete
     assert walk.ids == ids
-    assert len(walk.visits) == len(pages)
+    assert walk.pages == len(pages)
     listed = sum(len(page["data"]) for page in pages.values())
     assert walk.duplicates == listed - len(ids)
 
@@ -111,7 +111,7 @@ def test_any_pages_end(pages: dict[str | None, dict[str, Any]]) -> None:
     walk = Walk(max_pages=50)
     take_all(walk, pages)
     assert walk.is_complete == (walk.error is None)
-    assert len(walk.visits) <= 4
+    assert walk.pages <= 4
 
 
 @given(

@@ -26,11 +26,6 @@ WHERE NOT EXISTS (
 );
 
 CREATE OR REPLACE TEMP TABLE incoming_threads AS
-SELECT
-    landed_threads.* REPLACE (
-        landed_threads.stop_reason::JSON AS stop_reason,
-        landed_threads.usage::JSON AS usage,
-        landed_threads.extra::JSON AS extra
-    )
-FROM landed_threads
-SEMI JOIN (FROM incoming_polls WHERE outcome <> 'stale') AS polls USING (source, session_id);
+SELECT NULL::TIMESTAMPTZ AS observed_at, * EXCLUDE (first_seen_at, last_changed_at, missing_since)
+FROM threads
+LIMIT 0;
