@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 
 COMMAND = str(Path(sys.executable).parent / "session-threads")
 # Kills of whole runs, and of what a run does after its pages have landed.
-RUN_KILLS = int(os.environ.get("KILLS", "3"))
-LOADER_KILLS = int(os.environ.get("KILLS", "8"))
+RUN_KILLS = int(os.environ.get("KILLS", "2"))
+LOADER_KILLS = int(os.environ.get("KILLS", "6"))
 IS_SOAK = "KILLS" in os.environ
 # A disk may fill up while pages land, while they are loaded, or while the copy is published.
-LEFT_BYTES = range(0, 2_000_000, 40_000) if IS_SOAK else [400_000, 1_600_000]
+LEFT_BYTES = range(0, 2_000_000, 40_000) if IS_SOAK else [1_600_000]
 LEFT_BYTES_IN_REPLAY = range(0, 4_000_000, 80_000 if IS_SOAK else 1_600_000)
 KNOWN = {"raw", "threads.duckdb", "warehouse.duckdb", "warehouse.lock", "warehouse.holder"}
 # What a run does after its pages have landed, over and over, in one process without Dagster.
@@ -274,22 +274,6 @@ def test_waiting_has_a_limit(home: Path, monkeypatch: pytest.MonkeyPatch) -> Non
             load_landed(home)
         holder.kill()
     assert load_landed(home) == ["run-0"]
-
-
-def test_two_runs_at_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two runs at once end as one after the other."""
-    world = World([150, 3])
-    with serve_world(world, monkeypatch):
-        both = [
-            subprocess.Popen([COMMAND, "run"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-            for _ in range(2)
-        ]
-        for process in both:
-            process.communicate(timeout=120)
-            assert process.returncode == 0
-    tables = dump(home / "threads.duckdb")
-    assert (len(tables["runs"]), len(tables["ledger"])) == (2, 4)
-    assert sum(row["threads_new"] for row in tables["ledger"]) == len(tables["threads"]) > 100
 
 
 @pytest.fixture

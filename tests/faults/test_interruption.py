@@ -37,7 +37,7 @@ def interrupt(send: Callable[[subprocess.Popen[str]], None]) -> tuple[int, str]:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_first_signal(home: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     """The first signal ends the polls: what had come is loaded, and the ledger says the rest."""
-    world = World([5000, 1, 4000, 3000])
+    world = World([2500, 1, 2000, 1500])
     with serve_world(world, monkeypatch):
         status, line = interrupt(lambda process: process.send_signal(number))
     assert status == 1

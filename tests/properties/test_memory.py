@@ -229,6 +229,6 @@ def dump(connection: duckdb.DuckDBPyConnection) -> dict[str, list[dict[str, Any]
 
 TestMemory = Memory.TestCase
 TestMemory.settings = settings(
-    max_examples=1000 if os.environ.get("HYPOTHESIS_PROFILE") == "soak" else 4,
+    max_examples=1000 if os.environ.get("HYPOTHESIS_PROFILE") == "soak" else 3,
     stateful_step_count=60,
 )
