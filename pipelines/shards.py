@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pipelines.landing import PageRow
 
 # As many bytes of pages wait in memory, and as many again are on their way to disk.
-SHARD_BYTES = 8 * 2**20
+SHARD_BYTES = 4 * 2**20
 
 
 async def land_polls(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 import polars as pl
 
 from pipelines import __version__
@@ -23,10 +25,8 @@ from pipelines.warehouse.database import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
-
-    import duckdb
 
     from pipelines.landing import Landed, Run
 
@@ -48,8 +48,8 @@ DIGESTS = pl.Schema(
 )
 SESSION = ("source", "session_id")
 RAW = "raw"
-# With less a load of few threads would fail.
-LEAST_MIB = 256
+# With less most loads would run out of it.
+LEAST_MIB = 160
 MEND = "The tables are as before; `session-threads replay` rebuilds them from the landed pages"
 # A stale poll was overtaken: what a later one saw is loaded.
 ENDED_WELL = frozenset({"complete", "stale"})
@@ -91,6 +91,15 @@ def load_run(connection: duckdb.DuckDBPyConnection, landed: Landed) -> None:
     Leaves the tables as they were, and raises LoadRefused where a check finds a row,
     LandingError where a body is no page.
     """
+    try:
+        with limit_memory(connection, find_memory(landed)):
+            _load(connection, landed)
+    except duckdb.OutOfMemoryException:
+        # A long history, say, may need more than was guessed: better much memory than no load.
+        _load(connection, landed)
+
+
+def _load(connection: duckdb.DuckDBPyConnection, landed: Landed) -> None:
     digests = digests_frame(landed, read_digests(connection))
     frames = {
         "landed_run": run_frame(landed.run),
@@ -100,7 +109,6 @@ def load_run(connection: duckdb.DuckDBPyConnection, landed: Landed) -> None:
     try:
         for name, frame in frames.items():
             connection.register(name, ArrowStream(frame))
-        connection.execute(f"SET memory_limit = '{find_memory(landed)}MiB'")
         # What a transaction writes stays in memory; these tables are seen by nobody else.
         stage_threads(connection, landed, digests.filter("repeats"))
         with transaction(connection):
@@ -110,9 +118,23 @@ def load_run(connection: duckdb.DuckDBPyConnection, landed: Landed) -> None:
                     found = "; ".join(line for (line,) in violations)
                     raise LoadRefused(f"run {landed.run.id} is not loaded: {found}. {MEND}")
     finally:
-        connection.execute("RESET memory_limit")
         for name in frames:
             connection.unregister(name)
+
+
+@contextmanager
+def limit_memory(connection: duckdb.DuckDBPyConnection, mib: int) -> Iterator[None]:
+    """Let DuckDB hold so much before it spills to disk, and work in one thread.
+
+    More threads make a load no faster, and each holds buffers of its own.
+    """
+    (before,) = connection.execute("SELECT current_setting('memory_limit')").fetchall()[0]
+    connection.execute(f"SET memory_limit = '{mib}MiB'; SET threads = 1")
+    try:
+        yield
+    finally:
+        # RESET would say so, and keep the limit.
+        connection.execute(f"SET memory_limit = '{before}'; RESET threads")
 
 
 def find_memory(landed: Landed) -> int:
