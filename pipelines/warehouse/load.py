@@ -139,7 +139,7 @@ def limit_memory(connection: duckdb.DuckDBPyConnection, mib: int) -> Iterator[No
 
 def find_memory(landed: Landed) -> int:
     """Return the MiB that DuckDB may hold before it spills to disk: it takes whatever it may."""
-    return max(LEAST_MIB, sum(poll.bytes for poll in landed.polls) * 3 // 4 // 2**20)
+    return max(LEAST_MIB, sum(poll.bytes for poll in landed.polls) // 2**20)
 
 
 def stage_threads(
