@@ -27,6 +27,7 @@ from pipelines.warehouse.database import (
     read_sql,
 )
 from pipelines.warehouse.health import read_health
+from pipelines.wording import Duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -41,7 +42,6 @@ TOLD_STATES = frozenset({"failing", "stale"})
 REASONS = {"needs_you": "needs you", "gave_up": "gave up"}
 LONGEST_ID = 80
 UNSAFE = re.compile(r"[^\w.:-]")
-HOUR_S = 3600
 
 
 def tell_news(
@@ -111,14 +111,9 @@ def describe_finding(row: Mapping[str, Any]) -> str:
     if not row["thread_id"]:
         return f"• {session} {reason}: session-threads status"
     quiet = row["quiet_seconds"]
-    since = "" if quiet is None else f", quiet for {say_time(quiet)}"
+    since = "" if quiet is None else f", quiet for {Duration(quiet)}"
     status = mark(row["status"] or "unknown")
     return f"• thread {mark(row['thread_id'])} of {session} {reason}: status {status}{since}"
-
-
-def say_time(seconds: float) -> str:
-    """Return a length of time in minutes or hours."""
-    return f"{seconds / 60:.0f} min" if seconds < HOUR_S else f"{seconds / HOUR_S:.1f} h"
 
 
 def compose_failure(

@@ -56,14 +56,14 @@ def test_told_once(home: Path) -> None:
     see(home, 60, thread("a", "idle", **WAITING), thread("b", "idle"))
     first = (
         "session-threads: 1 new thing to look at\n"
-        f"• thread `a` of session `{SESSION}` of `qoder` needs you: status `idle`, quiet for 1.0 h"
+        f"• thread `a` of session `{SESSION}` of `qoder` needs you: status `idle`, quiet for 1h 00m"
     )
     assert tell(home, 61) == [first]
     assert tell(home, 62) == []
     see(home, 70, thread("a", "running", updated=69), thread("b", "idle"))
     assert tell(home, 71) == []
     see(home, 80, thread("a", "idle", updated=74, **WAITING), thread("b", "idle"))
-    assert tell(home, 81) == [first.replace("1.0 h", "6 min")]
+    assert tell(home, 81) == [first.replace("1h 00m", "6m 00s")]
     assert (home / ALERTED).stat().st_mode & 0o777 == 0o600
 
 

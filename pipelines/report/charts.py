@@ -47,7 +47,7 @@ def draw_status_now(sections: Sections) -> Figure | None:
             "label": label(row["status"]),
             "status": classify(row["status"]),
             "threads": row["threads"],
-            "shown": f"{row['threads']:,} · {row['share'] or 0:.0%}",
+            "shown": f"{row['threads']:,} · {format_value(row['share'] or 0, 'share')}",
         }
         for row in sections["status_now"].rows
     ]
