@@ -27,7 +27,8 @@ def defs() -> dg.Definitions:
         jobs=[poll_threads, write_report_job],
         schedules=[build_schedule()],
         sensors=build_sensors(),
-        resources={"observer": Observer()},
+        # No asset hands a value on: the manager that writes them to files would cost its imports.
+        resources={"observer": Observer(), "io_manager": dg.mem_io_manager},
         executor=dg.in_process_executor,
     )
 
