@@ -25,6 +25,7 @@ from benchmarks.contestants import (
     CONTESTANTS,
     DLT_DEFAULTS,
     DLT_TUNED,
+    FETCH,
     FLOORS,
     LIMITED,
     PRODUCT,
@@ -52,13 +53,13 @@ class Case(NamedTuple):
 
 
 CASES = (
-    Case(10_000, 100, 3, (*KEEPERS, DLT_DEFAULTS, SCRIPT), FLOORS),
-    Case(100_000, 8, 3, KEEPERS, (SCRIPT, *FLOORS)),
+    Case(10_000, 100, 3, (*KEEPERS, DLT_DEFAULTS, SCRIPT), (FETCH, *FLOORS)),
+    Case(100_000, 200, 3, KEEPERS, (SCRIPT, FETCH, *FLOORS)),
 )
 LARGE_CASES = (
-    Case(100_000, 8, 1, (), (PRODUCT, LIMITED, DLT_DEFAULTS)),
-    Case(100_000, 1000, 3, KEEPERS, (SCRIPT, *FLOORS)),
-    Case(1_000_000, 1000, 1, KEEPERS, FLOORS),
+    Case(100_000, 200, 1, (), (PRODUCT, LIMITED, DLT_DEFAULTS)),
+    Case(100_000, 8, 1, KEEPERS, (FETCH, *FLOORS)),
+    Case(1_000_000, 1000, 1, KEEPERS, (FETCH, *FLOORS)),
 )
 
 

@@ -25,6 +25,7 @@ TOKEN = "pt-bench"  # noqa: S105 - the server asks for none
 DOWNLOADED = "downloaded.json"
 
 PRODUCT, LIMITED = "session-threads", "session-threads, documented limits"
+FETCH = "session-threads: fetch and land alone"
 DLT_TUNED, DLT_DEFAULTS = "dlt, tuned", "dlt, defaults"
 SCRIPT = "script: httpx and polars"
 FLOORS = ("download only: httpx", "download only: httpx over aiohttp", "download only: aiohttp")
@@ -46,14 +47,14 @@ def start_peer(script: str, *arguments: str) -> list[str]:
     return [str(PEERS_PYTHON), str(ROOT / "benchmarks" / "peers" / script), *arguments]
 
 
-def find_product() -> str:
+def find_product(program: str = "session-threads") -> str:
     """Return the path of the command: in the environment of a user, where `make` has made it.
 
     Beside the tools of the tests lies pandas, which DuckDB imports where it finds it.
     """
     is_made = (ROOT / ".venv-product" / "ready").exists()
     directory = ROOT / ".venv-product" / "bin" if is_made else Path(sys.executable).parent
-    return str(directory / "session-threads")
+    return str(directory / program)
 
 
 def start_product() -> Contestant:
@@ -66,6 +67,7 @@ def start_product() -> Contestant:
 CONTESTANTS = {
     PRODUCT: start_product(),
     LIMITED: start_product(),
+    FETCH: Contestant([find_product("python"), "-m", "benchmarks.fetch"], None),
     DLT_TUNED: Contestant(start_peer("dlt_rest_api.py", "tuned")),
     DLT_DEFAULTS: Contestant(start_peer("dlt_rest_api.py", "defaults")),
     SCRIPT: Contestant(start_peer("script.py")),
