@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from benchmarks.compare import Case, start_row, summarise
-from benchmarks.contestants import CONTESTANTS, DOWNLOADED, FLOORS, PRODUCT, find_fault, run
+from benchmarks.contestants import CONTESTANTS, DOWNLOADED, FETCH, FLOORS, PRODUCT, find_fault, run
 from benchmarks.guard import find_excesses, find_written
 from benchmarks.report import SECTIONS, describe_machine, draw_comparison
 from benchmarks.server import CHANGED, FIRST, Fleet
@@ -33,6 +33,7 @@ def fleet() -> Fleet:
 def test_contestant_is_measured_and_reported(fleet: Fleet, tmp_path: Path) -> None:
     """The product polls in a process of its own, is found right, and stands in the report."""
     with serve(fleet) as base_url:
+        assert run(FETCH, tmp_path / "fetch", base_url, fleet.facts, FIRST)[1] == ""
         cost, fault = run(PRODUCT, tmp_path, base_url, fleet.facts, FIRST)
     assert (cost.exit_code, fault) == (0, "")
     assert cost.wall_s > 0 < cost.cpu_s
