@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 THREADS, SESSIONS = 1000, 4
 # Packages that take long to import: none is needed to read the published copy, or not even that.
 HEAVY = frozenset({"altair", "dagster", "httpx", "pandas", "polars", "starlette", "uvicorn"})
+HEAVY_FOR_POLLS = frozenset({"altair", "fsspec", "jinja2", "upath"})
 HEAVY_FOR_HELP = HEAVY | {"duckdb", "msgspec", "pydantic", "rich", "tenacity", "yaml"}
 ASK = """
 import json, sys
@@ -115,6 +116,9 @@ def count_polls() -> dict[str, int]:
             counts[f"SQL statements, {poll} poll"] = counted.statements
             counts[f"connections to DuckDB, {poll} poll"] = counted.connections
             counts[f"files landed, {poll} poll"] = len(list((home / "raw").glob("*"))) - landed
+        counts["heavy packages imported by a poll"] = count_heavy(
+            list(sys.modules), HEAVY_FOR_POLLS
+        )
         counts["heavy packages imported by sql"] = count_heavy(
             list_modules("sql", "SELECT 1"), HEAVY
         )
