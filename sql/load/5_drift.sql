@@ -2,17 +2,30 @@
 -- Unchanged threads are looked at too: an upgraded warehouse knows them from when nobody looked.
 INSERT INTO schema_drift BY NAME
 WITH objects AS (
-    SELECT source, session_id, thread_id, observed_at, '' AS prefix, extra AS object FROM incoming_threads
+    SELECT '' AS prefix, extra AS object, observed_at FROM incoming_threads
     UNION ALL
-    SELECT source, session_id, thread_id, observed_at, 'usage', usage FROM incoming_threads
+    SELECT 'usage', usage, observed_at FROM incoming_threads
     UNION ALL
-    SELECT source, session_id, thread_id, observed_at, 'stop_reason', stop_reason FROM incoming_threads
+    SELECT 'stop_reason', stop_reason, observed_at FROM incoming_threads
+),
+
+-- Of objects of one structure, one tells the fields of all. Of what is in arrays it tells too little.
+structures AS (
+    SELECT
+        row_number() OVER () AS number,
+        prefix,
+        any_value(object) AS object,
+        count(*) AS threads,
+        min(observed_at) AS first_seen_at
+    FROM objects
+    WHERE object IS NOT NULL
+    GROUP BY prefix, CASE WHEN contains(object, '[') THEN object ELSE json_structure(object) END
 ),
 
 fields AS (
-    SELECT
-        objects.* EXCLUDE (prefix, object),
-        ltrim(objects.prefix || regexp_replace(node.fullkey[2:], '\[\d+\]', '[]', 'g'), '.') AS path,
+    SELECT DISTINCT
+        structures.* EXCLUDE (prefix, object),
+        ltrim(structures.prefix || regexp_replace(node.fullkey[2:], '\[\d+\]', '[]', 'g'), '.') AS path,
         CASE node.type
             WHEN 'VARCHAR' THEN 'string'
             WHEN 'BOOLEAN' THEN 'boolean'
@@ -21,31 +34,32 @@ fields AS (
             WHEN 'NULL' THEN 'null'
             ELSE 'number'
         END AS json_type
-    FROM objects, json_tree(objects.object) AS node
+    FROM structures, json_tree(structures.object) AS node
     WHERE node.parent IS NOT NULL
 ),
 
+combinations AS (
+    SELECT
+        status,
+        stop_reason_type AS "stop_reason.type",
+        role,
+        agent_type AS "agent.type",
+        count(*) AS threads,
+        min(observed_at) AS first_seen_at
+    FROM incoming_threads
+    GROUP BY ALL
+),
+
 enumerations AS (
-    UNPIVOT (
-        SELECT
-            source,
-            session_id,
-            thread_id,
-            observed_at,
-            status,
-            stop_reason_type AS "stop_reason.type",
-            role,
-            agent_type AS "agent.type"
-        FROM incoming_threads
-    ) ON status, "stop_reason.type", role, "agent.type" INTO NAME path VALUE value
+    UNPIVOT combinations ON status, "stop_reason.type", role, "agent.type" INTO NAME path VALUE value
 ),
 
 found AS (
-    SELECT source, session_id, thread_id, observed_at, path, json_type, NULL AS value
+    SELECT path, json_type, NULL AS value, threads, first_seen_at
     FROM fields
     WHERE path NOT IN (SELECT path FROM documented WHERE value IS NULL)
     UNION ALL
-    SELECT source, session_id, thread_id, observed_at, path, 'string', value
+    SELECT path, 'string', value, threads, first_seen_at
     FROM enumerations
     ANTI JOIN documented USING (path, value)
 )
@@ -54,8 +68,8 @@ SELECT
     found.path,
     found.json_type,
     found.value,
-    count(DISTINCT (found.source, found.session_id, found.thread_id)) AS examples,
-    min(found.observed_at) AS first_seen_at,
+    sum(found.threads) AS examples,
+    min(found.first_seen_at) AS first_seen_at,
     landed_run.run_id
 FROM found
 CROSS JOIN landed_run
