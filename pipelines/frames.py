@@ -8,7 +8,7 @@ type, is kept as it came in `extra`, under the path it had, so that nothing is l
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from itertools import starmap
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -78,26 +78,54 @@ POLLS = pl.Schema(
     }
 )
 
-CLOSED = frozenset({"archived", "terminated", "cancelled"})
+CLOSED = ("archived", "terminated", "cancelled")
 PROMPT_FIELDS = ("system", "tools", "skills", "mcp_servers", "description")
+INSTANTS = ("created_at", "updated_at", "archived_at")
+# Of what threads come with, that which is no text; timestamps are microseconds since 1970.
+TYPES: dict[str, pl.DataType] = {
+    "agent_version": pl.Int64(),
+    "agent.version": pl.Int64(),
+    "active_seconds": pl.Float64(),
+    "duration_seconds": pl.Float64(),
+    "startup_seconds": pl.Float64(),
+    "has_odd_parent": pl.Boolean(),
+} | dict.fromkeys(INSTANTS, pl.Int64())
+# How a column of THREADS follows from what came, where not as it came.
+_role = pl.when(pl.col("parent_thread_id").is_null() & ~pl.col("has_odd_parent"))
+DERIVED = {
+    "thread_id": pl.col("id"),
+    "role": pl.col("role")
+    .replace("", None)
+    .fill_null(_role.then(pl.lit("coordinator")).otherwise(pl.lit("child"))),
+    "name": pl.col("name").replace("", None),
+    "agent_id": pl.coalesce("agent_id", "agent.id"),
+    "agent_type": pl.col("agent.type"),
+    "agent_name": pl.col("agent.name"),
+    "agent_model": pl.col("agent.model"),
+    "agent_version": pl.coalesce("agent_version", "agent.version"),
+    "is_open": pl.col("archived_at").is_null()
+    & ~pl.col("status").is_in(CLOSED).fill_null(value=False),
+}
+NO_AGENT, NO_STATS, NOTHING = Agent(), Stats(), dict[str, Any]()
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_encode = msgspec.json.Encoder(order="sorted").encode
 
-Row = tuple[Any, ...]
+Columns = dict[str, list[Any]]
 
 
-NO_AGENT, NO_STATS, NOTHING = Agent(), Stats(), dict[str, Any]()
-INSTANTS = ("created_at", "updated_at", "archived_at")
+class _Page(msgspec.Struct):
+    data: list[Thread]
 
 
 class _Envelope(msgspec.Struct):
     data: list[msgspec.Raw]
 
 
+_decode_page = msgspec.json.Decoder(_Page).decode
 _open = msgspec.json.Decoder(_Envelope).decode
 _decode = msgspec.json.Decoder(Thread).decode
+_encoder = msgspec.json.Encoder(order="sorted")
 
 
 def threads_frame(
@@ -115,21 +143,23 @@ def threads_frame(
         for poll in polls
         if poll.status_filter
     }
-    columns = pages.select("source", "session_id", "observed_at", "body")
-    rows: list[Row] = []
-    for source, session_id, observed_at, body in columns.iter_rows():
+    columns = pages.select("source", "session_id", "body")
+    numbers: list[int] = []
+    threads: list[Thread] = []
+    extras: list[Fields] = []
+    for number, (source, session_id, body) in enumerate(columns.iter_rows()):
         wanted = filters.get((source, session_id))
-        origin = (source, session_id)
-        arrival = _microseconds(observed_at)
         try:
             for thread, extra in read_threads(body, keep_agent_definition):
                 if wanted is None or thread.status in wanted:
-                    row = flatten_thread(thread, extra, session_id)
-                    rows.append((*origin, thread.id, arrival, *row))
+                    numbers.append(number)
+                    threads.append(thread)
+                    extras.append(extra)
         except (ValueError, RecursionError) as error:
             problem = f"{type(error).__name__}: {error}"
             raise LandingError(f"a page of session {session_id} is none ({problem})") from None
-    return keep_newest(build_frame(rows, THREADS))
+    origins = pages.select("source", "session_id", "observed_at")[numbers]
+    return keep_newest(flatten_threads(origins, threads, extras))
 
 
 def polls_frame(polls: Sequence[Poll]) -> pl.DataFrame:
@@ -137,29 +167,26 @@ def polls_frame(polls: Sequence[Poll]) -> pl.DataFrame:
     return pl.DataFrame([msgspec.structs.asdict(poll) for poll in polls], schema=POLLS)
 
 
-def build_frame(rows: list[Row], schema: pl.Schema) -> pl.DataFrame:
-    """Build a frame column by column; timestamps come as microseconds since 1970."""
-    columns = zip(*rows, strict=True) if rows else ([] for _ in schema)
-
-    def build(item: tuple[str, pl.DataType], values: Sequence[Any]) -> pl.Series:
-        name, dtype = item
-        plain = pl.Int64() if dtype == TIMESTAMP else dtype
-        return pl.Series(name, values, dtype=plain).cast(dtype)
-
-    return pl.DataFrame(list(starmap(build, zip(schema.items(), columns, strict=True))))
-
-
 def keep_newest(frame: pl.DataFrame) -> pl.DataFrame:
     """Keep one row per thread: the newest `updated_at`, of equal ones the last."""
+    if frame.select(KEY).is_unique().all():
+        return frame
     newest_last = frame.sort("updated_at", nulls_last=False, maintain_order=True)
     return newest_last.unique(subset=KEY, keep="last", maintain_order=True)
 
 
-def read_threads(body: bytes, keep_agent_definition: bool) -> Iterator[tuple[Thread, Fields]]:  # noqa: FBT001
-    """Yield the threads of a page's body, each with what no column can hold.
+def read_threads(body: bytes, keep_agent_definition: bool) -> Iterable[tuple[Thread, Fields]]:  # noqa: FBT001
+    """Give the threads of a page's body, each with what no column can hold.
 
     What is not a thread is left to the walk to report. Raises ValueError where the body is no page.
     """
+    try:
+        return zip(_decode_page(body).data, repeat(NOTHING))
+    except msgspec.ValidationError:
+        return _read_odd_threads(body, keep_agent_definition)
+
+
+def _read_odd_threads(body: bytes, keep_agent_definition: bool) -> Iterator[tuple[Thread, Fields]]:  # noqa: FBT001
     for raw in _open(body).data:
         try:
             thread, extra = _decode(raw), NOTHING
@@ -174,63 +201,69 @@ def read_threads(body: bytes, keep_agent_definition: bool) -> Iterator[tuple[Thr
         yield thread, extra
 
 
-def flatten_thread(thread: Thread, extra: Fields, session_id: str) -> Row:
-    """Return a thread's columns, from `parent_thread_id` to `extra`, in the order of THREADS."""
-    agent, stats = thread.agent or NO_AGENT, thread.stats or NO_STATS
-    is_root = thread.parent_thread_id is None and "parent_thread_id" not in extra
-    reason = thread.stop_reason and thread.stop_reason.get("type")
-    created_at = read_instant(thread.created_at)
-    updated_at = read_instant(thread.updated_at)
-    archived_at = read_instant(thread.archived_at)
-    odd = find_odd_values(thread, agent, (created_at, updated_at, archived_at), session_id)
-    return (
-        thread.parent_thread_id,
-        thread.role or ("coordinator" if is_root else "child"),
-        thread.name or None,
-        thread.created_by_tool_use_id,
-        agent.id if thread.agent_id is None else thread.agent_id,
-        agent.type,
-        agent.name,
-        agent.model.id if isinstance(agent.model, Model) else agent.model,
-        agent.version if thread.agent_version is None else thread.agent_version,
-        thread.status,
-        reason if isinstance(reason, str) else None,
-        to_json(thread.stop_reason),
-        archived_at is None and thread.status not in CLOSED,
-        created_at,
-        updated_at,
-        archived_at,
-        stats.active_seconds,
-        stats.duration_seconds,
-        stats.startup_seconds,
-        to_json(thread.usage),
-        to_json(_merge(extra, odd) if odd else extra),
+def flatten_threads(
+    origins: pl.DataFrame, threads: Sequence[Thread], extras: Sequence[Fields]
+) -> pl.DataFrame:
+    """Return a row for each thread, with the schema THREADS, column by column.
+
+    Beside each stand its source, session and arrival, and what of it no column can hold.
+    """
+    came = take_apart(Thread, threads)
+    agents = take_apart(Agent, [agent or NO_AGENT for agent in came.pop("agent")])
+    came |= {f"agent.{name}": values for name, values in agents.items()}
+    came |= take_apart(Stats, [stats or NO_STATS for stats in came.pop("stats")])
+    instants = {name: list(map(read_instant, came[name])) for name in INSTANTS}
+    kept = keep_odd_values(extras, came, instants, origins["session_id"].to_list())
+    kinds = [reason.get("type") if reason else None for reason in came["stop_reason"]]
+    came |= instants | {
+        "agent.model": [m.id if isinstance(m, Model) else m for m in came["agent.model"]],
+        "stop_reason_type": [kind if isinstance(kind, str) else None for kind in kinds],
+        "stop_reason": to_json(came["stop_reason"]),
+        "usage": to_json(came["usage"]),
+        "extra": to_json(kept),
+        "has_odd_parent": ["parent_thread_id" in extra for extra in extras],
+    }
+    columns = [
+        pl.Series(name, values, TYPES.get(name, pl.String()))
+        for name, values in came.items()
+        if name not in origins.columns
+    ]
+    return origins.hstack(columns).select(
+        DERIVED.get(name, pl.col(name)).cast(dtype).alias(name) for name, dtype in THREADS.items()
     )
 
 
-def find_odd_values(
-    thread: Thread, agent: Agent, instants: tuple[int | None, ...], session_id: str
-) -> Fields:
-    """Return the documented fields whose values no column can hold.
+def take_apart(struct: type[msgspec.Struct], objects: Iterable[msgspec.Struct]) -> Columns:
+    """Return field -> its value in each of the objects."""
+    names = struct.__struct_fields__
+    values = list(chain.from_iterable(map(msgspec.structs.astuple, objects)))
+    return {name: values[index :: len(names)] for index, name in enumerate(names)}
+
+
+def keep_odd_values(
+    extras: Sequence[Fields], came: Columns, instants: Columns, session_ids: list[str]
+) -> list[Fields]:
+    """Return what no column can hold, and with it documented fields whose values none can.
 
     Timestamps that say no instant; another session than the one that was polled; and, as revision
     A gives the agent's id and version beside the agent too, what the agent itself says where the
     two differ.
     """
-    odd: Fields = {}
-    if thread.session_id is not None and thread.session_id != session_id:
-        odd["session_id"] = thread.session_id
-    texts = (thread.created_at, thread.updated_at, thread.archived_at)
-    if texts.count(None) != instants.count(None):
-        for name, instant, text in zip(INSTANTS, instants, texts, strict=True):
+    kept = list(extras)
+    beside = {
+        "session_id": session_ids,
+        "agent.id": came["agent_id"],
+        "agent.version": came["agent_version"],
+    }
+    for path, others in beside.items():
+        for row, (value, other) in enumerate(zip(came[path], others, strict=True)):
+            if value != other and value is not None and other is not None:
+                kept[row] = _merge(kept[row], path.split("."), value)
+    for name, read in instants.items():
+        for row, (text, instant) in enumerate(zip(came[name], read, strict=True)):
             if instant is None and text is not None:
-                odd[name] = text
-    inner: Fields = {}
-    if agent.id is not None and thread.agent_id is not None and thread.agent_id != agent.id:
-        inner["id"] = agent.id
-    if thread.agent_version not in {None, agent.version} and agent.version is not None:
-        inner["version"] = agent.version
-    return odd | {"agent": inner} if inner else odd
+                kept[row] = _merge(kept[row], [name], text)
+    return kept
 
 
 def read_instant(text: str | None) -> int | None:
@@ -241,17 +274,23 @@ def read_instant(text: str | None) -> int | None:
     if text is None:
         return None
     try:
-        return _microseconds(datetime.fromisoformat(text))
+        return (datetime.fromisoformat(text) - _EPOCH) // _MICROSECOND
     except (ValueError, TypeError, OverflowError):
         return None
 
 
-def to_json(fields: Fields | None) -> str | None:
-    """Return what is known of an object as JSON with sorted keys; None where nothing is."""
-    if not fields:
-        return None
-    known = _prune(fields)
-    return _encode(known).decode() if known else None
+def to_json(objects: Sequence[Fields | None]) -> list[str | None]:
+    """Return what is known of each object as JSON with sorted keys; None where nothing is."""
+    lines = _encoder.encode_lines(objects).decode().split("\n")[:-1]
+    return [
+        _encode_known(fields) if "null" in line or "{}" in line else line
+        for fields, line in zip(objects, lines, strict=True)
+    ]
+
+
+def _encode_known(fields: Fields | None) -> str | None:
+    known = _prune(fields) if fields else None
+    return _encoder.encode(known).decode() if known else None
 
 
 def _prune(value: Any) -> Any:  # noqa: ANN401 - any JSON
@@ -266,13 +305,7 @@ def _leave_out(fields: Fields, names: Collection[str]) -> Fields:
     return {name: value for name, value in fields.items() if name not in names}
 
 
-def _merge(fields: Fields, others: Fields) -> Fields:
-    """Return both; of a field that is an object in both, what either holds."""
-    merged = fields | others
-    if isinstance(fields.get("agent"), dict) and "agent" in others:
-        merged["agent"] = fields["agent"] | others["agent"]
-    return merged
-
-
-def _microseconds(moment: datetime) -> int:
-    return (moment - _EPOCH) // _MICROSECOND
+def _merge(fields: Fields, path: Sequence[str], value: object) -> Fields:
+    """Return the fields with a value at a path."""
+    name, *rest = path
+    return fields | {name: _merge(fields.get(name, NOTHING), rest, value) if rest else value}

@@ -12,13 +12,13 @@ Integer = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 Number = Integer | float
 
 
-class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """The model of an agent, where it is an object."""
 
     id: str | None = None
 
 
-class Agent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Agent(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """Who runs a thread."""
 
     id: str | None = None
@@ -28,7 +28,7 @@ class Agent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     version: Integer | None = None
 
 
-class Stats(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Stats(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """Seconds, as the server counts them."""
 
     active_seconds: Number | None = None
@@ -36,7 +36,7 @@ class Stats(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     startup_seconds: Number | None = None
 
 
-class Thread(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Thread(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """A thread as both revisions document it: every field that a column holds."""
 
     id: Annotated[str, msgspec.Meta(min_length=1)]

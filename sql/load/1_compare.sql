@@ -1,13 +1,11 @@
--- What each incoming thread means for the table.
+-- What each incoming thread means for the table, and which row of the table it is about.
 CREATE OR REPLACE TEMP TABLE verdicts AS
 SELECT
-    incoming.source,
-    incoming.session_id,
-    incoming.thread_id,
+    incoming.rowid AS number,
+    known.rowid AS known_row,
     coalesce(known.first_seen_at, incoming.observed_at) AS first_seen_at,
-    incoming.observed_at,
     CASE
-        WHEN known.thread_id IS NULL THEN 'new'
+        WHEN known.rowid IS NULL THEN 'new'
         WHEN incoming.updated_at < known.updated_at THEN 'regressed'
         WHEN known.missing_since IS NULL AND (
             incoming.parent_thread_id,
@@ -62,16 +60,11 @@ LEFT JOIN threads AS known USING (source, session_id, thread_id);
 -- Only a complete poll may conclude that a thread has vanished, and one that repeats the poll
 -- before need not look.
 CREATE OR REPLACE TEMP TABLE vanished AS
-SELECT threads.source, threads.session_id, threads.thread_id, polls.started_at
+SELECT threads.rowid AS known_row, threads.source, threads.session_id, threads.thread_id, polls.started_at
 FROM threads
 JOIN incoming_polls AS polls USING (source, session_id)
 WHERE polls.outcome = 'complete'
     AND polls.status_filter IS NULL
     AND NOT polls.repeats
     AND threads.missing_since IS NULL
-    AND NOT EXISTS (
-        FROM incoming_threads AS incoming
-        WHERE incoming.source = threads.source
-            AND incoming.session_id = threads.session_id
-            AND incoming.thread_id = threads.thread_id
-    );
+    AND NOT EXISTS (FROM verdicts WHERE verdicts.known_row = threads.rowid);

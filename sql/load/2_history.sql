@@ -8,6 +8,7 @@ GROUP BY ALL;
 CREATE OR REPLACE TEMP TABLE new_spells AS
 WITH changes AS (
     SELECT
+        verdicts.number,
         incoming.source,
         incoming.session_id,
         incoming.thread_id,
@@ -15,6 +16,7 @@ WITH changes AS (
         incoming.stop_reason_type,
         incoming.created_at,
         incoming.updated_at,
+        previous.rowid AS previous_row,
         previous.spell AS previous_spell,
         previous.changed_at AS previous_changed_at,
         -- Polls may overlap, and clocks be set back: spells stay in order.
@@ -25,7 +27,7 @@ WITH changes AS (
             ELSE coalesce(unseen.last_seen_at, previous.observed_from)
         END AS changed_after
     FROM incoming_threads AS incoming
-    JOIN verdicts USING (source, session_id, thread_id)
+    JOIN verdicts ON verdicts.number = incoming.rowid
     LEFT JOIN thread_status_history AS previous
         ON previous.source = incoming.source
         AND previous.session_id = incoming.session_id
@@ -47,10 +49,11 @@ WITH changes AS (
 )
 
 SELECT
+    number,
+    previous_row,
     source,
     session_id,
     thread_id,
-    previous_spell,
     coalesce(previous_spell, 0) + 1 AS spell,
     status,
     stop_reason_type,
@@ -73,31 +76,29 @@ SET
     ended_at = new_spells.changed_at,
     next_status = new_spells.status
 FROM new_spells
-WHERE new_spells.previous_spell = thread_status_history.spell
-    AND new_spells.source = thread_status_history.source
-    AND new_spells.session_id = thread_status_history.session_id
-    AND new_spells.thread_id = thread_status_history.thread_id;
+WHERE new_spells.previous_row = thread_status_history.rowid;
 
 INSERT INTO thread_status_history BY NAME
-SELECT * EXCLUDE (previous_spell)
+SELECT * EXCLUDE (number, previous_row)
 FROM new_spells
 ORDER BY source, session_id, thread_id;
 
 -- A complete poll sees the current spell of what it lists, but not where it lists a thread as it had
 -- been earlier, or not at all. Any other poll tells that a spell begins, and no more.
-CREATE OR REPLACE TEMP TABLE sights AS
+CREATE OR REPLACE TEMP VIEW sights AS
 SELECT
-    verdicts.source,
-    verdicts.session_id,
-    verdicts.thread_id,
+    incoming.source,
+    incoming.session_id,
+    incoming.thread_id,
     polls.is_complete AND verdicts.verdict <> 'regressed' AS is_seen,
-    new_spells.thread_id IS NOT NULL AS begins
+    new_spells.number IS NOT NULL AS begins
 FROM verdicts
+JOIN incoming_threads AS incoming ON incoming.rowid = verdicts.number
 JOIN (
     SELECT source, session_id, outcome = 'complete' AND status_filter IS NULL AS is_complete
     FROM incoming_polls
 ) AS polls USING (source, session_id)
-LEFT JOIN new_spells USING (source, session_id, thread_id)
+LEFT JOIN new_spells USING (number)
 WHERE polls.is_complete OR begins
 UNION ALL
 SELECT source, session_id, thread_id, FALSE, FALSE

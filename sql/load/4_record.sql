@@ -1,13 +1,14 @@
 INSERT INTO session_polls BY NAME
 WITH verdict_counts AS (
     SELECT
-        source,
-        session_id,
+        incoming.source,
+        incoming.session_id,
         count_if(verdict = 'new') AS threads_new,
         count_if(verdict = 'changed') AS threads_changed,
         count_if(verdict = 'unchanged') AS threads_unchanged,
         count_if(verdict = 'regressed') AS threads_regressed
     FROM verdicts
+    JOIN incoming_threads AS incoming ON incoming.rowid = verdicts.number
     GROUP BY ALL
 ),
 
@@ -62,7 +63,8 @@ WHERE outcome = 'complete'
     AND NOT repeats
     AND NOT EXISTS (
         FROM verdicts
+        JOIN incoming_threads AS incoming ON incoming.rowid = verdicts.number
         WHERE verdicts.verdict = 'regressed'
-            AND verdicts.source = polls.source
-            AND verdicts.session_id = polls.session_id
+            AND incoming.source = polls.source
+            AND incoming.session_id = polls.session_id
     );

@@ -1,62 +1,75 @@
 -- Rows that must not exist. Any one of them undoes the whole load.
 WITH touched AS (
-    SELECT source, session_id, thread_id
+    SELECT verdicts.number, incoming.source, incoming.session_id, incoming.thread_id
     FROM verdicts
-    WHERE verdict <> 'regressed'
+    JOIN incoming_threads AS incoming ON incoming.rowid = verdicts.number
+    WHERE verdicts.verdict <> 'regressed'
+),
+
+rows AS (
+    SELECT touched.number, threads.status, threads.stop_reason_type
+    FROM touched
+    JOIN threads USING (source, session_id, thread_id)
 ),
 
 spells AS (
-    SELECT history.*
-    FROM thread_status_history AS history
-    SEMI JOIN touched USING (source, session_id, thread_id)
+    SELECT touched.number, history.* EXCLUDE (source, session_id, thread_id)
+    FROM touched
+    JOIN thread_status_history AS history USING (source, session_id, thread_id)
+),
+
+lives AS (
+    SELECT number, count(*) AS spells, max(spell) AS last_spell, count_if(ended_by IS NULL) AS current_spells
+    FROM spells
+    GROUP BY number
 ),
 
 violations AS (
-    SELECT 'is listed twice in threads' AS violation, source, session_id, thread_id
-    FROM threads
-    WHERE (source, session_id) IN (SELECT (source, session_id) FROM incoming_polls)
-    GROUP BY ALL
-    HAVING count(*) > 1
-    UNION ALL
-    SELECT 'is twice in spells_unseen', source, session_id, thread_id
-    FROM spells_unseen
-    SEMI JOIN touched USING (source, session_id, thread_id)
-    GROUP BY ALL
-    HAVING count(*) > 1
-    UNION ALL
-    SELECT 'has a gap, or a spell twice, in thread_status_history', source, session_id, thread_id
-    FROM spells
-    GROUP BY ALL
-    HAVING count(*) <> max(spell) OR count(DISTINCT spell) <> max(spell)
-    UNION ALL
-    SELECT 'has not exactly one current spell', touched.source, touched.session_id, touched.thread_id
+    SELECT number, 'is twice in spells_unseen' AS violation
     FROM touched
-    LEFT JOIN spells USING (source, session_id, thread_id)
-    GROUP BY ALL
-    HAVING count_if(spells.spell IS NOT NULL AND spells.ended_by IS NULL) <> 1
+    JOIN spells_unseen USING (source, session_id, thread_id)
+    GROUP BY number
+    HAVING count(*) > 1
     UNION ALL
-    SELECT 'has a spell that does not end where the next begins', spell.source, spell.session_id, spell.thread_id
+    SELECT number, 'has a gap, or a spell twice, in thread_status_history'
+    FROM lives
+    WHERE spells <> last_spell
+    UNION
+    SELECT number, 'has a gap, or a spell twice, in thread_status_history'
+    FROM spells
+    GROUP BY number, spell
+    HAVING count(*) > 1
+    UNION ALL
+    SELECT touched.number, 'has not exactly one current spell'
+    FROM touched
+    LEFT JOIN lives USING (number)
+    WHERE lives.current_spells IS DISTINCT FROM 1
+    UNION ALL
+    SELECT spell.number, 'has a spell that does not end where the next begins'
     FROM spells AS spell
-    LEFT JOIN spells AS next
-        ON next.source = spell.source
-        AND next.session_id = spell.session_id
-        AND next.thread_id = spell.thread_id
-        AND next.spell = spell.spell + 1
+    LEFT JOIN spells AS next ON next.number = spell.number AND next.spell = spell.spell + 1 AND next.spell > 1
     WHERE (spell.ended_by, spell.ended_after, spell.ended_at, spell.next_status)
         IS DISTINCT FROM (next.observed_from, next.changed_after, next.changed_at, next.status)
         OR spell.observed_from > spell.ended_by
         OR spell.changed_at > next.changed_at
     UNION ALL
-    SELECT 'has another status in threads than in its current spell', spells.source, spells.session_id, spells.thread_id
+    SELECT spells.number, 'has another status in threads than in its current spell'
     FROM spells
-    JOIN threads USING (source, session_id, thread_id)
+    JOIN rows USING (number)
     WHERE spells.ended_by IS NULL
-        AND (threads.status, threads.stop_reason_type)
+        AND (rows.status, rows.stop_reason_type)
         IS DISTINCT FROM (spells.status, spells.stop_reason_type)
 )
 
 SELECT format('thread {} of session {} of source {} {}', thread_id, session_id, source, violation) AS line
 FROM violations
+JOIN incoming_threads AS incoming ON incoming.rowid = violations.number
+UNION ALL
+SELECT format('thread {} of session {} of source {} is listed twice in threads', thread_id, session_id, source)
+FROM threads
+WHERE (source, session_id) IN (SELECT (source, session_id) FROM incoming_polls)
+GROUP BY source, session_id, thread_id
+HAVING count(*) > 1
 UNION ALL
 SELECT format('session {} of source {} is twice in session_polls', session_id, source)
 FROM session_polls
