@@ -9,9 +9,6 @@ CREATE OR REPLACE TEMP TABLE new_spells AS
 WITH changes AS (
     SELECT
         verdicts.number,
-        incoming.source,
-        incoming.session_id,
-        incoming.thread_id,
         incoming.status,
         incoming.stop_reason_type,
         incoming.created_at,
@@ -51,9 +48,6 @@ WITH changes AS (
 SELECT
     number,
     previous_row,
-    source,
-    session_id,
-    thread_id,
     coalesce(previous_spell, 0) + 1 AS spell,
     status,
     stop_reason_type,
@@ -79,9 +73,13 @@ FROM new_spells
 WHERE new_spells.previous_row = thread_status_history.rowid;
 
 INSERT INTO thread_status_history BY NAME
-SELECT * EXCLUDE (number, previous_row)
+SELECT
+    incoming.source,
+    incoming.session_id,
+    incoming.thread_id,
+    new_spells.* EXCLUDE (number, previous_row)
 FROM new_spells
-ORDER BY source, session_id, thread_id;
+JOIN incoming_threads AS incoming ON incoming.rowid = new_spells.number;
 
 -- A complete poll sees the current spell of what it lists, but not where it lists a thread as it had
 -- been earlier, or not at all. Any other poll tells that a spell begins, and no more.
