@@ -8,17 +8,17 @@ type, is kept as it came in `extra`, under the path it had, so that nothing is l
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from itertools import chain, repeat
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import polars as pl
 
-from pipelines.api.thread import Agent, Fields, Model, Stats, Thread, has_id, split
+from pipelines.api.thread import NOTHING, Agent, Fields, Model, Stats, Thread, read_threads
 from pipelines.errors import LandingError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pipelines.api.poll import Poll
 
@@ -79,7 +79,6 @@ POLLS = pl.Schema(
 )
 
 CLOSED = ("archived", "terminated", "cancelled")
-PROMPT_FIELDS = ("system", "tools", "skills", "mcp_servers", "description")
 INSTANTS = ("created_at", "updated_at", "archived_at")
 # Of what threads come with, that which is no text; timestamps are microseconds since 1970.
 TYPES: dict[str, pl.DataType] = {
@@ -91,12 +90,12 @@ TYPES: dict[str, pl.DataType] = {
     "has_odd_parent": pl.Boolean(),
 } | dict.fromkeys(INSTANTS, pl.Int64())
 # How a column of THREADS follows from what came, where not as it came.
-_role = pl.when(pl.col("parent_thread_id").is_null() & ~pl.col("has_odd_parent"))
+_is_root = pl.col("parent_thread_id").is_null() & ~pl.col("has_odd_parent")
 DERIVED = {
     "thread_id": pl.col("id"),
     "role": pl.col("role")
     .replace("", None)
-    .fill_null(_role.then(pl.lit("coordinator")).otherwise(pl.lit("child"))),
+    .fill_null(pl.when(_is_root).then(pl.lit("coordinator")).otherwise(pl.lit("child"))),
     "name": pl.col("name").replace("", None),
     "agent_id": pl.coalesce("agent_id", "agent.id"),
     "agent_type": pl.col("agent.type"),
@@ -106,25 +105,12 @@ DERIVED = {
     "is_open": pl.col("archived_at").is_null()
     & ~pl.col("status").is_in(CLOSED).fill_null(value=False),
 }
-NO_AGENT, NO_STATS, NOTHING = Agent(), Stats(), dict[str, Any]()
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
+NO_AGENT, NO_STATS = Agent(), Stats()
 
 Columns = dict[str, list[Any]]
 
-
-class _Page(msgspec.Struct):
-    data: list[Thread]
-
-
-class _Envelope(msgspec.Struct):
-    data: list[msgspec.Raw]
-
-
-_decode_page = msgspec.json.Decoder(_Page).decode
-_open = msgspec.json.Decoder(_Envelope).decode
-_decode = msgspec.json.Decoder(Thread).decode
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 _encoder = msgspec.json.Encoder(order="sorted")
 
 
@@ -143,10 +129,21 @@ def threads_frame(
         for poll in polls
         if poll.status_filter
     }
-    columns = pages.select("source", "session_id", "body")
+    numbers, threads, extras = list_threads(pages, filters, keep_agent_definition)
+    origins = pages.select("source", "session_id", "observed_at")[numbers]
+    return keep_newest(flatten_threads(origins, threads, extras))
+
+
+def list_threads(
+    pages: pl.DataFrame,
+    filters: Mapping[tuple[str, str], list[str]],
+    keep_agent_definition: bool,  # noqa: FBT001
+) -> tuple[list[int], list[Thread], list[Fields]]:
+    """Return of each thread on the pages: which page, the thread, and what no column can hold."""
     numbers: list[int] = []
     threads: list[Thread] = []
     extras: list[Fields] = []
+    columns = pages.select("source", "session_id", "body")
     for number, (source, session_id, body) in enumerate(columns.iter_rows()):
         wanted = filters.get((source, session_id))
         try:
@@ -158,8 +155,7 @@ def threads_frame(
         except (ValueError, RecursionError) as error:
             problem = f"{type(error).__name__}: {error}"
             raise LandingError(f"a page of session {session_id} is none ({problem})") from None
-    origins = pages.select("source", "session_id", "observed_at")[numbers]
-    return keep_newest(flatten_threads(origins, threads, extras))
+    return numbers, threads, extras
 
 
 def polls_frame(polls: Sequence[Poll]) -> pl.DataFrame:
@@ -173,32 +169,6 @@ def keep_newest(frame: pl.DataFrame) -> pl.DataFrame:
         return frame
     newest_last = frame.sort("updated_at", nulls_last=False, maintain_order=True)
     return newest_last.unique(subset=KEY, keep="last", maintain_order=True)
-
-
-def read_threads(body: bytes, keep_agent_definition: bool) -> Iterable[tuple[Thread, Fields]]:  # noqa: FBT001
-    """Give the threads of a page's body, each with what no column can hold.
-
-    What is not a thread is left to the walk to report. Raises ValueError where the body is no page.
-    """
-    try:
-        return zip(_decode_page(body).data, repeat(NOTHING))
-    except msgspec.ValidationError:
-        return _read_odd_threads(body, keep_agent_definition)
-
-
-def _read_odd_threads(body: bytes, keep_agent_definition: bool) -> Iterator[tuple[Thread, Fields]]:  # noqa: FBT001
-    for raw in _open(body).data:
-        try:
-            thread, extra = _decode(raw), NOTHING
-        except msgspec.ValidationError:
-            # It holds more, or something else, than is documented: field by field, then.
-            fields = msgspec.json.decode(raw)
-            if not has_id(fields):
-                continue
-            thread, extra = split(fields, Thread)
-            if not keep_agent_definition and isinstance(extra.get("agent"), dict):
-                extra["agent"] = _leave_out(extra["agent"], PROMPT_FIELDS)
-        yield thread, extra
 
 
 def flatten_threads(
@@ -299,10 +269,6 @@ def _prune(value: Any) -> Any:  # noqa: ANN401 - any JSON
         return value
     pruned = {name: _prune(inner) for name, inner in value.items()}
     return {name: inner for name, inner in pruned.items() if inner is not None and inner != {}}
-
-
-def _leave_out(fields: Fields, names: Collection[str]) -> Fields:
-    return {name: value for name, value in fields.items() if name not in names}
 
 
 def _merge(fields: Fields, path: Sequence[str], value: object) -> Fields:

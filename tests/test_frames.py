@@ -13,8 +13,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipelines.api.poll import Poll
-from pipelines.api.thread import Thread, split
-from pipelines.frames import PROMPT_FIELDS, THREADS, threads_frame
+from pipelines.api.thread import PROMPT_FIELDS, Thread, split
+from pipelines.frames import THREADS, threads_frame
 from pipelines.landing import PAGES
 from tests.support import ROOT, decode_json_columns
 

@@ -1,10 +1,14 @@
-"""A thread as both revisions document it, and how to tell what of an object fits that."""
+"""A thread as both revisions document it, and how to read those of a page: what fits, what not."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeGuard, TypeVar
+from itertools import repeat
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeGuard, TypeVar
 
 import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 Fields = dict[str, Any]
 # A float would hold less of a larger one.
@@ -12,6 +16,7 @@ Integer = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 Number = Integer | float
 
 
+# None of these can be part of a cycle, and there are many: the garbage collector passes them over.
 class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """The model of an agent, where it is an object."""
 
@@ -58,6 +63,8 @@ class Thread(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     archived_at: str | None = None
 
 
+PROMPT_FIELDS = ("system", "tools", "skills", "mcp_servers", "description")
+NOTHING: Fields = {}
 # Where in the fields of a struct another struct lies.
 NESTED: dict[str, type[msgspec.Struct]] = {"agent": Agent, "stats": Stats, "model": Model}
 S = TypeVar("S", bound=msgspec.Struct)
@@ -65,6 +72,46 @@ _TYPES: dict[type[msgspec.Struct], dict[str, Any]] = {
     struct: {field.name: field.type for field in msgspec.structs.fields(struct)}
     for struct in (Thread, Agent, Stats, Model)
 }
+
+
+class _Page(msgspec.Struct):
+    data: list[Thread]
+
+
+class _Envelope(msgspec.Struct):
+    data: list[msgspec.Raw]
+
+
+_decode_page = msgspec.json.Decoder(_Page).decode
+_open = msgspec.json.Decoder(_Envelope).decode
+_decode = msgspec.json.Decoder(Thread).decode
+
+
+def read_threads(body: bytes, keep_agent_definition: bool) -> Iterable[tuple[Thread, Fields]]:  # noqa: FBT001
+    """Give the threads of a page's body, each with what no column can hold.
+
+    What is not a thread is left to the walk to report. Raises ValueError where the body is no page.
+    """
+    try:
+        return zip(_decode_page(body).data, repeat(NOTHING), strict=False)
+    except msgspec.ValidationError:
+        return _read_odd_threads(body, keep_agent_definition)
+
+
+def _read_odd_threads(body: bytes, keep_agent_definition: bool) -> Iterator[tuple[Thread, Fields]]:  # noqa: FBT001
+    for raw in _open(body).data:
+        try:
+            thread, extra = _decode(raw), NOTHING
+        except msgspec.ValidationError:
+            # It holds more, or something else, than is documented: field by field, then.
+            fields = msgspec.json.decode(raw)
+            if not has_id(fields):
+                continue
+            thread, extra = split(fields, Thread)
+            if not keep_agent_definition and isinstance(extra.get("agent"), dict):
+                kept = extra["agent"].items()
+                extra["agent"] = {name: item for name, item in kept if name not in PROMPT_FIELDS}
+        yield thread, extra
 
 
 def has_id(value: object) -> TypeGuard[Fields]:
