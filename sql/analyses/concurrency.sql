@@ -19,7 +19,11 @@
 --     QUALIFY backlog > lag(backlog) OVER (PARTITION BY source ORDER BY hour) + arrivals - completions
 WITH newest AS (
     -- What brought nothing says nothing of who is open.
-    SELECT source, max(started_at) AS as_of, epoch_us(max(started_at)) AS seen_us
+    SELECT
+        source,
+        row_number() OVER ()::SMALLINT AS source_number,
+        max(started_at) AS as_of,
+        epoch_us(max(started_at)) AS seen_us
     FROM session_polls
     WHERE outcome <> 'stale' AND pages > 0
     GROUP BY source
@@ -38,7 +42,7 @@ lives AS (
 ),
 
 moves AS (
-    SELECT source, born_us AS at_us, 1 AS change, FALSE AS is_completed
+    SELECT source, born_us AS at_us, 1::TINYINT AS change, FALSE AS is_completed
     FROM lives
     UNION ALL
     SELECT source, greatest(gone_us, born_us), -1, is_completed
@@ -49,7 +53,7 @@ moves AS (
 -- Clocks may differ: what the server dates after the newest poll has happened by then.
 placed AS (
     SELECT
-        moves.source,
+        newest.source_number,
         moves.change,
         moves.is_completed,
         least(greatest(moves.at_us, newest.seen_us - 87_660 * 3_600_000_000), newest.seen_us) AS at_us,
@@ -61,10 +65,10 @@ placed AS (
 counted AS (
     SELECT
         *,
-        at_us // 3_600_000_000 AS hour,
+        (at_us // 3_600_000_000)::INTEGER AS hour,
         least((at_us // 3_600_000_000 + 1) * 3_600_000_000, seen_us) - at_us AS rest_us,
         sum(change::DOUBLE) OVER (
-            PARTITION BY source, at_us // 3_600_000_000
+            PARTITION BY source_number, (at_us // 3_600_000_000)::INTEGER
             ORDER BY at_us, change
             ROWS UNBOUNDED PRECEDING
         ) AS opened_in_hour
@@ -73,7 +77,7 @@ counted AS (
 
 hourly AS (
     SELECT
-        source,
+        source_number,
         hour,
         -- At the first instant only what it leaves open counts.
         max(opened_in_hour) FILTER (at_us % 3_600_000_000 > 0) AS peak_in_hour,
@@ -83,30 +87,31 @@ hourly AS (
         count_if(change > 0) AS arrivals,
         count_if(is_completed) AS completions
     FROM counted
-    GROUP BY source, hour
+    GROUP BY source_number, hour
 ),
 
 hours AS (
     SELECT
         newest.source,
+        newest.source_number,
         newest.as_of,
         newest.seen_us,
         unnest(generate_series(min(hourly.hour), newest.seen_us // 3_600_000_000)) AS hour
     FROM newest
-    JOIN hourly USING (source)
-    GROUP BY newest.source, newest.as_of, newest.seen_us
+    JOIN hourly USING (source_number)
+    GROUP BY newest.source, newest.source_number, newest.as_of, newest.seen_us
 ),
 
 backlogs AS (
     SELECT
         hours.*,
-        hourly.* EXCLUDE (source, hour, change),
+        hourly.* EXCLUDE (source_number, hour, change),
         least(3_600_000_000, hours.seen_us - hours.hour * 3_600_000_000) AS length_us,
         sum(hourly.change) OVER in_time AS backlog,
         coalesce(sum(hourly.change) OVER (in_time ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0)
         AS backlog_before
     FROM hours
-    LEFT JOIN hourly USING (source, hour)
+    LEFT JOIN hourly USING (source_number, hour)
     WINDOW in_time AS (PARTITION BY hours.source ORDER BY hours.hour)
 )
 

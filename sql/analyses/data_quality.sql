@@ -50,32 +50,32 @@ below_orphans AS (
 ),
 
 odd_threads AS (
+    SELECT source, session_id, thread_id, 'negative_duration' AS "check"
+    FROM threads
+    JOIN analytics.thread_durations AS durations USING (source, session_id, thread_id)
+    WHERE durations.elapsed_seconds IS NULL
+        AND threads.created_at IS NOT NULL
+        AND (threads.is_open OR coalesce(threads.archived_at, threads.updated_at) IS NOT NULL)
+    UNION ALL
     SELECT
         source,
         session_id,
         thread_id,
         unnest([
-            CASE
-                WHEN durations.elapsed_seconds IS NULL
-                    AND created_at IS NOT NULL
-                    AND (is_open OR coalesce(archived_at, updated_at) IS NOT NULL)
-                    THEN 'negative_duration'
-            END,
             CASE WHEN updated_at < created_at THEN 'updated_before_created' END,
             CASE
                 WHEN greatest(created_at, updated_at, archived_at) > last_changed_at THEN 'clock_skew'
             END,
             CASE WHEN created_at IS NULL THEN 'undated' END,
             CASE
-                WHEN threads.status IS NULL
-                    OR threads.status NOT IN (
+                WHEN status IS NULL
+                    OR status NOT IN (
                         SELECT value FROM documented WHERE path = 'status' AND value IS NOT NULL
                     )
                     THEN 'unknown_status'
             END
-        ]) AS "check"
+        ])
     FROM threads
-    JOIN analytics.thread_durations AS durations USING (source, session_id, thread_id)
 ),
 
 findings AS (

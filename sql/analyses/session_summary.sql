@@ -38,6 +38,7 @@ WITH sessions AS (
     SELECT
         source,
         session_id,
+        row_number() OVER ()::INTEGER AS session,
         arg_max_null(label, started_at) AS label,
         max(started_at) FILTER (outcome <> 'stale' AND pages > 0) AS as_of
     FROM session_polls
@@ -71,14 +72,21 @@ trees AS (
     GROUP BY source, session_id
 ),
 
+-- Only few threads have no depth: those below an orphan, and those of a cycle.
+rootless AS (
+    SELECT threads.source, threads.session_id, threads.thread_id, threads.parent_thread_id
+    FROM threads
+    JOIN analytics.thread_durations AS durations USING (source, session_id, thread_id)
+    WHERE durations.depth IS NULL
+),
+
 orphans AS (
     SELECT source, session_id, count(*) AS orphans
-    FROM threads AS child
-    ANTI JOIN threads AS parent
+    FROM rootless AS child
+    ANTI JOIN rootless AS parent
         ON parent.source = child.source
         AND parent.session_id = child.session_id
         AND parent.thread_id = child.parent_thread_id
-    WHERE child.parent_thread_id IS NOT NULL
     GROUP BY source, session_id
 ),
 
@@ -102,16 +110,21 @@ moves AS (
         AND (NOT is_open OR missing_since IS NOT NULL)
 ),
 
+-- To sort by numbers is much faster than by strings.
 peaks AS (
-    SELECT source, session_id, max(open) AS peak_concurrency
+    SELECT session, max(open) AS peak_concurrency
     FROM (
         SELECT
-            source,
-            session_id,
-            sum(change::DOUBLE) OVER (PARTITION BY source, session_id ORDER BY moved_at, change ROWS UNBOUNDED PRECEDING) AS open
+            sessions.session,
+            sum(moves.change::DOUBLE) OVER (
+                PARTITION BY sessions.session
+                ORDER BY moves.moved_at, moves.change
+                ROWS UNBOUNDED PRECEDING
+            ) AS open
         FROM moves
+        JOIN sessions USING (source, session_id)
     )
-    GROUP BY source, session_id
+    GROUP BY session
 )
 
 SELECT
@@ -147,5 +160,5 @@ FROM sessions
 LEFT JOIN counts USING (source, session_id)
 LEFT JOIN trees USING (source, session_id)
 LEFT JOIN orphans USING (source, session_id)
-LEFT JOIN peaks USING (source, session_id)
+LEFT JOIN peaks USING (session)
 ORDER BY sessions.source, sessions.session_id

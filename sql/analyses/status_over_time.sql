@@ -48,31 +48,28 @@ hours AS (
 
 -- A thread enters a status in the hour in which the spell began and leaves it in that of its end.
 -- Polls may overlap: one that began before a late page of another may be the first not to list it.
-spells AS (
-    SELECT source, coalesce(status, '(none)') AS status, changed_at AS entered_at, ended_at AS left_at
+departures AS (
+    SELECT source, status, ended_at AS left_at
     FROM thread_status_history
     WHERE ended_by IS NOT NULL
     UNION ALL
-    SELECT
-        source,
-        coalesce(current.status, '(none)'),
-        current.changed_at,
-        CASE
-            WHEN threads.missing_since IS NOT NULL THEN greatest(threads.missing_since, current.changed_at)
-        END
+    SELECT source, current.status, greatest(threads.missing_since, current.changed_at)
     FROM thread_status_history AS current
     JOIN threads USING (source, session_id, thread_id)
-    WHERE current.ended_by IS NULL
+    WHERE current.ended_by IS NULL AND threads.missing_since IS NOT NULL
 ),
 
 moves AS (
-    SELECT source, status, epoch_us(entered_at) // 3_600_000_000 AS hour, count(*) AS change
-    FROM spells
+    SELECT
+        source,
+        coalesce(status, '(none)') AS status,
+        epoch_us(changed_at) // 3_600_000_000 AS hour,
+        count(*) AS change
+    FROM thread_status_history
     GROUP BY ALL
     UNION ALL
-    SELECT source, status, epoch_us(left_at) // 3_600_000_000, -count(*)
-    FROM spells
-    WHERE left_at IS NOT NULL
+    SELECT source, coalesce(status, '(none)'), epoch_us(left_at) // 3_600_000_000, -count(*)
+    FROM departures
     GROUP BY ALL
 ),
 

@@ -15,7 +15,7 @@
 -- needs: [thread_durations]
 -- checks:
 --   curves_fall: >-
---     SELECT * FROM analytics.survival
+--     SELECT dimension, value, role, t_seconds, survival FROM analytics.survival
 --     QUALIFY survival > lag(survival) OVER (PARTITION BY dimension, value, role ORDER BY t_seconds) + 1e-9
 --   ends_are_in_order: >-
 --     FROM analytics.survival WHERE ci_low > survival + 1e-9 OR survival > ci_high + 1e-9
@@ -61,32 +61,34 @@ members AS (
     SELECT 'model', model, * FROM lifetimes
 ),
 
--- To sort by one number is much faster than by three strings.
-numbered AS MATERIALIZED (
-    SELECT dimension, value, role, elapsed_seconds, is_censored, as_of, hash(dimension, value, role) AS curve
+hashed AS MATERIALIZED (
+    SELECT dimension, value, role, elapsed_seconds, is_censored, as_of, hash(dimension, value, role) AS name_hash
     FROM members
 ),
 
+-- To sort by a small number is much faster than by three strings.
 curves AS MATERIALIZED (
     SELECT
-        curve,
+        name_hash,
+        row_number() OVER ()::INTEGER AS curve,
         any_value(dimension) AS dimension,
         any_value(value) AS value,
         any_value(role) AS role,
         count(*) AS n,
         max(as_of) AS as_of
-    FROM numbered
-    GROUP BY curve
+    FROM hashed
+    GROUP BY name_hash
 ),
 
 named AS (
+    SELECT curve, dimension, value, role, as_of
     FROM curves
     UNION ALL
-    SELECT curve, 'role', coalesce(role, '(none)'), role, n, as_of
+    SELECT curve, 'role', coalesce(role, '(none)'), role, as_of
     FROM curves
     WHERE dimension = 'all'
     UNION ALL
-    SELECT curve, 'source', only_source.source, role, n, as_of
+    SELECT curve, 'source', only_source.source, role, as_of
     FROM curves
     CROSS JOIN only_source
     WHERE dimension = 'all'
@@ -94,14 +96,14 @@ named AS (
 
 ranked AS (
     SELECT
-        curve,
-        elapsed_seconds,
-        is_censored,
-        curves.n,
-        rank() OVER (PARTITION BY curve ORDER BY elapsed_seconds) AS first_rank,
-        row_number() OVER (PARTITION BY curve ORDER BY elapsed_seconds, is_censored) AS own_rank
-    FROM numbered
-    JOIN curves USING (curve)
+        curves.curve,
+        hashed.elapsed_seconds,
+        hashed.is_censored,
+        rank() OVER (PARTITION BY curves.curve ORDER BY hashed.elapsed_seconds) AS first_rank,
+        row_number() OVER (PARTITION BY curves.curve ORDER BY hashed.elapsed_seconds, hashed.is_censored)
+        AS own_rank
+    FROM hashed
+    JOIN curves USING (name_hash)
 ),
 
 -- Closings at the same time may be taken one by one, before the censorings at that time:
@@ -124,6 +126,7 @@ risks AS MATERIALIZED (
                 THEN (1 / ((n - own_rank + 1) * (n - own_rank)))::DECIMAL(18, 17)
         END AS term
     FROM ranked
+    JOIN curves USING (curve)
 ),
 
 parts AS (

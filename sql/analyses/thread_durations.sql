@@ -31,18 +31,32 @@
 --   durations_are_not_negative: >-
 --     SELECT source, session_id, thread_id, elapsed_seconds FROM analytics.thread_durations
 --     WHERE elapsed_seconds < 0 OR quiet_seconds < 0
-WITH RECURSIVE births AS MATERIALIZED (
-    SELECT child.rowid AS child, parent.rowid AS parent
-    FROM threads AS child
-    JOIN threads AS parent
+WITH RECURSIVE parents AS (
+    SELECT source, session_id, parent_thread_id AS thread_id, count(*) AS children
+    FROM threads
+    WHERE parent_thread_id IS NOT NULL
+    GROUP BY ALL
+),
+
+-- Few threads are parents: these alone are looked up, and any other stands one below its own.
+branches AS MATERIALIZED (
+    SELECT threads.rowid AS thread, source, session_id, thread_id, threads.parent_thread_id, parents.children
+    FROM parents
+    JOIN threads USING (source, session_id, thread_id)
+),
+
+births AS MATERIALIZED (
+    SELECT child.thread AS child, parent.thread AS parent
+    FROM branches AS child
+    JOIN branches AS parent
         ON parent.source = child.source
         AND parent.session_id = child.session_id
         AND parent.thread_id = child.parent_thread_id
 ),
 
 ancestry AS (
-    SELECT rowid AS thread, 0 AS depth
-    FROM threads
+    SELECT thread, 0 AS depth
+    FROM branches
     WHERE parent_thread_id IS NULL
     UNION ALL
     SELECT births.child, ancestry.depth + 1
@@ -50,14 +64,20 @@ ancestry AS (
     JOIN ancestry ON ancestry.thread = births.parent
 ),
 
-families AS (
-    SELECT parent AS thread, count(*) AS children
-    FROM births
-    GROUP BY parent
+-- One row each; grouped, for how many groups there are DuckDB guesses well, and recursions badly.
+families AS MATERIALIZED (
+    SELECT
+        thread,
+        any_value(branches.source) AS source,
+        any_value(branches.session_id) AS session_id,
+        any_value(branches.thread_id) AS thread_id,
+        any_value(branches.children) AS children,
+        any_value(ancestry.depth) AS depth
+    FROM branches
+    LEFT JOIN ancestry USING (thread)
+    GROUP BY thread
 ),
 
--- Most threads are listed, and changed no later than in the newest complete poll of their session:
--- these are not looked up as of an instant.
 complete_polls AS (
     SELECT source, session_id, started_at
     FROM session_polls
@@ -71,32 +91,42 @@ loaded_polls AS (
 ),
 
 newest_polls AS (
-    SELECT source, session_id, max(started_at) AS started_at
-    FROM complete_polls
-    GROUP BY ALL
+    SELECT
+        source,
+        session_id,
+        max(started_at) FILTER (outcome = 'complete' AND status_filter IS NULL) AS completed_at,
+        max(started_at) FILTER (outcome <> 'stale' AND pages > 0) AS loaded_at
+    FROM session_polls
+    GROUP BY source, session_id
 ),
 
-listed AS (
-    SELECT threads.*, threads.rowid AS thread, newest_polls.started_at AS listed_at
+listed AS NOT MATERIALIZED (
+    SELECT threads.*, threads.rowid AS thread, newest.loaded_at, newest.completed_at AS listed_at
     FROM threads
-    LEFT JOIN newest_polls USING (source, session_id)
+    LEFT JOIN newest_polls AS newest USING (source, session_id)
     WHERE threads.missing_since IS NULL
     UNION ALL
-    SELECT missing.*, listing.started_at
+    SELECT missing.*, newest.loaded_at, listing.started_at
     FROM (SELECT *, rowid AS thread FROM threads WHERE missing_since IS NOT NULL) AS missing
+    LEFT JOIN newest_polls AS newest USING (source, session_id)
     ASOF LEFT JOIN complete_polls AS listing
         ON listing.source = missing.source
         AND listing.session_id = missing.session_id
         AND listing.started_at < missing.missing_since
 ),
 
+-- Most threads changed either before the newest poll that lists them or in the newest of all:
+-- these are not looked up as of an instant.
 seen AS (
-    SELECT *, listed_at AS as_of
+    SELECT *, greatest(listed_at, CASE WHEN last_changed_at >= loaded_at THEN loaded_at END) AS as_of
     FROM listed
-    WHERE last_changed_at <= listed_at
+    WHERE last_changed_at <= listed_at OR last_changed_at >= loaded_at
     UNION ALL
     SELECT listing.*, greatest(listing.listed_at, change.started_at)
-    FROM (FROM listed WHERE coalesce(last_changed_at > listed_at, TRUE)) AS listing
+    FROM (
+        FROM listed
+        WHERE NOT coalesce(last_changed_at <= listed_at OR last_changed_at >= loaded_at, FALSE)
+    ) AS listing
     ASOF LEFT JOIN loaded_polls AS change
         ON change.source = listing.source
         AND change.session_id = listing.session_id
@@ -147,10 +177,13 @@ SELECT
             THEN greatest(spans.seen_us - spans.updated_us, 0) / 1e6
     END AS quiet_seconds,
     spans.active_seconds,
-    ancestry.depth,
-    coalesce(families.children, 0) AS children,
+    CASE WHEN spans.parent_thread_id IS NULL THEN 0 ELSE parent.depth + 1 END AS depth,
+    coalesce(own.children, 0) AS children,
     spans.as_of
 FROM spans
-LEFT JOIN ancestry USING (thread)
-LEFT JOIN families USING (thread)
+LEFT JOIN families AS own USING (thread)
+LEFT JOIN families AS parent
+    ON parent.source = spans.source
+    AND parent.session_id = spans.session_id
+    AND parent.thread_id = spans.parent_thread_id
 ORDER BY spans.source, spans.session_id, spans.thread_id
