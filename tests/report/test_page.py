@@ -14,7 +14,7 @@ from pipelines.report.page import read_template
 from pipelines.report.style import STATUSES
 from tests.report.pages import HARMFUL, Outline, harm, move, publish_world, widen
 from tests.support import read_table
-from tests.warehouse.worlds import World
+from tests.warehouse.worlds import World, state
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -145,6 +145,24 @@ def test_limits_are_named(tmp_path: Path) -> None:
         if value["at"] == max(moments)
     }
     assert newest == {"archived": 1, "blocked": 200}
+
+
+def test_who_waits_comes_first(tmp_path: Path) -> None:
+    """Of many that gave up and one that asks, the table begins with the one somebody can help."""
+    ended = {"archived_at": None, "stop_reason_type": "refusal"}
+    given_up = [state(f"g{n}", "terminated", 0, 10, **ended) for n in range(2100)]
+    world = World()
+    world.poll(900, *given_up, state("asks", "idle", 0, 899, stop_reason_type="requires_action"))
+    page = draw(world, tmp_path / "home")
+    tables = Outline(page).tables
+    assert len(tables["attention"]) == 1 + 50
+    assert [row[:2] for row in tables["attention"][1:3]] == [
+        ["low", "needs you"],
+        ["low", "gave up"],
+    ]
+    assert read_headline(page)["attention"] == "2,101"
+    shares = {status: share for status, _, share in tables["status_now"][1:]}
+    assert (shares["idle"], shares["running"]) == ("<0.1%", "0.0%")
 
 
 def test_nothing_yet(tmp_path: Path) -> None:
