@@ -28,8 +28,9 @@ class Verdict(msgspec.Struct, frozen=True):
 def judge_run(ledger: Records, findings: Sequence[str]) -> Verdict:
     """Return what a run's ledger means; what analyses' checks have found is a lesser evil."""
     failing = [row for row in ledger if row["outcome"] not in ENDED_WELL]
+    kept = [f"{'; '.join(findings)}. {KEPT}"] if findings else []
     if not failing:
-        return Verdict(1, f"{'; '.join(findings)}. {KEPT}") if findings else Verdict()
+        return Verdict(1, *kept) if kept else Verdict()
     refused = [row for row in failing if row["error_type"] == TOKEN_REFUSED]
     reason = explain((refused or failing)[0])
     if refused:
@@ -41,7 +42,8 @@ def judge_run(ledger: Records, findings: Sequence[str]) -> Verdict:
     if not any(row["pages"] for row in ledger):
         problem = f"nothing could be loaded from {len(ledger)} sessions; {reason}"
         return Verdict(WarehouseError.exit_code, problem)
-    return Verdict(1, f"{len(failing)} of {len(ledger)} sessions are not complete; {reason}")
+    problem = f"{len(failing)} of {len(ledger)} sessions are not complete; {reason}"
+    return Verdict(1, ". ".join([problem, *kept]))
 
 
 def explain(row: Mapping[str, Any]) -> str:

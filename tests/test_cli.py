@@ -663,5 +663,5 @@ def test_analysis_of_the_next_run(published: Path) -> None:
         assert (result.returncode, result.stdout) == (1, "")
         assert result.stderr == (
             "session-threads: analytics.mine: not in the published copy yet."
-            " The next `session-threads run` builds it\n"
+            " `session-threads run` builds it, or says why it cannot\n"
         )
