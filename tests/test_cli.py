@@ -260,7 +260,7 @@ def test_hostile_names_on_a_terminal(home: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_demo(tmp_path: Path) -> None:
-    """The demo needs no credentials, shows both analyses, and says where the database lies."""
+    """The demo needs no credentials, shows analyses, and says what to export to look further."""
     result = run("demo")
     assert result.returncode == 0, result.stderr
     database = tmp_path / "data" / "demo" / "threads.duckdb"
@@ -269,6 +269,9 @@ def test_demo(tmp_path: Path) -> None:
     assert "elapsed_seconds" in result.stdout
     polls = read_table(database, "SELECT sum(threads_changed) AS n FROM session_polls")
     assert polls[0]["n"] > 0
+    exports = [line for line in result.stdout.splitlines() if line.startswith("export ")]
+    exported = dict(line.removeprefix("export ").split("=", 1) for line in exports)
+    assert "demo 8   ok" in run("status", **exported).stdout
 
 
 def test_sandbox_command(home: Path) -> None:
