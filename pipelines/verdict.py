@@ -34,7 +34,7 @@ def judge_run(ledger: Records, findings: Sequence[str]) -> Verdict:
     refused = [row for row in failing if row["error_type"] == TOKEN_REFUSED]
     reason = explain((refused or failing)[0])
     if refused:
-        problem = f"the token was refused: {reason}. Put a valid token into its variable"
+        problem = f"the token was refused: {reason}. {TokenRefused.mend}"
         return Verdict(TokenRefused.exit_code, problem)
     if all(row["outcome"] == "gone" for row in ledger):
         problem = f"no session is known to the server: is base_url right? {reason}"
@@ -57,5 +57,7 @@ def judge_health(lines: Sequence[Health]) -> Verdict:
     troubled = [line for line in lines if line.state != "ok"]
     if not troubled:
         return Verdict()
-    first = f"{troubled[0].name} is {troubled[0].state}"
-    return Verdict(1, f"{len(troubled)} of {len(lines)} sessions: {first}")
+    first = troubled[0]
+    error = f": {first.last_error}" if first.state == "failing" else ""
+    problem = f"{first.name} is {first.state}{error}"
+    return Verdict(1, f"{len(troubled)} of {len(lines)} sessions: {problem}")

@@ -197,7 +197,10 @@ def test_check(fleet: World, home: Path) -> None:
     unreachable = run("check", QODER_BASE_URL="http://127.0.0.1:1/x")
     assert unreachable.returncode == 2
     assert unreachable.stderr.count("\n") == 1
-    assert "127.0.0.1:1 gave no answer" in unreachable.stderr
+    assert "127.0.0.1:1 gave no answer (Connection refused). Check base_url" in unreachable.stderr
+    refused = run("check", QODER_PAT="pt-another")
+    assert refused.returncode == 3
+    assert refused.stderr.endswith("or token. Put a valid token into its variable\n")
 
 
 def test_show_and_sql(polled: Path, tmp_path: Path) -> None:
