@@ -226,7 +226,7 @@ def test_findings_beside_failures() -> None:
     """Where a session failed and an analysis kept its table of before, the one line tells both."""
     failed = {"session_id": "s", "outcome": "failed", "error_type": "timeout", "pages": 0}
     fine = {"session_id": "t", "outcome": "complete", "error_type": None, "pages": 1}
-    ledger = [failed | {"error_message": "no answer"}, fine]
+    ledger: list[dict[str, Any]] = [failed | {"error_message": "no answer"}, fine]
     assert judge_run(ledger, ["analysis a: check c found x=1"]).error == (
         "1 of 2 sessions are not complete; session s: failed: no answer."
         " analysis a: check c found x=1. The table of before is kept"

@@ -122,6 +122,20 @@ def test_failing_session(moving: tuple[World, Path, str]) -> None:
     assert "503: come back later" in row
 
 
+def test_session_taken_out(tmp_path: Path) -> None:
+    """A failing session that was taken out of the configuration alarms nobody a day later."""
+    world = World()
+    world.poll(60, state("a", "running"), session_id="out")
+    world.poll(75, session_id="out", outcome="gone", error_message="404")
+    for minutes in (75, 75 + 24 * 60 + 15):
+        world.poll(minutes, state("b", "running"), session_id="kept")
+    page = draw(world, tmp_path / "home")
+    headline = read_headline(page)
+    assert (headline["threads"], headline["coverage"]) == ("2", "1 of 1")
+    assert "failing" not in Outline(page).tables
+    assert "<strong>1 session</strong> polled no longer" in page
+
+
 def test_same_copy_same_bytes(moving: tuple[World, Path, str], tmp_path: Path) -> None:
     """The same published copy gives the same page, wherever and whenever it is drawn."""
     _, home, page = moving
