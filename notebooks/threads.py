@@ -546,7 +546,10 @@ def _(selection):
             shown(thread_id) AS thread
         FROM analytics.attention
         SEMI JOIN selected USING (source, session_id, thread_id)
-        ORDER BY array_position(['high', 'medium', 'low'], severity), quiet DESC NULLS LAST
+        ORDER BY
+            array_position(['high', 'medium', 'low'], severity),
+            reason = 'gave_up',
+            quiet DESC NULLS LAST
         """,
         output=False,
         engine=selection,
@@ -559,7 +562,7 @@ def _(attention):
     _text = mo.md("""
     ## Which of them need you?
 
-    `quiet` for longer than is `usual` is medium, three times as long high.
+    `quiet` for longer than is `usual` is medium, three times as long high; a closed thread is low.
     """)
     mo.vstack([_text, show_table(attention, ["quiet", "usual"])])
     return

@@ -112,7 +112,7 @@ def check() -> None:
         for line in check_everything():
             click.echo(line)
     except SessionThreadsError as error:
-        fail(str(error), TokenRefused.exit_code if isinstance(error, TokenRefused) else 2)
+        fail(error.advise(), TokenRefused.exit_code if isinstance(error, TokenRefused) else 2)
 
 
 @main.command()

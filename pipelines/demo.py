@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import time
 from typing import TYPE_CHECKING
@@ -50,7 +51,9 @@ def play(*, debug: bool = False) -> Verdict:
             if (verdict := judge_run(result.ledger, result.findings)).error:
                 return verdict
     show_analyses()
-    click.echo(f"The database: {home / 'threads.duckdb'}")
+    click.echo(f"The database: {home / 'threads.duckdb'}\nTo look further:\n")
+    for variable, path in (("HOME", home), ("CONFIG", settings)):
+        click.echo(f"export SESSION_THREADS_{variable}={shlex.quote(str(path))}")
     return verdict
 
 

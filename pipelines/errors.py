@@ -39,6 +39,11 @@ class SessionThreadsError(Exception):
     """A failure that is explained to the user in one line; `exit_code` is the command's."""
 
     exit_code: ClassVar[int] = 1
+    mend: ClassVar[str] = ""
+
+    def advise(self) -> str:
+        """Return the message and, where it does not say so itself, what to do next."""
+        return f"{str(self).rstrip('.')}. {self.mend}" if self.mend else str(self)
 
 
 class SettingsError(SessionThreadsError):
@@ -82,18 +87,21 @@ class TokenRefused(ApiError):
     """401: the token is bad for every session of the source."""
 
     exit_code = 3
+    mend = "Put a valid token into its variable"
 
 
 class Forbidden(ApiError):
     """403: the token may not read this session."""
 
     outcome = "forbidden"
+    mend = "Use another token, or take the session out of the configuration"
 
 
 class SessionGone(ApiError):
     """404: the server does not know this session (any more)."""
 
     outcome = "gone"
+    mend = "If base_url is right, take the session out of the configuration"
 
 
 class RequestRefused(ApiError):

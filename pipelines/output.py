@@ -79,7 +79,7 @@ def write_analysis(
         try:
             connection.execute(f"DESCRIBE {table}")
         except duckdb.CatalogException:
-            hint = "The next `session-threads run` builds it"
+            hint = "`session-threads run` builds it, or says why it cannot"
             raise QueryError(f"{table}: not in the published copy yet. {hint}") from None
         write_rows(connection, query, target, analysis.durations)
 

@@ -38,6 +38,7 @@ def print_records(console: Console, records: Records) -> None:
     if not records:
         console.print("no rows")
     elif measure_words(console, table) <= console.width:
+        keep_words_whole(table)
         console.print(table)
     else:
         print_upright(console, records)
@@ -47,6 +48,12 @@ def measure_words(console: Console, table: Table) -> int:
     """Return the width that a table needs so that no word of it is broken."""
     unbounded = console.options.update(width=WIDE)
     return Measurement.get(console, unbounded, table).minimum
+
+
+def keep_words_whole(table: Table) -> None:
+    """Let only those columns fold in which there is a space to fold at."""
+    for column in table.columns:
+        column.no_wrap |= all(" " not in str(cell) for cell in column.cells)
 
 
 def print_upright(console: Console, records: Records) -> None:

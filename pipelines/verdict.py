@@ -28,12 +28,13 @@ class Verdict(msgspec.Struct, frozen=True):
 def judge_run(ledger: Records, findings: Sequence[str]) -> Verdict:
     """Return what a run's ledger means; what analyses' checks have found is a lesser evil."""
     failing = [row for row in ledger if row["outcome"] not in ENDED_WELL]
+    kept = [f"{'; '.join(findings)}. {KEPT}"] if findings else []
     if not failing:
-        return Verdict(1, f"{'; '.join(findings)}. {KEPT}") if findings else Verdict()
+        return Verdict(1, *kept) if kept else Verdict()
     refused = [row for row in failing if row["error_type"] == TOKEN_REFUSED]
     reason = explain((refused or failing)[0])
     if refused:
-        problem = f"the token was refused: {reason}. Put a valid token into its variable"
+        problem = f"the token was refused: {reason}. {TokenRefused.mend}"
         return Verdict(TokenRefused.exit_code, problem)
     if all(row["outcome"] == "gone" for row in ledger):
         problem = f"no session is known to the server: is base_url right? {reason}"
@@ -41,7 +42,8 @@ def judge_run(ledger: Records, findings: Sequence[str]) -> Verdict:
     if not any(row["pages"] for row in ledger):
         problem = f"nothing could be loaded from {len(ledger)} sessions; {reason}"
         return Verdict(WarehouseError.exit_code, problem)
-    return Verdict(1, f"{len(failing)} of {len(ledger)} sessions are not complete; {reason}")
+    problem = f"{len(failing)} of {len(ledger)} sessions are not complete; {reason}"
+    return Verdict(1, ". ".join([problem, *kept]))
 
 
 def explain(row: Mapping[str, Any]) -> str:
@@ -55,5 +57,7 @@ def judge_health(lines: Sequence[Health]) -> Verdict:
     troubled = [line for line in lines if line.state != "ok"]
     if not troubled:
         return Verdict()
-    first = f"{troubled[0].name} is {troubled[0].state}"
-    return Verdict(1, f"{len(troubled)} of {len(lines)} sessions: {first}")
+    first = troubled[0]
+    error = f": {first.last_error}" if first.state == "failing" else ""
+    problem = f"{first.name} is {first.state}{error}"
+    return Verdict(1, f"{len(troubled)} of {len(lines)} sessions: {problem}")

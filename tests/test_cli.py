@@ -197,7 +197,10 @@ def test_check(fleet: World, home: Path) -> None:
     unreachable = run("check", QODER_BASE_URL="http://127.0.0.1:1/x")
     assert unreachable.returncode == 2
     assert unreachable.stderr.count("\n") == 1
-    assert "127.0.0.1:1 gave no answer" in unreachable.stderr
+    assert "127.0.0.1:1 gave no answer (Connection refused). Check base_url" in unreachable.stderr
+    refused = run("check", QODER_PAT="pt-another")
+    assert refused.returncode == 3
+    assert refused.stderr.endswith("or token. Put a valid token into its variable\n")
 
 
 def test_show_and_sql(polled: Path, tmp_path: Path) -> None:
@@ -260,7 +263,7 @@ def test_hostile_names_on_a_terminal(home: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_demo(tmp_path: Path) -> None:
-    """The demo needs no credentials, shows both analyses, and says where the database lies."""
+    """The demo needs no credentials, shows analyses, and says what to export to look further."""
     result = run("demo")
     assert result.returncode == 0, result.stderr
     database = tmp_path / "data" / "demo" / "threads.duckdb"
@@ -269,6 +272,9 @@ def test_demo(tmp_path: Path) -> None:
     assert "elapsed_seconds" in result.stdout
     polls = read_table(database, "SELECT sum(threads_changed) AS n FROM session_polls")
     assert polls[0]["n"] > 0
+    exports = [line for line in result.stdout.splitlines() if line.startswith("export ")]
+    exported = dict(line.removeprefix("export ").split("=", 1) for line in exports)
+    assert "demo 8   ok" in run("status", **exported).stdout
 
 
 def test_sandbox_command(home: Path) -> None:
@@ -663,5 +669,5 @@ def test_analysis_of_the_next_run(published: Path) -> None:
         assert (result.returncode, result.stdout) == (1, "")
         assert result.stderr == (
             "session-threads: analytics.mine: not in the published copy yet."
-            " The next `session-threads run` builds it\n"
+            " `session-threads run` builds it, or says why it cannot\n"
         )

@@ -57,6 +57,18 @@ def test_table_obeys_nothing() -> None:
     assert all(line.isprintable() and len(line) <= 80 for line in lines)
 
 
+def test_words_stay_whole() -> None:
+    """A table that barely fits folds its times, and breaks no word."""
+    columns = (
+        "'agent' AS dimension, 'agent_coordinator' AS value, 'rescheduling' AS status,"
+        " 1 AS threads, 0.5 AS share, 144 AS n, TIMESTAMPTZ '2026-01-01 00:00:00Z' AS as_of"
+    )
+    text = write(f"SELECT {columns}", Target(out=Path("barely.txt"))).decode()
+    *_, record, folded = (line.split() for line in text.splitlines())
+    assert record == ["agent", "agent_coordinator", "rescheduling", "1", "0.5", "144", "2026-01-01"]
+    assert folded == ["00:00:00"]
+
+
 def test_exact_formats() -> None:
     """JSON, Parquet and raw CSV hold every text as it is."""
     expected = read_texts()

@@ -24,6 +24,7 @@ from pipelines.api.poll import Poll
 from pipelines.console import SUMMARY_COLUMNS, print_summary, watch_poll
 from pipelines.job import Result
 from pipelines.sandbox.server import serve
+from pipelines.verdict import judge_run
 from tests.support import CANARY
 
 if TYPE_CHECKING:
@@ -219,3 +220,14 @@ def test_many_sessions(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Non
     ]
     assert lines[42:44] == ["and 5 more failing sessions", "and 5 more complete sessions"]
     assert lines[44].startswith("25 of 50 sessions complete, 0 threads, 0 requests, 0 retries, 1.0")
+
+
+def test_findings_beside_failures() -> None:
+    """Where a session failed and an analysis kept its table of before, the one line tells both."""
+    failed = {"session_id": "s", "outcome": "failed", "error_type": "timeout", "pages": 0}
+    fine = {"session_id": "t", "outcome": "complete", "error_type": None, "pages": 1}
+    ledger: list[dict[str, Any]] = [failed | {"error_message": "no answer"}, fine]
+    assert judge_run(ledger, ["analysis a: check c found x=1"]).error == (
+        "1 of 2 sessions are not complete; session s: failed: no answer."
+        " analysis a: check c found x=1. The table of before is kept"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -43,11 +44,18 @@ async def raise_failures(request: aiohttp.ClientRequest, ask: Ask) -> aiohttp.Cl
     except TimeoutError:
         raise
     except aiohttp.ClientError as error:
-        reason = getattr(error, "message", None) or str(error) or type(error).__name__
-        raise httpx.NetworkError(reason) from error
+        raise httpx.NetworkError(explain(error)) from error
     # httpx wants ASCII, and a server may send anything.
     response.reason = (response.reason or "").encode("ascii", "ignore").decode()
     return response
+
+
+def explain(error: aiohttp.ClientError) -> str:
+    """Return what went wrong: of a refused connection in the operating system's words."""
+    # Those of names and certificates, which derive from it, have words of their own.
+    if type(error) is aiohttp.ClientConnectorError and error.os_error.errno:
+        return os.strerror(error.os_error.errno)
+    return getattr(error, "message", None) or str(error) or type(error).__name__
 
 
 def find_proxy(url: str) -> httpx.Proxy | None:

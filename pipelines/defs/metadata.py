@@ -15,6 +15,7 @@ from pipelines.warehouse.database import fetch_records, quote_name
 
 Metadata = dict[str, Any]
 PREVIEW_ROWS = 10
+LONGEST_CELL = 200
 OWNERS = ["team:session-threads"]
 COLUMNS_OF_PAGES = {
     "source": "Name of the source in the configuration",
@@ -98,8 +99,11 @@ def describe_analysis(
 
 
 def tabulate(rows: Sequence[Mapping[str, str | None]]) -> dg.TableMetadataValue:
-    """Return rows of text as a table to look at."""
-    records = [dg.TableRecord({name: value or "" for name, value in r.items()}) for r in rows]
+    """Return rows of text, cut where it is long, as a table to look at."""
+    records = [
+        dg.TableRecord({name: (value or "")[:LONGEST_CELL] for name, value in row.items()})
+        for row in rows
+    ]
     return dg.MetadataValue.table(records)
 
 

@@ -223,7 +223,7 @@ def draw_survival(sections: Sections, dimension: str, name: str, title: str) -> 
     colors = alt.Scale(
         domain=labels, range=[f"var(--series-{1 + i % SERIES})" for i, _ in enumerate(labels)]
     )
-    color = alt.Color("label:N", scale=colors, legend=CURVES)
+    color = alt.Color("label:N", scale=colors, legend=name_curves(labels))
     base = chart(rows, height=260).encode(x=x, color=color)
     y = alt.Y("low:Q", title="share still open", scale=alt.Scale(domain=[0, 1]), axis=PERCENT)
     band = base.mark_area(interpolate="step-after", opacity=0.12).encode(y=y, y2="high:Q")
@@ -235,7 +235,13 @@ def draw_survival(sections: Sections, dimension: str, name: str, title: str) -> 
     return make_figure(name, title, description, alt.layer(band, curve))
 
 
-CURVES = alt.Legend(columns=2, symbolType="stroke", symbolOpacity=1, symbolSize=400)
+def name_curves(labels: Sequence[str]) -> alt.Legend:
+    """Return a legend of lines, which a phone has room for."""
+    columns = 2 if max(map(len, labels)) <= SHORT else 1
+    return alt.Legend(columns=columns, symbolType="stroke", symbolOpacity=1, symbolSize=400)
+
+
+SHORT = 12
 PERCENT = alt.Axis(format="%", tickCount=5)
 DASHES = [[1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [12, 4]]
 

@@ -39,5 +39,6 @@ def read_section(connection: duckdb.DuckDBPyConnection, name: str, query: str) -
     except (duckdb.CatalogException, duckdb.BinderException) as error:
         first = str(error).splitlines()[0]
         problem = f"its section {name} finds something missing in the published copy ({first})"
-        raise ReportError(f"report: {problem}. The next `session-threads run` builds it") from None
+        hint = "`session-threads run` builds it, or says why it cannot"
+        raise ReportError(f"report: {problem}. {hint}") from None
     return Section(rows, rows[0].get("total", len(rows)) if rows else 0)

@@ -133,7 +133,9 @@ def scale_durations(seconds: Sequence[float], title: str) -> Callable[[str], alt
 
 def tick_durations(ticks: Sequence[float]) -> alt.Axis:
     """Return an axis with these ticks, which read as durations."""
-    return alt.Axis(values=list(ticks), labelExpr=DURATION_LABEL, labelOverlap=True)
+    return alt.Axis(
+        values=list(ticks), labelExpr=DURATION_LABEL, labelOverlap=True, labelSeparation=8
+    )
 
 
 def pick_even_ticks(longest: float) -> list[float]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 Kind = Literal["text", "prose", "word", "number", "ratio", "share", "duration", "moment"]
 LONGEST = 80
 LONGEST_PROSE = 400
+SMALLEST_SHARE = 0.0005
 NOTHING = "–"  # noqa: RUF001 - as tables have it
 
 
@@ -221,13 +222,18 @@ def shorten(text: str, longest: int = LONGEST) -> str:
     return to_printable(text if len(text) <= longest else f"{text[: longest - 1]}…")
 
 
+def read_share(share: float) -> str:
+    """Return a share in per cent; few of many do not read as none."""
+    return "<0.1%" if 0 < share < SMALLEST_SHARE else f"{share:.1%}"
+
+
 READERS: Mapping[Kind, Callable[[Any], str]] = {
     "text": shorten,
     "prose": lambda value: shorten(value, LONGEST_PROSE),
     "word": lambda value: shorten(value.replace("_", " ")),
     "number": "{:,}".format,
     "ratio": "{:.2f}".format,
-    "share": "{:.1%}".format,
+    "share": read_share,
     "duration": lambda value: str(Duration(value)),
     "moment": lambda value: f"{value.astimezone(UTC):%Y-%m-%d %H:%M}",
 }

@@ -5,6 +5,7 @@ ANTI JOIN told USING (source, session_id, thread_id, reason)
 ORDER BY
     thread_id <> '',
     CASE severity WHEN 'high' THEN 1 WHEN 'medium' THEN 2 ELSE 3 END,
+    reason = 'gave_up',
     quiet_seconds DESC NULLS LAST,
     source,
     session_id,

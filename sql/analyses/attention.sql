@@ -12,7 +12,7 @@
 --   quiet_seconds: as_of - updated_at; 0 where it was updated during the poll (seconds)
 --   threshold_seconds: how long it is usual to stay quiet (seconds)
 --   threshold_basis: "where that comes from: agent_and_status or status (the 95th percentile of at least 20 ended spells), or configured (attention_after_minutes)"
---   severity: low below the threshold, medium up to three times as long, high beyond
+--   severity: "low below the threshold, and of a closed thread, in which nobody waits; medium up to three times as long, high beyond"
 --   as_of: beginning of the newest poll that the row rests on (UTC)
 -- needs: [analysis_settings, session_polls, thread_durations, thread_spells, threads]
 -- checks:
@@ -58,6 +58,7 @@ candidates AS (
         status,
         stop_reason_type,
         still_seconds AS quiet_seconds,
+        is_censored,
         as_of,
         CASE
             WHEN stop_reason_type IN ('retries_exhausted', 'budget_reached', 'refusal')
@@ -132,6 +133,7 @@ SELECT
     threshold_seconds,
     threshold_basis,
     CASE
+        WHEN NOT is_censored THEN 'low'
         WHEN quiet_seconds > 3 * threshold_seconds THEN 'high'
         WHEN quiet_seconds > threshold_seconds THEN 'medium'
         ELSE 'low'
@@ -141,6 +143,7 @@ FROM judged
 WHERE reason <> 'stuck' OR quiet_seconds > threshold_seconds
 ORDER BY
     CASE severity WHEN 'high' THEN 1 WHEN 'medium' THEN 2 ELSE 3 END,
+    is_censored DESC,
     quiet_seconds DESC NULLS LAST,
     source,
     session_id,

@@ -21,7 +21,8 @@
 -- checks:
 --   percentiles_rise: >-
 --     FROM analytics.duration_percentiles
---     WHERE p50 > p75 OR p75 > p90 OR p90 > p95 OR p95 > p99 OR p99 > max
+--     WHERE p50 > p75 + 1e-6 OR p75 > p90 + 1e-6 OR p90 > p95 + 1e-6 OR p95 > p99 + 1e-6
+--     OR p99 > max + 1e-6
 --   no_thread_is_lost: >-
 --     SELECT count(*) AS threads FROM analytics.thread_durations
 --     WHERE elapsed_seconds IS NOT NULL OR is_censored

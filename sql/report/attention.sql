@@ -1,4 +1,4 @@
--- The threads that most need someone.
+-- The threads that most need someone; those that gave up last, as nobody waits in most of them.
 SELECT
     attention.severity,
     attention.reason,
@@ -16,6 +16,7 @@ JOIN threads USING (source, session_id, thread_id)
 LEFT JOIN analytics.session_summary AS summary USING (source, session_id)
 ORDER BY
     array_position(['high', 'medium', 'low'], attention.severity),
+    attention.reason = 'gave_up',
     attention.quiet_seconds DESC NULLS LAST,
     attention.source,
     attention.session_id,

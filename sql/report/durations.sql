@@ -28,5 +28,5 @@ SELECT
         ELSE value
     END || CASE WHEN dimension = 'all' OR role = 'child' THEN '' ELSE ' · ' || role[:15] END AS label
 FROM groups
-WHERE dimension = 'all' OR rank <= 12
+WHERE rank <= 12
 ORDER BY dimension = 'all' DESC, rank

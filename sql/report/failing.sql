@@ -1,4 +1,14 @@
--- The sessions whose numbers are old: their last poll failed, or none was ever complete.
+-- The sessions whose numbers are old: their last poll failed, or none was ever complete. Those that are
+-- polled no longer (for a day, see headline.sql) are left out.
+WITH attempts AS (
+    SELECT
+        source,
+        session_id,
+        max(started_at) > max(max(started_at)) OVER (PARTITION BY source) - INTERVAL 1 DAY AS is_polled
+    FROM session_polls
+    GROUP BY source, session_id
+)
+
 SELECT
     coalesce(label, session_id) AS session,
     session_id,
@@ -11,6 +21,7 @@ SELECT
     last_error,
     count(*) OVER () AS total
 FROM analytics.ingestion_health
-WHERE failure_streak > 0 OR last_complete_poll IS NULL OR lag_seconds > 3600
+JOIN attempts USING (source, session_id)
+WHERE is_polled AND (failure_streak > 0 OR last_complete_poll IS NULL OR lag_seconds > 3600)
 ORDER BY failure_streak DESC, lag_seconds DESC NULLS FIRST, source, session_id
 LIMIT 20

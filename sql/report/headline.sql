@@ -7,14 +7,32 @@ WITH fleet AS (
     FROM analytics.session_summary
 ),
 
-health AS (
+-- A session that its source's polls of a day left out was taken out of the configuration.
+attempts AS (
     SELECT
-        count(*) AS sessions,
+        source,
+        session_id,
+        max(started_at) > max(max(started_at)) OVER (PARTITION BY source) - INTERVAL 1 DAY AS is_polled
+    FROM session_polls
+    GROUP BY source, session_id
+),
+
+polled AS (
+    SELECT
+        count(*) AS sessions_polled,
         count(*) FILTER (failure_streak = 0 AND last_complete_poll IS NOT NULL) AS sessions_complete,
         count(*) FILTER (failure_streak > 0) AS sessions_failing,
         count(*) FILTER (failure_streak = 0 AND last_complete_poll IS NULL) AS sessions_filtered,
         count(*) FILTER (failure_streak = 0 AND lag_seconds > 3600) AS sessions_behind,
-        max(lag_seconds) AS largest_lag_seconds,
+        max(lag_seconds) AS largest_lag_seconds
+    FROM analytics.ingestion_health
+    JOIN attempts USING (source, session_id)
+    WHERE is_polled
+),
+
+health AS (
+    SELECT
+        count(*) AS sessions,
         coalesce(sum(polls), 0)::BIGINT AS polls,
         coalesce(sum(failures), 0)::BIGINT AS failures,
         max(as_of) AS as_of
@@ -37,4 +55,4 @@ SELECT
     *,
     (SELECT min(started_at) FROM session_polls) AS first_poll,
     (SELECT list(DISTINCT source ORDER BY source) FROM analytics.ingestion_health) AS sources
-FROM fleet, health, waiting, changes
+FROM fleet, polled, health, waiting, changes

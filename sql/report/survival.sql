@@ -31,5 +31,5 @@ SELECT
     row_number() OVER (PARTITION BY dimension, rank ORDER BY points.t_seconds) = 1 AS is_first
 FROM analytics.survival AS points
 JOIN ranked USING (dimension, value, role)
-WHERE dimension = 'all' OR rank <= 5
+WHERE rank <= 5
 ORDER BY dimension = 'all' DESC, rank, points.t_seconds

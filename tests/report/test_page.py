@@ -14,7 +14,7 @@ from pipelines.report.page import read_template
 from pipelines.report.style import STATUSES
 from tests.report.pages import HARMFUL, Outline, harm, move, publish_world, widen
 from tests.support import read_table
-from tests.warehouse.worlds import World
+from tests.warehouse.worlds import World, state
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -122,6 +122,20 @@ def test_failing_session(moving: tuple[World, Path, str]) -> None:
     assert "503: come back later" in row
 
 
+def test_session_taken_out(tmp_path: Path) -> None:
+    """A failing session that was taken out of the configuration alarms nobody a day later."""
+    world = World()
+    world.poll(60, state("a", "running"), session_id="out")
+    world.poll(75, session_id="out", outcome="gone", error_message="404")
+    for minutes in (75, 75 + 24 * 60 + 15):
+        world.poll(minutes, state("b", "running"), session_id="kept")
+    page = draw(world, tmp_path / "home")
+    headline = read_headline(page)
+    assert (headline["threads"], headline["coverage"]) == ("2", "1 of 1")
+    assert "failing" not in Outline(page).tables
+    assert "<strong>1 session</strong> polled no longer" in page
+
+
 def test_same_copy_same_bytes(moving: tuple[World, Path, str], tmp_path: Path) -> None:
     """The same published copy gives the same page, wherever and whenever it is drawn."""
     _, home, page = moving
@@ -145,6 +159,24 @@ def test_limits_are_named(tmp_path: Path) -> None:
         if value["at"] == max(moments)
     }
     assert newest == {"archived": 1, "blocked": 200}
+
+
+def test_who_waits_comes_first(tmp_path: Path) -> None:
+    """Of many that gave up and one that asks, the table begins with the one somebody can help."""
+    ended = {"archived_at": None, "stop_reason_type": "refusal"}
+    given_up = [state(f"g{n}", "terminated", 0, 10, **ended) for n in range(2100)]
+    world = World()
+    world.poll(900, *given_up, state("asks", "idle", 0, 899, stop_reason_type="requires_action"))
+    page = draw(world, tmp_path / "home")
+    tables = Outline(page).tables
+    assert len(tables["attention"]) == 1 + 50
+    assert [row[:2] for row in tables["attention"][1:3]] == [
+        ["low", "needs you"],
+        ["low", "gave up"],
+    ]
+    assert read_headline(page)["attention"] == "2,101"
+    shares = {status: share for status, _, share in tables["status_now"][1:]}
+    assert (shares["idle"], shares["running"]) == ("<0.1%", "0.0%")
 
 
 def test_nothing_yet(tmp_path: Path) -> None:
@@ -173,6 +205,8 @@ def test_text_stays_text(tmp_path: Path) -> None:
         assert any(text in row[0] for row in outline.tables["sessions"])
     assert not re.search(r"[\u202a-\u202e\u2066-\u2069\u2028\x07\x1b]", page.split("<script")[0])
     assert "x" * 500 not in page
+    lines = {value["label"] for value in read_values(page)["survival_by_role"]}
+    assert len(lines) <= 5 < len(HARMFUL)  # a server may send any number of roles
 
 
 def test_page_is_alone(moving: tuple[World, Path, str]) -> None:
