@@ -10,7 +10,7 @@ import hypothesis
 import polars as pl
 import pytest
 
-from tests.support import CANARY
+from tests.support import CANARY, ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,6 +38,14 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for variable in VARIABLES:
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def users_environment() -> Iterator[None]:
+    """No command that a test starts finds the libraries that came with the tools of the tests."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("PYTHONPATH", str(ROOT / "tests" / "users"))
+        yield
 
 
 @pytest.fixture

@@ -181,7 +181,8 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     with serve(sandbox.app) as base_url, serve(webhook.app) as webhook_url:
         settings = {
             "DAGSTER_HOME": str(root / "dagster_home"),
-            "PYTHONPATH": str(root),  # before the checkout, which is installed editable
+            # Before the checkout, which is installed editable.
+            "PYTHONPATH": f"{root}{os.pathsep}{os.environ['PYTHONPATH']}",
             "QODER_BASE_URL": base_url,
             "QODER_PAT": CANARY,
             "QODER_SESSION_IDS": ",".join(world.sessions),
