@@ -59,18 +59,3 @@ def test_first_signal(home: Path, monkeypatch: pytest.MonkeyPatch, number: int) 
     listed = {row["session_id"]: row["threads_listed"] for row in ledger if row["threads_listed"]}
     assert {row["session_id"]: row["n"] for row in counts} == listed
     assert sum(row["pages"] for row in ended) > 0
-
-
-def test_killed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run that is killed leaves nothing that the next one trips over."""
-    world = World([2000, 1])
-    with serve_world(world, monkeypatch):
-        with subprocess.Popen([COMMAND, "run"], stderr=subprocess.PIPE, text=True) as process:
-            assert process.stderr is not None
-            process.stderr.readline()
-            process.kill()
-            assert process.wait(30) == -signal.SIGKILL
-        result = subprocess.run([COMMAND, "run"], check=False, capture_output=True)
-        assert result.returncode == 0
-    runs = read_table(home / "threads.duckdb", "SELECT sessions_complete AS n FROM runs")
-    assert runs == [{"n": 2}]
