@@ -261,7 +261,7 @@ def test_hostile_names_on_a_terminal(home: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_demo(tmp_path: Path) -> None:
     """The demo needs no credentials, shows both analyses, and says where the database lies."""
-    result = invoke("demo")
+    result = spawn("demo")
     assert result.returncode == 0, result.stderr
     database = tmp_path / "data" / "demo" / "threads.duckdb"
     assert f"The database: {database}" in result.stdout

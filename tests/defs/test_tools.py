@@ -142,7 +142,7 @@ class Tool:
             ended = run["status"] in {"SUCCESS", "FAILURE", "CANCELED"}
             if ended or time.monotonic() > deadline:
                 return run
-            time.sleep(0.2)
+            time.sleep(0.5)
 
     def wait_for(self, what: str, find: Callable[[], Any]) -> Any:
         """Return what is found as soon as there is something."""
@@ -150,7 +150,7 @@ class Tool:
         while time.monotonic() < deadline:
             if found := find():
                 return found
-            time.sleep(0.2)
+            time.sleep(0.5)
         pytest.fail(f"no {what} after {RUN_S} s:\n{self.read_log()}")
 
     def list_runs(self) -> list[dict[str, Any]]:
@@ -173,8 +173,14 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     for name in ("pipelines", "sql"):
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
     (root / "dagster_home").mkdir()
-    for name in ("pyproject.toml", "workspace.yaml", "dagster_home/dagster.yaml"):
+    for name in ("pyproject.toml", "workspace.yaml"):
         shutil.copy(ROOT / name, root / name)
+    instance = (ROOT / "dagster_home" / "dagster.yaml").read_text(encoding="utf-8")
+    assert "\nrun_monitoring:\n" in instance
+    often = "\nrun_monitoring:\n  poll_interval_seconds: 3\n"  # not every two minutes
+    (root / "dagster_home" / "dagster.yaml").write_text(
+        instance.replace("\nrun_monitoring:\n", often), encoding="utf-8"
+    )
     (root / "sessions.yaml").write_text(SETTINGS, encoding="utf-8")
     world, webhook = World([30, 2, 1]), Receiver()
     sandbox = Sandbox(world, token=CANARY)
