@@ -11,7 +11,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import duckdb
 import pytest
@@ -67,11 +67,17 @@ def invoke(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str
             monkeypatch.setenv(name, value)
         with pytest.raises(SystemExit) as ended:
             main(arguments, prog_name="session-threads")
-        texts = [file.seek(0) or file.read() for file in (out, err)]
+        texts = [read_back(file) for file in (out, err)]
     assert CANARY not in "".join(texts)
     status = ended.value.code
     assert isinstance(status, int)
     return subprocess.CompletedProcess(arguments, status, *texts)
+
+
+def read_back(file: IO[str]) -> str:
+    """Return what was written into a file."""
+    file.seek(0)
+    return file.read()
 
 
 @contextmanager
