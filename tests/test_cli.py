@@ -283,7 +283,7 @@ def test_sandbox_command(home: Path) -> None:
         exported = dict(line.strip().removeprefix("export ").split("=", 1) for line in lines)
         assert invoke("run", **exported).returncode == 0
         process.terminate()
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
     assert read_count(home) > 10
 
 
@@ -549,7 +549,7 @@ def test_interrupted_query(published: Path, form: str) -> None:
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
         try:
-            out, err = process.communicate(timeout=10)
+            out, err = process.communicate(timeout=60)
         finally:
             process.kill()
     assert (process.returncode, out, err) == (-signal.SIGINT, b"", b"")

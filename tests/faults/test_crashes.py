@@ -234,10 +234,17 @@ def hold(home: Path, seconds: float) -> subprocess.Popen[str]:
 
 def test_second_writer_waits(home: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A second writer waits for the first, and says for whom."""
-    with hold(home, 2) as holder:
-        started = time.monotonic()
+    with hold(home, 60) as holder:
+
+        def end_when_waited_for() -> None:
+            while "waiting for process" not in caplog.text and holder.poll() is None:
+                time.sleep(0.05)
+            holder.kill()
+
+        patient = threading.Thread(target=end_when_waited_for)
+        patient.start()
         load(home, 0, thread("a"))
-        assert time.monotonic() - started > 0.5
+        patient.join()
     assert f"waiting for process {holder.pid} (-c)" in caplog.text
 
 

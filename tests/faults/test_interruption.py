@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ def interrupt(send: Callable[[subprocess.Popen[str]], None]) -> tuple[int, str]:
     ) as process:
         assert process.stderr is not None
         assert ": complete, " in process.stderr.readline()
+        time.sleep(1)  # until the others are at their second or third page
         send(process)
         rest = process.stderr.read()
         status = process.wait(60)
@@ -37,7 +39,8 @@ def interrupt(send: Callable[[subprocess.Popen[str]], None]) -> tuple[int, str]:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_first_signal(home: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     """The first signal ends the polls: what had come is loaded, and the ledger says the rest."""
-    world = World([2500, 1, 2000, 1500])
+    Path("sessions.yaml").write_text("sources: [{min_page_interval_ms: 500, sessions: [x]}]")
+    world = World([1500, 1, 1400, 1300])
     with serve_world(world, monkeypatch):
         status, line = interrupt(lambda process: process.send_signal(number))
     assert status == 1
