@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
 SERIOUS = {"serious", "critical"}
+PATIENCE_MS = 60_000  # on a busy machine
+expect.set_options(timeout=PATIENCE_MS)
 
 
 class Watched:
@@ -53,5 +55,6 @@ def open_browser(
         context = browser.new_context(
             viewport={"width": width, "height": height}, color_scheme=scheme
         )
+        context.set_default_timeout(PATIENCE_MS)
         yield Watched(context.new_page())
         browser.close()

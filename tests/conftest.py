@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from typing import TYPE_CHECKING
 
@@ -10,12 +11,15 @@ import hypothesis
 import polars as pl
 import pytest
 
-from tests.support import CANARY
+from pipelines.cli import SELDOM
+from tests.support import CANARY, ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+# As the command does: looking through all that was imported takes a fifth of the suite's start.
+gc.set_threshold(*SELDOM)
 # `make soak` looks longer; neither is timed, for machines are noisy.
 hypothesis.settings.register_profile("default", deadline=None)
 hypothesis.settings.register_profile("soak", deadline=None, max_examples=100_000)
@@ -38,6 +42,14 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for variable in VARIABLES:
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def users_environment() -> Iterator[None]:
+    """No command that a test starts finds the libraries that came with the tools of the tests."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("PYTHONPATH", str(ROOT / "tests" / "users"))
+        yield
 
 
 @pytest.fixture

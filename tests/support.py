@@ -7,24 +7,26 @@ import os
 import re
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from tempfile import TemporaryFile
+from typing import IO, TYPE_CHECKING, Any
 
 import duckdb
+import pytest
 from pydantic import SecretStr
 from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import Route
 
+from pipelines.cli import main
 from pipelines.sandbox.server import Sandbox, serve
 from pipelines.settings import Settings, Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import pytest
     from starlette.requests import Request
 
     from pipelines.sandbox.world import World
@@ -50,6 +52,32 @@ def run_printed(*command: str) -> str:
     )
     assert result.returncode == 0, f"{command}: {result.stderr}"
     return result.stdout
+
+
+def invoke(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end in this process, which answers like one of its own, but sooner."""
+    with (
+        TemporaryFile("w+", encoding="utf-8") as out,
+        TemporaryFile("w+", encoding="utf-8") as err,
+        redirect_stdout(out),
+        redirect_stderr(err),
+        pytest.MonkeyPatch.context() as monkeypatch,
+    ):
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(SystemExit) as ended:
+            main(arguments, prog_name="session-threads")
+        texts = [read_back(file) for file in (out, err)]
+    assert CANARY not in "".join(texts)
+    status = ended.value.code
+    assert isinstance(status, int)
+    return subprocess.CompletedProcess(arguments, status, *texts)
+
+
+def read_back(file: IO[str]) -> str:
+    """Return what was written into a file."""
+    file.seek(0)
+    return file.read()
 
 
 @contextmanager

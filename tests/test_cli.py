@@ -1,4 +1,4 @@
-"""The command as a user meets it: a real process, its output and its exit status."""
+"""The command as a user meets it: its output and its exit status."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from starlette.routing import Route
 
 from pipelines.sandbox.server import serve
 from pipelines.sandbox.world import World
-from tests.support import CANARY, Script, read_table, serve_world
+from tests.support import CANARY, Script, invoke, read_table, serve_world
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 COMMAND = str(Path(sys.executable).parent / "session-threads")
 
 
-def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run the command to its end."""
+def spawn(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end, as a process of its own."""
     result = subprocess.run(
         [COMMAND, *arguments],
         env={**os.environ, **variables},
@@ -63,7 +63,7 @@ def polled_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setenv("SESSION_THREADS_HOME", str(directory))
         with serve_world(World([0, 30, 120, 5]), monkeypatch):
-            assert run("run").returncode == 0
+            assert invoke("run").returncode == 0
     return directory
 
 
@@ -76,7 +76,7 @@ def polled(polled_once: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_run(fleet: World, home: Path) -> None:
     """A run ends with 0 and a summary table on standard output, progress on standard error."""
-    result = run("run")
+    result = spawn("run")
     assert (result.returncode, result.stdout.count("complete")) == (0, 4 + 1)
     assert f"4 of 4 sessions complete, {read_count(home)} threads" in result.stdout
     assert f"Data: {home}" in result.stdout
@@ -96,11 +96,11 @@ def read_count(home: Path) -> int:
 def test_run_of_one_session(fleet: World, home: Path) -> None:
     """--session polls that session alone; one that nobody configured is refused."""
     session_id = list(fleet.sessions)[1]
-    assert run("run", "--session", session_id).returncode == 0
+    assert invoke("run", "--session", session_id).returncode == 0
     assert read_table(home / "threads.duckdb", "SELECT DISTINCT session_id FROM threads") == [
         {"session_id": session_id}
     ]
-    refused = run("run", "--session", "sess_nobody")
+    refused = invoke("run", "--session", "sess_nobody")
     assert refused.returncode == 2
     assert "sess_nobody: not among the configured sessions" in refused.stderr
 
@@ -108,7 +108,7 @@ def test_run_of_one_session(fleet: World, home: Path) -> None:
 def test_partial_run(fleet: World, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One unknown session ends the command with 1 and a line; the others are loaded."""
     monkeypatch.setenv("QODER_SESSION_IDS", ",".join([*fleet.sessions, "sess_unknown"]))
-    result = run("run", "--json")
+    result = invoke("run", "--json")
     assert result.returncode == 1
     last = result.stderr.splitlines()[-1]
     assert last.startswith(
@@ -139,7 +139,7 @@ def parse_instants(row: dict[str, Any]) -> dict[str, Any]:
 def test_refused_token(fleet: World, home: Path) -> None:
     """A refused token ends the command with 3 and a line; the ledger is published."""
     assert fleet.sessions
-    result = run("run", QODER_PAT="pt-wrong")
+    result = invoke("run", QODER_PAT="pt-wrong")
     assert result.returncode == 3
     last = result.stderr.splitlines()[-1]
     assert "the token was refused" in last
@@ -147,7 +147,7 @@ def test_refused_token(fleet: World, home: Path) -> None:
     ledger = read_table(home / "threads.duckdb", "SELECT DISTINCT error_type FROM session_polls")
     assert ledger == [{"error_type": "authentication_error"}]
     assert "pt-wrong" not in result.stdout + result.stderr
-    assert run("check", QODER_PAT="pt-wrong").returncode == 3
+    assert invoke("check", QODER_PAT="pt-wrong").returncode == 3
 
 
 def test_nothing_loaded(home: Path, tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ def test_nothing_loaded(home: Path, tmp_path: Path) -> None:
     (tmp_path / "sessions.yaml").write_text(
         "sources: [{base_url: 'http://127.0.0.1:1/x', max_attempts: 1, sessions: [a, b]}]"
     )
-    result = run("run", QODER_PAT="pt-x")
+    result = invoke("run", QODER_PAT="pt-x")
     assert result.returncode == 4
     last = result.stderr.splitlines()[-1]
     assert last.startswith("session-threads: nothing could be loaded from 2 sessions; session a")
@@ -180,7 +180,7 @@ def test_nothing_loaded(home: Path, tmp_path: Path) -> None:
 )
 def test_bad_configuration(command: str, variables: dict[str, str], line: str) -> None:
     """A bad configuration ends with 2 and one line on standard error, and makes nothing."""
-    result = run(command, **variables)
+    result = invoke(command, **variables)
     assert (result.returncode, result.stdout) == (2, "")
     assert line in result.stderr
     assert result.stderr.count("\n") == 1
@@ -189,12 +189,12 @@ def test_bad_configuration(command: str, variables: dict[str, str], line: str) -
 
 def test_check(fleet: World, home: Path) -> None:
     """Check says what is right; an unreachable host is a line and 2."""
-    result = run("check")
+    result = invoke("check")
     assert result.returncode == 0
     assert "the token is accepted" in result.stdout
     assert f"warehouse: {home}, 0 threads" in result.stdout
     assert fleet.sessions
-    unreachable = run("check", QODER_BASE_URL="http://127.0.0.1:1/x")
+    unreachable = invoke("check", QODER_BASE_URL="http://127.0.0.1:1/x")
     assert unreachable.returncode == 2
     assert unreachable.stderr.count("\n") == 1
     assert "127.0.0.1:1 gave no answer (Connection refused). Check base_url" in unreachable.stderr
@@ -205,23 +205,23 @@ def test_check(fleet: World, home: Path) -> None:
 
 def test_show_and_sql(polled: Path, tmp_path: Path) -> None:
     """Show and sql give the same rows in every format."""
-    catalogue = run("show").stdout
+    catalogue = invoke("show").stdout
     assert "status_distribution" in catalogue
     assert "How long has each thread lived?" in catalogue
     arguments = ["show", "status_distribution", "--where", "dimension = 'all'", "--limit", "6"]
     query = "FROM analytics.status_distribution WHERE dimension = 'all' LIMIT 6"
     expected = [row["threads"] for row in read_table(polled / "threads.duckdb", query)]
 
-    table = run(*arguments).stdout
+    table = invoke(*arguments).stdout
     assert [int(line.split()[3]) for line in table.splitlines()[2:]] == expected
-    text = run(*arguments, "--format", "csv").stdout
+    text = invoke(*arguments, "--format", "csv").stdout
     assert [int(row["threads"]) for row in csv.DictReader(text.splitlines())] == expected
-    parsed = json.loads(run("sql", f"{query};", "--format", "json").stdout)
+    parsed = json.loads(invoke("sql", f"{query};", "--format", "json").stdout)
     assert [row["threads"] for row in parsed] == expected
     out = tmp_path / "it's.parquet"
-    assert run(*arguments, "--out", str(out)).returncode == 0
+    assert invoke(*arguments, "--out", str(out)).returncode == 0
     assert pl.read_parquet(out)["threads"].to_list() == expected
-    assert run("sql", query, "--out", str(tmp_path / "table.txt")).stdout == ""
+    assert invoke("sql", query, "--out", str(tmp_path / "table.txt")).stdout == ""
     assert "archived" in (tmp_path / "table.txt").read_text()
 
 
@@ -236,7 +236,7 @@ def test_show_and_sql(polled: Path, tmp_path: Path) -> None:
 )
 def test_failing_queries(polled: Path, arguments: list[str], line: str) -> None:
     """A query that fails is one line and 1; the published copy cannot be written."""
-    result = run(*arguments, SESSION_THREADS_HOME=str(polled))
+    result = invoke(*arguments, SESSION_THREADS_HOME=str(polled))
     assert (result.returncode, result.stdout, result.stderr.count("\n")) == (1, "", 1)
     assert line in result.stderr
 
@@ -244,7 +244,7 @@ def test_failing_queries(polled: Path, arguments: list[str], line: str) -> None:
 def test_nothing_published() -> None:
     """Before the first run show and sql say what to do."""
     for arguments in (["show", "status_distribution"], ["sql", "SELECT 1"]):
-        result = run(*arguments)
+        result = invoke(*arguments)
         assert result.returncode == 4
         assert "Run `session-threads run` first" in result.stderr
 
@@ -256,15 +256,15 @@ def test_hostile_names_on_a_terminal(home: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("QODER_PAT", CANARY)
     monkeypatch.setenv("QODER_SESSION_IDS", "s")
     with serve(script.app) as base_url:
-        assert run("run", QODER_BASE_URL=base_url).returncode == 0
+        assert invoke("run", QODER_BASE_URL=base_url).returncode == 0
     assert read_table(home / "threads.duckdb", "SELECT name FROM threads") == [{"name": name}]
-    shown = run("sql", "SELECT name FROM threads").stdout
+    shown = invoke("sql", "SELECT name FROM threads").stdout
     assert "�[31m[bold]x[/bold]��row�" in shown
 
 
 def test_demo(tmp_path: Path) -> None:
     """The demo needs no credentials, shows analyses, and says what to export to look further."""
-    result = run("demo")
+    result = spawn("demo")
     assert result.returncode == 0, result.stderr
     database = tmp_path / "data" / "demo" / "threads.duckdb"
     assert f"The database: {database}" in result.stdout
@@ -287,9 +287,9 @@ def test_sandbox_command(home: Path) -> None:
         assert process.stdout is not None
         lines = [process.stdout.readline() for _ in range(3)]
         exported = dict(line.strip().removeprefix("export ").split("=", 1) for line in lines)
-        assert run("run", **exported).returncode == 0
+        assert invoke("run", **exported).returncode == 0
         process.terminate()
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
     assert read_count(home) > 10
 
 
@@ -314,7 +314,7 @@ def test_errors_quote_one_line(home: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("QODER_PAT", CANARY)
     monkeypatch.setenv("QODER_SESSION_IDS", "s")
     with serve(Starlette(routes=[Route("/{path:path}", refuse)])) as base_url:
-        result = run("run", QODER_BASE_URL=base_url)
+        result = invoke("run", QODER_BASE_URL=base_url)
     assert result.returncode == 4
     assert "400: first second" in result.stderr.splitlines()[-1]
     (row,) = read_table(home / "threads.duckdb", "SELECT error_message FROM session_polls")
@@ -327,7 +327,7 @@ def test_impossible_data_directory(fleet: World, command: str, place: str) -> No
     """A data directory that cannot be is one line, before any request, and no traceback."""
     assert fleet.sessions
     Path("taken").touch()
-    result = run(command, SESSION_THREADS_HOME=place)
+    result = invoke(command, SESSION_THREADS_HOME=place)
     assert result.returncode == (4 if command == "run" else 2)
     assert "Traceback" not in result.stderr
     assert "Let SESSION_THREADS_HOME name a directory of yours" in result.stderr
@@ -338,7 +338,7 @@ def test_impossible_data_directory(fleet: World, command: str, place: str) -> No
 def test_impossible_dagster_home(fleet: World, place: str) -> None:
     """A DAGSTER_HOME that is no absolute path of a directory is one line and 2."""
     assert fleet.sessions
-    result = run("run", DAGSTER_HOME=place)
+    result = invoke("run", DAGSTER_HOME=place)
     assert (result.returncode, result.stderr.count("\n")) == (2, 1)
     assert "DAGSTER_HOME: " in result.stderr
 
@@ -346,7 +346,7 @@ def test_impossible_dagster_home(fleet: World, place: str) -> None:
 def test_taken_port() -> None:
     """A port that is taken is one line."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        result = run("sandbox", "--port", str(taken.getsockname()[1]))
+        result = invoke("sandbox", "--port", str(taken.getsockname()[1]))
     assert result.returncode == 2
     assert "Address already in use" in result.stderr
     assert "Traceback" not in result.stderr
@@ -368,31 +368,31 @@ def test_runs_at_once(fleet: World, home: Path) -> None:
 def test_narrow_terminal(polled: Path) -> None:
     """A row too wide for the terminal is shown upright, whole."""
     assert (polled / "threads.duckdb").exists()
-    shown = run("sql", "FROM threads LIMIT 1", COLUMNS="80", FORCE_COLOR="1", TERM="dumb").stdout
+    shown = invoke("sql", "FROM threads LIMIT 1", COLUMNS="80", FORCE_COLOR="1", TERM="dumb").stdout
     assert len(shown.splitlines()) >= 28
     assert max(map(len, shown.splitlines())) <= 80 + len("\x1b[1m\x1b[0m")
 
 
 def test_status(fleet: World, home: Path, tmp_path: Path) -> None:
     """Status shows a line per session, and ends with 1 where one is failing or stale."""
-    fresh = run("status")
+    fresh = invoke("status")
     assert (fresh.returncode, fresh.stdout.count("never polled")) == (1, 4)
-    run("run")
-    well = run("status", QODER_PAT="")
+    invoke("run")
+    well = invoke("status", QODER_PAT="")
     assert (well.returncode, well.stderr) == (0, "")
     assert well.stdout.count(" ok ") == len(fleet.sessions) == len(well.stdout.splitlines()) - 2
     assert "session" in well.stdout.splitlines()[0]
     assert "last complete" in well.stdout.splitlines()[0]
 
     unknown = ",".join([*fleet.sessions, "sess_unheard_of"])
-    never = run("status", QODER_SESSION_IDS=unknown)
+    never = invoke("status", QODER_SESSION_IDS=unknown)
     assert (never.returncode, "sess_unheard_of is never polled" in never.stderr) == (1, True)
-    run("run", QODER_SESSION_IDS=unknown)
-    failing = run("status", QODER_SESSION_IDS=unknown)
+    invoke("run", QODER_SESSION_IDS=unknown)
+    failing = invoke("status", QODER_SESSION_IDS=unknown)
     assert (failing.returncode, "sess_unheard_of is failing" in failing.stderr) == (1, True)
     assert "was not found" in failing.stdout.splitlines()[2]
 
-    machine = run("status", "--json", QODER_SESSION_IDS=unknown)
+    machine = invoke("status", "--json", QODER_SESSION_IDS=unknown)
     assert (machine.returncode, machine.stderr) == (1, failing.stderr)
     document = json.loads(machine.stdout)
     assert f"session-threads: {document['error']}\n" == failing.stderr
@@ -413,7 +413,7 @@ def test_status(fleet: World, home: Path, tmp_path: Path) -> None:
         connection.execute(
             "UPDATE analytics.ingestion_health SET last_complete_poll = '2026-01-01T00:00:00Z'"
         )
-    stale = run("status", SESSION_THREADS_CONFIG=str(config))
+    stale = invoke("status", SESSION_THREADS_CONFIG=str(config))
     assert (stale.returncode, stale.stderr.strip()) == (
         1,
         f"session-threads: 4 of 4 sessions: {next(iter(fleet.sessions))} is stale",
@@ -423,13 +423,13 @@ def test_status(fleet: World, home: Path, tmp_path: Path) -> None:
 def test_replay(fleet: World, home: Path) -> None:
     """Replay rebuilds and publishes the same tables; damaged files are left out only if told to."""
     assert fleet.sessions
-    run("run")
+    invoke("run")
     before = read_table(home / "threads.duckdb", "FROM thread_status_history ORDER BY ALL")
     (home / "threads.duckdb").unlink()
     (home / "raw" / "foreign.parquet").write_bytes(b"?")
-    refused = run("replay")
+    refused = invoke("replay")
     assert (refused.returncode, "foreign.parquet: not a landed run" in refused.stderr) == (4, True)
-    replayed = run("replay", "--skip-damaged")
+    replayed = invoke("replay", "--skip-damaged")
     assert (replayed.returncode, "foreign.parquet" in replayed.stderr) == (0, True)
     assert f"replayed 1 runs. Data: {home / 'threads.duckdb'}" in replayed.stdout
     assert read_table(home / "threads.duckdb", "FROM thread_status_history ORDER BY ALL") == before
@@ -440,7 +440,7 @@ def test_drift_in_the_summary(home: Path) -> None:
     script = Script({"data": [{"id": "t", "status": "dreaming\x1b"}], "has_more": False})
     with serve(script.app) as base_url:
         variables = {"QODER_BASE_URL": base_url, "QODER_PAT": CANARY, "QODER_SESSION_IDS": "s"}
-        first = run("run", **variables)
+        first = invoke("run", **variables)
     assert 'New in the data, see schema_drift: status = "dreaming' in first.stdout
     assert "\x1b" not in first.stdout
     assert home.exists()
@@ -453,13 +453,13 @@ def test_own_analyses(fleet: World, home: Path, tmp_path: Path) -> None:
     header += "-- needs: []\n-- checks: {small: FROM analytics.mine WHERE x > 7500}\n"
     (tmp_path / "sessions.yaml").write_text("analyses_dir: .\n")
     (tmp_path / "mine.sql").write_text(f"{header}SELECT 7500.0 AS x")
-    assert run("run").returncode == 0
-    assert "How long is it?" in run("show").stdout
-    assert "2h 05m" in run("show", "mine").stdout
-    assert run("show", "mine", "--format", "csv").stdout.splitlines() == ["x", "7500.0"]
+    assert invoke("run").returncode == 0
+    assert "How long is it?" in invoke("show").stdout
+    assert "2h 05m" in invoke("show", "mine").stdout
+    assert invoke("show", "mine", "--format", "csv").stdout.splitlines() == ["x", "7500.0"]
 
     (tmp_path / "mine.sql").write_text(f"{header}SELECT 7501.0 AS x")
-    failing = run("run")
+    failing = invoke("run")
     assert failing.returncode == 1
     assert failing.stderr.splitlines()[-1] == (
         "session-threads: analysis mine: check small found x=7501.0. The table of before is kept"
@@ -499,30 +499,26 @@ SELECT count(*) AS n FROM range(1000000) a, range(1000000) b WHERE a.range * b.r
 
 
 @pytest.mark.parametrize("form", ["table", "csv", "json", "parquet"])
-@pytest.mark.parametrize("arguments", [("show", "own"), ("sql", "SELECT {'a': 1} AS a")])
-def test_appended_output(
-    published: Path, tmp_path: Path, form: str, arguments: tuple[str, str]
-) -> None:
+def test_appended_output(published: Path, tmp_path: Path, form: str) -> None:
     """What is appended to a file leaves what it held, in every format."""
     assert published.exists()
-    plain = tmp_path / "plain"
     appended = tmp_path / "appended"
     appended.write_text("precious\n")
-    for path, mode in ((plain, "wb"), (appended, "ab")):
-        with path.open(mode) as file:
-            subprocess.run([COMMAND, *arguments, "--format", form], stdout=file, check=True)
-    assert plain.stat().st_size > 0
-    assert appended.read_bytes() == b"precious\n" + plain.read_bytes()
+    command = ("show", "own", "--format", form)
+    with appended.open("ab") as file:
+        subprocess.run([COMMAND, *command], stdout=file, check=True)
+    plain = subprocess.run([COMMAND, *command], stdout=subprocess.PIPE, check=True).stdout
+    assert len(plain) > 0
+    assert appended.read_bytes() == b"precious\n" + plain
 
 
 @pytest.mark.parametrize("form", ["table", "csv"])
-@pytest.mark.parametrize("arguments", [("show", "own"), ("show",)])
-def test_full_disk(published: Path, form: str, arguments: tuple[str, ...]) -> None:
+def test_full_disk(published: Path, form: str) -> None:
     """Standard output that takes nothing more is one line."""
     assert published.exists()
     with Path("/dev/full").open("w") as full:
         result = subprocess.run(
-            [COMMAND, *arguments, "--format", form],
+            [COMMAND, "show", "own", "--format", form],
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
@@ -559,7 +555,7 @@ def test_interrupted_query(published: Path, form: str) -> None:
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
         try:
-            out, err = process.communicate(timeout=10)
+            out, err = process.communicate(timeout=60)
         finally:
             process.kill()
     assert (process.returncode, out, err) == (-signal.SIGINT, b"", b"")
@@ -576,9 +572,9 @@ def is_busy(pid: int) -> bool:
 def test_durations_of_any_type(published: Path) -> None:
     """Of columns documented in seconds, finite numbers read as durations, all else as it is."""
     assert published.exists()
-    result = run("sql", "SELECT TIME '10:11:12' AS at, DATE '2026-01-02' AS day")
+    result = invoke("sql", "SELECT TIME '10:11:12' AS at, DATE '2026-01-02' AS day")
     assert result.stdout.splitlines()[-1].split() == ["10:11:12", "2026-01-02"]
-    shown = run("show", "own", "--limit", "1")
+    shown = invoke("show", "own", "--limit", "1")
     assert (shown.returncode, shown.stderr) == (0, "")
     assert shown.stdout.splitlines()[-1].split() == [
         *("2h", "05m", "two", "1:30:00", "inf", "nan", "True", "10:11:12")
@@ -588,7 +584,7 @@ def test_durations_of_any_type(published: Path) -> None:
 def test_letters_that_the_locale_has_not(published: Path) -> None:
     """A name that standard output cannot encode is shown as far as it can be."""
     assert published.exists()
-    shown = run("sql", "SELECT 'naïve' AS name", PYTHONIOENCODING="ascii")
+    shown = spawn("sql", "SELECT 'naïve' AS name", PYTHONIOENCODING="ascii")
     assert (shown.returncode, shown.stderr) == (0, "")
     assert shown.stdout.splitlines()[-1] == "na?ve"
 
@@ -596,9 +592,9 @@ def test_letters_that_the_locale_has_not(published: Path) -> None:
 def test_condition_with_a_comment(published: Path) -> None:
     """A comment in --where takes nothing else with it."""
     assert published.exists()
-    shown = run("show", "own", "--where", "flag -- hi", "--limit", "1", "--format", "csv")
+    shown = invoke("show", "own", "--where", "flag -- hi", "--limit", "1", "--format", "csv")
     assert len(shown.stdout.splitlines()) == 1 + 1
-    either = run("show", "own", "--where", "false OR flag", "--format", "csv")
+    either = invoke("show", "own", "--where", "false OR flag", "--format", "csv")
     assert len(either.stdout.splitlines()) == 1 + 3
 
 
@@ -619,7 +615,7 @@ def test_condition_with_a_comment(published: Path) -> None:
 def test_one_query_alone(published: Path, form: str, arguments: list[str]) -> None:
     """What is no single query is refused in one line, and writes nothing."""
     assert published.exists()
-    result = run(*arguments, "--format", form)
+    result = invoke(*arguments, "--format", form)
     assert (result.returncode, result.stdout, result.stderr.count("\n")) == (1, "", 1)
     assert result.stderr.startswith("session-threads: the query ")
     assert not Path("x").exists()
@@ -639,21 +635,21 @@ def test_queries_of_every_kind(published: Path, query: str) -> None:
     """Whatever gives rows is one query, in a table and in a file's format."""
     assert published.exists()
     for form in ("table", "csv"):
-        result = run("sql", query, "--format", form)
+        result = invoke("sql", query, "--format", form)
         assert (result.returncode, result.stderr) == (0, "")
         assert len(result.stdout.splitlines()) > 1
 
 
 def test_list_in_every_format(tmp_path: Path) -> None:
     """The list of analyses heeds --format and --out before anything is published."""
-    listed = json.loads(run("show", "--format", "json").stdout)
+    listed = json.loads(invoke("show", "--format", "json").stdout)
     assert {"name": "stop_reasons", "answers": "Why do turns end?"} in listed
     assert [row["name"] for row in listed] == sorted(row["name"] for row in listed)
-    assert run("show", "--out", "list.csv").stdout == ""
+    assert invoke("show", "--out", "list.csv").stdout == ""
     with (tmp_path / "list.csv").open(newline="") as file:
         assert list(csv.DictReader(file)) == listed
     for option in (["--where", "true"], ["--limit", "1"]):
-        refused = run("show", *option)
+        refused = invoke("show", *option)
         assert (refused.returncode, refused.stdout) == (2, "")
         assert refused.stderr == (
             "session-threads: --where and --limit need the NAME of an analysis\n"
@@ -665,7 +661,7 @@ def test_analysis_of_the_next_run(published: Path) -> None:
     assert published.exists()
     Path("own.sql").rename("mine.sql")
     for form in ("table", "csv"):
-        result = run("show", "mine", "--format", form)
+        result = invoke("show", "mine", "--format", form)
         assert (result.returncode, result.stdout) == (1, "")
         assert result.stderr == (
             "session-threads: analytics.mine: not in the published copy yet."

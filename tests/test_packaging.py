@@ -28,9 +28,10 @@ HASH = re.compile(r"--hash=sha256:[0-9a-f]{64}")
 
 def run(*arguments: str | Path, path: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Run a command; with `path`, Python finds its modules there before the checkout's."""
+    places = [str(path)] if path else []
     return subprocess.run(
         arguments,
-        env=os.environ | ({"PYTHONPATH": str(path)} if path else {}),
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([*places, os.environ["PYTHONPATH"]])},
         capture_output=True,
         text=True,
         timeout=120,

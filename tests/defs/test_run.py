@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -19,10 +20,11 @@ from tests.warehouse.test_load import land, load, thread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 NOW = datetime(2026, 10, 1, tzinfo=UTC)
 SIZES = [150, 3, 1]
+# What a run needs to end, without the analyses.
+CORE = ("thread_pages", "threads", "published_database")
 LEDGER = "SELECT run_id, session_id, outcome, error_type, pages FROM session_polls"
 
 
@@ -32,23 +34,25 @@ def world() -> World:
     return World(SIZES, seed=1, clock=lambda: NOW)
 
 
-@pytest.fixture
-def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
+@pytest.fixture(scope="module")
+def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.DagsterInstance]:
     """Return the instance that the checkout configures, in a directory of its own."""
-    dagster_home = tmp_path / "dagster_home"
-    dagster_home.mkdir()
+    dagster_home = tmp_path_factory.mktemp("dagster_home")
     shutil.copy(ROOT / "dagster_home" / "dagster.yaml", dagster_home)
-    monkeypatch.setenv("DAGSTER_HOME", str(dagster_home))
-    with dg.DagsterInstance.get() as opened:
+    with dg.DagsterInstance.from_config(str(dagster_home)) as opened:
         yield opened
 
 
-def execute(instance: dg.DagsterInstance, *sessions: str) -> dg.ExecuteInProcessResult:
-    """Run the job; a failure is in its result."""
-    config = {"ops": {"thread_pages": {"config": {"sessions": list(sessions)}}}}
+def execute(
+    instance: dg.DagsterInstance, *assets: str, config: dict[str, Any] | None = None
+) -> dg.ExecuteInProcessResult:
+    """Run the job, or these assets of it alone; a failure is in its result."""
     job = defs().resolve_job_def("poll_threads")
     return job.execute_in_process(
-        run_config=config if sessions else None, instance=instance, raise_on_error=False
+        run_config={"ops": {"thread_pages": {"config": config}}} if config else None,
+        instance=instance,
+        asset_selection=[dg.AssetKey(name) for name in assets] or None,
+        raise_on_error=False,
     )
 
 
@@ -133,9 +137,9 @@ def test_refused_token_fails_the_run_after_publication(
 ) -> None:
     """Nobody misses a refused token: the run fails, and the published ledger says why."""
     with serve_world(world, monkeypatch):
-        execute(instance)
+        execute(instance, *CORE)
         monkeypatch.setenv("QODER_PAT", "pt-not-to-be-seen")
-        result = execute(instance)
+        result = execute(instance, *CORE)
 
     assert not result.success
     run = instance.get_run_by_id(result.run_id)
@@ -153,19 +157,17 @@ def test_refused_token_fails_the_run_after_publication(
 
 @pytest.mark.usefixtures("home")
 def test_token_is_in_no_event(
-    tmp_path: Path, world: World, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+    world: World, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Dagster stores no token, not even that of a server that repeats it in its refusal."""
     error = {"type": CANARY, "message": f"Bearer {CANARY} is bad"}
     refusal = (401, {"x-request-id": CANARY}, json.dumps({"error": error, "request_id": CANARY}))
-    with serve_world(world, monkeypatch):
-        execute(instance)
-        with serve(Script(refusal).app) as base_url:
-            monkeypatch.setenv("QODER_BASE_URL", base_url)
-            result = execute(instance)
+    with serve_world(world, monkeypatch), serve(Script(refusal).app) as base_url:
+        monkeypatch.setenv("QODER_BASE_URL", base_url)
+        result = execute(instance)
 
     assert not result.success
-    files = [path for path in (tmp_path / "dagster_home").rglob("*") if path.is_file()]
+    files = [path for path in Path(instance.root_directory).rglob("*") if path.is_file()]
     assert f"{result.run_id}.db" in {path.name for path in files}
     assert [path for path in files if CANARY.encode() in path.read_bytes()] == []
 
@@ -176,10 +178,11 @@ def test_run_of_one_session(
     """A run configured with one session polls that one alone."""
     chosen = list(world.sessions)[1]
     with serve_world(world, monkeypatch):
-        result = execute(instance, chosen)
+        result = execute(instance, *CORE, config={"sessions": [chosen]})
 
     assert result.success
-    assert read_metadata(instance)["thread_pages"]["sessions"] == 1
+    (pages,) = result.asset_materializations_for_node("thread_pages")
+    assert pages.metadata["sessions"].value == 1
     ledger = read_table(home / "threads.duckdb", LEDGER)
     assert [(row["session_id"], row["outcome"]) for row in ledger] == [(chosen, "complete")]
 
@@ -188,13 +191,12 @@ def test_steps_alone_do_not_forget(
     home: Path, world: World, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A step run again by itself keeps a failed check failed, and blames no other run's poll."""
-    job = defs().resolve_job_def("poll_threads")
     with serve_world(world, monkeypatch):
         monkeypatch.setenv("QODER_PAT", "pt-refused")
-        assert not execute(instance).success
+        assert not execute(instance, *CORE).success
 
     for asset in ("threads", "published_database"):
-        again = job.execute_in_process(instance=instance, asset_selection=[dg.AssetKey(asset)])
+        again = execute(instance, asset)
         assert again.success
         checks = again.get_asset_check_evaluations()
         failed = [check.check_name for check in checks if not check.passed]
@@ -204,8 +206,7 @@ def test_steps_alone_do_not_forget(
 
 def test_nothing_polled_is_not_complete(home: Path, instance: dg.DagsterInstance) -> None:
     """On an empty warehouse the check does not claim that every session is complete."""
-    job = defs().resolve_job_def("poll_threads")
-    result = job.execute_in_process(instance=instance, asset_selection=[dg.AssetKey("threads")])
+    result = execute(instance, "threads")
     checks = result.get_asset_check_evaluations()
     assert [check.passed for check in checks] == [False, True, True]
     assert (home / "warehouse.duckdb").exists()
@@ -220,7 +221,9 @@ def test_drift_warns_once(
         monkeypatch.setenv("QODER_BASE_URL", base_url)
         monkeypatch.setenv("QODER_PAT", CANARY)
         monkeypatch.setenv("QODER_SESSION_IDS", "sess_1")
-        first, second = (find_failed(execute(instance)) for _ in range(2))
+        assets = (*CORE, "thread_durations", "data_quality")
+        runs = [execute(instance, *assets) for _ in range(2)]
+    first, second = map(find_failed, runs)
     assert first.keys() == {"no_schema_drift", "nothing_is_odd"}
     assert second.keys() == {"nothing_is_odd"}
     drift, odd = first["no_schema_drift"], second["nothing_is_odd"]
@@ -249,13 +252,7 @@ def test_undone_load_fails_its_check(home: Path, instance: dg.DagsterInstance) -
     with open_warehouse(home) as connection:
         connection.execute("INSERT INTO threads FROM threads")
     land(home, 10, thread("a", "idle", updated=5))
-    result = (
-        defs()
-        .resolve_job_def("poll_threads")
-        .execute_in_process(
-            instance=instance, asset_selection=[dg.AssetKey("threads")], raise_on_error=False
-        )
-    )
+    result = execute(instance, "threads")
     assert not result.success
     failed = find_failed(result)
     assert failed.keys() == {"keys_are_unique"}
@@ -283,7 +280,7 @@ def test_own_analyses_fail_alone(
     with serve_world(world, monkeypatch):
         first = execute(instance)
         (own / "mine.sql").write_text(f"{HEADER}{checks}SELECT 2 AS x")
-        second = execute(instance)
+        second = execute(instance, *CORE, "mine", "wrong_is_broken", "odd_is_broken")
 
     failed = [
         {

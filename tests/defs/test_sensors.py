@@ -11,7 +11,7 @@ import pytest
 from pipelines.definitions import defs
 from pipelines.errors import AlertError, SettingsError
 from pipelines.sandbox.server import serve
-from tests.defs.test_run import execute, instance
+from tests.defs.test_run import CORE, execute, instance
 from tests.support import CANARY, Answer, Receiver, Script
 from tests.test_alerts import see
 from tests.warehouse.test_load import thread
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from dagster._core.definitions.sensor_definition import SensorExecutionData
 
 __all__ = ["instance"]  # a fixture
+ALERTING = (*CORE, "thread_durations", "attention", "ingestion_health")
 HOSTILE = {
     "id": "sthr_<!channel>",
     "status": "idle",
@@ -72,10 +73,10 @@ def test_alerts(
     start = tick("alert_on_failed_run", instance).cursor
     with serve(Script(PAGE, REFUSAL).app) as base_url:
         monkeypatch.setenv("QODER_BASE_URL", base_url)
-        assert execute(instance).success
+        assert execute(instance, *ALERTING).success
         assert tick("alert_on_failed_run", instance, start).skip_message == "No run has failed."
         assert tick("alert_on_attention", instance).skip_message == "Told of 1 new, 0 are gone."
-        failed = execute(instance)
+        failed = execute(instance, *ALERTING)
     assert not failed.success
 
     webhook.status = 500

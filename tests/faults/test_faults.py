@@ -65,8 +65,8 @@ PASSING = {
     "torn": "something else than a page",
     "html": "something else than a page",
     "shape": "missing required field `data`",
-    "slow": "no whole answer within 0.4 s",
-    "drip": "no whole answer within 0.4 s",
+    "slow": "no whole answer within 1 s",
+    "drip": "no whole answer within 1 s",
 }
 REFUSING = {
     "400": ("failed", "invalid_request_error", "400: no such thing"),
@@ -94,10 +94,15 @@ def test_every_fault_is_tested() -> None:
         assert f"| `{kind}` |" in text
 
 
+def limit_time(kind: str) -> dict[str, int]:
+    """Return a short time-out where the fault is one: on a busy machine a page may take as long."""
+    return {"request_timeout_s": 1} if PASSING[kind].endswith("within 1 s") else {}
+
+
 @pytest.mark.parametrize("kind", PASSING)
 def test_passing_faults(home: Path, kind: str) -> None:
     """What may pass is tried again: the poll is complete, one request more, every row there."""
-    poll, faulty, rows = poll_once(home, {2: kind}, request_timeout_s=0.4)
+    poll, faulty, rows = poll_once(home, {2: kind}, **limit_time(kind))
     assert (poll.outcome, poll.ended_by, poll.error_message) == ("complete", "has_more_false", None)
     assert (poll.requests, poll.retries, faulty.requests) == (PAGES + 1, 1, PAGES + 1)
     assert (poll.pages, poll.threads_listed, rows) == (PAGES, THREADS, THREADS)
@@ -109,8 +114,8 @@ def test_passing_faults(home: Path, kind: str) -> None:
 def test_lasting_faults(home: Path, kind: str) -> None:
     """What does not pass ends the poll after max_attempts; the pages before it are loaded."""
     plan = dict.fromkeys(range(2, 20), kind)
-    keys = {"request_timeout_s": 0.4, "max_attempts": 3, "retry_budget_s": 0.5}
-    poll, faulty, rows = poll_once(home, plan, **keys)
+    keys = {"max_attempts": 3, "retry_budget_s": 0.5}
+    poll, faulty, rows = poll_once(home, plan, **keys, **limit_time(kind))
     assert (poll.outcome, poll.ended_by, poll.pages) == ("incomplete", "error", 1)
     assert 2 <= poll.retries + 1 <= 3
     assert poll.requests == faulty.requests == poll.retries + 2

@@ -255,7 +255,7 @@ def serve_notebook(home: Path) -> Iterator[str]:
     )
     url = f"http://127.0.0.1:{port}"
     try:
-        for _ in range(300):
+        for _ in range(600):
             with suppress(OSError), urlopen(f"{url}/health"):  # noqa: S310 - loopback
                 break
             time.sleep(0.1)
@@ -272,7 +272,7 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Watched, 
     write_copy(home, make_hostile_world(), *READ)
     with serve_notebook(home) as url, open_browser() as watched:
         watched.page.goto(url)
-        watched.page.get_by_role("heading", name="Queries to start from").wait_for(timeout=60_000)
+        watched.page.get_by_role("heading", name="Queries to start from").wait_for()
         watched.page.get_by_text("last_complete_poll").first.wait_for()
         yield watched, home
 

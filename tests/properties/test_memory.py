@@ -228,7 +228,7 @@ def dump(connection: duckdb.DuckDBPyConnection) -> dict[str, list[dict[str, Any]
 
 
 TestMemory = Memory.TestCase
+IS_SOAK = os.environ.get("HYPOTHESIS_PROFILE") == "soak"
 TestMemory.settings = settings(
-    max_examples=1000 if os.environ.get("HYPOTHESIS_PROFILE") == "soak" else 3,
-    stateful_step_count=60,
+    max_examples=1000 if IS_SOAK else 2, stateful_step_count=60 if IS_SOAK else 30
 )

@@ -834,7 +834,7 @@ def test_deep_chain(parents: str) -> None:
 @pytest.fixture(scope="module")
 def varied() -> tuple[World, str]:
     """Return a world with everything in it, and its analyses as text."""
-    world = simulate(12, 2500, sources=2, sessions=3, odd=0.03)
+    world = simulate(12, 1000, sources=2, sessions=3, odd=0.03)
     return world, repr(build_all(world))
 
 

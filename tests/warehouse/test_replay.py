@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -39,24 +40,32 @@ def tables(home: Path) -> dict[str, list[dict[str, Any]]]:
     return {table: read(home, f"FROM {table} ORDER BY ALL") for table in TABLES}
 
 
-def make_past(home: Path) -> None:
-    """Load runs of every kind, one of them overtaken."""
+@pytest.fixture(scope="module")
+def past_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a data directory into which runs of every kind were loaded, one of them overtaken."""
+    home = tmp_path_factory.mktemp("past") / "home"
     load(home, 0, thread("a", "idle"), thread("b", colour="red"), thread("c"))
     load(home, 20, thread("a", "running", updated=19), thread("b", colour="red"))
     load(home, 10, thread("z"))
     load(home, 30, thread("a", "idle", updated=29), outcome="incomplete")
     load(home, 40, thread("a", "idle", updated=18), thread("c"))
+    return home
 
 
-def test_replay_gives_the_same_tables(home: Path) -> None:
+@pytest.fixture
+def past(past_once: Path, home: Path) -> Path:
+    """Return the data directory, a copy of that one."""
+    return shutil.copytree(past_once, home)
+
+
+def test_replay_gives_the_same_tables(past: Path) -> None:
     """Every table comes out equal, row for row, overtaken polls included, in a new file."""
-    make_past(home)
-    before, inode = tables(home), (home / "warehouse.duckdb").stat().st_ino
-    replayed = replay(home)
+    before, inode = tables(past), (past / "warehouse.duckdb").stat().st_ino
+    replayed = replay(past)
     assert replayed.runs == ["run-0", "run-20", "run-10", "run-30", "run-40"]
-    assert tables(home) == before
-    assert (home / "warehouse.duckdb").stat().st_ino != inode
-    assert not list(home.glob("replay*"))
+    assert tables(past) == before
+    assert (past / "warehouse.duckdb").stat().st_ino != inode
+    assert not list(past.glob("replay*"))
     assert counts_of_spells(before) > 3
 
 
@@ -65,79 +74,73 @@ def counts_of_spells(found: dict[str, list[dict[str, Any]]]) -> int:
     return len(found["thread_status_history"])
 
 
-def test_without_a_warehouse(home: Path) -> None:
+def test_without_a_warehouse(past: Path) -> None:
     """Where the warehouse is lost, its runs are replayed as they began, pending ones too."""
-    make_past(home)
-    land(home, 50, thread("a"))
-    (home / "warehouse.duckdb").unlink()
-    assert replay(home).runs == [f"run-{minute}" for minute in (0, 10, 20, 30, 40, 50)]
-    assert load_landed(home) == []
+    land(past, 50, thread("a"))
+    (past / "warehouse.duckdb").unlink()
+    assert replay(past).runs == [f"run-{minute}" for minute in (0, 10, 20, 30, 40, 50)]
+    assert load_landed(past) == []
 
 
-def test_gaps_are_refused(home: Path) -> None:
+def test_gaps_are_refused(past: Path) -> None:
     """Where landed pages do not reach back, nothing is replaced unless told to."""
-    make_past(home)
-    before = tables(home)
-    list_runs(home / RAW)["run-0"].unlink()
+    before = tables(past)
+    list_runs(past / RAW)["run-0"].unlink()
     with pytest.raises(WarehouseError, match=r"1 of 5 loaded runs .* first is run-0.*--partial"):
-        replay(home)
-    assert tables(home) == before
-    assert replay(home, partial=True).runs == ["run-20", "run-10", "run-30", "run-40"]
-    assert tables(home) != before
+        replay(past)
+    assert tables(past) == before
+    assert replay(past, partial=True).runs == ["run-20", "run-10", "run-30", "run-40"]
+    assert tables(past) != before
 
 
-def test_damaged_files(home: Path) -> None:
+def test_damaged_files(past: Path) -> None:
     """Damaged and foreign files are named, and skipped only if told to."""
-    make_past(home)
-    before = tables(home)
-    foreign = home / RAW / "foreign.parquet"
+    before = tables(past)
+    foreign = past / RAW / "foreign.parquet"
     foreign.write_bytes(b"PAR1")
     with pytest.raises(LandingError, match=r"foreign\.parquet: not a landed run.*--skip-damaged"):
-        replay(home)
-    assert not list(home.glob("replay*"))
-    assert replay(home, skip_damaged=True).skipped == [str(foreign)]
-    assert tables(home) == before
+        replay(past)
+    assert not list(past.glob("replay*"))
+    assert replay(past, skip_damaged=True).skipped == [str(foreign)]
+    assert tables(past) == before
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b'{"data": 1}', DEEP])
-def test_bodies_that_are_no_pages(home: Path, body: bytes) -> None:
+def test_bodies_that_are_no_pages(past: Path, body: bytes) -> None:
     """A body that no page has, from a file of before, is named by its file, and can be skipped."""
-    make_past(home)
-    before = tables(home)
+    before = tables(past)
     started = at(60)
-    landed = read_run(list_runs(home / RAW)["run-0"])
+    landed = read_run(list_runs(past / RAW)["run-0"])
     rows = landed.pages.with_columns(body=pl.lit(body)).rows()
     run = Run(id="run-x", started_at=started, finished_at=started)
     polls = [msgspec.structs.replace(landed.polls[0], started_at=started)]
-    path = write_run(home / RAW, Footer(run, polls), rows)
+    path = write_run(past / RAW, Footer(run, polls), rows)
     with pytest.raises(LandingError, match=rf"{path}: a page of session sess_1 is none .*Move it"):
-        load_landed(home)
-    assert tables(home) == before
+        load_landed(past)
+    assert tables(past) == before
     with pytest.raises(LandingError, match=rf"{path}: .*--skip-damaged"):
-        replay(home)
-    assert replay(home, skip_damaged=True).skipped == [str(path)]
-    assert tables(home) == before
+        replay(past)
+    assert replay(past, skip_damaged=True).skipped == [str(path)]
+    assert tables(past) == before
 
 
-def test_unreadable_warehouse(home: Path) -> None:
+def test_unreadable_warehouse(past: Path) -> None:
     """A warehouse that cannot be opened is replaced only if told to."""
-    make_past(home)
-    (home / "warehouse.duckdb").write_bytes(b"not a database" * 1000)
+    (past / "warehouse.duckdb").write_bytes(b"not a database" * 1000)
     with pytest.raises(WarehouseError, match=r"cannot be opened.*--partial"):
-        replay(home)
-    assert len(replay(home, partial=True).runs) == 5
+        replay(past)
+    assert len(replay(past, partial=True).runs) == 5
 
 
 @pytest.mark.parametrize("partial", [False, True])
-def test_newer_warehouse(home: Path, *, partial: bool) -> None:
+def test_newer_warehouse(past: Path, *, partial: bool) -> None:
     """A newer version's warehouse is never replaced, and nobody is told how it could be."""
-    make_past(home)
-    with open_warehouse(home) as connection:
+    with open_warehouse(past) as connection:
         connection.execute("INSERT INTO schema_version VALUES (999, '0999_future')")
-    before = tables(home)
+    before = tables(past)
     with pytest.raises(WarehouseNewer, match=r"Upgrade session-threads$"):
-        replay(home, partial=partial)
-    assert tables(home) == before
+        replay(past, partial=partial)
+    assert tables(past) == before
 
 
 def test_nothing_to_replay(home: Path) -> None:

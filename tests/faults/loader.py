@@ -1,0 +1,29 @@
+"""What a run does after its pages have landed, without Dagster: python loader.py HOME."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from pipelines.warehouse.analyses import list_analyses
+from pipelines.warehouse.build import build_analysis
+from pipelines.warehouse.database import open_warehouse
+from pipelines.warehouse.load import load_landed
+from pipelines.warehouse.publication import publish
+
+SOME = ("ingestion_health", "status_distribution", "thread_durations")
+
+
+def load_and_publish(home: Path) -> None:
+    """Load what has landed, build some analyses and publish."""
+    analyses = {name: analysis for name, analysis in list_analyses().items() if name in SOME}
+    load_landed(home)
+    with open_warehouse(home) as connection:
+        for analysis in analyses.values():
+            build_analysis(connection, analysis)
+    publish(home, analyses)
+
+
+if __name__ == "__main__":
+    print("ready", flush=True)  # noqa: T201 - to who will kill it
+    load_and_publish(Path(sys.argv[1]))
