@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import polars as pl
 
-from pipelines.api.thread import NOTHING, Agent, Fields, Model, Stats, Thread, read_threads
+from pipelines.api.page import read_threads
+from pipelines.api.thread import NOTHING, Agent, Fields, Model, Stats, Thread
 from pipelines.errors import LandingError
 
 if TYPE_CHECKING:

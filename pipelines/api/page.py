@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 
-from pipelines.api.thread import Thread, has_id
+from pipelines.api.thread import NOTHING, PROMPT_FIELDS, Fields, Thread, has_id, split
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # What nests more deeply is no thread, and few programs that read it later would survive it.
 MAX_DEPTH = 100
@@ -43,9 +46,16 @@ class _Cut(msgspec.Struct):
     data: msgspec.Raw
 
 
+class _Threads(msgspec.Struct, Generic[T]):
+    data: list[T]
+
+
 _cut = msgspec.json.Decoder(_Cut).decode
 _decode = msgspec.json.Decoder(Envelope[Thread]).decode
 _decode_all = msgspec.json.Decoder(Envelope[Any]).decode
+_decode_threads = msgspec.json.Decoder(_Threads[Thread]).decode
+_take_apart = msgspec.json.Decoder(_Threads[msgspec.Raw]).decode
+_decode_thread = msgspec.json.Decoder(Thread).decode
 
 
 def read_envelope(body: bytes) -> Envelope[Thread] | Envelope[Any]:
@@ -73,6 +83,35 @@ def cut_threads(body: bytes) -> bytes | msgspec.Raw:
         return _cut(body).data
     except (ValueError, RecursionError):
         return body
+
+
+def read_threads(body: bytes, keep_agent_definition: bool) -> list[tuple[Thread, Fields]]:  # noqa: FBT001
+    """Return the threads of a page's body, each with what no field of Thread can hold.
+
+    What is not a thread is left to the walk to report. Raises ValueError where the body is no page.
+    """
+    try:
+        threads = [(thread, NOTHING) for thread in _decode_threads(body).data]
+    except msgspec.ValidationError:
+        threads = list(_read_odd_threads(body, keep_agent_definition))
+    check_depth([[thread.stop_reason, thread.usage] for thread, _ in threads])
+    check_depth([extra for _, extra in threads if extra])
+    return threads
+
+
+def _read_odd_threads(body: bytes, keep_agent_definition: bool) -> Iterator[tuple[Thread, Fields]]:  # noqa: FBT001
+    for raw in _take_apart(body).data:
+        try:
+            yield _decode_thread(raw), NOTHING
+        except msgspec.ValidationError:
+            # It holds more, or something else, than is documented: field by field, then.
+            fields = msgspec.json.decode(raw)
+            if has_id(fields):
+                thread, extra = split(fields, Thread)
+                if not keep_agent_definition and isinstance(extra.get("agent"), dict):
+                    agent = extra["agent"].items()
+                    extra["agent"] = {k: value for k, value in agent if k not in PROMPT_FIELDS}
+                yield thread, extra
 
 
 def check_depth(data: list[Any]) -> None:

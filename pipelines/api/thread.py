@@ -1,14 +1,10 @@
-"""A thread as both revisions document it, and how to read those of a page: what fits, what not."""
+"""A thread as both revisions document it, and how to tell what of an object fits that."""
 
 from __future__ import annotations
 
-from itertools import repeat
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeGuard, TypeVar
+from typing import Annotated, Any, Literal, TypeGuard, TypeVar
 
 import msgspec
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
 
 Fields = dict[str, Any]
 # A float would hold less of a larger one.
@@ -72,46 +68,6 @@ _TYPES: dict[type[msgspec.Struct], dict[str, Any]] = {
     struct: {field.name: field.type for field in msgspec.structs.fields(struct)}
     for struct in (Thread, Agent, Stats, Model)
 }
-
-
-class _Page(msgspec.Struct):
-    data: list[Thread]
-
-
-class _Envelope(msgspec.Struct):
-    data: list[msgspec.Raw]
-
-
-_decode_page = msgspec.json.Decoder(_Page).decode
-_open = msgspec.json.Decoder(_Envelope).decode
-_decode = msgspec.json.Decoder(Thread).decode
-
-
-def read_threads(body: bytes, keep_agent_definition: bool) -> Iterable[tuple[Thread, Fields]]:  # noqa: FBT001
-    """Give the threads of a page's body, each with what no column can hold.
-
-    What is not a thread is left to the walk to report. Raises ValueError where the body is no page.
-    """
-    try:
-        return zip(_decode_page(body).data, repeat(NOTHING), strict=False)
-    except msgspec.ValidationError:
-        return _read_odd_threads(body, keep_agent_definition)
-
-
-def _read_odd_threads(body: bytes, keep_agent_definition: bool) -> Iterator[tuple[Thread, Fields]]:  # noqa: FBT001
-    for raw in _open(body).data:
-        try:
-            thread, extra = _decode(raw), NOTHING
-        except msgspec.ValidationError:
-            # It holds more, or something else, than is documented: field by field, then.
-            fields = msgspec.json.decode(raw)
-            if not has_id(fields):
-                continue
-            thread, extra = split(fields, Thread)
-            if not keep_agent_definition and isinstance(extra.get("agent"), dict):
-                kept = extra["agent"].items()
-                extra["agent"] = {name: item for name, item in kept if name not in PROMPT_FIELDS}
-        yield thread, extra
 
 
 def has_id(value: object) -> TypeGuard[Fields]:

@@ -50,7 +50,7 @@ DIGESTS = pl.Schema(
 SESSION = ("source", "session_id")
 RAW = "raw"
 # With less most loads would run out of it.
-LEAST_MIB = 160
+LEAST_MIB = 128
 MEND = "The tables are as before; `session-threads replay` rebuilds them from the landed pages"
 # A stale poll was overtaken: what a later one saw is loaded.
 ENDED_WELL = frozenset({"complete", "stale"})
