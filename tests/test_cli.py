@@ -198,7 +198,7 @@ def test_check(fleet: World, home: Path) -> None:
     assert unreachable.returncode == 2
     assert unreachable.stderr.count("\n") == 1
     assert "127.0.0.1:1 gave no answer (Connection refused). Check base_url" in unreachable.stderr
-    refused = run("check", QODER_PAT="pt-another")
+    refused = invoke("check", QODER_PAT="pt-another")
     assert refused.returncode == 3
     assert refused.stderr.endswith("or token. Put a valid token into its variable\n")
 
@@ -274,7 +274,7 @@ def test_demo(tmp_path: Path) -> None:
     assert polls[0]["n"] > 0
     exports = [line for line in result.stdout.splitlines() if line.startswith("export ")]
     exported = dict(line.removeprefix("export ").split("=", 1) for line in exports)
-    assert "demo 8   ok" in run("status", **exported).stdout
+    assert "demo 8   ok" in invoke("status", **exported).stdout
 
 
 def test_sandbox_command(home: Path) -> None:
