@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from pipelines.errors import AnalysisError
 from pipelines.warehouse.analyses import BUILT, SCHEMA
 from pipelines.warehouse.database import fetch_records, quote, quote_name, transaction
+from pipelines.warehouse.memory import LEAST_MIB, spare_memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 KEPT = "The table of before is kept"
 LIMIT_S = 300.0
+# Half of what the greediest analysis would take: spilling the rest costs little time.
+THREAD_BYTES, SPELL_BYTES = 400, 100
 
 
 class Built(BaseModel):
@@ -36,10 +39,11 @@ def build_analysis(connection: duckdb.DuckDBPyConnection, analysis: Analysis) ->
     not those of the header, or a check finds a row; its `failures` say which.
     """
     try:
-        with transaction(connection), time_limit(connection):
-            built = _build(connection, analysis)
-            _record_attempt(connection, analysis.name)
-            return built
+        mib = find_memory(connection)
+        # What is so small takes little anyway.
+        if mib < LEAST_MIB:
+            return _build_whole(connection, analysis)
+        return spare_memory(connection, mib, lambda: _build_whole(connection, analysis))
     except (duckdb.Error, RuntimeError, AnalysisError) as error:
         with transaction(connection):
             _record_attempt(connection, analysis.name)
@@ -48,6 +52,20 @@ def build_analysis(connection: duckdb.DuckDBPyConnection, analysis: Analysis) ->
         # A RuntimeError where Ctrl-C ends the query.
         problem = f"analysis {analysis.name}: {' '.join(str(error).split())}"
         raise explain({BUILT: problem}) from None
+
+
+def find_memory(connection: duckdb.DuckDBPyConnection) -> int:
+    """Return the MiB that an analysis may hold: so many bytes for a thread, so many for a spell."""
+    query = "SELECT (SELECT count(*) FROM threads), (SELECT count(*) FROM thread_status_history)"
+    threads, spells = connection.execute(query).fetchall()[0]
+    return int(threads * THREAD_BYTES + spells * SPELL_BYTES) // 2**20
+
+
+def _build_whole(connection: duckdb.DuckDBPyConnection, analysis: Analysis) -> Built:
+    with transaction(connection), time_limit(connection):
+        built = _build(connection, analysis)
+        _record_attempt(connection, analysis.name)
+        return built
 
 
 @contextmanager

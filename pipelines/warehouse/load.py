@@ -5,11 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import duckdb
 import polars as pl
 
 from pipelines import __version__
@@ -24,10 +22,13 @@ from pipelines.warehouse.database import (
     read_sql,
     transaction,
 )
+from pipelines.warehouse.memory import spare_memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    import duckdb
 
     from pipelines.landing import Landed, Run
 
@@ -49,8 +50,6 @@ DIGESTS = pl.Schema(
 )
 SESSION = ("source", "session_id")
 RAW = "raw"
-# With less most loads would run out of it.
-LEAST_MIB = 128
 MEND = "The tables are as before; `session-threads replay` rebuilds them from the landed pages"
 # A stale poll was overtaken: what a later one saw is loaded.
 ENDED_WELL = frozenset({"complete", "stale"})
@@ -92,12 +91,12 @@ def load_run(connection: duckdb.DuckDBPyConnection, landed: Landed) -> None:
     Leaves the tables as they were, and raises LoadRefused where a check finds a row,
     LandingError where a body is no page.
     """
+    # More threads make a load no faster, and each holds buffers of its own.
+    connection.execute("SET threads = 1")
     try:
-        with limit_memory(connection, find_memory(landed)):
-            _load(connection, landed)
-    except duckdb.OutOfMemoryException:
-        # A long history, say, may need more than was guessed: better much memory than no load.
-        _load(connection, landed)
+        spare_memory(connection, find_memory(landed), lambda: _load(connection, landed))
+    finally:
+        connection.execute("RESET threads")
 
 
 def _load(connection: duckdb.DuckDBPyConnection, landed: Landed) -> None:
@@ -123,24 +122,9 @@ def _load(connection: duckdb.DuckDBPyConnection, landed: Landed) -> None:
             connection.unregister(name)
 
 
-@contextmanager
-def limit_memory(connection: duckdb.DuckDBPyConnection, mib: int) -> Iterator[None]:
-    """Let DuckDB hold so much before it spills to disk, and work in one thread.
-
-    More threads make a load no faster, and each holds buffers of its own.
-    """
-    (before,) = connection.execute("SELECT current_setting('memory_limit')").fetchall()[0]
-    connection.execute(f"SET memory_limit = '{mib}MiB'; SET threads = 1")
-    try:
-        yield
-    finally:
-        # RESET would say so, and keep the limit.
-        connection.execute(f"SET memory_limit = '{before}'; RESET threads")
-
-
 def find_memory(landed: Landed) -> int:
-    """Return the MiB that DuckDB may hold before it spills to disk: it takes whatever it may."""
-    return max(LEAST_MIB, sum(poll.bytes for poll in landed.polls) // 2**20)
+    """Return the MiB that a load may hold: as much as its pages have."""
+    return sum(poll.bytes for poll in landed.polls) // 2**20
 
 
 def stage_threads(

@@ -13,6 +13,7 @@ from pipelines.settings import load_analysis_settings
 from pipelines.warehouse.analyses import find_tables, list_analyses, parse_analysis
 from pipelines.warehouse.build import build_analysis, read_warnings, write_settings
 from pipelines.warehouse.database import fetch_records, open_warehouse
+from pipelines.warehouse.memory import limit_memory
 from tests.warehouse.test_load import at, load, thread
 
 if TYPE_CHECKING:
@@ -369,6 +370,22 @@ def test_endless_query_is_ended(home: Path, monkeypatch: pytest.MonkeyPatch) -> 
         pytest.raises(AnalysisError, match=r"analysis endless: .*nterrupt"),
     ):
         build_analysis(connection, parse_analysis("endless", HEADER + endless))
+
+
+def test_analysis_that_needs_more_memory(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that needs more memory than was guessed takes it; the limit is as before."""
+    monkeypatch.setattr("pipelines.warehouse.memory.LEAST_MIB", 16)
+    monkeypatch.setattr("pipelines.warehouse.build.LEAST_MIB", 0)
+    greedy = "SELECT len(list(i)) AS x FROM range(3_000_000) AS numbers (i)"
+    with open_warehouse(home) as connection:
+        connection.execute("SET memory_limit = '1.5GiB'")
+        before = connection.execute("SELECT current_setting('memory_limit')").fetchall()
+        with pytest.raises(duckdb.OutOfMemoryException), limit_memory(connection, 16):
+            connection.execute(greedy)
+        for _ in range(3):
+            assert build_analysis(connection, parse_analysis("greedy", HEADER + greedy)).rows == 1
+        assert connection.execute("SELECT current_setting('memory_limit')").fetchall() == before
+        assert connection.execute("FROM analytics.greedy").fetchall() == [(3_000_000,)]
 
 
 def test_default_of_the_settings(home: Path) -> None:
