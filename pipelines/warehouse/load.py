@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +24,7 @@ from pipelines.warehouse.database import (
 from pipelines.warehouse.memory import spare_memory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     import duckdb
@@ -134,28 +133,14 @@ def stage_threads(
     (_, begin), (_, add), (_, end) = read_sql("stage")
     connection.execute(begin)
     if len(repeating) < sum(poll.pages > 0 for poll in landed.polls):
-        for frame in make_ahead(flatten_batches(landed, repeating)):
+        for pages in landed.read_batches():
+            changed = pages.join(repeating, on=SESSION, how="anti")
+            keep = landed.run.keep_agent_definition
+            frame = threads_frame(changed, landed.polls, keep_agent_definition=keep)
             connection.register("landed_threads", ArrowStream(frame))
             connection.execute(add)
             connection.unregister("landed_threads")
     connection.execute(end)
-
-
-def flatten_batches(landed: Landed, repeating: pl.DataFrame) -> Iterator[pl.DataFrame]:
-    """Yield the threads of a batch of pages at a time, but for those of the repeating sessions."""
-    for pages in landed.read_batches():
-        changed = pages.join(repeating, on=SESSION, how="anti")
-        keep = landed.run.keep_agent_definition
-        yield threads_frame(changed, landed.polls, keep_agent_definition=keep)
-
-
-def make_ahead(frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
-    """Yield the frames; while DuckDB takes one, the next is made in another thread."""
-    with ThreadPoolExecutor(max_workers=1) as executor:
-        following = executor.submit(next, frames, None)
-        while (frame := following.result()) is not None:
-            following = executor.submit(next, frames, None)
-            yield frame
 
 
 def run_frame(run: Run) -> pl.DataFrame:
