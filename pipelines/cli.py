@@ -48,6 +48,13 @@ def fail(message: str, exit_code: int) -> NoReturn:
     sys.exit(exit_code)
 
 
+def end_at_once() -> None:
+    """Leave the last look through all objects out, unless DuckDB 2 would call them leaked."""
+    duckdb = sys.modules.get("duckdb")
+    if duckdb is None or duckdb.__version__.startswith("1."):
+        gc.freeze()
+
+
 @click.group(cls=Cli, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--debug", is_flag=True, help="Show tracebacks and Dagster's log.")
 @click.version_option(__version__, prog_name="session-threads")
@@ -57,7 +64,7 @@ def main(*, debug: bool) -> None:
     # Imports make millions of objects that stay: looking through them at every turn, and once more
     # at the end, takes a third of a short command's time.
     gc.set_threshold(*SELDOM)
-    atexit.register(gc.freeze)
+    atexit.register(end_at_once)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a name that the locale has no letters for
 
