@@ -14,13 +14,12 @@ from pathlib import Path
 from pipelines.api.poll import Observer, Scope, poll_sessions
 from pipelines.settings import data_home, load_settings
 from pipelines.shards import land_polls
-from pipelines.warehouse.load import RAW
 
 
 def main() -> None:
     """Fetch what is configured; write what came."""
     polls = poll_sessions(load_settings().sources, Scope(), Observer())
-    _, ended = asyncio.run(land_polls(polls, data_home() / RAW, "fetch"))
+    _, ended = asyncio.run(land_polls(polls, data_home() / "raw", "fetch"))
     came = {"pages": sum(poll.pages for poll in ended), "bytes": sum(poll.bytes for poll in ended)}
     Path("downloaded.json").write_text(json.dumps(came), encoding="utf-8")
 

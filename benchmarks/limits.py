@@ -11,8 +11,8 @@ from __future__ import annotations
 LIMITS = {
     "requests beyond the pages, first poll": 0,
     "requests beyond the pages, unchanged poll": 0,
-    "SQL statements, first poll": 550,
-    "SQL statements, unchanged poll": 370,
+    "SQL statements, first poll": 600,
+    "SQL statements, unchanged poll": 415,
     "connections to DuckDB, unchanged poll": 6,
     "rows written beside the ledger, unchanged poll": 0,
     "files landed, unchanged poll": 1,

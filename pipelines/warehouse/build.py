@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from pipelines.errors import AnalysisError
 from pipelines.warehouse.analyses import BUILT, SCHEMA
 from pipelines.warehouse.database import fetch_records, quote, quote_name, transaction
-from pipelines.warehouse.memory import LEAST_MIB, spare_memory
+from pipelines.warehouse.memory import spare_memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -40,9 +40,6 @@ def build_analysis(connection: duckdb.DuckDBPyConnection, analysis: Analysis) ->
     """
     try:
         mib = find_memory(connection)
-        # What is so small takes little anyway.
-        if mib < LEAST_MIB:
-            return _build_whole(connection, analysis)
         return spare_memory(connection, mib, lambda: _build_whole(connection, analysis))
     except (duckdb.Error, RuntimeError, AnalysisError) as error:
         with transaction(connection):

@@ -375,7 +375,6 @@ def test_endless_query_is_ended(home: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_analysis_that_needs_more_memory(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that needs more memory than was guessed takes it; the limit is as before."""
     monkeypatch.setattr("pipelines.warehouse.memory.LEAST_MIB", 16)
-    monkeypatch.setattr("pipelines.warehouse.build.LEAST_MIB", 0)
     greedy = "SELECT len(list(i)) AS x FROM range(3_000_000) AS numbers (i)"
     with open_warehouse(home) as connection:
         connection.execute("SET memory_limit = '1.5GiB'")
