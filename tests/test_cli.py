@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,6 +46,17 @@ def spawn(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]
     )
     assert CANARY not in result.stdout + result.stderr
     return result
+
+
+@contextmanager
+def start(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Start the command as a process of its own; it ends with the test, whatever happens there."""
+    command = [COMMAND, *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 @pytest.fixture
@@ -279,13 +291,9 @@ def test_demo(tmp_path: Path) -> None:
 
 def test_sandbox_command(home: Path) -> None:
     """The sandbox prints what to export, serves it, and ends on a signal."""
-    with subprocess.Popen(
-        [COMMAND, "sandbox", "--port", "0", "--sessions", "3", "--threads", "20"],
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
+    with start("sandbox", "--port", "0", "--sessions", "3", "--threads", "20") as process:
         assert process.stdout is not None
-        lines = [process.stdout.readline() for _ in range(3)]
+        lines = [process.stdout.readline().decode() for _ in range(3)]
         exported = dict(line.strip().removeprefix("export ").split("=", 1) for line in lines)
         assert invoke("run", **exported).returncode == 0
         process.terminate()
@@ -534,9 +542,7 @@ def test_closed_pipe(published: Path, form: str) -> None:
     """A reader that has read enough ends the command in silence."""
     assert published.exists()
     query = "SELECT repeat('x', 10000) AS x FROM range(150)"
-    with subprocess.Popen(
-        [COMMAND, "sql", query, "--format", form], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
+    with start("sql", query, "--format", form) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.read(5)
@@ -548,22 +554,20 @@ def test_closed_pipe(published: Path, form: str) -> None:
 def test_interrupted_query(published: Path, form: str) -> None:
     """Ctrl-C ends a long query at once, as a signal does: to a shell that is 130."""
     assert published.exists()
-    with subprocess.Popen(
-        [COMMAND, "sql", ENDLESS, "--format", form], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
+    with start("sql", ENDLESS, "--format", form) as process:
         while not is_busy(process.pid):
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
-        try:
-            out, err = process.communicate(timeout=60)
-        finally:
-            process.kill()
+        out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err) == (-signal.SIGINT, b"", b"")
 
 
 def is_busy(pid: int) -> bool:
     """Whether a process holds the published copy open and has computed for two seconds."""
-    open_files = [str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir()]
+    open_files = []
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed meanwhile
+            open_files.append(str(link.readlink()))
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     seconds = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
     return seconds > 2 and any(name.endswith("threads.duckdb") for name in open_files)
