@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pipelines.api.client import open_client
 from pipelines.settings import Source, data_home, load_settings
 from pipelines.warehouse.database import open_warehouse
+from pipelines.wording import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,12 +17,12 @@ if TYPE_CHECKING:
 def check_everything() -> Iterator[str]:
     """Yield what is right, a line each; raise SessionThreadsError for what is wrong."""
     for source in load_settings().sources:
-        yield f"source {source.name}: {source.base_url}, {len(source.sessions)} sessions"
+        yield f"source {source.name}: {source.base_url}, {count(len(source.sessions), 'session')}"
         asyncio.run(ask(source))
         yield f"source {source.name}: the token is accepted"
     with open_warehouse(data_home()) as connection:
         counted = connection.execute("SELECT count(*) FROM threads").fetchone()
-    yield f"warehouse: {data_home()}, {counted[0] if counted else 0} threads"
+    yield f"warehouse: {data_home()}, {count(counted[0] if counted else 0, 'thread')}"
 
 
 async def ask(source: Source) -> None:

@@ -14,7 +14,7 @@ import click
 from pipelines import __version__
 from pipelines.errors import SessionThreadsError, TokenRefused
 from pipelines.sandbox.command import sandbox
-from pipelines.wording import to_printable
+from pipelines.wording import count, to_printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -169,7 +169,7 @@ def replay(*, partial: bool, skip_damaged: bool) -> None:
     with open_warehouse(data_home()) as connection:
         write_settings(connection, load_analysis_settings())
     path = publish(data_home(), list_analyses(load_analyses_dir()))
-    click.echo(f"replayed {len(replayed.runs)} runs. Data: {path}")
+    click.echo(f"replayed {count(len(replayed.runs), 'run')}. Data: {path}")
 
 
 def choose_target(command: Callable[..., None]) -> Callable[..., None]:

@@ -18,7 +18,7 @@ from rich.text import Text
 from pipelines.api.poll import Observer, Poll
 from pipelines.tables import make_console, make_table
 from pipelines.warehouse.load import ENDED_WELL
-from pipelines.wording import Duration, to_printable
+from pipelines.wording import Duration, count, to_printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -93,7 +93,8 @@ class _Bar(Observer):
     def __rich__(self) -> Group:
         """Return the two lines as they are now."""
         rate = self._threads / max(self._task.finished_time or self._task.elapsed or 0, 1)
-        counts = f"{self._pages} pages, {self._threads} threads, {rate:.0f} threads/s"
+        counts = f"{count(self._pages, 'page')}, {count(self._threads, 'thread')}"
+        counts = f"{counts}, {rate:.0f} threads/s"
         return Group(
             self._progress, Text(counts + describe_wait("sessions waited", self._waited_s))
         )
@@ -101,7 +102,7 @@ class _Bar(Observer):
 
 def describe_poll(poll: Poll) -> str:
     """Return how a session's poll has ended, in one line."""
-    counts = f"{poll.threads_listed} threads on {poll.pages} pages"
+    counts = f"{count(poll.threads_listed, 'thread')} on {count(poll.pages, 'page')}"
     reason = f": {poll.error_message}" if poll.error_message else ""
     wait = describe_wait("waited", poll.wait_seconds)
     return to_printable(f"{poll.session_id}: {poll.outcome}, {counts}{wait}{reason}")
@@ -139,15 +140,16 @@ def print_summary(result: Result) -> None:
     console.print(make_table(cells))
     for kind, those in {"failing": failing, "complete": fine}.items():
         if len(those) > SHOWN_SESSIONS:
-            console.print(f"and {len(those) - SHOWN_SESSIONS} more {kind} sessions")
+            console.print(f"and {count(len(those) - SHOWN_SESSIONS, f'more {kind} session')}")
     threads, requests, retries, waited_s = (
         sum(row[column] for row in rows)
         for column in ("threads_listed", "requests", "retries", "wait_seconds")
     )
     console.print(
-        f"{len(fine)} of {len(rows)} sessions complete, {threads} threads,"
-        f" {requests} requests, {retries} retries{describe_wait('sessions waited', waited_s)},"
-        f" {result.seconds:.1f} s. Data: {result.data}",
+        f"{len(fine)} of {count(len(rows), 'session')} complete, {count(threads, 'thread')},"
+        f" {count(requests, 'request')}, {count(retries, 'retry', 'retries')}"
+        f"{describe_wait('sessions waited', waited_s)}, {result.seconds:.1f} s."
+        f" Data: {result.data}",
         markup=False,
     )
     print_drift(console, result.drift)

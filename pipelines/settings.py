@@ -41,6 +41,8 @@ DEFAULT_BASE_URL = "https://api.qoder.com/api/v1/cloud"
 DEFAULT_TOKEN_VARIABLES = ("QODER_PAT", "QODER_ACCESS_TOKEN")
 DEFAULT_FILE = "sessions.yaml"
 
+# One poll may be late or fail without anyone being called.
+STALE_AFTER_INTERVALS = 2
 POLL_INTERVALS = (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30, 60)
 
 
@@ -237,9 +239,10 @@ def load_analyses_dir(environ: Mapping[str, str] | None = None) -> Path | None:
 
 
 def load_analysis_settings(environ: Mapping[str, str] | None = None) -> dict[str, float]:
-    """Return what the analyses read of the configuration, by its key."""
+    """Return what the analyses read of the configuration, and what follows from it, by its key."""
     key = "attention_after_minutes"
-    return {key: float(load_key(key, environ))}
+    stale_after = STALE_AFTER_INTERVALS * load_key("poll_interval_minutes", environ)
+    return {key: float(load_key(key, environ)), "stale_after_minutes": float(stale_after)}
 
 
 def _read_document(environ: Mapping[str, str]) -> tuple[str, dict[str, Any]]:

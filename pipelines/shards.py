@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines.api.poll import Poll
+from pipelines.errors import LandingError
 from pipelines.files import make_private
 from pipelines.landing import (
     FORMAT,
@@ -41,6 +42,7 @@ async def land_polls(
     """Land everything that the polls bring, as it comes; return the run's file and the polls.
 
     Pages are written in shards, while others are fetched. Raises LandingError, and leaves nothing.
+    Where it is cancelled while the run's file is being written, the run exists, whole.
     """
     make_private(directory)  # before the first request, not after the last
     started_at = datetime.now(UTC)
@@ -53,16 +55,20 @@ async def land_polls(
                     ended.append(item)
                 else:
                     await writer.add(page_row(item, item.visit))
-        run = Run(
-            id=run_id,
-            started_at=started_at,
-            finished_at=datetime.now(UTC),
-            keep_agent_definition=keep_agent_definition,
-        )
         shards = await writer.finish()
-        footer = Footer(run, ended, [path.name for path in shards], SHARDED if shards else FORMAT)
-        return await asyncio.to_thread(write_run, directory, footer, writer.rows), ended
     except BaseException:
+        await writer.discard()
+        raise
+    run = Run(
+        id=run_id,
+        started_at=started_at,
+        finished_at=datetime.now(UTC),
+        keep_agent_definition=keep_agent_definition,
+    )
+    footer = Footer(run, ended, [path.name for path in shards], SHARDED if shards else FORMAT)
+    try:
+        return await asyncio.to_thread(write_run, directory, footer, writer.rows), ended
+    except LandingError:
         await writer.discard()
         raise
 

@@ -9,6 +9,7 @@ import msgspec
 from pipelines.errors import TOKEN_REFUSED, TokenRefused, WarehouseError
 from pipelines.warehouse.build import KEPT
 from pipelines.warehouse.load import ENDED_WELL
+from pipelines.wording import count
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,7 +41,7 @@ def judge_run(ledger: Records, findings: Sequence[str]) -> Verdict:
         problem = f"no session is known to the server: is base_url right? {reason}"
         return Verdict(WarehouseError.exit_code, problem)
     if not any(row["pages"] for row in ledger):
-        problem = f"nothing could be loaded from {len(ledger)} sessions; {reason}"
+        problem = f"nothing could be loaded from {count(len(ledger), 'session')}; {reason}"
         return Verdict(WarehouseError.exit_code, problem)
     problem = f"{len(failing)} of {len(ledger)} sessions are not complete; {reason}"
     return Verdict(1, ". ".join([problem, *kept]))
@@ -60,4 +61,4 @@ def judge_health(lines: Sequence[Health]) -> Verdict:
     first = troubled[0]
     error = f": {first.last_error}" if first.state == "failing" else ""
     problem = f"{first.name} is {first.state}{error}"
-    return Verdict(1, f"{len(troubled)} of {len(lines)} sessions: {problem}")
+    return Verdict(1, f"{len(troubled)} of {count(len(lines), 'session')}: {problem}")

@@ -1,4 +1,4 @@
-"""Values as a person reads them: durations in hours and minutes, text without controls."""
+"""Values as a person reads them: durations in hours and minutes, counts, text without controls."""
 
 from __future__ import annotations
 
@@ -21,6 +21,11 @@ class Duration(float):
                 whole, parts = divmod(round(rest / part), round(size / part))
                 return f"{sign}{whole}{name} {parts:02d}{part_name}"
         raise AssertionError
+
+
+def count(number: int, noun: str, plural: str = "") -> str:
+    """Return the number with its noun: 1 page, 2 pages."""
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"
 
 
 def to_printable(text: str) -> str:

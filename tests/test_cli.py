@@ -106,7 +106,7 @@ def read_count(home: Path) -> int:
 
 
 def test_run_of_one_session(fleet: World, home: Path) -> None:
-    """--session polls that session alone; one that nobody configured is refused."""
+    """--session polls that session alone; one that nobody configured is refused, no status too."""
     session_id = list(fleet.sessions)[1]
     assert invoke("run", "--session", session_id).returncode == 0
     assert read_table(home / "threads.duckdb", "SELECT DISTINCT session_id FROM threads") == [
@@ -115,6 +115,11 @@ def test_run_of_one_session(fleet: World, home: Path) -> None:
     refused = invoke("run", "--session", "sess_nobody")
     assert refused.returncode == 2
     assert "sess_nobody: not among the configured sessions" in refused.stderr
+    refused = invoke("run", "--status", "")
+    assert (refused.returncode, refused.stderr) == (
+        2,
+        "session-threads: --status '': names no status. Name one, such as running.\n",
+    )
 
 
 def test_partial_run(fleet: World, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -439,7 +444,7 @@ def test_replay(fleet: World, home: Path) -> None:
     assert (refused.returncode, "foreign.parquet: not a landed run" in refused.stderr) == (4, True)
     replayed = invoke("replay", "--skip-damaged")
     assert (replayed.returncode, "foreign.parquet" in replayed.stderr) == (0, True)
-    assert f"replayed 1 runs. Data: {home / 'threads.duckdb'}" in replayed.stdout
+    assert f"replayed 1 run. Data: {home / 'threads.duckdb'}" in replayed.stdout
     assert read_table(home / "threads.duckdb", "FROM thread_status_history ORDER BY ALL") == before
 
 

@@ -6,6 +6,7 @@ import asyncio
 import random
 import subprocess
 import sys
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ from pipelines.landing import (
     prune_runs,
     read_run,
     remove_unfinished,
+    write_run,
 )
 from pipelines.shards import land_polls
 from pipelines.warehouse.load import RAW, load_landed
@@ -167,6 +169,41 @@ def test_failed_runs_leave_nothing(home: Path) -> None:
     """A run that fails on the way removes the shards that it had written."""
     with pytest.raises(LookupError):
         land(home, "run-1", crowd("idle"), fails=True)
+    assert list((home / RAW).iterdir()) == []
+
+
+def test_interrupted_last_file(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that is cancelled while its own file is being written exists all the same, whole."""
+    begun, goes_on = threading.Event(), threading.Event()
+
+    def write_slowly(*arguments: Any) -> Path:
+        begun.set()
+        assert goes_on.wait(60)
+        return write_run(*arguments)
+
+    async def cancel() -> None:
+        landing = asyncio.create_task(land_polls(poll(crowd("idle")), home / RAW, "run-1"))
+        assert await asyncio.to_thread(begun.wait, 60)
+        landing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await landing
+        goes_on.set()
+
+    monkeypatch.setattr(writing, "write_run", write_slowly)
+    asyncio.run(cancel())
+    assert load_landed(home) == ["run-1"]
+    assert len(statuses(home)) == 6
+
+
+def test_run_without_room(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run whose own file cannot be written leaves no shard."""
+
+    def refuse(*_: Any) -> Path:
+        raise LandingError("no room")
+
+    monkeypatch.setattr(writing, "write_run", refuse)
+    with pytest.raises(LandingError, match="no room"):
+        land(home, "run-1", crowd("idle"))
     assert list((home / RAW).iterdir()) == []
 
 

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import httpx
 import msgspec
 
-from pipelines.api.page import Page, read_envelope
+from pipelines.api.page import Page, mend_escapes, read_envelope
 from pipelines.errors import (
     TOKEN_REFUSED,
     ApiError,
@@ -73,7 +73,12 @@ class Interpreter:
             raise self._refusal(answer)
         body = self._hide_in_body(answer.body)
         try:
-            return Page(answer.status, answer.observed_at, body, read_envelope(body))
+            try:
+                envelope = read_envelope(body)
+            except ValueError:
+                body = mend_escapes(body)
+                envelope = read_envelope(body)
+            return Page(answer.status, answer.observed_at, body, envelope)
         except ValueError as error:
             message = f"answered 200 with something else than a page: {error}"
             raise self.fail(MalformedBody, message, "malformed_body", answer) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
 MAX_DEPTH = 100
 TOO_DEEP = f"nested more than {MAX_DEPTH} deep"
 
+
+# Both halves of a surrogate pair, one alone, or any other escape.
+_ESCAPE = re.compile(
+    rb"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(?P<half>u[dD][89a-fA-F]..)|.)", re.DOTALL
+)
 
 T = TypeVar("T")
 
@@ -75,6 +81,14 @@ def read_envelope(body: bytes) -> Envelope[Thread] | Envelope[Any]:
     except RecursionError:
         raise ValueError(TOO_DEEP) from None
     return envelope
+
+
+def mend_escapes(body: bytes) -> bytes:
+    """Return the body with U+FFFD in place of each half of a surrogate pair.
+
+    JSON may hold one, where a server cut a text within a character, no text can (RFC 8259, 8.2).
+    """
+    return _ESCAPE.sub(lambda found: rb"\ufffd" if found["half"] else found[0], body)
 
 
 def cut_threads(body: bytes) -> bytes | msgspec.Raw:

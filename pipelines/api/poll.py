@@ -258,6 +258,8 @@ def choose_sessions(sources: Iterable[Source], scope: Scope) -> list[tuple[Sourc
             "not among the configured sessions",
             "Add it to sessions.yaml or QODER_SESSION_IDS.",
         )
+    if "" in scope.statuses:
+        raise SettingsError("--status ''", "names no status", "Name one, such as running.")
     return [
         (source, [session for session in source.sessions if not wanted or session.id in wanted])
         for source in sources

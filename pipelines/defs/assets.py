@@ -48,6 +48,7 @@ from pipelines.warehouse.load import (
     read_ledger,
 )
 from pipelines.warehouse.publication import publish
+from pipelines.wording import count
 
 
 class PollConfig(dg.Config):
@@ -187,7 +188,7 @@ def find_problem(ledger: Sequence[Mapping[str, Any]]) -> str | None:
     if ended:
         return str(ended[0]["error_message"])
     if ledger and not any(row["pages"] for row in ledger):
-        return f"{len(ledger)} sessions failed; the first: {ledger[0]['error_message']}"
+        return f"{count(len(ledger), 'session')} failed; the first: {ledger[0]['error_message']}"
     return None
 
 

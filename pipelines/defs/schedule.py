@@ -5,8 +5,7 @@ from datetime import timedelta
 import dagster as dg
 
 from pipelines.defs.report import report
-from pipelines.settings import load_key
-from pipelines.warehouse.health import STALE_AFTER_INTERVALS
+from pipelines.settings import STALE_AFTER_INTERVALS, load_key
 
 poll_threads = dg.define_asset_job(
     "poll_threads",

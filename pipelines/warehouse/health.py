@@ -9,6 +9,7 @@ import duckdb
 import msgspec
 
 from pipelines.errors import WarehouseError
+from pipelines.settings import STALE_AFTER_INTERVALS
 from pipelines.warehouse.database import PUBLISHED, fetch_records, open_published
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
     from pipelines.settings import Session, Settings
 
-# One poll may be late or fail without anyone being called.
-STALE_AFTER_INTERVALS = 2
 NEVER: dict[str, Any] = {
     "last_complete_poll": None,
     "failure_streak": 0,

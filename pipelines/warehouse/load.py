@@ -134,7 +134,7 @@ def stage_threads(
     connection.execute(begin)
     if len(repeating) < sum(poll.pages > 0 for poll in landed.polls):
         for pages in landed.read_batches():
-            changed = pages.join(repeating, on=SESSION, how="anti")
+            changed = pages.join(repeating, on=SESSION, how="anti", maintain_order="left")
             keep = landed.run.keep_agent_definition
             frame = threads_frame(changed, landed.polls, keep_agent_definition=keep)
             connection.register("landed_threads", ArrowStream(frame))

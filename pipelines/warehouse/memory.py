@@ -25,8 +25,9 @@ def spare_memory(
     try:
         with limit_memory(connection, max(mib, LEAST_MIB)):
             return work()
-    except duckdb.OutOfMemoryException:
-        # A guess may be too low: better much memory than no result.
+    except (duckdb.OutOfMemoryException, duckdb.TransactionException):
+        # A guess may be too low, which a commit calls an error of the transaction: better much
+        # memory than no result.
         return work()
 
 

@@ -57,7 +57,10 @@ enumerations AS (
 found AS (
     SELECT path, json_type, NULL AS value, threads, first_seen_at
     FROM fields
-    WHERE path NOT IN (SELECT path FROM documented WHERE value IS NULL)
+    ANTI JOIN documented
+        ON documented.path = fields.path
+        AND documented.value IS NULL
+        AND coalesce(documented.json_type = fields.json_type, TRUE)
     UNION ALL
     SELECT path, 'string', value, threads, first_seen_at
     FROM enumerations

@@ -1,5 +1,5 @@
--- The sessions whose numbers are old: their last poll failed, or none was ever complete. Those that are
--- polled no longer (for a day, see headline.sql) are left out.
+-- The sessions whose numbers are old: their last poll failed, no poll was ever complete, or the last that was
+-- is stale. Those that are polled no longer (for a day, see headline.sql) are left out.
 WITH attempts AS (
     SELECT
         source,
@@ -22,6 +22,11 @@ SELECT
     count(*) OVER () AS total
 FROM analytics.ingestion_health
 JOIN attempts USING (source, session_id)
-WHERE is_polled AND (failure_streak > 0 OR last_complete_poll IS NULL OR lag_seconds > 3600)
+WHERE is_polled
+    AND (
+        failure_streak > 0
+        OR last_complete_poll IS NULL
+        OR lag_seconds > (SELECT value * 60 FROM analysis_settings WHERE name = 'stale_after_minutes')
+    )
 ORDER BY failure_streak DESC, lag_seconds DESC NULLS FIRST, source, session_id
 LIMIT 20

@@ -17,16 +17,23 @@ attempts AS (
     GROUP BY source, session_id
 ),
 
+limits AS (
+    SELECT value * 60 AS stale_after_seconds
+    FROM analysis_settings
+    WHERE name = 'stale_after_minutes'
+),
+
 polled AS (
     SELECT
         count(*) AS sessions_polled,
         count(*) FILTER (failure_streak = 0 AND last_complete_poll IS NOT NULL) AS sessions_complete,
         count(*) FILTER (failure_streak > 0) AS sessions_failing,
         count(*) FILTER (failure_streak = 0 AND last_complete_poll IS NULL) AS sessions_filtered,
-        count(*) FILTER (failure_streak = 0 AND lag_seconds > 3600) AS sessions_behind,
+        count(*) FILTER (failure_streak = 0 AND lag_seconds > stale_after_seconds) AS sessions_behind,
         max(lag_seconds) AS largest_lag_seconds
     FROM analytics.ingestion_health
     JOIN attempts USING (source, session_id)
+    CROSS JOIN limits
     WHERE is_polled
 ),
 
@@ -55,4 +62,4 @@ SELECT
     *,
     (SELECT min(started_at) FROM session_polls) AS first_poll,
     (SELECT list(DISTINCT source ORDER BY source) FROM analytics.ingestion_health) AS sources
-FROM fleet, polled, health, waiting, changes
+FROM fleet, limits, polled, health, waiting, changes

@@ -63,6 +63,20 @@ def test_page() -> None:
     assert (meter.requests, meter.retries, meter.bytes) == (1, 0, len(page.body))
 
 
+def test_halved_letters() -> None:
+    """Half of a letter, as where a server cut a text, takes no page away: U+FFFD stands for it."""
+    sent = (
+        r'{"data": [{"id": "a", "name": "cut \ud83d"}, {"id": "b", "name": "\ude00\uD83D\uDE00"},'
+        r' {"id": "c", "name": "\\ud83d \n"}], "has_more": false}'
+    )
+    page = ask(Script(answer(200, sent)))
+    assert [thread["name"] for thread in json.loads(page.body)["data"]] == [
+        *("cut \N{REPLACEMENT CHARACTER}", "\N{REPLACEMENT CHARACTER}\N{GRINNING FACE}"),
+        "\\ud83d \n",
+    ]
+    assert thread_ids(page.envelope) == (["a", "b", "c"], None)
+
+
 def test_session_id_is_quoted() -> None:
     """A session id is one segment of the path, whatever it holds."""
     script = Script(PAGE)

@@ -295,6 +295,7 @@ def test_own_analyses_fail_alone(
     assert failed == [broken, broken | {("mine", "small")}]
     assert read_table(home / "threads.duckdb", "FROM analytics.mine") == [{"x": 1}]
     assert read_table(home / "threads.duckdb", "FROM analysis_settings") == [
-        {"name": "attention_after_minutes", "value": 7.0}
+        {"name": "attention_after_minutes", "value": 7.0},
+        {"name": "stale_after_minutes", "value": 30.0},
     ]
     assert read_table(home / "threads.duckdb", "SELECT count(*) AS n FROM runs") == [{"n": 2}]

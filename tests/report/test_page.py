@@ -136,6 +136,19 @@ def test_session_taken_out(tmp_path: Path) -> None:
     assert "<strong>1 session</strong> polled no longer" in page
 
 
+@pytest.mark.parametrize(("minutes", "stale"), [(20.0, 1), (40.0, 0)])
+def test_stale_session(tmp_path: Path, minutes: float, stale: int) -> None:
+    """A session is stale after as long as the configuration says, in the footer and the table."""
+    world = World(settings={"stale_after_minutes": minutes})
+    world.poll(60, state("a", "running"), session_id="late")
+    for now in (60, 90):
+        world.poll(now, state("b", "running"), session_id="kept")
+    page = draw(world, tmp_path / "home")
+    assert f"<strong>{stale} session{'s' * (stale != 1)}</strong> stale" in page
+    assert f"more than {minutes:.0f}m 00s older" in page
+    assert ("failing" in Outline(page).tables) == bool(stale)
+
+
 def test_same_copy_same_bytes(moving: tuple[World, Path, str], tmp_path: Path) -> None:
     """The same published copy gives the same page, wherever and whenever it is drawn."""
     _, home, page = moving
