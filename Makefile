@@ -10,7 +10,7 @@ PYTHON ?= $(shell for p in $(CANDIDATES); do \
 export DAGSTER_HOME ?= $(CURDIR)/dagster_home
 BIN := .venv/bin
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
-SIDE_BY_SIDE := --numprocesses auto --dist worksteal
+SIDE_BY_SIDE := --numprocesses auto --dist loadfile --no-loadscope-reorder
 PACKAGE := --no-deps --no-build-isolation --editable .
 
 help: ## list the targets
