@@ -7,13 +7,10 @@ and the mend. A token never stands in the file: it is read from the environment.
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import os
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 import yaml
 from pydantic import (
@@ -30,6 +27,15 @@ from pydantic import (
 
 from pipelines.errors import SettingsError
 from pipelines.refusals import explain_refusal
+from pipelines.values import (
+    DEFAULT_BASE_URL,
+    BaseUrl,
+    Directory,
+    Name,
+    PollInterval,
+    SessionId,
+    check_no_duplicate,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,71 +43,11 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 DEFAULT_SOURCE = "qoder"
-DEFAULT_BASE_URL = "https://api.qoder.com/api/v1/cloud"
 DEFAULT_TOKEN_VARIABLES = ("QODER_PAT", "QODER_ACCESS_TOKEN")
 DEFAULT_FILE = "sessions.yaml"
 
 # One poll may be late or fail without anyone being called.
 STALE_AFTER_INTERVALS = 2
-POLL_INTERVALS = (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30, 60)
-
-
-def check_session_id(value: str) -> str:
-    """Refuse what could not be one segment of a URL's path."""
-    if not value or value in {".", ".."}:
-        raise ValueError("must be a session id, not empty and no dot segment")
-    if "/" in value or "\\" in value:
-        raise ValueError("must not contain a slash")
-    if not value.isprintable() or any(character.isspace() for character in value):
-        raise ValueError("must not contain a space or a control character")
-    return value
-
-
-def check_base_url(value: str) -> str:
-    """Refuse every URL over which a token could leak; drop a slash at its end."""
-    if not value.isprintable() or " " in value:
-        raise ValueError("must not contain a space or a control character")
-    parts = urlsplit(value)
-    if parts.port == 0:  # asking for the port raises ValueError where it is none
-        raise ValueError("must not have port 0")
-    if parts.username or parts.password or "@" in parts.netloc:
-        raise ValueError("must not contain user info")
-    if parts.query or parts.fragment or value.endswith(("?", "#")):
-        raise ValueError("must not contain a query or a fragment")
-    if not parts.hostname:
-        raise ValueError("must be a URL like " + DEFAULT_BASE_URL)
-    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname)):
-        raise ValueError("must begin with https:// (plain http only to a loopback address)")
-    return value.rstrip("/")
-
-
-def check_poll_interval(value: int) -> int:
-    """Refuse an interval that does not divide the hour: cron could not keep it."""
-    if value not in POLL_INTERVALS:
-        raise ValueError(f"must be one of {', '.join(map(str, POLL_INTERVALS))} minutes")
-    return value
-
-
-def check_directory(value: str) -> str:
-    """Refuse what is no directory."""
-    if not Path(value).is_dir():
-        raise ValueError("must be a directory")
-    return value
-
-
-def is_loopback(host: str) -> bool:
-    """Whether the host can only be this machine."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-SessionId = Annotated[str, AfterValidator(check_session_id)]
-BaseUrl = Annotated[str, AfterValidator(check_base_url)]
-PollInterval = Annotated[int, AfterValidator(check_poll_interval)]
-Directory = Annotated[str, AfterValidator(check_directory)]
-Name = Annotated[str, Field(min_length=1, pattern=r"^[\w.-]+$")]
 
 
 class _Strict(BaseModel):
@@ -121,13 +67,6 @@ def _session_from_id(value: Any) -> Any:  # noqa: ANN401 - whatever the YAML hel
     if isinstance(value, dict):
         return value
     raise ValueError("must be a session id, or {id: …, label: …}")
-
-
-def check_no_duplicate(what: str, values: list[str]) -> None:
-    """Refuse a value that is listed twice."""
-    value, times = Counter(values).most_common(1)[0]
-    if times > 1:
-        raise ValueError(f"the {what} {value!r} is listed twice")
 
 
 def check_no_session_twice(sessions: tuple[Session, ...]) -> tuple[Session, ...]:
@@ -241,8 +180,14 @@ def load_analyses_dir(environ: Mapping[str, str] | None = None) -> Path | None:
 def load_analysis_settings(environ: Mapping[str, str] | None = None) -> dict[str, float]:
     """Return what the analyses read of the configuration, and what follows from it, by its key."""
     key = "attention_after_minutes"
-    stale_after = STALE_AFTER_INTERVALS * load_key("poll_interval_minutes", environ)
+    stale_after = load_stale_minutes(environ)
     return {key: float(load_key(key, environ)), "stale_after_minutes": float(stale_after)}
+
+
+def load_stale_minutes(environ: Mapping[str, str] | None = None) -> int:
+    """Return after how many minutes without a complete poll a session is stale."""
+    interval: int = load_key("poll_interval_minutes", environ)
+    return STALE_AFTER_INTERVALS * interval
 
 
 def _read_document(environ: Mapping[str, str]) -> tuple[str, dict[str, Any]]:

@@ -13,7 +13,7 @@ import tenacity
 from pydantic import SecretStr
 
 from pipelines.errors import AlertError, SettingsError
-from pipelines.settings import is_loopback
+from pipelines.values import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -18,7 +18,7 @@ from pipelines.api.answer import Answer, Interpreter, is_exhausted, read_reset
 from pipelines.api.pace import Pace
 from pipelines.api.transport import open_transport
 from pipelines.errors import ApiError, BodyTooLarge, MalformedBody, Unavailable
-from pipelines.settings import is_loopback
+from pipelines.values import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence

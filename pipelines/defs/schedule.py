@@ -5,7 +5,7 @@ from datetime import timedelta
 import dagster as dg
 
 from pipelines.defs.report import report
-from pipelines.settings import STALE_AFTER_INTERVALS, load_key
+from pipelines.settings import load_key, load_stale_minutes
 
 poll_threads = dg.define_asset_job(
     "poll_threads",
@@ -31,5 +31,4 @@ def build_schedule() -> dg.ScheduleDefinition:
 
 def expect_each_interval() -> dg.FreshnessPolicy:
     """Return the policy of what every run makes: overdue when `status` calls a session stale."""
-    minutes = STALE_AFTER_INTERVALS * load_key("poll_interval_minutes")
-    return dg.FreshnessPolicy.time_window(fail_window=timedelta(minutes=minutes))
+    return dg.FreshnessPolicy.time_window(fail_window=timedelta(minutes=load_stale_minutes()))
