@@ -12,6 +12,7 @@ import json
 from pathlib import Path
 
 from pipelines.api.poll import Observer, Scope, poll_sessions
+from pipelines.landing import RAW
 from pipelines.settings import data_home, load_settings
 from pipelines.shards import land_polls
 
@@ -19,7 +20,7 @@ from pipelines.shards import land_polls
 def main() -> None:
     """Fetch what is configured; write what came."""
     polls = poll_sessions(load_settings().sources, Scope(), Observer())
-    _, ended = asyncio.run(land_polls(polls, data_home() / "raw", "fetch"))
+    _, ended = asyncio.run(land_polls(polls, data_home() / RAW, "fetch"))
     came = {"pages": sum(poll.pages for poll in ended), "bytes": sum(poll.bytes for poll in ended)}
     Path("downloaded.json").write_text(json.dumps(came), encoding="utf-8")
 

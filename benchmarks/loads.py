@@ -23,11 +23,11 @@ from rich.table import Table
 from pipelines.api.page import Page, read_envelope
 from pipelines.api.poll import Poll
 from pipelines.api.walk import Visit
-from pipelines.landing import Footer, Run, page_row, write_run
+from pipelines.landing import RAW, Footer, Run, page_row, write_run
 from pipelines.warehouse.analyses import list_analyses
 from pipelines.warehouse.build import build_analysis
 from pipelines.warehouse.database import open_warehouse
-from pipelines.warehouse.load import RAW, load_landed
+from pipelines.warehouse.load import load_landed
 from pipelines.warehouse.publication import publish
 
 if TYPE_CHECKING:

@@ -94,10 +94,8 @@ class _Bar(Observer):
         """Return the two lines as they are now."""
         rate = self._threads / max(self._task.finished_time or self._task.elapsed or 0, 1)
         counts = f"{count(self._pages, 'page')}, {count(self._threads, 'thread')}"
-        counts = f"{counts}, {rate:.0f} threads/s"
-        return Group(
-            self._progress, Text(counts + describe_wait("sessions waited", self._waited_s))
-        )
+        wait = describe_wait("sessions waited", self._waited_s)
+        return Group(self._progress, Text(f"{counts}, {rate:.0f} threads/s{wait}"))
 
 
 def describe_poll(poll: Poll) -> str:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     from pipelines.api.walk import Visit
 
+# Of the data directory, where runs land.
+RAW = "raw"
 PAGES = pl.Schema(
     {
         "source": pl.String(),

@@ -20,6 +20,7 @@ from pipelines.api.poll import Arrival, Poll, digest_page, new_digest
 from pipelines.api.walk import Visit
 from pipelines.errors import LandingError
 from pipelines.landing import (
+    RAW,
     SHARD,
     list_files,
     list_runs,
@@ -29,7 +30,7 @@ from pipelines.landing import (
     write_run,
 )
 from pipelines.shards import land_polls
-from pipelines.warehouse.load import RAW, load_landed
+from pipelines.warehouse.load import load_landed
 from pipelines.warehouse.replay import replay
 from tests.support import ROOT, read_table
 

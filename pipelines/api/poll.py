@@ -209,8 +209,8 @@ async def poll_sessions(
     Pages of several sessions come interleaved, those of one in order, its poll after them. Whoever
     is slow to take them slows the polls down, so that few pages wait in memory.
 
-    Raises SettingsError where the scope names a session that no source has: a session nobody
-    configured must not be listed, because listing creates its coordinator.
+    Raises SettingsError where the scope names no status, or a session that no source has: one that
+    nobody configured must not be listed, because listing creates its coordinator.
     """
     chosen = choose_sessions(sources, scope)
     observer.begin(sum(len(sessions) for _, sessions in chosen))

@@ -29,6 +29,7 @@ from pipelines.defs.metadata import (
 from pipelines.defs.report import report
 from pipelines.defs.schedule import expect_each_interval
 from pipelines.errors import INTERRUPTED, TOKEN_REFUSED, LoadRefused, SettingsError
+from pipelines.landing import RAW
 from pipelines.settings import (
     data_home,
     load_analyses_dir,
@@ -40,13 +41,7 @@ from pipelines.warehouse.analyses import Analysis, list_analyses
 from pipelines.warehouse.build import write_settings
 from pipelines.warehouse.database import open_warehouse
 from pipelines.warehouse.health import read_rows
-from pipelines.warehouse.load import (
-    RAW,
-    find_newest_run,
-    load_landed,
-    read_drift,
-    read_ledger,
-)
+from pipelines.warehouse.load import find_newest_run, load_landed, read_drift, read_ledger
 from pipelines.warehouse.publication import publish
 from pipelines.wording import count
 

@@ -13,7 +13,7 @@ from pipelines import __version__
 from pipelines.api.poll import digest_page, new_digest
 from pipelines.errors import LandingError, LoadRefused
 from pipelines.frames import TIMESTAMP, polls_frame, threads_frame
-from pipelines.landing import MOVE_HINT, list_runs, prune_runs, read_run, remove_unfinished
+from pipelines.landing import MOVE_HINT, RAW, list_runs, prune_runs, read_run, remove_unfinished
 from pipelines.warehouse.database import (
     ArrowStream,
     fetch_records,
@@ -48,7 +48,6 @@ DIGESTS = pl.Schema(
     }
 )
 SESSION = ("source", "session_id")
-RAW = "raw"
 MEND = "The tables are as before; `session-threads replay` rebuilds them from the landed pages"
 # A stale poll was overtaken: what a later one saw is loaded.
 ENDED_WELL = frozenset({"complete", "stale"})

@@ -9,9 +9,9 @@ import msgspec
 
 from pipelines.errors import LandingError, WarehouseBusy, WarehouseError, WarehouseNewer
 from pipelines.files import sync_directory
-from pipelines.landing import list_files, name_run
+from pipelines.landing import RAW, list_files, name_run
 from pipelines.warehouse.database import WAREHOUSE, hold_warehouse, open_tables
-from pipelines.warehouse.load import RAW, load_file
+from pipelines.warehouse.load import load_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

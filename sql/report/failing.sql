@@ -22,11 +22,8 @@ SELECT
     count(*) OVER () AS total
 FROM analytics.ingestion_health
 JOIN attempts USING (source, session_id)
+CROSS JOIN staleness
 WHERE is_polled
-    AND (
-        failure_streak > 0
-        OR last_complete_poll IS NULL
-        OR lag_seconds > (SELECT value * 60 FROM analysis_settings WHERE name = 'stale_after_minutes')
-    )
+    AND (failure_streak > 0 OR last_complete_poll IS NULL OR lag_seconds > stale_after_seconds)
 ORDER BY failure_streak DESC, lag_seconds DESC NULLS FIRST, source, session_id
 LIMIT 20

@@ -17,12 +17,6 @@ attempts AS (
     GROUP BY source, session_id
 ),
 
-limits AS (
-    SELECT value * 60 AS stale_after_seconds
-    FROM analysis_settings
-    WHERE name = 'stale_after_minutes'
-),
-
 polled AS (
     SELECT
         count(*) AS sessions_polled,
@@ -33,7 +27,7 @@ polled AS (
         max(lag_seconds) AS largest_lag_seconds
     FROM analytics.ingestion_health
     JOIN attempts USING (source, session_id)
-    CROSS JOIN limits
+    CROSS JOIN staleness
     WHERE is_polled
 ),
 
@@ -62,4 +56,4 @@ SELECT
     *,
     (SELECT min(started_at) FROM session_polls) AS first_poll,
     (SELECT list(DISTINCT source ORDER BY source) FROM analytics.ingestion_health) AS sources
-FROM fleet, limits, polled, health, waiting, changes
+FROM fleet, staleness, polled, health, waiting, changes

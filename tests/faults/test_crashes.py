@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pipelines.errors import WarehouseError
-from pipelines.landing import list_runs
+from pipelines.landing import RAW, list_runs
 from pipelines.sandbox.world import World
-from pipelines.warehouse.load import RAW, load_landed
+from pipelines.warehouse.load import load_landed
 from pipelines.warehouse.publication import publish
 from pipelines.warehouse.replay import replay
 from tests.faults import loader

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pipelines.api.poll import Observer, Poll, Scope, poll_sessions
+from pipelines.landing import RAW
 from pipelines.sandbox.faults import FAULTS, Faulty
 from pipelines.sandbox.server import Sandbox, serve
 from pipelines.sandbox.world import World
 from pipelines.shards import land_polls
-from pipelines.warehouse.load import RAW, load_landed
+from pipelines.warehouse.load import load_landed
 from tests.support import CANARY, ROOT, make_source, read_table
 
 if TYPE_CHECKING:

@@ -123,14 +123,17 @@ def test_full_disk(home: Path) -> None:
         write_report(home, Path("/dev/full"))
 
 
-def test_copy_of_an_older_version(tmp_path: Path) -> None:
-    """A copy that lacks an analysis is named as such, with the mend."""
+@pytest.mark.parametrize(
+    ("drop", "missing"),
+    [("DROP TABLE analytics.survival", "survival"), ("DROP VIEW staleness", "staleness")],
+)
+def test_copy_of_an_older_version(tmp_path: Path, drop: str, missing: str) -> None:
+    """A copy that lacks an analysis, or what is new, is named as such, with the mend."""
     home = publish_world(tmp_path / "home", World())
     run_on_copy = "import duckdb, sys; duckdb.connect(sys.argv[1]).execute(sys.argv[2])"
-    drop = "DROP TABLE analytics.survival"
     copy = home / "threads.duckdb"
     subprocess.run([sys.executable, "-c", run_on_copy, copy, drop], check=True, timeout=60)
-    with pytest.raises(ReportError, match=r"survival.*`session-threads run` builds it, or says"):
+    with pytest.raises(ReportError, match=rf"{missing}.*`session-threads run` builds it, or says"):
         write_report(home)
 
 

@@ -12,8 +12,8 @@ from pipelines.errors import AnalysisError
 from pipelines.settings import load_analysis_settings
 from pipelines.warehouse.analyses import find_tables, list_analyses, parse_analysis
 from pipelines.warehouse.build import build_analysis, read_warnings, write_settings
-from pipelines.warehouse.database import fetch_records, open_warehouse
-from pipelines.warehouse.memory import limit_memory
+from pipelines.warehouse.database import fetch_records, open_warehouse, transaction
+from pipelines.warehouse.memory import limit_memory, spare_memory
 from tests.warehouse.test_load import at, load, thread
 
 if TYPE_CHECKING:
@@ -385,6 +385,26 @@ def test_analysis_that_needs_more_memory(home: Path, monkeypatch: pytest.MonkeyP
             assert build_analysis(connection, parse_analysis("greedy", HEADER + greedy)).rows == 1
         assert connection.execute("SELECT current_setting('memory_limit')").fetchall() == before
         assert connection.execute("FROM analytics.greedy").fetchall() == [(3_000_000,)]
+
+
+def test_commit_that_needs_more_memory(home: Path) -> None:
+    """Work whose commit runs out of memory, another error, is done again without a limit."""
+    tries: list[int] = []
+    with open_warehouse(home) as connection:
+        connection.execute("CREATE TABLE wide (x VARCHAR, y VARCHAR)")
+
+        def fill() -> None:
+            with transaction(connection):
+                connection.execute(
+                    "INSERT INTO wide SELECT md5(i::VARCHAR), repeat(md5((i * 3)::VARCHAR), 6)"
+                    " FROM range(70_000) AS numbers (i)"
+                )
+                if not tries:
+                    connection.execute("SET memory_limit = '1MiB'")
+                tries.append(len(tries))
+
+        spare_memory(connection, 128, fill)
+        assert (len(tries), connection.table("wide").shape) == (2, (70_000, 2))
 
 
 def test_default_of_the_settings(home: Path) -> None:

@@ -15,9 +15,9 @@ from pipelines.api.poll import Poll
 from pipelines.api.walk import Visit
 from pipelines.errors import LandingError, WarehouseBusy, WarehouseError, WarehouseNewer
 from pipelines.frames import THREADS
-from pipelines.landing import Footer, Run, list_runs, page_row, read_run, write_run
+from pipelines.landing import RAW, Footer, Run, list_runs, page_row, read_run, write_run
 from pipelines.warehouse.database import open_warehouse
-from pipelines.warehouse.load import RAW, load_landed, load_run
+from pipelines.warehouse.load import load_landed, load_run
 from tests.support import read_table
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ import polars as pl
 import pytest
 
 from pipelines.errors import LandingError, WarehouseError, WarehouseNewer
-from pipelines.landing import Footer, Run, list_files, list_runs, read_run, write_run
+from pipelines.landing import RAW, Footer, Run, list_files, list_runs, read_run, write_run
 from pipelines.warehouse.database import open_warehouse
-from pipelines.warehouse.load import RAW, load_landed
+from pipelines.warehouse.load import load_landed
 from pipelines.warehouse.replay import replay
 from tests.warehouse.test_load import at, land, load, read, thread
 
