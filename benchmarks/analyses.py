@@ -23,7 +23,7 @@ from rich.table import Table
 
 from pipelines.warehouse.analyses import list_analyses
 from pipelines.warehouse.build import build_analysis
-from pipelines.warehouse.database import open_warehouse
+from pipelines.warehouse.duckdb_file import open_warehouse
 
 FLEET = Path(__file__).with_name("fleet.sql")
 SPELLS = 5

@@ -11,15 +11,16 @@ import asyncio
 import json
 from pathlib import Path
 
-from pipelines.api.poll import Observer, Scope, poll_sessions
-from pipelines.landing import RAW
-from pipelines.settings import data_home, load_settings
-from pipelines.shards import land_polls
+from pipelines.config.settings import data_home, load_settings
+from pipelines.extract.poll import poll_sessions
+from pipelines.landing.format import RAW
+from pipelines.landing.writer import land_polls
+from pipelines.records import Progress, Selection
 
 
 def main() -> None:
     """Fetch what is configured; write what came."""
-    polls = poll_sessions(load_settings().sources, Scope(), Observer())
+    polls = poll_sessions(load_settings().sources, Selection(), Progress())
     _, ended = asyncio.run(land_polls(polls, data_home() / RAW, "fetch"))
     came = {"pages": sum(poll.pages for poll in ended), "bytes": sum(poll.bytes for poll in ended)}
     Path("downloaded.json").write_text(json.dumps(came), encoding="utf-8")

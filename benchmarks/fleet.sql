@@ -8,7 +8,7 @@ SELECT
     TIMESTAMPTZ '2026-10-01 00:00:00+00' + to_minutes(poll * 60) AS started_at,
     started_at + to_seconds(30) AS finished_at,
     'complete' AS outcome,
-    'has_more_false' AS ended_by,
+    'has_more_false' AS end_reason,
     1 AS pages,
     1 AS requests,
     0 AS retries,
@@ -56,7 +56,7 @@ SELECT
         WHEN h2 % 10 = 1 THEN 'terminated'
         ELSE 'archived'
     END AS status,
-    CASE WHEN status = 'terminated' THEN 'refusal' WHEN status <> 'running' THEN 'end_turn' END
+    CASE WHEN status = 'terminated' THEN 'rejection' WHEN status <> 'running' THEN 'end_turn' END
     AS stop_reason_type,
     status NOT IN ('archived', 'terminated') AS is_open,
     born AS created_at,
@@ -99,7 +99,7 @@ SELECT
     began + to_seconds(400) AS observed_from,
     CASE WHEN spell = 1 THEN created_at ELSE began - to_seconds(500) END AS changed_after,
     began AS changed_at,
-    CASE WHEN spell < $spells THEN ended + to_seconds(400) END AS ended_by,
+    CASE WHEN spell < $spells THEN ended + to_seconds(400) END AS ended_before,
     CASE WHEN spell < $spells THEN ended - to_seconds(500) END AS ended_after,
     CASE WHEN spell < $spells THEN ended END AS ended_at,
     CASE

@@ -19,7 +19,7 @@ from benchmarks.loads import land_pages, measure
 from benchmarks.report import print_rows, save
 from benchmarks.server import FIRST, encode_pages, render_states
 from pipelines.warehouse.analyses import list_analyses
-from pipelines.warehouse.database import PUBLISHED, WAREHOUSE
+from pipelines.warehouse.duckdb_file import PUBLISHED, WAREHOUSE
 from pipelines.warehouse.load import load_landed
 from pipelines.warehouse.publication import publish
 

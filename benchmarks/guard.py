@@ -26,11 +26,11 @@ from rich.table import Table
 
 from benchmarks.limits import LIMITS
 from benchmarks.server import FIRST, Fleet
-from pipelines.api import poll as api
 from pipelines.definitions import run_poll
+from pipelines.records import Progress, Selection
 from pipelines.sandbox.server import serve
 from pipelines.warehouse.analyses import list_analyses
-from pipelines.warehouse.database import WAREHOUSE
+from pipelines.warehouse.duckdb_file import WAREHOUSE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -45,7 +45,7 @@ HEAVY_FOR_HELP = HEAVY | {"duckdb", "msgspec", "pydantic", "rich", "tenacity", "
 ASK = """
 import json, sys
 before = set(sys.modules)
-from pipelines.cli import main
+from pipelines.cli.main import main
 try:
     main(sys.argv[1:])
 finally:
@@ -111,7 +111,7 @@ def count_polls() -> dict[str, int]:
                 shutil.copy(home / WAREHOUSE, home / "before.duckdb")
             landed = len(list((home / "raw").glob("*")))
             with count_statements() as counted:
-                run_poll(api.Scope(), api.Observer())
+                run_poll(Selection(), Progress())
             counts[f"requests beyond the pages, {poll} poll"] = server.requests - pages
             counts[f"SQL statements, {poll} poll"] = counted.statements
             counts[f"connections to DuckDB, {poll} poll"] = counted.connections

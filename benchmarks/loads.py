@@ -20,13 +20,13 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from pipelines.api.page import Page, read_envelope
-from pipelines.api.poll import Poll
-from pipelines.api.walk import Visit
-from pipelines.landing import RAW, Footer, Run, page_row, write_run
+from pipelines.extract.paginate import PageFetch
+from pipelines.http.page import Page, read_envelope
+from pipelines.landing.format import RAW, Footer, Run, page_row, write_run
+from pipelines.records import Poll
 from pipelines.warehouse.analyses import list_analyses
 from pipelines.warehouse.build import build_analysis
-from pipelines.warehouse.database import open_warehouse
+from pipelines.warehouse.duckdb_file import open_warehouse
 from pipelines.warehouse.load import load_landed
 from pipelines.warehouse.publication import publish
 
@@ -80,7 +80,7 @@ def land_pages(
             started_at=started,
             finished_at=started + timedelta(seconds=30),
             outcome="complete",
-            ended_by="has_more_false",
+            end_reason="has_more_false",
             status_filter=None,
             pages=len(bodies),
             requests=len(bodies),
@@ -93,7 +93,7 @@ def land_pages(
         polls.append(poll)
         for number, body in enumerate(bodies, 1):
             page = Page(200, started + timedelta(seconds=1), body, read_envelope(body))
-            rows.append(page_row(poll, Visit(number, None, page)))
+            rows.append(page_row(poll, PageFetch(number, None, page)))
     run = Run(
         id=f"run-{started:%Y%m%d%H%M}", started_at=started, finished_at=started, version="bench"
     )

@@ -32,8 +32,8 @@ import msgspec
 import polars as pl
 import vl_convert
 
-from pipelines.api.poll import Poll
-from pipelines.landing import PAGES, Landed, Run
+from pipelines.landing.format import PAGES, Landed, Run
+from pipelines.records import Poll
 from pipelines.sandbox.world import (
     AGENTS,
     HISTORY_TURNS,
@@ -45,7 +45,7 @@ from pipelines.sandbox.world import (
 )
 from pipelines.warehouse.analyses import list_analyses
 from pipelines.warehouse.build import build_analysis
-from pipelines.warehouse.database import fetch_records, migrate
+from pipelines.warehouse.duckdb_file import fetch_records, migrate
 from pipelines.warehouse.load import load_run
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ class Server:
             started_at=at - timedelta(milliseconds=100),
             finished_at=at + timedelta(milliseconds=50),
             outcome="complete",
-            ended_by="has_more_false",
+            end_reason="has_more_false",
             status_filter=None,
             pages=1,
             requests=1,
@@ -384,7 +384,7 @@ def judge_times(polled: Polled) -> list[TimeRow]:
 def is_proven(polled: Polled, spell: Mapping[str, Any]) -> bool:
     """Tell whether the transition that ended the spell was direct, the time before in bounds."""
     life = polled.lives[spell["source"], spell["session_id"], spell["thread_id"]]
-    begin, end = find_state(life, spell["observed_from"]), find_state(life, spell["ended_by"])
+    begin, end = find_state(life, spell["observed_from"]), find_state(life, spell["ended_before"])
     seconds = life[begin + 1].at - life[begin].at
     is_inside = spell["seconds_low"] - EXACT_S <= seconds <= spell["seconds_high"] + EXACT_S
     return end == begin + 1 and is_inside

@@ -10,7 +10,7 @@ import jinja2
 
 from docs.performance import FILTERS, gather_performance
 from pipelines.warehouse.analyses import list_analyses
-from pipelines.warehouse.database import fetch_records, migrate
+from pipelines.warehouse.duckdb_file import fetch_records, migrate
 
 DOCS = Path(__file__).parent
 

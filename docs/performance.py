@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.limits import GOALS, LIMITS
 from benchmarks.report import read_kept
 from benchmarks.server import PAGE
-from pipelines.settings import Settings, Source
+from pipelines.config.settings import Settings, Source
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

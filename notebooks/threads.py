@@ -18,10 +18,10 @@ with app.setup:
     import duckdb
     import marimo as mo
 
+    from pipelines.cli.tables import format_value, read_duration
+    from pipelines.config.settings import data_home
     from pipelines.errors import WarehouseError
-    from pipelines.settings import data_home
-    from pipelines.tables import format_value, read_duration
-    from pipelines.warehouse.database import attach_published
+    from pipelines.warehouse.duckdb_file import attach_published
 
 
 @app.cell(hide_code=True)

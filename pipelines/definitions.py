@@ -8,12 +8,12 @@ from pathlib import Path
 
 import dagster as dg
 
-from pipelines.api.poll import Observer, Scope
 from pipelines.defs.assets import build_assets
 from pipelines.defs.report import write_report_job
 from pipelines.defs.schedule import build_schedule, poll_threads
 from pipelines.defs.sensors import build_sensors
 from pipelines.errors import SettingsError
+from pipelines.records import Progress, Selection
 
 
 @dg.definitions
@@ -28,7 +28,7 @@ def defs() -> dg.Definitions:
         schedules=[build_schedule()],
         sensors=build_sensors(),
         # No asset hands a value on: the manager that writes them to files would cost its imports.
-        resources={"observer": Observer(), "io_manager": dg.mem_io_manager},
+        resources={"progress": Progress(), "io_manager": dg.mem_io_manager},
         executor=dg.in_process_executor,
     )
 
@@ -43,19 +43,21 @@ def open_instance() -> dg.DagsterInstance:
         return dg.DagsterInstance.ephemeral()
     if not (Path(home).is_absolute() and Path(home).is_dir()):
         raise SettingsError(
-            "DAGSTER_HOME", f"{home} is not the absolute path of a directory", "Mend or unset it."
+            "DAGSTER_HOME", f"{home} is not the absolute path of a directory", "Fix or unset it."
         )
     return dg.DagsterInstance.get()
 
 
-def run_poll(scope: Scope, observer: Observer, *, debug: bool = False) -> tuple[str, list[str]]:
+def run_poll(
+    selection: Selection, progress: Progress, *, debug: bool = False
+) -> tuple[str, list[str]]:
     """Run the job in this process; return the run's id, and what analyses' checks have found.
 
     The run is remembered in the instance of DAGSTER_HOME, if that is set. Raises what a step
     raises; that a poll brought nothing is no such failure: it stands in the ledger.
     """
     run_id = str(uuid.uuid4())
-    poll = {"sessions": list(scope.sessions), "statuses": list(scope.statuses)}
+    poll = {"sessions": list(selection.sessions), "statuses": list(selection.statuses)}
     found: list[str] = []
     with open_instance() as instance, suppress(dg.Failure):
         result = (
@@ -69,7 +71,7 @@ def run_poll(scope: Scope, observer: Observer, *, debug: bool = False) -> tuple[
                     },
                 },
                 instance=instance,
-                resources={"observer": observer},
+                resources={"progress": progress},
                 run_id=run_id,
             )
         )

@@ -1,23 +1,24 @@
 """Everything that can go wrong, in one tree.
 
     SessionThreadsError
-    ├── SettingsError            the configuration is refused
+    ├── SettingsError            the configuration is rejected
     ├── ApiError                 a request or a walk failed
-    │   ├── TokenRefused         401, the token is bad for every session
+    │   ├── TokenRejected         401, the token is bad for every session
     │   ├── Forbidden            403
     │   ├── SessionGone          404
-    │   ├── RequestRefused       400 and every other answer that a retry cannot mend
+    │   ├── RequestRejected       400 and every other answer that a retry cannot fix
     │   ├── Redirected           3xx, never followed
     │   ├── Unavailable          no answer, or one that asks to come back later; retried
     │   ├── MalformedBody        an answer that is not the JSON it should be; retried
     │   ├── BodyTooLarge         an answer without an end, or that no page can have
     │   ├── Interrupted          someone ended the run
-    │   └── WalkIncomplete       the pages lead to no end, or hold something else than threads
+    │   └── PaginationIncomplete       the pages lead to no end, or hold something else than threads
     ├── LandingError             a landed file cannot be read or written
     ├── WarehouseError           the tables cannot be opened, loaded or published
     │   ├── WarehouseBusy        another process writes
-    │   ├── LoadRefused          rows that must not exist: the load is undone
-    │   └── WarehouseNewer       the file was made by a newer version
+    │   ├── LoadRejected          rows that must not exist: the load is undone
+    │   ├── WarehouseNewer       the file was made by a newer version
+    │   └── WarehouseOlder       the file was made before the first release
     ├── AnalysisError            an analysis is malformed, fails, or breaks one of its checks
     ├── QueryError               a query of the user's fails
     ├── ReportError              the report cannot be drawn or written
@@ -32,27 +33,27 @@ from typing import ClassVar
 
 # What the ledger calls a run that was ended, and a 401, whatever the server calls it.
 INTERRUPTED = "interrupted"
-TOKEN_REFUSED = "authentication_error"  # noqa: S105 - an error's name
+TOKEN_REJECTED = "authentication_error"  # noqa: S105 - an error's name
 
 
 class SessionThreadsError(Exception):
     """A failure that is explained to the user in one line; `exit_code` is the command's."""
 
     exit_code: ClassVar[int] = 1
-    mend: ClassVar[str] = ""
+    fix: ClassVar[str] = ""
 
     def advise(self) -> str:
         """Return the message and, where it does not say so itself, what to do next."""
-        return f"{str(self).rstrip('.')}. {self.mend}" if self.mend else str(self)
+        return f"{str(self).rstrip('.')}. {self.fix}" if self.fix else str(self)
 
 
 class SettingsError(SessionThreadsError):
-    """The configuration is refused: which file or variable, which key, and the mend."""
+    """The configuration is rejected: which file or variable, which key, and the fix."""
 
     exit_code = 2
 
-    def __init__(self, where: str, problem: str, mend: str) -> None:
-        super().__init__(f"{where}: {problem}. {mend}")
+    def __init__(self, where: str, problem: str, fix: str) -> None:
+        super().__init__(f"{where}: {problem}. {fix}")
 
 
 class ApiError(SessionThreadsError):
@@ -83,29 +84,29 @@ class ApiError(SessionThreadsError):
         self.retry_after_s = retry_after_s
 
 
-class TokenRefused(ApiError):
+class TokenRejected(ApiError):
     """401: the token is bad for every session of the source."""
 
     exit_code = 3
-    mend = "Put a valid token into its variable"
+    fix = "Put a valid token into its variable"
 
 
 class Forbidden(ApiError):
     """403: the token may not read this session."""
 
     outcome = "forbidden"
-    mend = "Use another token, or take the session out of the configuration"
+    fix = "Use another token, or take the session out of the configuration"
 
 
 class SessionGone(ApiError):
     """404: the server does not know this session (any more)."""
 
     outcome = "gone"
-    mend = "If base_url is right, take the session out of the configuration"
+    fix = "If base_url is right, take the session out of the configuration"
 
 
-class RequestRefused(ApiError):
-    """400, or another answer that a retry cannot mend."""
+class RequestRejected(ApiError):
+    """400, or another answer that a retry cannot fix."""
 
 
 class Redirected(ApiError):
@@ -134,7 +135,7 @@ class Interrupted(ApiError):
     outcome = "incomplete"
 
 
-class WalkIncomplete(ApiError):
+class PaginationIncomplete(ApiError):
     """The pages do not lead to an end, or hold something else than threads."""
 
     outcome = "incomplete"
@@ -156,12 +157,16 @@ class WarehouseBusy(WarehouseError):
     """Another process holds the warehouse open."""
 
 
-class LoadRefused(WarehouseError):
+class LoadRejected(WarehouseError):
     """A load would have made rows that must not exist, and is undone."""
 
 
 class WarehouseNewer(WarehouseError):
     """The warehouse was made by a newer version of session-threads."""
+
+
+class WarehouseOlder(WarehouseError):
+    """The warehouse was made before the first release: a replay makes it anew."""
 
 
 class AnalysisError(SessionThreadsError):

@@ -11,7 +11,7 @@ import hypothesis
 import polars as pl
 import pytest
 
-from pipelines.cli import SELDOM
+from pipelines.cli.main import SELDOM
 from tests.support import CANARY, ROOT
 
 if TYPE_CHECKING:

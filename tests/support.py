@@ -20,9 +20,9 @@ from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import Route
 
-from pipelines.cli import main
+from pipelines.cli.main import main
+from pipelines.config.settings import Settings, Source
 from pipelines.sandbox.server import Sandbox, serve
-from pipelines.settings import Settings, Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -125,7 +125,7 @@ class Receiver:
         self.app = Starlette(routes=[Route("/{path:path}", self.take, methods=["POST"])])
 
     async def take(self, request: Request) -> Response:
-        """Take a message of exactly the documented form, or refuse it."""
+        """Take a message of exactly the documented form, or reject it."""
         self.requests += 1
         message = json.loads(await request.body())
         assert message.keys() == {"text"}

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipelines.console import SUMMARY_COLUMNS
+from pipelines.cli.console import SUMMARY_COLUMNS
+from pipelines.config.settings import Session, Settings, Source, load_settings
 from pipelines.sandbox.world import World
-from pipelines.settings import Session, Settings, Source, load_settings
 from pipelines.warehouse.analyses import list_analyses
 from tests.support import ROOT, read_blocks, run_printed, serve_world
 

@@ -6,19 +6,19 @@ from collections.abc import Collection, Iterator, Mapping
 import dagster as dg
 import duckdb
 
-from pipelines.defs.checks import SHOWN_ROWS, judge_analysis, specify_checks
+from pipelines.config.settings import data_home
+from pipelines.defs.checks import SHOWN_ROWS, check_analysis, specify_checks
 from pipelines.defs.metadata import OWNERS, describe_analysis
 from pipelines.errors import AnalysisError
-from pipelines.settings import data_home
 from pipelines.warehouse.analyses import Analysis
 from pipelines.warehouse.build import build_analysis, read_warnings
-from pipelines.warehouse.database import open_warehouse
+from pipelines.warehouse.duckdb_file import open_warehouse
 
 
 def build_analyses_asset(analyses: Mapping[str, Analysis]) -> dg.AssetsDefinition:
     """Return the assets of the analyses: one for each file, all in one step, so that it is quick.
 
-    A check that fails keeps the table of before and stops nothing: the asset check says so.
+    A check that fails keeps the previous table and stops nothing: the asset check says so.
     """
 
     @dg.multi_asset(
@@ -40,7 +40,7 @@ def build_analyses_asset(analyses: Mapping[str, Analysis]) -> dg.AssetsDefinitio
 def materialize_analysis(
     context: dg.AssetExecutionContext, connection: duckdb.DuckDBPyConnection, analysis: Analysis
 ) -> dg.MaterializeResult:
-    """Build an analysis; return what Dagster keeps of it, also where the table of before stays."""
+    """Build an analysis; return what Dagster keeps of it, also where the previous table stays."""
     started = time.monotonic()
     built, failures, warnings = None, {}, {}
     try:
@@ -53,7 +53,7 @@ def materialize_analysis(
     return dg.MaterializeResult(
         asset_key=analysis.name,
         metadata=describe_analysis(connection, analysis, built) | {"seconds": seconds},
-        check_results=judge_analysis(analysis, failures, warnings),
+        check_results=check_analysis(analysis, failures, warnings),
     )
 
 

@@ -8,15 +8,20 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from pipelines.api.poll import Observer, Scope, poll_sessions
+from pipelines.config.settings import (
+    data_home,
+    load_analyses_dir,
+    load_analysis_settings,
+    load_settings,
+)
 from pipelines.defs.analyses import build_analyses_asset
 from pipelines.defs.checks import (
     LOAD_CHECKS,
     PUBLICATION_CHECKS,
-    judge_drift,
-    judge_freshness,
-    judge_keys,
-    judge_sessions,
+    check_drift,
+    check_freshness,
+    check_keys,
+    check_sessions,
 )
 from pipelines.defs.metadata import (
     OWNERS,
@@ -28,22 +33,18 @@ from pipelines.defs.metadata import (
 )
 from pipelines.defs.report import report
 from pipelines.defs.schedule import expect_each_interval
-from pipelines.errors import INTERRUPTED, TOKEN_REFUSED, LoadRefused, SettingsError
-from pipelines.landing import RAW
-from pipelines.settings import (
-    data_home,
-    load_analyses_dir,
-    load_analysis_settings,
-    load_settings,
-)
-from pipelines.shards import land_polls
+from pipelines.errors import INTERRUPTED, TOKEN_REJECTED, LoadRejected, SettingsError
+from pipelines.extract.poll import poll_sessions
+from pipelines.landing.format import RAW
+from pipelines.landing.writer import land_polls
+from pipelines.records import Progress, Selection
+from pipelines.reporting.health import read_rows
+from pipelines.reporting.wording import count
 from pipelines.warehouse.analyses import Analysis, list_analyses
 from pipelines.warehouse.build import write_settings
-from pipelines.warehouse.database import open_warehouse
-from pipelines.warehouse.health import read_rows
+from pipelines.warehouse.duckdb_file import open_warehouse
 from pipelines.warehouse.load import find_newest_run, load_landed, read_drift, read_ledger
 from pipelines.warehouse.publication import publish
-from pipelines.wording import count
 
 
 class PollConfig(dg.Config):
@@ -73,7 +74,7 @@ def build_pages_asset() -> dg.AssetsDefinition:
     def thread_pages(
         context: dg.AssetExecutionContext,
         config: PollConfig,
-        observer: dg.ResourceParam[Observer],
+        progress: dg.ResourceParam[Progress],
     ) -> dg.MaterializeResult:
         """Every page of the threads of the configured sessions, as the server sent it.
 
@@ -81,8 +82,8 @@ def build_pages_asset() -> dg.AssetsDefinition:
         session that fails ends alone, and says why in the log and in `every_session_complete`.
         """
         settings = load_settings()
-        scope = Scope(tuple(config.sessions), tuple(config.statuses))
-        polls = poll_sessions(settings.sources, scope, observer)
+        selection = Selection(tuple(config.sessions), tuple(config.statuses))
+        polls = poll_sessions(settings.sources, selection, progress)
         path, ended = asyncio.run(
             land_polls(
                 polls,
@@ -119,8 +120,8 @@ def build_threads_asset() -> dg.AssetsDefinition:
         started = time.monotonic()
         try:
             loaded = load_landed(data_home(), find_retention())
-        except LoadRefused as refusal:
-            yield judge_keys(refusal)
+        except LoadRejected as rejection:
+            yield check_keys(rejection)
             raise
         seconds = round(time.monotonic() - started, 3)
         with open_warehouse(data_home()) as connection:
@@ -130,14 +131,14 @@ def build_threads_asset() -> dg.AssetsDefinition:
             table = describe_table(connection, "main", "threads")
         yield dg.MaterializeResult(
             metadata=describe_ledger(ledger) | table | {"seconds": seconds},
-            check_results=[judge_sessions(ledger), judge_keys(None), judge_drift(drift)],
+            check_results=[check_sessions(ledger), check_keys(None), check_drift(drift)],
         )
 
     return threads
 
 
 def find_retention() -> int | None:
-    """Return for how many days pages are kept; for ever where the settings are refused."""
+    """Return for how many days pages are kept; for ever where the settings are rejected."""
     try:
         return load_settings(with_tokens=False).raw_retention_days
     except SettingsError:
@@ -169,7 +170,7 @@ def build_published_asset(analyses: Mapping[str, Analysis]) -> dg.AssetsDefiniti
         health = read_rows(data_home())
         yield dg.MaterializeResult(
             metadata=describe_publication(path, health, seconds),
-            check_results=[judge_freshness(health)],
+            check_results=[check_freshness(health)],
         )
         if problem := find_problem(ledger):
             raise dg.Failure(problem, allow_retries=False)
@@ -179,7 +180,7 @@ def build_published_asset(analyses: Mapping[str, Analysis]) -> dg.AssetsDefiniti
 
 def find_problem(ledger: Sequence[Mapping[str, Any]]) -> str | None:
     """Return why someone must look at a run, in one line; None where its polls brought data."""
-    ended = [row for row in ledger if row["error_type"] in {TOKEN_REFUSED, INTERRUPTED}]
+    ended = [row for row in ledger if row["error_type"] in {TOKEN_REJECTED, INTERRUPTED}]
     if ended:
         return str(ended[0]["error_message"])
     if ledger and not any(row["pages"] for row in ledger):

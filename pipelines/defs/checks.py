@@ -6,11 +6,11 @@ from typing import Any
 
 import dagster as dg
 
+from pipelines.config.settings import load_settings
 from pipelines.defs.metadata import tabulate
-from pipelines.errors import LoadRefused, SettingsError
-from pipelines.settings import load_settings
+from pipelines.errors import LoadRejected, SettingsError
+from pipelines.reporting.health import find_oldest, judge, pair_sessions
 from pipelines.warehouse.analyses import BUILT, Analysis
-from pipelines.warehouse.health import find_oldest, judge, pair_sessions
 from pipelines.warehouse.load import ENDED_WELL
 
 Row = Mapping[str, Any]
@@ -44,7 +44,7 @@ PUBLICATION_CHECKS = [
 ]
 
 
-def judge_sessions(ledger: Sequence[Row]) -> dg.AssetCheckResult:
+def check_sessions(ledger: Sequence[Row]) -> dg.AssetCheckResult:
     """Return whether every poll ended well; the sessions of those that did not, by name."""
     failing = [row for row in ledger if row["outcome"] not in ENDED_WELL]
     lines = [f"{row['session_id']}: {row['outcome']}: {row['error_message']}" for row in failing]
@@ -55,16 +55,16 @@ def judge_sessions(ledger: Sequence[Row]) -> dg.AssetCheckResult:
     )
 
 
-def judge_keys(refusal: LoadRefused | None) -> dg.AssetCheckResult:
+def check_keys(rejection: LoadRejected | None) -> dg.AssetCheckResult:
     """Return whether the checks inside the load's transaction held."""
     return dg.AssetCheckResult(
         check_name=UNIQUE,
-        passed=refusal is None,
-        metadata={"violations": str(refusal)} if refusal else {},
+        passed=rejection is None,
+        metadata={"violations": str(rejection)} if rejection else {},
     )
 
 
-def judge_drift(drift: Sequence[str]) -> dg.AssetCheckResult:
+def check_drift(drift: Sequence[str]) -> dg.AssetCheckResult:
     """Return whether nothing is new in the data; it is loaded all the same."""
     return dg.AssetCheckResult(
         check_name=DRIFT,
@@ -74,10 +74,10 @@ def judge_drift(drift: Sequence[str]) -> dg.AssetCheckResult:
     )
 
 
-def judge_freshness(health: Sequence[Row]) -> dg.AssetCheckResult:
+def check_freshness(health: Sequence[Row]) -> dg.AssetCheckResult:
     """Return whether every configured session was completely polled of late, by ingestion_health.
 
-    Where the configuration is refused nobody knows which sessions that are.
+    Where the configuration is rejected nobody knows which sessions that are.
     """
     try:
         settings = load_settings(with_tokens=False)
@@ -107,7 +107,7 @@ def specify_checks(analysis: Analysis) -> list[dg.AssetCheckSpec]:
     ]
 
 
-def judge_analysis(
+def check_analysis(
     analysis: Analysis, failures: Mapping[str, str], warnings: Mapping[str, Sequence[Row]]
 ) -> list[dg.AssetCheckResult]:
     """Return the result of each check; none of them held where there is no new table to check."""

@@ -7,11 +7,11 @@ from typing import Any
 import dagster as dg
 import duckdb
 
-from pipelines.api.poll import Poll
-from pipelines.landing import PAGES
+from pipelines.landing.format import PAGES
+from pipelines.records import Poll
 from pipelines.warehouse.analyses import SCHEMA, Analysis
 from pipelines.warehouse.build import Built
-from pipelines.warehouse.database import fetch_records, quote_name
+from pipelines.warehouse.duckdb_file import fetch_records, quote_name
 
 Metadata = dict[str, Any]
 PREVIEW_ROWS = 10
@@ -84,7 +84,7 @@ def describe_analysis(
 ) -> Metadata:
     """Return rows, columns and the first rows of an analysis' table; nothing where there is none.
 
-    Without `built` it is the table of before.
+    Without `built` it is the previous table.
     """
     if built:
         meanings = analysis.header.columns

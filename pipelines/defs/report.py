@@ -6,9 +6,9 @@ looked at by nobody.
 
 import dagster as dg
 
+from pipelines.config.settings import data_home
 from pipelines.defs.metadata import OWNERS
-from pipelines.report.file import LATEST, REPORTS, write_report
-from pipelines.settings import data_home
+from pipelines.reporting.report.file import LATEST, REPORTS, write_report
 
 # By its name: the job of the published copy does not wait for the report.
 PUBLISHED = dg.AssetKey("published_database")

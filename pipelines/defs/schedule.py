@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import dagster as dg
 
+from pipelines.config.settings import load_key, load_stale_minutes
 from pipelines.defs.report import report
-from pipelines.settings import load_key, load_stale_minutes
 
 poll_threads = dg.define_asset_job(
     "poll_threads",

@@ -11,11 +11,11 @@ from itertools import takewhile
 
 import dagster as dg
 
-from pipelines.alerts import compose_failure, describe_polls, tell_news
+from pipelines.config.settings import data_home, load_key, load_settings
 from pipelines.defs.schedule import poll_threads
-from pipelines.settings import data_home, load_key, load_settings
-from pipelines.warehouse.database import PUBLISHED
-from pipelines.webhook import find_webhook, post
+from pipelines.reporting.alerts import compose_failure, describe_polls, send_alerts
+from pipelines.reporting.webhook import find_webhook, post
+from pipelines.warehouse.duckdb_file import PUBLISHED
 
 INTERVAL_S = 30
 MOST_RUNS = 10
@@ -110,7 +110,7 @@ def build_news_sensor(variable: str) -> dg.SensorDefinition:
             return dg.SkipReason("Nothing is published yet.")
         settings = load_settings(with_tokens=False)
         send = partial(post, find_webhook(variable))
-        come, gone = tell_news(data_home(), settings, datetime.now(UTC), send)
+        come, gone = send_alerts(data_home(), settings, datetime.now(UTC), send)
         return dg.SkipReason(
             f"Told of {come} new, {gone} are gone." if come or gone else "No news."
         )

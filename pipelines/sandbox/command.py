@@ -50,7 +50,7 @@ def parse_plan(faults: tuple[str, ...]) -> dict[int, str]:
 
 
 @contextmanager
-def serve_or_refuse(app: ASGIApp, port: int) -> Iterator[str]:
+def serve_or_reject(app: ASGIApp, port: int) -> Iterator[str]:
     """Serve, or say that the port is taken."""
     from pipelines.sandbox.server import serve
 
@@ -108,7 +108,7 @@ def sandbox(port: int, faults: tuple[str, ...], **options: Any) -> None:  # noqa
     app = Sandbox(world).app
     plan, rate = parse_plan(faults), options["fault_rate"]
     faulty = Faulty(app, plan, rate=rate, kinds=kinds, seed=seed) if plan or rate else app
-    with serve_or_refuse(faulty, port) as url:
+    with serve_or_reject(faulty, port) as url:
         click.echo(f"export QODER_BASE_URL={url}")
         click.echo(f"export QODER_PAT={TOKEN}")
         click.echo(f"export QODER_SESSION_IDS={','.join(world.sessions)}")

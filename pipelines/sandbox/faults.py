@@ -27,7 +27,7 @@ WAIT_S = 1
 Fault = Callable[[Exchange], Awaitable[None]]
 
 
-def refuse(status: int, error_type: str, message: str, **headers: str) -> Fault:
+def reject(status: int, error_type: str, message: str, **headers: str) -> Fault:
     """Return a fault that answers an error in the documented envelope."""
 
     async def fault(exchange: Exchange) -> None:
@@ -161,11 +161,11 @@ def as_date() -> dict[str, str]:
 
 
 FAULTS: dict[str, tuple[str, Fault]] = {
-    "400": ("an invalid request", refuse(400, "invalid_request_error", "no such thing")),
-    "401": ("a refused token", refuse(401, "authentication_error", "Invalid API key or token.")),
-    "403": ("no access", refuse(403, "permission_error", "No access to this session.")),
-    "404": ("an unknown session", refuse(404, "not_found_error", "Session was not found.")),
-    "408": ("a request time-out", refuse(408, "api_error", "request timed out")),
+    "400": ("an invalid request", reject(400, "invalid_request_error", "no such thing")),
+    "401": ("a rejected token", reject(401, "authentication_error", "Invalid API key or token.")),
+    "403": ("no access", reject(403, "permission_error", "No access to this session.")),
+    "404": ("an unknown session", reject(404, "not_found_error", "Session was not found.")),
+    "408": ("a request time-out", reject(408, "api_error", "request timed out")),
     "429": ("too many requests, no header", throttle(dict)),
     "429-seconds": ("Retry-After in seconds", throttle(lambda: {"retry-after": str(WAIT_S)})),
     "429-date": ("Retry-After as a date", throttle(as_date)),
@@ -177,10 +177,10 @@ FAULTS: dict[str, tuple[str, Fault]] = {
         "X-RateLimit-Reset",
         throttle(lambda: {"x-ratelimit-remaining": "0", "x-ratelimit-reset": str(WAIT_S)}),
     ),
-    "500": ("a server error", refuse(500, "api_error", "internal error")),
+    "500": ("a server error", reject(500, "api_error", "internal error")),
     "502": ("a gateway's HTML", answer(502, "<html><body>Bad Gateway</body></html>", "text/html")),
     "503": ("unavailable, no body", answer(503, "")),
-    "529": ("overloaded", refuse(529, "overloaded_error", "overloaded")),
+    "529": ("overloaded", reject(529, "overloaded_error", "overloaded")),
     "reset": ("connection reset before the answer", reset),
     "reset-inside": ("connection reset within the body", reset_inside),
     "torn": ("half of the JSON", tear),
@@ -196,7 +196,7 @@ FAULTS: dict[str, tuple[str, Fault]] = {
     "duplicates": ("threads listed twice", change(repeat_threads)),
     "redirect": (
         "a redirect to another host",
-        refuse(307, "redirect", "moved", location="https://elsewhere.example/threads"),
+        reject(307, "redirect", "moved", location="https://elsewhere.example/threads"),
     ),
     "echo-error": ("the token in an error message", echo_token),
     "echo-body": ("the token in a thread's name", change(name_token)),

@@ -44,7 +44,7 @@ ERROR_TYPES = {
 }
 
 
-class Refusal(HTTPException):
+class Rejection(HTTPException):
     """An error answer as the API documents it; `param` names the offending parameter."""
 
     def __init__(self, status_code: int, message: str, param: str | None = None) -> None:
@@ -72,20 +72,20 @@ class Sandbox:
                 Route("/sandbox/advance", self.advance, methods=["POST"]),
                 Route("/openapi.json", self.describe),
             ],
-            exception_handlers={HTTPException: self.refuse},
+            exception_handlers={HTTPException: self.reject},
         )
 
     async def list_threads(self, request: Request) -> JSONResponse:
         """Answer one page of a session's threads."""
         await asyncio.sleep(self.latency_s)
         if request.headers.get("authorization") != f"Bearer {self.token}":
-            raise Refusal(401, "Invalid API key or token.")
+            raise Rejection(401, "Invalid API key or token.")
         limit = read_limit(request)
         cursor = read_cursor(request)
         statuses, descending = self._read_order(request)
         session_id = request.path_params["session_id"]
         if session_id not in self.world.sessions:
-            raise Refusal(404, f"Session {session_id!r} was not found.")
+            raise Rejection(404, f"Session {session_id!r} was not found.")
         # A cursor keeps its place also when its thread has left the wanted statuses.
         plans = locate(self.world.list_plans(session_id), cursor, descending=descending)
         wanted = {plan.id for plan in self.world.list_plans(session_id, statuses)}
@@ -97,7 +97,7 @@ class Sandbox:
         try:
             order = msgspec.json.decode(await request.body(), type=Advance)
         except (ValueError, RecursionError) as error:
-            raise Refusal(400, f"{error}", "seconds") from None
+            raise Rejection(400, f"{error}", "seconds") from None
         self.world.advance(order.seconds)
         return JSONResponse({"now": self.world.now().isoformat()})
 
@@ -105,7 +105,7 @@ class Sandbox:
         """Answer the OpenAPI document."""
         return JSONResponse(load_description(self.world.revision))
 
-    async def refuse(self, _: Request, error: Exception) -> JSONResponse:
+    async def reject(self, _: Request, error: Exception) -> JSONResponse:
         """Answer an error in the documented envelope."""
         status = error.status_code if isinstance(error, HTTPException) else 500
         inner = {
@@ -125,13 +125,13 @@ class Sandbox:
         order = request.query_params.get("order")
         if self.world.revision == "b":
             if order is not None:
-                raise Refusal(400, "Unknown parameter.", "order")
+                raise Rejection(400, "Unknown parameter.", "order")
             return [], False
         if order not in {None, "asc", "desc"}:
-            raise Refusal(400, "order must be asc or desc.", "order")
+            raise Rejection(400, "order must be asc or desc.", "order")
         statuses = request.query_params.getlist("statuses[]")
         if unknown := set(statuses) - set(STATUSES["a"]):
-            raise Refusal(400, f"Unknown status {min(unknown)!r}.", "statuses[]")
+            raise Rejection(400, f"Unknown status {min(unknown)!r}.", "statuses[]")
         return statuses, order == "desc"
 
     def _page(
@@ -171,7 +171,7 @@ def read_limit(request: Request) -> int:
     text = request.query_params.get("limit", "20")
     is_short_number = text.isascii() and text.isdecimal() and len(text) <= len(str(MAX_LIMIT))
     if not (is_short_number and 1 <= int(text) <= MAX_LIMIT):
-        raise Refusal(400, f"limit must be an integer from 1 to {MAX_LIMIT}.", "limit")
+        raise Rejection(400, f"limit must be an integer from 1 to {MAX_LIMIT}.", "limit")
     return int(text)
 
 
@@ -180,7 +180,7 @@ def read_cursor(request: Request) -> tuple[str, str] | None:
     given = [(kind, request.query_params[kind]) for kind in CURSORS if kind in request.query_params]
     if len(given) > 1:
         message = "page, before_id and after_id are mutually exclusive"
-        raise Refusal(400, message, given[0][0])
+        raise Rejection(400, message, given[0][0])
     if given and given[0][0] == "page":
         return "page", decode_cursor(given[0][1])
     return given[0] if given else None
@@ -196,7 +196,7 @@ def locate(
     kind, thread_id = cursor
     at = next((i for i, plan in enumerate(ordered) if plan.id == thread_id), None)
     if at is None:
-        raise Refusal(400, "The cursor is not one of this list.", kind)
+        raise Rejection(400, "The cursor is not one of this list.", kind)
     return ordered[:at] if kind == "before_id" else ordered[at + 1 :]
 
 
@@ -210,7 +210,7 @@ def decode_cursor(page: str) -> str:
     try:
         return base64.b64decode(page, altchars=b"-_", validate=True).decode()
     except ValueError:
-        raise Refusal(400, "page is not a cursor of this server.", "page") from None
+        raise Rejection(400, "page is not a cursor of this server.", "page") from None
 
 
 @contextmanager

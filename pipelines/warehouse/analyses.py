@@ -2,7 +2,7 @@
 
 The comment lines at the head of a file are YAML: `answers`, `grain`, `columns` (name: meaning, its
 unit in brackets at the end), `needs` (the tables it reads), `checks` and `warnings` (name: a query
-that finds no row; where a check does, the table of before is kept). Below them stands one query.
+that finds no row; where a check does, the previous table is kept). Below them stands one query.
 The file is named like its table in the schema `analytics`. What an analysis has to wait for is
 read off its query.
 """
@@ -22,7 +22,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pipelines.errors import AnalysisError
-from pipelines.warehouse.database import quote, quote_name, read_sql
+from pipelines.warehouse.duckdb_file import quote, quote_name, read_sql
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -68,8 +68,8 @@ class Header(BaseModel):
     warnings: dict[Name, str] = {}
 
     @model_validator(mode="after")
-    def refuse_names(self) -> Header:
-        """Refuse the name of the check that says whether the query succeeds, and a name twice."""
+    def reject_names(self) -> Header:
+        """Reject the name of the check that says whether the query succeeds, and a name twice."""
         if BUILT in self.checks or BUILT in self.warnings:
             raise ValueError(f"no check may be called {BUILT}")
         if both := sorted(self.checks.keys() & self.warnings.keys()):
@@ -124,7 +124,7 @@ def list_analyses(own: Path | None = None) -> dict[str, Analysis]:
     for path in sorted(own.glob("*.sql")) if own else ():
         try:
             analysis = parse_analysis(path.stem, _read_text(path))
-            _refuse_name(analysis, found.values())
+            _reject_name(analysis, found.values())
         except AnalysisError as error:
             analysis = _stand_in(_name_broken(path.stem, found), f"{path}: {error}")
         found[analysis.name] = analysis
@@ -149,7 +149,7 @@ def _read_text(path: Path) -> str:
         raise AnalysisError(f"it cannot be read: {error}") from None
 
 
-def _refuse_name(analysis: Analysis, others: Iterable[Analysis]) -> None:
+def _reject_name(analysis: Analysis, others: Iterable[Analysis]) -> None:
     """Raise where Dagster could not tell the analysis or its checks from others."""
     name = analysis.name
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from pipelines.errors import AnalysisError
 from pipelines.warehouse.analyses import BUILT, SCHEMA
-from pipelines.warehouse.database import fetch_records, quote, quote_name, transaction
+from pipelines.warehouse.duckdb_file import fetch_records, quote, quote_name, transaction
 from pipelines.warehouse.memory import spare_memory
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pipelines.warehouse.analyses import Analysis
 
-KEPT = "The table of before is kept"
+KEPT = "The previous table is kept"
 LIMIT_S = 300.0
 # Half of what the greediest analysis would take: spilling the rest costs little time.
 THREAD_BYTES, SPELL_BYTES = 400, 100
@@ -35,7 +35,7 @@ class Built(BaseModel):
 def build_analysis(connection: duckdb.DuckDBPyConnection, analysis: Analysis) -> Built:
     """Fill an analysis's table, commented and checked before anyone can see it.
 
-    Raises AnalysisError, and leaves the table of before, where the query fails, its columns are
+    Raises AnalysisError, and leaves the previous table, where the query fails, its columns are
     not those of the header, or a check finds a row; its `failures` say which.
     """
     try:
@@ -98,7 +98,7 @@ def _record_attempt(connection: duckdb.DuckDBPyConnection, name: str) -> None:
     connection.execute("INSERT INTO analysis_builds SELECT ?, count(*) FROM runs", [name])
 
 
-def bring_up_to_date(
+def build_outdated(
     connection: duckdb.DuckDBPyConnection, analyses: Mapping[str, Analysis]
 ) -> list[AnalysisError]:
     """Build what was not tried since the newest load, drop what has no file; return what failed.
@@ -107,7 +107,7 @@ def bring_up_to_date(
     """
     query = "SELECT name FROM analysis_builds WHERE runs = (SELECT count(*) FROM runs)"
     current = {name for (name,) in connection.execute(query).fetchall()}
-    _drop_strangers(connection, analyses)
+    drop_orphaned_tables(connection, analyses)
     problems = []
     for name, analysis in analyses.items():
         if name not in current:
@@ -172,7 +172,7 @@ def _read_texts(
     return fetch_records(connection, first)
 
 
-def _drop_strangers(
+def drop_orphaned_tables(
     connection: duckdb.DuckDBPyConnection, analyses: Mapping[str, Analysis]
 ) -> None:
     """Drop the tables of analyses whose files are gone: nobody would bring them up to date."""

@@ -10,11 +10,18 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from pipelines import __version__
-from pipelines.api.poll import digest_page, new_digest
-from pipelines.errors import LandingError, LoadRefused
-from pipelines.frames import TIMESTAMP, polls_frame, threads_frame
-from pipelines.landing import MOVE_HINT, RAW, list_runs, prune_runs, read_run, remove_unfinished
-from pipelines.warehouse.database import (
+from pipelines.errors import LandingError, LoadRejected
+from pipelines.extract.poll import digest_page, new_digest
+from pipelines.frames.threads import TIMESTAMP, polls_frame, threads_frame
+from pipelines.landing.format import (
+    MOVE_HINT,
+    RAW,
+    list_runs,
+    prune_runs,
+    read_run,
+    remove_unfinished,
+)
+from pipelines.warehouse.duckdb_file import (
     ArrowStream,
     fetch_records,
     open_warehouse,
@@ -29,7 +36,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
-    from pipelines.landing import Landed, Run
+    from pipelines.landing.format import Landed, Run
 
 RUN = pl.Schema(
     {
@@ -48,9 +55,9 @@ DIGESTS = pl.Schema(
     }
 )
 SESSION = ("source", "session_id")
-MEND = "The tables are as before; `session-threads replay` rebuilds them from the landed pages"
-# A stale poll was overtaken: what a later one saw is loaded.
-ENDED_WELL = frozenset({"complete", "stale"})
+FIX = "The tables are as before; `session-threads replay` rebuilds them from the landed pages"
+# Of an overtaken poll, what a later one saw is loaded.
+ENDED_WELL = frozenset({"complete", "overtaken"})
 
 
 def load_landed(home: Path, keep_days: int | None = None) -> list[str]:
@@ -86,7 +93,7 @@ def load_file(connection: duckdb.DuckDBPyConnection, path: Path) -> str:
 def load_run(connection: duckdb.DuckDBPyConnection, landed: Landed) -> None:
     """Load one run in one transaction. Loading it again changes nothing.
 
-    Leaves the tables as they were, and raises LoadRefused where a check finds a row,
+    Leaves the tables as they were, and raises LoadRejected where a check finds a row,
     LandingError where a body is no page.
     """
     # More threads make a load no faster, and each holds buffers of its own.
@@ -114,7 +121,7 @@ def _load(connection: duckdb.DuckDBPyConnection, landed: Landed) -> None:
                 violations = connection.execute(statement).fetchall()
                 if name.endswith("check") and violations:
                     found = "; ".join(line for (line,) in violations)
-                    raise LoadRefused(f"run {landed.run.id} is not loaded: {found}. {MEND}")
+                    raise LoadRejected(f"run {landed.run.id} is not loaded: {found}. {FIX}")
     finally:
         for name in frames:
             connection.unregister(name)

@@ -11,8 +11,8 @@ import duckdb
 
 from pipelines.errors import WarehouseError
 from pipelines.files import sync_directory
-from pipelines.warehouse.build import bring_up_to_date
-from pipelines.warehouse.database import PUBLISHED, WAREHOUSE, hold_warehouse, open_tables
+from pipelines.warehouse.build import build_outdated
+from pipelines.warehouse.duckdb_file import PUBLISHED, WAREHOUSE, lock, open_tables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,12 +29,12 @@ def publish(home: Path, analyses: Mapping[str, Analysis]) -> Path:
 
     Analyses that are older than the newest load are built first; one that fails is logged. A
     reader that has the copy before open keeps it, whole, until it opens the file again. Raises
-    WarehouseError, and leaves the copy of before, where the disk has no room.
+    WarehouseError, and leaves the previous copy, where the disk has no room.
     """
     path = home / PUBLISHED
     temporary = path.with_suffix(".tmp")
-    with hold_warehouse(home), open_tables(home / WAREHOUSE) as connection:
-        for problem in bring_up_to_date(connection, analyses):
+    with lock(home), open_tables(home / WAREHOUSE) as connection:
+        for problem in build_outdated(connection, analyses):
             logger.warning("%s", problem)
         try:
             # After it the file alone holds everything, and nobody else writes to it.
@@ -47,7 +47,7 @@ def publish(home: Path, analyses: Mapping[str, Analysis]) -> Path:
         except (duckdb.Error, OSError) as error:
             first = str(error).splitlines()[0]
             raise WarehouseError(
-                f"{path}: cannot be published ({first}). The copy of before stays"
+                f"{path}: cannot be published ({first}). The previous copy stays"
             ) from None
         sync_directory(home)
     return path

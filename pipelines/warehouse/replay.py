@@ -9,8 +9,8 @@ import msgspec
 
 from pipelines.errors import LandingError, WarehouseBusy, WarehouseError, WarehouseNewer
 from pipelines.files import sync_directory
-from pipelines.landing import RAW, list_files, name_run
-from pipelines.warehouse.database import WAREHOUSE, hold_warehouse, open_tables
+from pipelines.landing.format import RAW, list_files, name_run
+from pipelines.warehouse.duckdb_file import WAREHOUSE, list_loaded_runs, lock, open_tables
 from pipelines.warehouse.load import load_file
 
 if TYPE_CHECKING:
@@ -39,13 +39,13 @@ def replay(home: Path, *, partial: bool = False, skip_damaged: bool = False) -> 
     and `skip_damaged` is false.
     """
     path, temporary = home / WAREHOUSE, home / "replay.tmp"
-    with hold_warehouse(home):
+    with lock(home):
         order = read_load_order(path, partial=partial)
         files = list_files(home / RAW)
         if not files:
             raise WarehouseError(f"{home / RAW}: there are no landed pages to replay")
         if not partial:
-            refuse_gaps(order, [name_run(file) for file in files], home / RAW)
+            reject_gaps(order, [name_run(file) for file in files], home / RAW)
         rank = {run_id: number for number, run_id in enumerate(order)}
         files.sort(key=lambda file: rank.get(name_run(file), len(rank)))
         with open_tables(temporary) as connection:
@@ -70,8 +70,7 @@ def read_load_order(path: Path, *, partial: bool) -> list[str]:
     if not path.exists():
         return []
     try:
-        with open_tables(path) as connection:
-            rows = connection.execute("SELECT run_id FROM runs ORDER BY rowid").fetchall()
+        return list_loaded_runs(path)
     except (WarehouseBusy, WarehouseNewer):
         raise
     except WarehouseError as error:
@@ -79,10 +78,9 @@ def read_load_order(path: Path, *, partial: bool) -> list[str]:
             return []
         unknown = "so nobody can tell whether the landed pages reach back to its first run"
         raise WarehouseError(f"{error}; {unknown}. {PARTIAL_HINT}") from None
-    return [run_id for (run_id,) in rows]
 
 
-def refuse_gaps(order: Sequence[str], landed: Sequence[str], directory: Path) -> None:
+def reject_gaps(order: Sequence[str], landed: Sequence[str], directory: Path) -> None:
     """Raise WarehouseError where a run of the warehouse has no landed file."""
     if missing := set(order) - set(landed):
         first = next(run_id for run_id in order if run_id in missing)

@@ -4,7 +4,7 @@ SELECT source, session_id, thread_id, reason, severity, status, quiet_seconds
 FROM analytics.attention
 UNION ALL BY NAME
 SELECT source, session_id, '' AS thread_id, reason, 'high' AS severity
-FROM troubled;
+FROM unhealthy;
 
 CREATE TEMP VIEW finding_keys AS
 SELECT source, session_id, thread_id, reason

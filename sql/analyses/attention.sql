@@ -24,7 +24,7 @@
 WITH gone AS (
     SELECT source, session_id
     FROM session_polls
-    WHERE outcome <> 'stale'
+    WHERE outcome <> 'overtaken'
     GROUP BY source, session_id
     HAVING arg_max(outcome, started_at) = 'gone'
 ),

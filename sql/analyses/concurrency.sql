@@ -25,13 +25,13 @@ WITH newest AS (
         max(started_at) AS as_of,
         epoch_us(max(started_at)) AS seen_us
     FROM session_polls
-    WHERE outcome <> 'stale' AND pages > 0
+    WHERE outcome <> 'overtaken' AND pages > 0
     GROUP BY source
 ),
 
 -- A thread that went missing while it was open counts until then, and is no completion. One that
 -- closed at a time that the server does not tell had closed when it was seen so.
-lives AS (
+thread_intervals AS (
     SELECT
         source,
         epoch_us(created_at) AS born_us,
@@ -43,10 +43,10 @@ lives AS (
 
 moves AS (
     SELECT source, born_us AS at_us, 1::TINYINT AS change, FALSE AS is_completed
-    FROM lives
+    FROM thread_intervals
     UNION ALL
     SELECT source, greatest(gone_us, born_us), -1, is_completed
-    FROM lives
+    FROM thread_intervals
     WHERE gone_us IS NOT NULL
 ),
 

@@ -12,11 +12,11 @@
 -- warnings:
 --   nothing_is_odd: SELECT "check", source, rows, example FROM analytics.data_quality WHERE rows > 0
 WITH RECURSIVE newest AS (
-    SELECT source, max(started_at) FILTER (outcome <> 'stale' AND pages > 0) AS as_of
+    SELECT source, max(started_at) FILTER (outcome <> 'overtaken' AND pages > 0) AS as_of
     FROM session_polls
     GROUP BY source
     UNION ALL
-    SELECT '(any)', max(started_at) FILTER (outcome <> 'stale' AND pages > 0)
+    SELECT '(any)', max(started_at) FILTER (outcome <> 'overtaken' AND pages > 0)
     FROM session_polls
     HAVING count(*) > 0
 ),

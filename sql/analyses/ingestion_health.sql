@@ -7,7 +7,7 @@
 --   last_complete_poll: beginning of the last complete poll; null where there was none (UTC)
 --   lag_seconds: time from then to the newest poll of the source, also one that failed; null where there was none (seconds)
 --   polls: number of polls, filtered ones included
---   failures: polls that did not end complete, overtaken (stale) ones not counted
+--   failures: polls that did not end complete, overtaken ones not counted
 --   failure_streak: failures since the last poll that ended complete
 --   last_outcome: outcome of the last poll that was not overtaken
 --   last_error: what went wrong in the last failure of that streak; null where there is none
@@ -27,7 +27,7 @@ WITH polls AS (
     SELECT
         *,
         outcome = 'complete' AND status_filter IS NULL AS is_complete,
-        outcome NOT IN ('complete', 'stale') AS is_failure,
+        outcome NOT IN ('complete', 'overtaken') AS is_failure,
         max(started_at) FILTER (outcome = 'complete') OVER session AS last_success,
         max(started_at) OVER (PARTITION BY source) AS newest_of_source
     FROM session_polls
@@ -44,7 +44,7 @@ sessions AS (
         count(*) AS polls,
         count_if(is_failure) AS failures,
         count_if(is_failure AND (last_success IS NULL OR started_at > last_success)) AS failure_streak,
-        arg_max(outcome, started_at) FILTER (outcome <> 'stale') AS last_outcome,
+        arg_max(outcome, started_at) FILTER (outcome <> 'overtaken') AS last_outcome,
         arg_max_null(error_message, started_at)
             FILTER (is_failure AND (last_success IS NULL OR started_at > last_success)) AS last_error,
         max(started_at) AS as_of

@@ -40,7 +40,7 @@ WITH sessions AS (
         session_id,
         row_number() OVER ()::INTEGER AS session,
         arg_max_null(label, started_at) AS label,
-        max(started_at) FILTER (outcome <> 'stale' AND pages > 0) AS as_of
+        max(started_at) FILTER (outcome <> 'overtaken' AND pages > 0) AS as_of
     FROM session_polls
     GROUP BY source, session_id
 ),

@@ -29,7 +29,7 @@ WITH polls AS (
         outcome = 'complete' AND status_filter IS NULL AS is_complete,
         greatest(started_at, finished_at) AS finished_at
     FROM session_polls
-    WHERE outcome <> 'stale'
+    WHERE outcome <> 'overtaken'
 ),
 
 sources AS (
@@ -51,12 +51,12 @@ hours AS (
 departures AS (
     SELECT source, status, ended_at AS left_at
     FROM thread_status_history
-    WHERE ended_by IS NOT NULL
+    WHERE ended_before IS NOT NULL
     UNION ALL
     SELECT source, current.status, greatest(threads.missing_since, current.changed_at)
     FROM thread_status_history AS current
     JOIN threads USING (source, session_id, thread_id)
-    WHERE current.ended_by IS NULL AND threads.missing_since IS NOT NULL
+    WHERE current.ended_before IS NULL AND threads.missing_since IS NOT NULL
 ),
 
 moves AS (

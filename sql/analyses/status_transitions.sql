@@ -27,7 +27,7 @@ WITH ended AS (
         seconds,
         seconds_low,
         seconds_high,
-        (epoch_us(ended_by) - epoch_us(ended_at)) / nullif(epoch_us(ended_by) - epoch_us(ended_after), 0) AS age
+        (epoch_us(ended_before) - epoch_us(ended_at)) / nullif(epoch_us(ended_before) - epoch_us(ended_after), 0) AS age
     FROM thread_spells
     WHERE NOT is_current
 ),
@@ -105,7 +105,7 @@ expected AS (
 ),
 
 newest AS (
-    SELECT source, max(started_at) FILTER (outcome <> 'stale' AND pages > 0) AS as_of
+    SELECT source, max(started_at) FILTER (outcome <> 'overtaken' AND pages > 0) AS as_of
     FROM session_polls
     GROUP BY source
 )

@@ -144,7 +144,7 @@ parts AS (
     GROUP BY curve, part
 ),
 
-falls AS (
+km_drops AS (
     SELECT curve, part
     FROM (
         SELECT
@@ -165,7 +165,7 @@ falls AS (
 points AS (
     SELECT * EXCLUDE (part)
     FROM parts
-    ANTI JOIN falls USING (curve, part)
+    ANTI JOIN km_drops USING (curve, part)
     UNION ALL
     SELECT
         curve,
@@ -177,7 +177,7 @@ points AS (
         sum(fall),
         sum(term)
     FROM risks
-    SEMI JOIN falls USING (curve, part)
+    SEMI JOIN km_drops USING (curve, part)
     GROUP BY curve, elapsed_seconds
 ),
 

@@ -65,7 +65,7 @@ ancestry AS (
 ),
 
 -- One row each; grouped, for how many groups there are DuckDB guesses well, and recursions badly.
-families AS MATERIALIZED (
+thread_tree AS MATERIALIZED (
     SELECT
         thread,
         any_value(branches.source) AS source,
@@ -87,7 +87,7 @@ complete_polls AS (
 loaded_polls AS (
     SELECT source, session_id, started_at
     FROM session_polls
-    WHERE outcome <> 'stale' AND pages > 0
+    WHERE outcome <> 'overtaken' AND pages > 0
 ),
 
 newest_polls AS (
@@ -95,7 +95,7 @@ newest_polls AS (
         source,
         session_id,
         max(started_at) FILTER (outcome = 'complete' AND status_filter IS NULL) AS completed_at,
-        max(started_at) FILTER (outcome <> 'stale' AND pages > 0) AS loaded_at
+        max(started_at) FILTER (outcome <> 'overtaken' AND pages > 0) AS loaded_at
     FROM session_polls
     GROUP BY source, session_id
 ),
@@ -181,8 +181,8 @@ SELECT
     coalesce(own.children, 0) AS children,
     spans.as_of
 FROM spans
-LEFT JOIN families AS own USING (thread)
-LEFT JOIN families AS parent
+LEFT JOIN thread_tree AS own USING (thread)
+LEFT JOIN thread_tree AS parent
     ON parent.source = spans.source
     AND parent.session_id = spans.session_id
     AND parent.thread_id = spans.parent_thread_id

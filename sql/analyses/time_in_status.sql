@@ -18,7 +18,7 @@
 --   bounds_are_in_order: >-
 --     FROM analytics.time_in_status
 --     WHERE seconds_low > seconds + 1e-3 OR seconds > seconds_high + 1e-3 OR seconds_low < 0
-WITH stays AS (
+WITH status_intervals AS (
     -- A closed thread spends no time: neither in its last spell, which has no end, nor in one
     -- between its termination and its archival.
     SELECT
@@ -51,7 +51,7 @@ per_thread AS (
         sum(seconds::DECIMAL(18, 6)) AS seconds,
         sum(seconds_low::DECIMAL(18, 6)) AS seconds_low,
         sum(seconds_high::DECIMAL(18, 6)) AS seconds_high
-    FROM stays
+    FROM status_intervals
     GROUP BY thread, status
 ),
 

@@ -1,5 +1,5 @@
 -- What each incoming thread means for the table, and which row of the table it is about.
-CREATE OR REPLACE TEMP TABLE verdicts AS
+CREATE OR REPLACE TEMP TABLE thread_changes AS
 SELECT
     incoming.rowid AS number,
     known.rowid AS known_row,
@@ -53,13 +53,13 @@ SELECT
             known.extra
         ) THEN 'unchanged'
         ELSE 'changed'
-    END AS verdict
+    END AS change_type
 FROM incoming_threads AS incoming
 LEFT JOIN threads AS known USING (source, session_id, thread_id);
 
--- Only a complete poll may conclude that a thread has vanished, and one that repeats the poll
+-- Only a complete poll may conclude that a thread has newly_missing, and one that repeats the poll
 -- before need not look.
-CREATE OR REPLACE TEMP TABLE vanished AS
+CREATE OR REPLACE TEMP TABLE newly_missing AS
 SELECT threads.rowid AS known_row, threads.source, threads.session_id, threads.thread_id, polls.started_at
 FROM threads
 JOIN incoming_polls AS polls USING (source, session_id)
@@ -67,4 +67,4 @@ WHERE polls.outcome = 'complete'
     AND polls.status_filter IS NULL
     AND NOT polls.repeats
     AND threads.missing_since IS NULL
-    AND NOT EXISTS (FROM verdicts WHERE verdicts.known_row = threads.rowid);
+    AND NOT EXISTS (FROM thread_changes WHERE thread_changes.known_row = threads.rowid);

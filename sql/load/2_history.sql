@@ -8,7 +8,7 @@ GROUP BY ALL;
 CREATE OR REPLACE TEMP TABLE new_spells AS
 WITH changes AS (
     SELECT
-        verdicts.number,
+        thread_changes.number,
         incoming.status,
         incoming.stop_reason_type,
         incoming.created_at,
@@ -24,12 +24,12 @@ WITH changes AS (
             ELSE coalesce(unseen.last_seen_at, previous.observed_from)
         END AS changed_after
     FROM incoming_threads AS incoming
-    JOIN verdicts ON verdicts.number = incoming.rowid
+    JOIN thread_changes ON thread_changes.number = incoming.rowid
     LEFT JOIN thread_status_history AS previous
         ON previous.source = incoming.source
         AND previous.session_id = incoming.session_id
         AND previous.thread_id = incoming.thread_id
-        AND previous.ended_by IS NULL
+        AND previous.ended_before IS NULL
     LEFT JOIN newest_polls AS newest
         ON newest.source = incoming.source
         AND newest.session_id = incoming.session_id
@@ -37,7 +37,7 @@ WITH changes AS (
         ON unseen.source = incoming.source
         AND unseen.session_id = incoming.session_id
         AND unseen.thread_id = incoming.thread_id
-    WHERE verdicts.verdict IN ('new', 'changed')
+    WHERE thread_changes.change_type IN ('new', 'changed')
         AND (
             previous.spell IS NULL
             OR (incoming.status, incoming.stop_reason_type)
@@ -65,7 +65,7 @@ FROM changes;
 
 UPDATE thread_status_history
 SET
-    ended_by = new_spells.observed_from,
+    ended_before = new_spells.observed_from,
     ended_after = new_spells.changed_after,
     ended_at = new_spells.changed_at,
     next_status = new_spells.status
@@ -83,15 +83,15 @@ JOIN incoming_threads AS incoming ON incoming.rowid = new_spells.number;
 
 -- A complete poll sees the current spell of what it lists, but not where it lists a thread as it had
 -- been earlier, or not at all. Any other poll tells that a spell begins, and no more.
-CREATE OR REPLACE TEMP VIEW sights AS
+CREATE OR REPLACE TEMP VIEW spell_sightings AS
 SELECT
     incoming.source,
     incoming.session_id,
     incoming.thread_id,
-    polls.is_complete AND verdicts.verdict <> 'regressed' AS is_seen,
+    polls.is_complete AND thread_changes.change_type <> 'regressed' AS is_seen,
     new_spells.number IS NOT NULL AS begins
-FROM verdicts
-JOIN incoming_threads AS incoming ON incoming.rowid = verdicts.number
+FROM thread_changes
+JOIN incoming_threads AS incoming ON incoming.rowid = thread_changes.number
 JOIN (
     SELECT source, session_id, outcome = 'complete' AND status_filter IS NULL AS is_complete
     FROM incoming_polls
@@ -100,23 +100,23 @@ LEFT JOIN new_spells USING (number)
 WHERE polls.is_complete OR begins
 UNION ALL
 SELECT source, session_id, thread_id, FALSE, FALSE
-FROM vanished;
+FROM newly_missing;
 
 DELETE FROM spells_unseen
-USING sights
-WHERE (sights.is_seen OR sights.begins)
-    AND sights.source = spells_unseen.source
-    AND sights.session_id = spells_unseen.session_id
-    AND sights.thread_id = spells_unseen.thread_id;
+USING spell_sightings
+WHERE (spell_sightings.is_seen OR spell_sightings.begins)
+    AND spell_sightings.source = spells_unseen.source
+    AND spell_sightings.session_id = spells_unseen.session_id
+    AND spell_sightings.thread_id = spells_unseen.thread_id;
 
 INSERT INTO spells_unseen BY NAME
 SELECT
-    sights.source,
-    sights.session_id,
-    sights.thread_id,
-    CASE WHEN NOT sights.begins THEN newest.started_at END AS last_seen_at
-FROM sights
+    spell_sightings.source,
+    spell_sightings.session_id,
+    spell_sightings.thread_id,
+    CASE WHEN NOT spell_sightings.begins THEN newest.started_at END AS last_seen_at
+FROM spell_sightings
 LEFT JOIN newest_polls AS newest USING (source, session_id)
 ANTI JOIN spells_unseen USING (source, session_id, thread_id)
-WHERE NOT sights.is_seen
+WHERE NOT spell_sightings.is_seen
 ORDER BY ALL;

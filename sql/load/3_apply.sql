@@ -1,25 +1,25 @@
 DELETE FROM threads
-WHERE rowid IN (SELECT known_row FROM verdicts WHERE verdict = 'changed');
+WHERE rowid IN (SELECT known_row FROM thread_changes WHERE change_type = 'changed');
 
 INSERT INTO threads BY NAME
 SELECT
     incoming.* EXCLUDE (observed_at),
-    verdicts.first_seen_at,
+    thread_changes.first_seen_at,
     incoming.observed_at AS last_changed_at
 FROM incoming_threads AS incoming
-JOIN verdicts ON verdicts.number = incoming.rowid
-WHERE verdicts.verdict IN ('new', 'changed');
+JOIN thread_changes ON thread_changes.number = incoming.rowid
+WHERE thread_changes.change_type IN ('new', 'changed');
 
 -- What a regressed thread says is old, but it was listed: it is not missing any more.
 UPDATE threads
 SET missing_since = NULL, last_changed_at = incoming.observed_at
-FROM verdicts
-JOIN incoming_threads AS incoming ON incoming.rowid = verdicts.number
-WHERE verdicts.verdict = 'regressed'
+FROM thread_changes
+JOIN incoming_threads AS incoming ON incoming.rowid = thread_changes.number
+WHERE thread_changes.change_type = 'regressed'
     AND threads.missing_since IS NOT NULL
-    AND verdicts.known_row = threads.rowid;
+    AND thread_changes.known_row = threads.rowid;
 
 UPDATE threads
-SET missing_since = vanished.started_at
-FROM vanished
-WHERE vanished.known_row = threads.rowid;
+SET missing_since = newly_missing.started_at
+FROM newly_missing
+WHERE newly_missing.known_row = threads.rowid;

@@ -1,9 +1,9 @@
 -- Rows that must not exist. Any one of them undoes the whole load.
 WITH touched AS (
-    SELECT verdicts.number, incoming.source, incoming.session_id, incoming.thread_id
-    FROM verdicts
-    JOIN incoming_threads AS incoming ON incoming.rowid = verdicts.number
-    WHERE verdicts.verdict <> 'regressed'
+    SELECT thread_changes.number, incoming.source, incoming.session_id, incoming.thread_id
+    FROM thread_changes
+    JOIN incoming_threads AS incoming ON incoming.rowid = thread_changes.number
+    WHERE thread_changes.change_type <> 'regressed'
 ),
 
 rows AS (
@@ -18,8 +18,8 @@ spells AS (
     JOIN thread_status_history AS history USING (source, session_id, thread_id)
 ),
 
-lives AS (
-    SELECT number, count(*) AS spells, max(spell) AS last_spell, count_if(ended_by IS NULL) AS current_spells
+spell_counts AS (
+    SELECT number, count(*) AS spells, max(spell) AS last_spell, count_if(ended_before IS NULL) AS current_spells
     FROM spells
     GROUP BY number
 ),
@@ -32,7 +32,7 @@ violations AS (
     HAVING count(*) > 1
     UNION ALL
     SELECT number, 'has a gap, or a spell twice, in thread_status_history'
-    FROM lives
+    FROM spell_counts
     WHERE spells <> last_spell
     UNION
     SELECT number, 'has a gap, or a spell twice, in thread_status_history'
@@ -42,21 +42,21 @@ violations AS (
     UNION ALL
     SELECT touched.number, 'has not exactly one current spell'
     FROM touched
-    LEFT JOIN lives USING (number)
-    WHERE lives.current_spells IS DISTINCT FROM 1
+    LEFT JOIN spell_counts USING (number)
+    WHERE spell_counts.current_spells IS DISTINCT FROM 1
     UNION ALL
     SELECT spell.number, 'has a spell that does not end where the next begins'
     FROM spells AS spell
     LEFT JOIN spells AS next ON next.number = spell.number AND next.spell = spell.spell + 1 AND next.spell > 1
-    WHERE (spell.ended_by, spell.ended_after, spell.ended_at, spell.next_status)
+    WHERE (spell.ended_before, spell.ended_after, spell.ended_at, spell.next_status)
         IS DISTINCT FROM (next.observed_from, next.changed_after, next.changed_at, next.status)
-        OR spell.observed_from > spell.ended_by
+        OR spell.observed_from > spell.ended_before
         OR spell.changed_at > next.changed_at
     UNION ALL
     SELECT spells.number, 'has another status in threads than in its current spell'
     FROM spells
     JOIN rows USING (number)
-    WHERE spells.ended_by IS NULL
+    WHERE spells.ended_before IS NULL
         AND (rows.status, rows.stop_reason_type)
         IS DISTINCT FROM (spells.status, spells.stop_reason_type)
 )

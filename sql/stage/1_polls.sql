@@ -1,5 +1,5 @@
 -- The polls of this run that the ledger does not hold yet. One that began before the latest
--- loaded poll of its session comes too late: it is recorded as stale and changes nothing.
+-- loaded poll of its session comes too late: it is recorded as overtaken and changes nothing.
 CREATE OR REPLACE TEMP TABLE incoming_polls AS
 WITH latest AS (
     SELECT source, session_id, max(started_at) AS started_at
@@ -9,7 +9,7 @@ WITH latest AS (
 SELECT
     landed_run.run_id,
     landed_polls.* REPLACE (
-        CASE WHEN latest.started_at > landed_polls.started_at THEN 'stale' ELSE landed_polls.outcome END
+        CASE WHEN latest.started_at > landed_polls.started_at THEN 'overtaken' ELSE landed_polls.outcome END
         AS outcome
     ),
     landed_digests.digest,

@@ -13,8 +13,8 @@ import pytest
 import yaml
 from dagster._core.definitions.utils import DISALLOWED_NAMES
 
+from pipelines.config.settings import Settings
 from pipelines.definitions import defs
-from pipelines.settings import Settings
 from pipelines.warehouse.analyses import TAKEN, list_analyses, parse_analysis
 from tests.support import ROOT
 from tests.warehouse.test_analyses import OWN
@@ -152,7 +152,7 @@ def test_one_name_of_the_location() -> None:
 
 
 def test_names_that_dagster_keeps() -> None:
-    """No file may take a name that Dagster would refuse, and all the others with it."""
+    """No file may take a name that Dagster would reject, and all the others with it."""
     assert TAKEN.union(keyword.kwlist) >= DISALLOWED_NAMES
 
 

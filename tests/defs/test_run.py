@@ -14,7 +14,7 @@ import pytest
 from pipelines.definitions import defs
 from pipelines.sandbox.server import serve
 from pipelines.sandbox.world import World
-from pipelines.warehouse.database import open_warehouse
+from pipelines.warehouse.duckdb_file import open_warehouse
 from tests.support import CANARY, ROOT, Script, read_table, serve_world
 from tests.warehouse.test_load import land, load, thread
 
@@ -135,7 +135,7 @@ def test_unknown_session_fails_its_check_alone(
 def test_refused_token_fails_the_run_after_publication(
     home: Path, world: World, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody misses a refused token: the run fails, and the published ledger says why."""
+    """Nobody misses a rejected token: the run fails, and the published ledger says why."""
     with serve_world(world, monkeypatch):
         execute(instance, *CORE)
         monkeypatch.setenv("QODER_PAT", "pt-not-to-be-seen")
@@ -159,10 +159,10 @@ def test_refused_token_fails_the_run_after_publication(
 def test_token_is_in_no_event(
     world: World, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Dagster stores no token, not even that of a server that repeats it in its refusal."""
+    """Dagster stores no token, not even that of a server that repeats it in its rejection."""
     error = {"type": CANARY, "message": f"Bearer {CANARY} is bad"}
-    refusal = (401, {"x-request-id": CANARY}, json.dumps({"error": error, "request_id": CANARY}))
-    with serve_world(world, monkeypatch), serve(Script(refusal).app) as base_url:
+    rejection = (401, {"x-request-id": CANARY}, json.dumps({"error": error, "request_id": CANARY}))
+    with serve_world(world, monkeypatch), serve(Script(rejection).app) as base_url:
         monkeypatch.setenv("QODER_BASE_URL", base_url)
         result = execute(instance)
 
@@ -192,7 +192,7 @@ def test_steps_alone_do_not_forget(
 ) -> None:
     """A step run again by itself keeps a failed check failed, and blames no other run's poll."""
     with serve_world(world, monkeypatch):
-        monkeypatch.setenv("QODER_PAT", "pt-refused")
+        monkeypatch.setenv("QODER_PAT", "pt-rejected")
         assert not execute(instance, *CORE).success
 
     for asset in ("threads", "published_database"):

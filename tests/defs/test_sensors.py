@@ -12,8 +12,8 @@ from pipelines.definitions import defs
 from pipelines.errors import AlertError, SettingsError
 from pipelines.sandbox.server import serve
 from tests.defs.test_run import CORE, execute, instance
+from tests.reporting.test_alerts import see
 from tests.support import CANARY, Answer, Receiver, Script
-from tests.test_alerts import see
 from tests.warehouse.test_load import thread
 
 if TYPE_CHECKING:

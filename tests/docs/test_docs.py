@@ -12,10 +12,10 @@ import pytest
 import yaml
 
 from docs.generate import render_pages
-from pipelines.settings import load_analyses_dir
+from pipelines.config.settings import load_analyses_dir
 from pipelines.warehouse.analyses import list_analyses
 from pipelines.warehouse.build import build_analysis
-from pipelines.warehouse.database import migrate
+from pipelines.warehouse.duckdb_file import migrate
 from tests.support import ROOT
 
 DOCS = ROOT / "docs"

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pipelines.config.settings import Settings
 from pipelines.sandbox.world import World
-from pipelines.settings import Settings
 from tests.support import BIN, ROOT, read_blocks, read_table, run_printed, serve_world
 
 if TYPE_CHECKING:

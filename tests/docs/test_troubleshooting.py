@@ -7,10 +7,10 @@ from typing import get_args
 
 import pytest
 
-from pipelines.api.answer import ERROR_TYPES
-from pipelines.api.walk import EndedBy
 from pipelines.defs.checks import LOAD_CHECKS, PUBLICATION_CHECKS
-from pipelines.errors import INTERRUPTED, TOKEN_REFUSED, ApiError, SessionThreadsError
+from pipelines.errors import INTERRUPTED, TOKEN_REJECTED, ApiError, SessionThreadsError
+from pipelines.extract.paginate import EndReason
+from pipelines.http.response import ERROR_TYPES
 from pipelines.warehouse.analyses import BUILT
 from pipelines.warehouse.load import ENDED_WELL
 from tests.support import ROOT
@@ -45,7 +45,7 @@ def test_errors() -> None:
 def test_exit_statuses() -> None:
     """Every exit status is named: those of errors, and those that commands end with."""
     own = {getattr(error, "exit_code", None) for error in list_errors()}
-    fixed = read_code(r"(?:fail\(.*, |Verdict\()(\d+)") | {"0", "3"}
+    fixed = read_code(r"(?:fail\(.*, |ExitStatus\()(\d+)") | {"0", "3"}
     assert {str(status) for status in own} | fixed == read_first_cells("Exit status") - {
         "status",
         "---",
@@ -59,10 +59,10 @@ OUTCOMES = {getattr(error, "outcome", ApiError.outcome) for error in list_errors
     "names",
     [
         OUTCOMES | ENDED_WELL,
-        set(get_args(EndedBy)),
-        {*ERROR_TYPES.values(), TOKEN_REFUSED, INTERRUPTED},
+        set(get_args(EndReason)),
+        {*ERROR_TYPES.values(), TOKEN_REJECTED, INTERRUPTED},
     ],
-    ids=["outcome", "ended_by", "error_type"],
+    ids=["outcome", "end_reason", "error_type"],
 )
 def test_ledger(names: set[str]) -> None:
     """Every outcome, every end of a walk, and every type of error that we give is named."""

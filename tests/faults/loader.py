@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipelines.warehouse.analyses import list_analyses
 from pipelines.warehouse.build import build_analysis
-from pipelines.warehouse.database import open_warehouse
+from pipelines.warehouse.duckdb_file import open_warehouse
 from pipelines.warehouse.load import load_landed
 from pipelines.warehouse.publication import publish
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pipelines.errors import WarehouseError
-from pipelines.landing import RAW, list_runs
+from pipelines.landing.format import RAW, list_runs
 from pipelines.sandbox.world import World
 from pipelines.warehouse.load import load_landed
 from pipelines.warehouse.publication import publish
@@ -176,7 +176,7 @@ while True:
             seen.add(connection.execute(
                 "SELECT (SELECT count(*) FROM runs), (SELECT count(*) FROM threads),"
                 " (SELECT max(n) FROM analytics.status_distribution),"
-                " (SELECT count(*) FROM thread_status_history WHERE ended_by IS NULL)"
+                " (SELECT count(*) FROM thread_status_history WHERE end_reason IS NULL)"
             ).fetchone())
             time.sleep(0.02)
         (row,) = seen
@@ -215,7 +215,7 @@ def test_readers_and_loads(home: Path) -> None:
 HOLDING = """
 import sys, time
 from pathlib import Path
-from pipelines.warehouse.database import open_warehouse
+from pipelines.warehouse.duckdb_file import open_warehouse
 with open_warehouse(Path(sys.argv[1])) as connection:
     print("open", flush=True)
     time.sleep(float(sys.argv[2]))
@@ -250,7 +250,7 @@ def test_second_writer_waits(home: Path, caplog: pytest.LogCaptureFixture) -> No
 
 def test_waiting_has_a_limit(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A writer that waits too long gives up, names the holder, and loses nothing."""
-    monkeypatch.setattr("pipelines.warehouse.database.WAIT_LIMIT_S", 0.2)
+    monkeypatch.setattr("pipelines.warehouse.duckdb_file.WAIT_LIMIT_S", 0.2)
     from pipelines.errors import WarehouseBusy  # noqa: PLC0415
     from pipelines.warehouse.load import load_landed  # noqa: PLC0415
 

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipelines.api.poll import Observer, Poll, Scope, poll_sessions
-from pipelines.landing import RAW
+from pipelines.extract.poll import poll_sessions
+from pipelines.landing.format import RAW
+from pipelines.landing.writer import land_polls
+from pipelines.records import Poll, Progress, Selection
 from pipelines.sandbox.faults import FAULTS, Faulty
 from pipelines.sandbox.server import Sandbox, serve
 from pipelines.sandbox.world import World
-from pipelines.shards import land_polls
 from pipelines.warehouse.load import load_landed
 from tests.support import CANARY, ROOT, make_source, read_table
 
@@ -36,7 +37,7 @@ def poll_once(home: Path, plan: Mapping[int, str], **keys: Any) -> tuple[Poll, F
 
     async def run(base_url: str) -> list[Poll]:
         source = make_source(base_url, sessions=[session_id], **keys)
-        polls = poll_sessions([source], Scope(), Observer(), backoff_s=0.01)
+        polls = poll_sessions([source], Selection(), Progress(), backoff_s=0.01)
         _, ended = await land_polls(polls, home / RAW, "run-1")
         return ended
 
@@ -80,7 +81,7 @@ REFUSING = {
 }
 HARMLESS = {"empty": (PAGES + 1, 0), "duplicates": (PAGES, 3), "echo-body": (PAGES, 0)}
 MISLEADING = {
-    # kind: requests, ended_by, what the message names, rows
+    # kind: requests, end_reason, what the message names, rows
     "stall": (2, "cursor_loop", "page='fault-stall.'", 100),
     "circle": (3, "cursor_loop", "page='fault-b.after_id=sthr_", 200),
     "no-cursor": (1, "no_cursor", "first page", 100),
@@ -104,7 +105,11 @@ def limit_time(kind: str) -> dict[str, int]:
 def test_passing_faults(home: Path, kind: str) -> None:
     """What may pass is tried again: the poll is complete, one request more, every row there."""
     poll, faulty, rows = poll_once(home, {2: kind}, **limit_time(kind))
-    assert (poll.outcome, poll.ended_by, poll.error_message) == ("complete", "has_more_false", None)
+    assert (poll.outcome, poll.end_reason, poll.error_message) == (
+        "complete",
+        "has_more_false",
+        None,
+    )
     assert (poll.requests, poll.retries, faulty.requests) == (PAGES + 1, 1, PAGES + 1)
     assert (poll.pages, poll.threads_listed, rows) == (PAGES, THREADS, THREADS)
     waits = {"429-seconds": 1, "429-reset": 1, "429-ms": 0.2, "429-date": 0.001}
@@ -117,7 +122,7 @@ def test_lasting_faults(home: Path, kind: str) -> None:
     plan = dict.fromkeys(range(2, 20), kind)
     keys = {"max_attempts": 3, "retry_budget_s": 0.5}
     poll, faulty, rows = poll_once(home, plan, **keys, **limit_time(kind))
-    assert (poll.outcome, poll.ended_by, poll.pages) == ("incomplete", "error", 1)
+    assert (poll.outcome, poll.end_reason, poll.pages) == ("incomplete", "error", 1)
     assert 2 <= poll.retries + 1 <= 3
     assert poll.requests == faulty.requests == poll.retries + 2
     assert PASSING[kind] in (poll.error_message or "")
@@ -128,10 +133,10 @@ def test_lasting_faults(home: Path, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", REFUSING)
 def test_refusing_faults(home: Path, kind: str) -> None:
-    """What a retry cannot mend ends the poll at once, with the server's message."""
+    """What a retry cannot fix ends the poll at once, with the server's message."""
     outcome, error_type, message = REFUSING[kind]
     poll, faulty, rows = poll_once(home, {1: kind})
-    assert (poll.outcome, poll.ended_by, poll.error_type) == (outcome, "error", error_type)
+    assert (poll.outcome, poll.end_reason, poll.error_type) == (outcome, "error", error_type)
     assert (poll.requests, poll.retries, faulty.requests, rows) == (1, 0, 1, 0)
     assert message in (poll.error_message or "")
     assert CANARY not in f"{poll}"
@@ -139,7 +144,7 @@ def test_refusing_faults(home: Path, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", REFUSING)
 def test_refusing_in_the_middle(home: Path, kind: str) -> None:
-    """Refused in the middle, the poll keeps the pages before it, and claims no completeness."""
+    """Rejected in the middle, the poll keeps the pages before it, and claims no completeness."""
     poll, _, rows = poll_once(home, {2: kind})
     outcome = REFUSING[kind][0]
     assert poll.outcome == ("incomplete" if outcome == "failed" else outcome)
@@ -160,9 +165,13 @@ def test_harmless_faults(home: Path, kind: str) -> None:
 @pytest.mark.parametrize("kind", MISLEADING)
 def test_misleading_faults(home: Path, kind: str) -> None:
     """Cursors that lead nowhere end the poll as incomplete, and the message names the cursor."""
-    requests, ended_by, named, listed = MISLEADING[kind]
+    requests, end_reason, named, listed = MISLEADING[kind]
     poll, faulty, rows = poll_once(home, dict.fromkeys(range(1, 9), kind))
-    assert (poll.outcome, poll.ended_by, poll.error_type) == ("incomplete", ended_by, ended_by)
+    assert (poll.outcome, poll.end_reason, poll.error_type) == (
+        "incomplete",
+        end_reason,
+        end_reason,
+    )
     assert (poll.requests, faulty.requests) == (requests, requests)
     assert named in (poll.error_message or "")
     assert rows == poll.threads_listed == listed

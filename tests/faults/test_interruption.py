@@ -47,12 +47,12 @@ def test_first_signal(home: Path, monkeypatch: pytest.MonkeyPatch, number: int) 
     assert "incomplete: interrupted by a signal" in line
     ledger = read_table(
         home / "threads.duckdb",
-        "SELECT session_id, outcome, ended_by, error_type, pages, threads_listed "
+        "SELECT session_id, outcome, end_reason, error_type, pages, threads_listed "
         "FROM session_polls",
     )
     assert len(ledger) == 4
     ended = [row for row in ledger if row["outcome"] == "incomplete"]
-    assert {(row["ended_by"], row["error_type"]) for row in ended} == {
+    assert {(row["end_reason"], row["error_type"]) for row in ended} == {
         ("interrupted", "interrupted")
     }
     assert len(ended) == 3

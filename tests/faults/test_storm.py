@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from pipelines.job import run_job
+from pipelines.cli.job import run_job
 from pipelines.sandbox.faults import PASSING, Faulty
 from pipelines.sandbox.server import Sandbox, serve
 from pipelines.sandbox.world import World

@@ -21,7 +21,7 @@ from playwright.sync_api import Page, expect
 
 from notebooks.threads import app
 from pipelines.warehouse.build import build_analysis
-from pipelines.warehouse.database import PUBLISHED, open_tables
+from pipelines.warehouse.duckdb_file import PUBLISHED, open_tables
 from tests.browser import Watched, needs_browser, open_browser
 from tests.support import ROOT, read_table
 from tests.warehouse.worlds import World, at, fill, parsed_analyses, simulate, state

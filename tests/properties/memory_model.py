@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pipelines.api.poll import Poll
+    from pipelines.records import Poll
 
 KNOWN_VALUES = {"idle", "running", "end_turn", "requires_action"}
 Row = dict[str, Any]
@@ -42,9 +42,9 @@ class Model:
         news: dict[tuple[str, str, str | None], list[tuple[datetime, Key]]] = {}
         for poll, listed in polls:
             began = [r["started_at"] for r in self.ledger if r["session_id"] == poll.session_id]
-            is_stale = any(other > poll.started_at for other in began)
-            counts = Counter() if is_stale else self._apply(poll, listed, news)
-            outcome = "stale" if is_stale else poll.outcome
+            is_overtaken = any(other > poll.started_at for other in began)
+            counts = Counter() if is_overtaken else self._apply(poll, listed, news)
+            outcome = "overtaken" if is_overtaken else poll.outcome
             outcomes[outcome] += 1
             kinds = ("new", "changed", "unchanged", "missing", "regressed")
             self.ledger.append(
@@ -62,7 +62,7 @@ class Model:
                     "first_seen_at": min(at for at, _ in found),
                     "run_id": run_id,
                 }
-        names = ("complete", "incomplete", "gone", "forbidden", "failed", "stale")
+        names = ("complete", "incomplete", "gone", "forbidden", "failed", "overtaken")
         self.runs.append(
             {"run_id": run_id} | {f"sessions_{name}": outcomes[name] for name in names}
         )
@@ -128,13 +128,13 @@ class Model:
             changed = after + (observed - after) / 2
         if spells:
             changed = max(changed, spells[-1]["changed_at"])
-            spells[-1] |= {"ended_by": observed, "ended_after": after, "ended_at": changed}
+            spells[-1] |= {"ended_before": observed, "ended_after": after, "ended_at": changed}
             spells[-1]["next_status"] = content["status"]
         spells.append(
             {name: content[name] for name in ("source", "session_id", "thread_id")}
             | {"status": content["status"], "stop_reason_type": content["stop_reason_type"]}
             | {"spell": len(spells) + 1, "observed_from": observed, "changed_after": after}
-            | {"changed_at": changed, "ended_by": None}
+            | {"changed_at": changed, "ended_before": None}
         )
         self.last_saw[key] = None
 
@@ -145,7 +145,7 @@ class Model:
             seen = following["changed_after"] if following else self.last_saw[key]
             until = max(spell["observed_from"], seen or spell["observed_from"])
             end = following["changed_at"] if following else until
-            last = spell["ended_by"] or until
+            last = spell["ended_before"] or until
             first = min(spell["changed_after"], spell["changed_at"])
             rows.append(
                 spell

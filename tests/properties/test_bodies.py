@@ -9,11 +9,11 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.api.answer import Answer, Interpreter
-from pipelines.api.walk import Visit, Walk
 from pipelines.errors import ApiError
-from pipelines.frames import THREADS, threads_frame
-from pipelines.landing import PAGES
+from pipelines.extract.paginate import PageFetch, Pagination
+from pipelines.frames.threads import THREADS, threads_frame
+from pipelines.http.response import Answer, ResponseParser
+from pipelines.landing.format import PAGES
 from tests.support import make_source
 
 NOW = datetime(2026, 10, 1, tzinfo=UTC)
@@ -44,14 +44,14 @@ BODY = (
 @given(status=st.sampled_from([200, 200, 200, 302, 400, 401, 404, 429, 500]), body=BODY)
 def test_any_body(status: int, body: bytes) -> None:
     """Any body with any status gives frames of the right types, or an error of ours."""
-    interpreter = Interpreter(make_source())
+    interpreter = ResponseParser(make_source())
     try:
         page = interpreter.read(Answer(status, "Reason", {}, body, NOW))
     except ApiError:
         return
-    walk = Walk(max_pages=10)
+    walk = Pagination(max_pages=10)
     walk.take(page)
-    visit = Visit(1, None, page)
+    visit = PageFetch(1, None, page)
     row = ("qoder", "sess_1", visit.number, None, NOW, 200, page.body)
     frame = threads_frame(pl.DataFrame([row], schema=PAGES, orient="row"))
     assert frame.schema == THREADS

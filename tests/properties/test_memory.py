@@ -15,9 +15,9 @@ import polars as pl
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from pipelines.api.poll import Poll
-from pipelines.landing import PAGES, Landed, Run
-from pipelines.warehouse.database import migrate
+from pipelines.landing.format import PAGES, Landed, Run
+from pipelines.records import Poll
+from pipelines.warehouse.duckdb_file import migrate
 from pipelines.warehouse.load import load_run
 from tests.properties.memory_model import Listed, Model
 
@@ -161,7 +161,7 @@ class Memory(RuleBasedStateMachine):
             started_at=started,
             finished_at=self.now,
             outcome=outcome,
-            ended_by="has_more_false" if outcome == "complete" else "error",
+            end_reason="has_more_false" if outcome == "complete" else "error",
             status_filter="idle,hibernating" if is_filtered else None,
             pages=len(rows),
             requests=1,

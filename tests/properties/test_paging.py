@@ -10,13 +10,13 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.api.page import Page, read_envelope
-from pipelines.api.walk import Walk
+from pipelines.extract.paginate import Pagination
+from pipelines.http.page import Page, read_envelope
 
 IDS = st.lists(st.integers(0, 10**6), unique=True, max_size=40)
 
 
-def take_all(walk: Walk, pages: dict[str | None, dict[str, Any]]) -> None:
+def take_all(walk: Pagination, pages: dict[str | None, dict[str, Any]]) -> None:
     """Drive a walk through the pages that its cursors ask for."""
     is_more = True
     while is_more:
@@ -85,7 +85,7 @@ def test_any_split_gives_exactly_the_threads(
 ) -> None:
     """Any split of any threads into pages, with duplicates, gives them all and says complete."""
     ids, pages = world
-    walk = Walk(max_pages=10_000)
+    walk = Pagination(max_pages=10_000)
     take_all(walk, pages)
     assert walk.is_complete
     assert walk.ids == ids
@@ -108,7 +108,7 @@ ANY_PAGE = st.fixed_dictionaries(
 @given(pages=st.fixed_dictionaries(dict.fromkeys([None, "c1", "c2", "c3"], ANY_PAGE)))
 def test_any_pages_end(pages: dict[str | None, dict[str, Any]]) -> None:
     """Any graph of pages is walked to an end: complete without an error, or incomplete with one."""
-    walk = Walk(max_pages=50)
+    walk = Pagination(max_pages=50)
     take_all(walk, pages)
     assert walk.is_complete == (walk.error is None)
     assert walk.pages <= 4
@@ -123,7 +123,7 @@ def test_world_that_moves(ids: list[int], born: list[int], limit: int) -> None:
     """Threads born anywhere in the list while a walk runs lose and double none of the others."""
     listed = sorted(ids)
     waiting = list(born)
-    walk = Walk(max_pages=1000)
+    walk = Pagination(max_pages=1000)
     is_more = True
     while is_more:
         after = int(walk.cursor[1]) if walk.cursor else -1

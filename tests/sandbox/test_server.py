@@ -1,4 +1,4 @@
-"""The sandbox over real HTTP: its paging, its refusals and the moving of its clock."""
+"""The sandbox over real HTTP: its paging, its rejections and the moving of its clock."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def walk(server: Server, cursor: str, field: str, params: dict[str, Any]) -> lis
     return pages
 
 
-def assert_refused(
+def assert_rejected(
     answer: httpx.Response, status: int, kind: str, message: str, param: str | None = None
 ) -> None:
     """The answer is the documented envelope, with a param only where one is to blame."""
@@ -191,11 +191,11 @@ def test_listing_an_empty_session_creates_its_coordinator(revision: Revision) ->
 @pytest.mark.parametrize(
     "limit", ["0", "101", "abc", "", "-1", "2.5", "+5", "٣", "0000000010000", "9" * 5000]
 )
-def test_a_limit_out_of_range_is_refused(
+def test_a_limit_out_of_range_is_rejected(
     servers: dict[Revision, Server], revision: Revision, limit: str
 ) -> None:
     """A limit is an integer from 1 to 100 in plain digits; anything else is a 400 that names it."""
-    assert_refused(
+    assert_rejected(
         servers[revision].list({"limit": limit}),
         400,
         "invalid_request_error",
@@ -220,12 +220,12 @@ def test_a_limit_in_range_is_taken(a: Server, limit: str) -> None:
         (("page", "after_id", "before_id"), "page"),
     ],
 )
-def test_two_cursors_are_refused(
+def test_two_cursors_are_rejected(
     servers: dict[Revision, Server], revision: Revision, cursors: tuple[str, ...], blamed: str
 ) -> None:
     """Cursors exclude each other: two at once are a 400 with the documented message."""
     server = servers[revision]
-    assert_refused(
+    assert_rejected(
         server.list(dict.fromkeys(cursors, server.ids[0])),
         400,
         "invalid_request_error",
@@ -235,18 +235,18 @@ def test_two_cursors_are_refused(
 
 
 @pytest.mark.parametrize("cursor", ["after_id", "before_id"])
-def test_a_cursor_of_another_list_is_refused(a: Server, cursor: str) -> None:
+def test_a_cursor_of_another_list_is_rejected(a: Server, cursor: str) -> None:
     """A cursor that is no thread of the session is a 400 that names it, not a first page."""
     message = "The cursor is not one of this list."
     answer = a.list({cursor: "sthr_unknown"})
-    assert_refused(answer, 400, "invalid_request_error", message, cursor)
+    assert_rejected(answer, 400, "invalid_request_error", message, cursor)
 
 
 @pytest.mark.parametrize("page", ["sthr_x", "%%%", "é", "_w=="])
-def test_a_page_that_the_server_never_gave_is_refused(b: Server, page: str) -> None:
+def test_a_page_that_the_server_never_gave_is_rejected(b: Server, page: str) -> None:
     """A page that is no cursor of this server is a 400 that names it."""
     message = "page is not a cursor of this server."
-    assert_refused(b.list({"page": page}), 400, "invalid_request_error", message, "page")
+    assert_rejected(b.list({"page": page}), 400, "invalid_request_error", message, "page")
 
 
 @pytest.mark.parametrize(
@@ -257,16 +257,16 @@ def test_a_page_that_the_server_never_gave_is_refused(b: Server, page: str) -> N
         ("b", {"order": "asc"}, "Unknown parameter.", "order"),
     ],
 )
-def test_an_order_or_status_that_the_revision_lacks_is_refused(
+def test_an_order_or_status_that_the_revision_lacks_is_rejected(
     servers: dict[Revision, Server],
     revision: Revision,
     params: dict[str, Any],
     message: str,
     param: str,
 ) -> None:
-    """Values that are not documented are a 400, and revision B refuses order altogether."""
+    """Values that are not documented are a 400, and revision B rejects order altogether."""
     answer = servers[revision].list(params)
-    assert_refused(answer, 400, "invalid_request_error", message, param)
+    assert_rejected(answer, 400, "invalid_request_error", message, param)
 
 
 @both_revisions
@@ -288,7 +288,7 @@ def test_nothing_but_the_bearer_token_opens(
     server = servers[revision]
     address = f"{server.client.base_url}sessions/{server.full}/threads"
     answer = httpx.get(address, headers=headers, trust_env=False)
-    assert_refused(answer, 401, "authentication_error", "Invalid API key or token.")
+    assert_rejected(answer, 401, "authentication_error", "Invalid API key or token.")
 
 
 @both_revisions
@@ -298,16 +298,16 @@ def test_an_unknown_session_is_not_found(
     """A session that is not of this world is a 404 that names it, and is not created."""
     server = servers[revision]
     answer = server.list(session_id="sess_unknown")
-    assert_refused(answer, 404, "not_found_error", "Session 'sess_unknown' was not found.")
+    assert_rejected(answer, 404, "not_found_error", "Session 'sess_unknown' was not found.")
     assert "sess_unknown" not in server.world.sessions
 
 
-def test_refusals_of_the_router_come_in_the_envelope_too(a: Server) -> None:
+def test_rejections_of_the_router_come_in_the_envelope_too(a: Server) -> None:
     """An unknown path and a wrong method answer in the same envelope, each with its own id."""
     unknown = a.client.get("/nowhere")
-    assert_refused(unknown, 404, "not_found_error", "Not Found")
+    assert_rejected(unknown, 404, "not_found_error", "Not Found")
     wrong = a.client.post(f"/sessions/{a.full}/threads")
-    assert_refused(wrong, 405, "invalid_request_error", "Method Not Allowed")
+    assert_rejected(wrong, 405, "invalid_request_error", "Method Not Allowed")
     assert "GET" in wrong.headers["allow"]
     assert unknown.json()["request_id"] != wrong.json()["request_id"]
 
@@ -364,12 +364,12 @@ def test_advancing_moves_the_fleet(revision: Revision) -> None:
     ],
     ids=lambda body: body[:20].decode(errors="replace") or "empty",
 )
-def test_an_advance_that_makes_no_sense_is_refused(a: Server, body: bytes) -> None:
+def test_an_advance_that_makes_no_sense_is_rejected(a: Server, body: bytes) -> None:
     """A body other than 0 to 1000000 seconds is a 400 that names them, and the clock stays."""
     answer = a.client.post(a.sandbox_url("/sandbox/advance"), content=body)
     message = answer.json()["error"]["message"]
     assert message
-    assert_refused(answer, 400, "invalid_request_error", message, "seconds")
+    assert_rejected(answer, 400, "invalid_request_error", message, "seconds")
     assert a.world.now() == NOW
 
 

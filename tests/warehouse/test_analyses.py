@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pytest
 
+from pipelines.config.settings import load_analysis_settings
 from pipelines.errors import AnalysisError
-from pipelines.settings import load_analysis_settings
 from pipelines.warehouse.analyses import find_tables, list_analyses, parse_analysis
 from pipelines.warehouse.build import build_analysis, read_warnings, write_settings
-from pipelines.warehouse.database import fetch_records, open_warehouse, transaction
+from pipelines.warehouse.duckdb_file import fetch_records, open_warehouse, transaction
 from pipelines.warehouse.memory import limit_memory, spare_memory
 from tests.warehouse.test_load import at, load, thread
 
@@ -241,7 +241,7 @@ def test_header_describes_the_table(home: Path, name: str) -> None:
     ],
 )  # fmt: skip
 def test_broken_analysis(home: Path, text: str, problem: str) -> None:
-    """A file that is wrong, or whose check finds a row, is named, and the table of before stays."""
+    """A file that is wrong, or whose check finds a row, is named, and the previous table stays."""
     with open_warehouse(home) as connection:
         build_analysis(connection, parse_analysis("a", HEADER + "SELECT 1 AS x"))
         with pytest.raises(AnalysisError, match=problem):

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from pipelines.warehouse.build import build_analysis
-from pipelines.warehouse.database import fetch_records
+from pipelines.warehouse.duckdb_file import fetch_records
 from pipelines.warehouse.load import load_landed
 from tests.warehouse.test_load import land, read
 from tests.warehouse.worlds import (
@@ -294,7 +294,7 @@ def test_status_over_time_by_hand() -> None:
     world.poll(70, state("a", "idle", 5, 50), state("c", "running", 65, 65))
     world.poll(80, outcome="failed", session_id="sess_2")
     world.poll(130, state("a", "idle", 5, 50))
-    world.poll(-50, outcome="stale")
+    world.poll(-50, outcome="overtaken")
     rows = only(build_all(world)["status_over_time"], source=SOURCE)
     assert columns(rows, *rows[0]) == [
         (at(0), "idle", 1, 2, 0),
@@ -439,16 +439,16 @@ def test_possibly_missed_by_hand() -> None:
 def needy() -> World:
     """Return a world in which each thread needs someone, or just does not."""
     day = 24 * 60
-    refused: Row = {"stop_reason_type": "refusal"}
+    rejected: Row = {"stop_reason_type": "refusal"}
     listed = [
-        state("refused", "idle", 0, day + 190, **refused),
+        state("rejected", "idle", 0, day + 190, **rejected),
         archived("gave_up", 0, day + 190, stop_reason_type="retries_exhausted"),
-        archived("long_ago", 0, 200, **refused),
-        archived("sealed", 0, day + 190, **refused) | {"updated_at": at(100)},
-        archived("sealed_silently", 0, day + 190, **refused) | {"updated_at": None},
-        archived("touched", 0, 200, **refused) | {"updated_at": at(day + 190)},
-        terminated("ended", 0, 201, **refused),
-        terminated("ended_before", 0, 200, **refused),
+        archived("long_ago", 0, 200, **rejected),
+        archived("sealed", 0, day + 190, **rejected) | {"updated_at": at(100)},
+        archived("sealed_silently", 0, day + 190, **rejected) | {"updated_at": None},
+        archived("touched", 0, 200, **rejected) | {"updated_at": at(day + 190)},
+        terminated("ended", 0, 201, **rejected),
+        terminated("ended_before", 0, 200, **rejected),
         state("asks", "idle", 0, day + 160, stop_reason_type="requires_action"),
         state("blocked", "blocked", 0, day + 50),
         state("stuck", "running", 0, day + 100),
@@ -478,7 +478,7 @@ def test_attention_by_hand() -> None:
             ("odd", "weird", None, "stuck", 6000, "high"),
             ("stuck", "running", None, "stuck", 6000, "high"),
             ("asks", "idle", "requires_action", "needs_you", 2400, "medium"),
-            ("refused", "idle", "refusal", "gave_up", 600, "low"),
+            ("rejected", "idle", "refusal", "gave_up", 600, "low"),
             ("asks_silently", "idle", "requires_action", "needs_you", None, "low"),
             ("sealed", "archived", "refusal", "gave_up", 92400, "low"),
             ("ended", "terminated", "refusal", "gave_up", 86340, "low"),
@@ -525,7 +525,7 @@ def test_pages_of_a_failed_poll_count() -> None:
     world.poll(10, state("a"), state("b"))
     world.poll(80, state("a", "idle", 0, 75), outcome="incomplete")
     world.poll(130, outcome="incomplete", pages=0)
-    world.poll(190, state("a", "idle", 0, 76), outcome="stale")
+    world.poll(190, state("a", "idle", 0, 76), outcome="overtaken")
     tables = build_all(world)
     assert columns(tables["concurrency"], "hour", "backlog", "as_of") == [
         (at(0), 2, at(80)),
@@ -542,14 +542,14 @@ def test_attention_leaves_out_what_is_gone() -> None:
     """
     ends = {
         "gone": ["gone"],
-        "gone_overtaken": ["gone", "stale"],
+        "gone_overtaken": ["gone", "overtaken"],
         "gone_after_failure": ["failed", "gone"],
         "gone_for_a_while": ["gone", "complete"],
         "in_doubt": ["gone", "failed"],
         "never_gone": [],
     }
     listed = [state("stuck"), state("asks", "idle", stop_reason_type="requires_action")]
-    listed += [terminated("refused", 0, 5, stop_reason_type="refusal")]
+    listed += [terminated("rejected", 0, 5, stop_reason_type="refusal")]
     world = World()
     for session, outcomes in ends.items():
         for number, outcome in enumerate(["complete", *outcomes]):
@@ -771,7 +771,7 @@ def test_worlds_are_what_the_loader_makes(home: Path) -> None:
     world.poll(610, *moved, **kind | {"outcome": "incomplete"})
     for minute, shown, fields in world.given:
         known = {name: fields[name] for name in ("outcome", "status_filter") if name in fields}
-        if known["outcome"] != "stale":
+        if known["outcome"] != "overtaken":
             land(home, minute, *map(send, shown), **known)
     load_landed(home)
     assert any(len(spells) > 4 for spells in world.history.values())

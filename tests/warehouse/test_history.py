@@ -5,12 +5,12 @@ from __future__ import annotations
 import gzip
 from typing import TYPE_CHECKING, Any
 
-import duckdb
 import pytest
 
-from pipelines.errors import WarehouseError
-from pipelines.warehouse.database import open_warehouse
+from pipelines.errors import WarehouseError, WarehouseOlder
+from pipelines.warehouse.duckdb_file import open_warehouse, read_sql
 from pipelines.warehouse.load import load_landed
+from pipelines.warehouse.replay import replay
 from tests.support import ROOT
 from tests.warehouse.test_load import DAY, at, land, load, read, thread
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-INSTANTS = ("observed_from", "changed_after", "changed_at", "ended_by", "observed_until")
+INSTANTS = ("observed_from", "changed_after", "changed_at", "ended_before", "observed_until")
 
 
 def minutes(moment: datetime | None) -> float | None:
@@ -27,7 +27,7 @@ def minutes(moment: datetime | None) -> float | None:
 
 
 def spells(home: Path, thread_id: str = "a") -> list[tuple[Any, ...]]:
-    """Return status, observed_from, changed_after, changed_at, ended_by, observed_until."""
+    """Return status, observed_from, changed_after, changed_at, ended_before, observed_until."""
     rows = read(home, f"FROM thread_spells WHERE thread_id = '{thread_id}' ORDER BY spell")
     assert [row["spell"] for row in rows] == list(range(1, len(rows) + 1))
     return [(row["status"], *(minutes(row[name]) for name in INSTANTS)) for row in rows]
@@ -192,9 +192,10 @@ def test_unchanged_poll_writes_the_ledger_alone(home: Path) -> None:
 
 DAMAGES = {
     "a gap, or a spell twice": "UPDATE thread_status_history SET spell = 3 WHERE spell = 2",
-    "not exactly one current spell": "UPDATE thread_status_history SET ended_by = NULL",
+    "not exactly one current spell": "UPDATE thread_status_history SET ended_before = NULL",
     "does not end where the next begins": (
-        "UPDATE thread_status_history SET ended_by = ended_by + INTERVAL 1 SECOND WHERE spell = 1"
+        "UPDATE thread_status_history"
+        " SET ended_before = ended_before + INTERVAL 1 SECOND WHERE spell = 1"
     ),
     "another status in threads than in its current spell": (
         "UPDATE thread_status_history SET status = 'blocked' WHERE spell = 2"
@@ -296,93 +297,57 @@ def test_what_is_documented_is_no_drift(home: Path) -> None:
     assert drift(home) == []
 
 
-def test_upgrade(home: Path) -> None:
-    """A warehouse of schema 1 is upgraded in place: each thread's present is its first spell."""
+@pytest.mark.parametrize("schema", [1, 2])
+def test_older_warehouse(home: Path, schema: int) -> None:
+    """A warehouse made before the first release is rejected in one line and left as it was."""
     home.mkdir(parents=True)
-    packed = ROOT / "tests" / "warehouse" / "schema_1.duckdb.gz"
-    (home / "warehouse.duckdb").write_bytes(gzip.decompress(packed.read_bytes()))
-    threads = read(home, "FROM threads ORDER BY thread_id")
-    assert read(home, "SELECT max(version) AS v FROM schema_version") == [{"v": 1}]
-
-    load(
-        home,
-        30,
-        thread("a", "idle", updated=25, created_at=born(-30)),
-        thread("e", "blocked", updated=9),
-    )
-
-    after = read(home, "FROM threads ORDER BY thread_id")
-    assert [row for row in after if row["thread_id"] in "bcd"] == [
-        row | {"missing_since": row["missing_since"] or at(30)}
-        for row in threads
-        if row["thread_id"] in "bcd"
-    ]
-    assert spells(home, "a") == [
-        ("running", 0.5, -30, -5, 30.5, 10),
-        ("idle", 30.5, 10, 25, None, 30.5),
-    ]
-    assert spells(home, "b") == [("running", 10.5, -10, 6, None, 10.5)]
-    assert spells(home, "c") == [("running", 0.5, -1, 0, None, 0.5)]
-    assert spells(home, "d") == [("archived", 0.5, -50, 0, None, 0.5)]
-    assert spells(home, "e") == [("blocked", 10.5, None, 9, None, 30)]
+    packed = ROOT / "tests" / "warehouse" / f"schema_{schema}.duckdb.gz"
+    path = home / "warehouse.duckdb"
+    path.write_bytes(content := gzip.decompress(packed.read_bytes()))
+    with pytest.raises(WarehouseOlder, match=r"older version.*session-threads replay$"):
+        load(home, 30, thread("a", "idle", updated=25))
+    assert path.read_bytes() == content
 
 
-def test_drift_after_an_upgrade(home: Path) -> None:
-    """What schema 1 had no eye for is recorded by the first poll that lists it."""
+def test_replay_replaces_an_older_warehouse(home: Path) -> None:
+    """A replay makes an older warehouse anew, in the order in which that had loaded its runs."""
     home.mkdir(parents=True)
-    packed = ROOT / "tests" / "warehouse" / "schema_1.duckdb.gz"
+    packed = ROOT / "tests" / "warehouse" / "schema_2.duckdb.gz"
     (home / "warehouse.duckdb").write_bytes(gzip.decompress(packed.read_bytes()))
-    with duckdb.connect(str(home / "warehouse.duckdb")) as connection:
-        connection.execute(
-            """UPDATE threads SET extra = '{"colour":"red"}' WHERE thread_id = 'e'"""
-        )
-    row = load(home, 30, thread("e", "blocked", updated=9, colour="red"))
-    assert (row["threads_unchanged"], row["threads_changed"]) == (1, 0)
-    assert drift(home) == [("colour", "string", None, 1, "run-30")]
+    for row in reversed(read(home, "FROM runs ORDER BY started_at")):
+        land(home, int(row["run_id"].removeprefix("run-")), thread("a", "idle", updated=-5))
+    with pytest.raises(WarehouseOlder), open_warehouse(home):
+        pass
+    order = [row["run_id"] for row in read(home, "SELECT run_id FROM runs ORDER BY rowid")]
+    replay(home)
+    assert [row["run_id"] for row in read(home, "SELECT run_id FROM runs ORDER BY rowid")] == order
 
 
 def test_failed_upgrade_changes_nothing(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A migration that fails leaves the file at the version it had."""
-    home.mkdir(parents=True)
-    packed = ROOT / "tests" / "warehouse" / "schema_1.duckdb.gz"
-    (home / "warehouse.duckdb").write_bytes(gzip.decompress(packed.read_bytes()))
-    steps = [("0001_tables", ""), ("0002_x", "DROP VIEW threads_seen; SELECT * FROM no_such")]
-    monkeypatch.setattr("pipelines.warehouse.database.read_sql", lambda _: steps)
+    load(home, 0, thread("a", "idle"))
+    steps = [("0001_baseline", ""), ("0002_x", "DROP VIEW thread_spells; SELECT * FROM no_such")]
+    monkeypatch.setattr("pipelines.warehouse.duckdb_file.read_sql", lambda _: steps)
     with pytest.raises(WarehouseError, match="0002_x"), open_warehouse(home):
         pass
     assert read(home, "SELECT max(version) AS v FROM schema_version") == [{"v": 1}]
-    assert read(home, "SELECT count(*) AS n FROM threads_seen") == [{"n": 5}]
+    assert read(home, "SELECT count(*) AS n FROM thread_spells") == [{"n": 1}]
 
 
-def test_upgrade_of_schema_2(home: Path) -> None:
-    """A warehouse of schema 2 is upgraded in place: each spell learns how the next one begins."""
-    home.mkdir(parents=True)
-    packed = ROOT / "tests" / "warehouse" / "schema_2.duckdb.gz"
-    (home / "warehouse.duckdb").write_bytes(gzip.decompress(packed.read_bytes()))
-    before = read(home, "FROM thread_spells ORDER BY ALL")
-    assert read(home, "SELECT max(version) AS v FROM schema_version") == [{"v": 2}]
-    assert len(before) == 6
+def test_views_are_created_anew(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Views of another version are replaced when the warehouse is opened, tables stay."""
+    load(home, 0, thread("a", "idle"))
+    view = "CREATE OR REPLACE VIEW staleness AS SELECT 7 AS stale_after_seconds"
 
+    def read_other(folder: str) -> list[tuple[str, str]]:
+        return [*read_sql(folder), ("9_other", view)] if folder == "views" else read_sql(folder)
+
+    monkeypatch.setattr("pipelines.warehouse.duckdb_file.read_sql", read_other)
     with open_warehouse(home):
         pass
-
-    new = ["ended_after", "ended_at", "next_status"]
-    after = read(home, "FROM thread_spells ORDER BY ALL")
-    assert [{k: v for k, v in row.items() if k not in new} for row in after] == before
-    ends = {
-        (row["thread_id"], row["spell"]): (
-            row["status"],
-            minutes(row["ended_after"]),
-            minutes(row["ended_at"]),
-            row["next_status"],
-        )
-        for row in after
-    }
-    assert ends == {
-        ("a", 1): ("idle", 0, 7, "running"),
-        ("a", 2): ("running", 10, 15.25, "idle"),
-        ("a", 3): ("idle", None, None, None),
-        ("b", 1): ("running", None, None, None),
-        ("c", 1): ("running", 0, 4, "archived"),
-        ("c", 2): ("archived", None, None, None),
-    }
+    assert read(home, "FROM staleness") == [{"stale_after_seconds": 7}]
+    monkeypatch.undo()
+    with open_warehouse(home):
+        pass
+    assert read(home, "FROM staleness") == [{"stale_after_seconds": 1800.0}]
+    assert read(home, "SELECT count(*) AS n FROM threads") == [{"n": 1}]

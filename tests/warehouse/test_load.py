@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from pipelines.api.page import MAX_DEPTH, Page, read_envelope
-from pipelines.api.poll import Poll
-from pipelines.api.walk import Visit
 from pipelines.errors import LandingError, WarehouseBusy, WarehouseError, WarehouseNewer
-from pipelines.frames import THREADS
-from pipelines.landing import RAW, Footer, Run, list_runs, page_row, read_run, write_run
-from pipelines.warehouse.database import open_warehouse
+from pipelines.extract.paginate import PageFetch
+from pipelines.frames.threads import THREADS
+from pipelines.http.page import MAX_DEPTH, Page, read_envelope
+from pipelines.landing.format import RAW, Footer, Run, list_runs, page_row, read_run, write_run
+from pipelines.records import Poll
+from pipelines.warehouse.duckdb_file import open_warehouse
 from pipelines.warehouse.load import load_landed, load_run
 from tests.support import read_table
 
@@ -53,7 +53,7 @@ def land(
         started_at=at(minute),
         finished_at=at(minute + 1),
         outcome=outcome,
-        ended_by="has_more_false" if outcome == "complete" else "error",
+        end_reason="has_more_false" if outcome == "complete" else "error",
         status_filter=fields.pop("status_filter", None),
         pages=1,
         requests=1,
@@ -65,7 +65,7 @@ def land(
     )
     run_id = fields.pop("run_id", f"run-{minute:g}")
     run = Run(id=run_id, started_at=at(minute), finished_at=at(minute + 1), version="1")
-    write_run(home / RAW, Footer(run, [poll]), [page_row(poll, Visit(1, None, page))])
+    write_run(home / RAW, Footer(run, [poll]), [page_row(poll, PageFetch(1, None, page))])
 
 
 def load(home: Path, minute: float, *threads: dict[str, Any], **fields: Any) -> dict[str, Any]:
@@ -163,7 +163,7 @@ def test_stale_poll(home: Path) -> None:
     load(home, 10, thread("a", "idle", updated=5))
     before = state(home)
     row = load(home, 0, thread("a", "running", updated=9), thread("b"))
-    assert (row["outcome"], counts(row), state(home)) == ("stale", (0, 0, 0, 0, 0), before)
+    assert (row["outcome"], counts(row), state(home)) == ("overtaken", (0, 0, 0, 0, 0), before)
 
 
 def test_pending_runs_load_in_order(home: Path) -> None:
@@ -245,7 +245,7 @@ def test_run_row(home: Path) -> None:
     """A run's row counts its sessions by outcome."""
     load(home, 0, thread("a"), outcome="incomplete")
     (row,) = read(home, "FROM runs")
-    outcomes = ("complete", "incomplete", "gone", "forbidden", "failed", "stale")
+    outcomes = ("complete", "incomplete", "gone", "forbidden", "failed", "overtaken")
     assert [row[f"sessions_{outcome}"] for outcome in outcomes] == [0, 1, 0, 0, 0, 0]
     assert (row["run_id"], row["started_at"], row["finished_at"]) == ("run-0", at(0), at(1))
 
@@ -315,10 +315,10 @@ def test_deep_thread(home: Path) -> None:
 
 
 def test_newer_warehouse(home: Path) -> None:
-    """A warehouse of a newer version is refused."""
+    """A warehouse of a newer version is rejected."""
     load(home, 0, thread("a"))
     with open_warehouse(home) as connection:
-        connection.execute("INSERT INTO schema_version VALUES (999, '0999_future')")
+        connection.execute("INSERT INTO schema_version (version, name) VALUES (999, '0999_future')")
     with pytest.raises(WarehouseNewer, match=r"schema 999.*Upgrade"), open_warehouse(home):
         pass
 

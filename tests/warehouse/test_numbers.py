@@ -91,7 +91,7 @@ def cut_off() -> World:
     ends = {
         "sess_0": ["gone", "failed", "gone", "gone"],
         "sess_3": ["failed"] * 4,
-        "sess_1": ["gone", "gone", "gone", "stale"],
+        "sess_1": ["gone", "gone", "gone", "overtaken"],
         "sess_4": ["complete"] * 2,
         "sess_2": ["gone", "complete", "gone", "failed"],
         "sess_5": ["gone", "complete", "gone", "incomplete"],
@@ -202,13 +202,13 @@ def find_as_of(row: Row, polls: list[Row]) -> datetime | None:
         for poll in polls
         if (poll["is_complete"] and poll["started_at"] < missing)
         or (
-            poll["outcome"] != "stale"
+            poll["outcome"] != "overtaken"
             and poll["pages"]
             and poll["started_at"]
             == max(
                 other["started_at"]
                 for other in polls
-                if other["outcome"] != "stale"
+                if other["outcome"] != "overtaken"
                 and other["pages"]
                 and other["started_at"] <= row["last_changed_at"]
             )
@@ -279,7 +279,7 @@ def newest_poll(world: World, **fields: str) -> datetime | None:
 
 def newest_loaded(world: World, **fields: str) -> datetime | None:
     """Return the beginning of the newest poll that brought something, of a source or session."""
-    brought = [poll for poll in world.polls if poll["pages"] and poll["outcome"] != "stale"]
+    brought = [poll for poll in world.polls if poll["pages"] and poll["outcome"] != "overtaken"]
     return newest_poll(World(polls=brought), **fields)
 
 
@@ -287,7 +287,7 @@ def is_gone(world: World, session: tuple[str, str]) -> bool:
     """Tell whether the last that a session's polls said, overtaken ones unheard, is: gone."""
     last = None
     for poll in sorted(world.polls, key=lambda poll: poll["started_at"]):
-        if (poll["source"], poll["session_id"]) == session and poll["outcome"] != "stale":
+        if (poll["source"], poll["session_id"]) == session and poll["outcome"] != "overtaken":
             last = poll["outcome"]
     return last == "gone"
 
@@ -653,7 +653,7 @@ def test_status_over_time(name: str) -> None:
     world = world_of(name)
     expected = {}
     for source in {poll["source"] for poll in world.polls}:
-        polls = [p for p in world.polls if p["source"] == source and p["outcome"] != "stale"]
+        polls = [p for p in world.polls if p["source"] == source and p["outcome"] != "overtaken"]
         spells = [spell for spell in world.spells() if spell["source"] == source]
         hour = min(floor(poll["started_at"]) for poll in polls)
         last = max(floor(poll["finished_at"]) for poll in polls)
@@ -679,7 +679,7 @@ def test_status_over_time(name: str) -> None:
 def is_in_status(world: World, spell: Row, moment: datetime) -> bool:
     """Tell whether a spell lasts just before the moment, as far as is known."""
     row = world.threads[spell["source"], spell["session_id"], spell["thread_id"]]
-    end = spell["ended_at"] if spell["ended_by"] else row["missing_since"]
+    end = spell["ended_at"] if spell["ended_before"] else row["missing_since"]
     return bool(spell["changed_at"] < moment and (end is None or end >= moment))
 
 
@@ -691,7 +691,7 @@ def sights_of(world: World) -> dict[Key, list[tuple[datetime, datetime]]]:
     sights: dict[Key, list[tuple[datetime, datetime]]] = defaultdict(list)
     updated: dict[Key, datetime | None] = {}
     for minute, listed, fields in world.given:
-        if fields["outcome"] == "stale":
+        if fields["outcome"] == "overtaken":
             continue
         is_complete = fields["outcome"] == "complete" and "status_filter" not in fields
         for shown in listed:
@@ -713,7 +713,7 @@ def spells_of(name: str) -> list[Row]:
     spells = []
     for spell in world.spells():
         fact = facts[spell["source"], spell["session_id"], spell["thread_id"]]
-        is_current = spell["ended_by"] is None
+        is_current = spell["ended_before"] is None
         saw = [start for start, page in sights[fact["key"]] if page >= spell["observed_from"]]
         last = max(saw, default=None) if is_current else spell["ended_after"]
         until = max(spell["observed_from"], last or spell["observed_from"])
@@ -721,7 +721,7 @@ def spells_of(name: str) -> list[Row]:
         lengths = {
             "seconds": seconds(spell["changed_at"], spell["ended_at"] or until),
             "seconds_low": seconds(spell["observed_from"], until),
-            "seconds_high": seconds(begin, spell["ended_by"] or until),
+            "seconds_high": seconds(begin, spell["ended_before"] or until),
         }
         spells.append(spell | lengths | {"fact": fact, "is_current": is_current})
     return spells
@@ -850,8 +850,10 @@ def mean_of(numbers: Iterable[Fraction | bool]) -> Fraction:
 
 def age_of(spell: Row) -> Fraction:
     """Return how old the next spell was when first seen, as a share of the time it began in."""
-    began_in = spell["ended_by"] - spell["ended_after"]
-    return Fraction((spell["ended_by"] - spell["ended_at"]) // MICROSECOND, began_in // MICROSECOND)
+    began_in = spell["ended_before"] - spell["ended_after"]
+    return Fraction(
+        (spell["ended_before"] - spell["ended_at"]) // MICROSECOND, began_in // MICROSECOND
+    )
 
 
 @pytest.mark.parametrize(
@@ -937,7 +939,7 @@ def test_ingestion_health(name: str) -> None:
     for session in {(poll["source"], poll["session_id"]) for poll in world.polls}:
         polls = [p for p in world.polls if (p["source"], p["session_id"]) == session]
         polls.sort(key=lambda poll: poll["started_at"])
-        counted = [poll for poll in polls if poll["outcome"] != "stale"]
+        counted = [poll for poll in polls if poll["outcome"] != "overtaken"]
         streak: list[Row] = []
         for poll in counted:
             streak = [] if poll["outcome"] == "complete" else [*streak, poll]

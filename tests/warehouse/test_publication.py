@@ -11,7 +11,7 @@ import pytest
 from pipelines.errors import WarehouseError
 from pipelines.warehouse.analyses import list_analyses, parse_analysis
 from pipelines.warehouse.build import build_analysis
-from pipelines.warehouse.database import attach_published, open_published, open_warehouse
+from pipelines.warehouse.duckdb_file import attach_published, open_published, open_warehouse
 from pipelines.warehouse.publication import publish
 from pipelines.warehouse.replay import replay
 from tests.support import read_table
@@ -186,7 +186,7 @@ def test_failing_analysis_hinders_no_publication(
     broken = {"kept": parse_analysis("kept", f"{header}SELECT error('oh') AS x")}
     load(home, 10, thread("b"))
     path = publish(home, list_analyses() | broken)
-    assert "analysis kept: Invalid Input Error: oh. The table of before is kept" in caplog.text
+    assert "analysis kept: Invalid Input Error: oh. The previous table is kept" in caplog.text
     assert read_table(path, "FROM analytics.kept") == [{"x": 1}]
     tables = read_table(path, "SELECT table_name FROM duckdb_tables()")
     assert "gone" not in {row["table_name"] for row in tables}

@@ -12,8 +12,8 @@ import polars as pl
 import pytest
 
 from pipelines.errors import LandingError, WarehouseError, WarehouseNewer
-from pipelines.landing import RAW, Footer, Run, list_files, list_runs, read_run, write_run
-from pipelines.warehouse.database import open_warehouse
+from pipelines.landing.format import RAW, Footer, Run, list_files, list_runs, read_run, write_run
+from pipelines.warehouse.duckdb_file import open_warehouse
 from pipelines.warehouse.load import load_landed
 from pipelines.warehouse.replay import replay
 from tests.warehouse.test_load import at, land, load, read, thread
@@ -82,7 +82,7 @@ def test_without_a_warehouse(past: Path) -> None:
     assert load_landed(past) == []
 
 
-def test_gaps_are_refused(past: Path) -> None:
+def test_gaps_are_rejected(past: Path) -> None:
     """Where landed pages do not reach back, nothing is replaced unless told to."""
     before = tables(past)
     list_runs(past / RAW)["run-0"].unlink()
@@ -107,7 +107,7 @@ def test_damaged_files(past: Path) -> None:
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b'{"data": 1}', DEEP])
 def test_bodies_that_are_no_pages(past: Path, body: bytes) -> None:
-    """A body that no page has, from a file of before, is named by its file, and can be skipped."""
+    """A body that no page has, from a previous file, is named by its file, and can be skipped."""
     before = tables(past)
     started = at(60)
     landed = read_run(list_runs(past / RAW)["run-0"])
@@ -136,7 +136,7 @@ def test_unreadable_warehouse(past: Path) -> None:
 def test_newer_warehouse(past: Path, *, partial: bool) -> None:
     """A newer version's warehouse is never replaced, and nobody is told how it could be."""
     with open_warehouse(past) as connection:
-        connection.execute("INSERT INTO schema_version VALUES (999, '0999_future')")
+        connection.execute("INSERT INTO schema_version (version, name) VALUES (999, '0999_future')")
     before = tables(past)
     with pytest.raises(WarehouseNewer, match=r"Upgrade session-threads$"):
         replay(past, partial=partial)

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import polars as pl
 
-from pipelines.frames import TIMESTAMP
-from pipelines.settings import load_analysis_settings
+from pipelines.config.settings import load_analysis_settings
+from pipelines.frames.threads import TIMESTAMP
 from pipelines.warehouse.analyses import list_analyses
 from pipelines.warehouse.build import build_analysis, write_settings
-from pipelines.warehouse.database import ArrowStream, fetch_records, migrate
+from pipelines.warehouse.duckdb_file import ArrowStream, fetch_records, migrate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -104,7 +104,7 @@ class World:
             "started_at": at(minute),
             "finished_at": at(minute + 1),
             "outcome": outcome,
-            "ended_by": "has_more_false" if outcome == "complete" else "error",
+            "end_reason": "has_more_false" if outcome == "complete" else "error",
             **dict.fromkeys(("pages", "requests", "threads_listed"), len(listed)),
             **dict.fromkeys(("retries", "bytes", "duplicates", "threads_new"), 0),
             **dict.fromkeys(("threads_changed", "threads_unchanged", "threads_missing"), 0),
@@ -113,7 +113,7 @@ class World:
             **fields,
         }
         is_complete = outcome == "complete" and not ledger.get("status_filter")
-        if outcome != "stale":
+        if outcome != "overtaken":
             seen_at = fields.get("observed_at", at(minute + 0.5))
             for shown in listed:
                 key = (*session, shown["thread_id"])
@@ -166,7 +166,7 @@ class World:
         changed = updated if fits else otherwise
         if spells:
             changed = max(changed, spells[-1]["changed_at"])
-            spells[-1] |= {"ended_by": observed, "ended_after": after, "ended_at": changed}
+            spells[-1] |= {"ended_before": observed, "ended_after": after, "ended_at": changed}
             spells[-1]["next_status"] = kind[0]
         spells.append(
             {
@@ -177,7 +177,7 @@ class World:
                 "observed_from": observed,
                 "changed_after": after,
                 "changed_at": changed,
-                **dict.fromkeys(("ended_by", "ended_after", "ended_at", "next_status")),
+                **dict.fromkeys(("ended_before", "ended_after", "ended_at", "next_status")),
             }
         )
         self.sights[key] = None
@@ -229,7 +229,7 @@ AGENTS: list[Row] = [
     {"agent_id": None, "agent_name": None},
 ]
 SCALES: dict[int | None, float] = {1: 60.0, 2: 60.0, 3: 150.0, 4: 25.0, None: 60.0}
-OUTCOMES = ["complete"] * 12 + ["failed", "incomplete", "stale", "gone", "filtered", "filtered"]
+OUTCOMES = ["complete"] * 12 + ["failed", "incomplete", "overtaken", "gone", "filtered", "filtered"]
 
 
 def simulate(  # noqa: PLR0913 - each is a trait of the world
@@ -353,7 +353,7 @@ def _poll_all(
             shown = [row for row in shown if rng.random() < 0.5] or shown[:1]
         elif outcome != "complete":
             shown = []
-            start = minute - 2 if outcome == "stale" else minute
+            start = minute - 2 if outcome == "overtaken" else minute
             fields["error_message"] = rng.choice([None, f"it broke at {minute:g}"])
         fields["threads_regressed"] = rng.choice([0, 0, 0, 2])
         world.poll(start, *shown, outcome=outcome, **fields)

@@ -1,1 +1,0 @@
-"""The threads endpoint: one request, one session's pages, every session at once."""

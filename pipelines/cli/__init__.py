@@ -1,0 +1,1 @@
+"""The command `session-threads`: one file per group of commands."""

@@ -1,0 +1,216 @@
+"""What `run` and `status` tell: progress, summaries for people, one JSON document for machines."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+from rich.console import Console, Group
+from rich.live import Live
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as ProgressBar
+from rich.text import Text
+
+from pipelines.cli.tables import make_console, make_table
+from pipelines.records import Poll, Progress
+from pipelines.reporting.wording import Duration, count, to_printable
+from pipelines.warehouse.load import ENDED_WELL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+
+    from pipelines.cli.exit_status import ExitStatus
+    from pipelines.cli.job import Result
+    from pipelines.reporting.health import Health
+
+SHOWN_SESSIONS = 20
+SHOWN_DRIFT = 5
+# Below so many columns a session's name has no room beside all counts.
+NARROW = 72
+SHOWN_NARROW = 3
+SUMMARY_COLUMNS = {
+    "outcome": "outcome",
+    "pages": "pages",
+    "threads_listed": "threads",
+    "threads_new": "new",
+    "threads_changed": "changed",
+    "threads_missing": "missing",
+}
+
+
+class _Lines(Progress):
+    """Plain lines, for a log: one as each session ends."""
+
+    def end(self, poll: Poll) -> None:
+        click.echo(describe_poll(poll), err=True)
+
+
+class _Bar(Progress):
+    """A progress bar and its counts, for a terminal; the first failing sessions leave a line."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bar = ProgressBar(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TextColumn("sessions"),
+            TimeElapsedColumn(),
+            expand=True,
+        )
+        self._bar.add_task("starting", start=False, total=None)
+        (self._task,) = self._bar.tasks
+        self._failures = 0
+        self._pages = 0
+        self._threads = 0
+        self._waited_s = 0.0
+
+    def begin(self, sessions: int) -> None:
+        self._bar.start_task(self._task.id)
+        self._bar.update(self._task.id, description="polling", total=sessions)
+
+    def page(self, threads: int) -> None:
+        self._pages += 1
+        self._threads += threads
+
+    def wait(self, seconds: float) -> None:
+        self._waited_s += seconds
+
+    def end(self, poll: Poll) -> None:
+        if poll.outcome != "complete":
+            self._failures += 1
+            if self._failures <= SHOWN_SESSIONS:
+                self._console.print(Text(describe_poll(poll)))
+        self._bar.advance(self._task.id)
+        if self._task.finished:
+            self._bar.update(self._task.id, description="loading")
+
+    def __rich__(self) -> Group:
+        """Return the two lines as they are now."""
+        rate = self._threads / max(self._task.finished_time or self._task.elapsed or 0, 1)
+        counts = f"{count(self._pages, 'page')}, {count(self._threads, 'thread')}"
+        wait = describe_wait("sessions waited", self._waited_s)
+        return Group(self._bar, Text(f"{counts}, {rate:.0f} threads/s{wait}"))
+
+
+def describe_poll(poll: Poll) -> str:
+    """Return how a session's poll has ended, in one line."""
+    counts = f"{count(poll.threads_listed, 'thread')} on {count(poll.pages, 'page')}"
+    reason = f": {poll.error_message}" if poll.error_message else ""
+    wait = describe_wait("waited", poll.wait_seconds)
+    return to_printable(f"{poll.session_id}: {poll.outcome}, {counts}{wait}{reason}")
+
+
+def describe_wait(what: str, seconds: float) -> str:
+    """Return what waited how long, of several sessions added up; nothing of less than a second."""
+    return f", {what} {seconds:.0f} s" if seconds >= 1 else ""
+
+
+@contextmanager
+def watch_poll() -> Iterator[Progress]:
+    """Show how a poll goes on, on standard error: a bar on a terminal, plain lines otherwise."""
+    console = Console(stderr=True, highlight=False)
+    if not console.is_interactive:
+        yield _Lines()
+        return
+    bar = _Bar(console)
+    with Live(bar, console=console, transient=True):
+        yield bar
+
+
+def print_summary(result: Result) -> None:
+    """Print a run's ledger: what failed, then the largest sessions, totals, and drift."""
+    rows = result.ledger
+    failing = [row for row in rows if row["outcome"] not in ENDED_WELL]
+    fine = [row for row in rows if row["outcome"] in ENDED_WELL]
+    console = make_console()
+    columns = list(SUMMARY_COLUMNS.items())[: None if console.width >= NARROW else SHOWN_NARROW]
+    cells = [
+        {"session": row["label"] or row["session_id"]}
+        | {title: row[column] for column, title in columns}
+        for row in failing[:SHOWN_SESSIONS] + fine[:SHOWN_SESSIONS]
+    ]
+    console.print(make_table(cells))
+    for kind, those in {"failing": failing, "complete": fine}.items():
+        if len(those) > SHOWN_SESSIONS:
+            console.print(f"and {count(len(those) - SHOWN_SESSIONS, f'more {kind} session')}")
+    threads, requests, retries, waited_s = (
+        sum(row[column] for row in rows)
+        for column in ("threads_listed", "requests", "retries", "wait_seconds")
+    )
+    console.print(
+        f"{len(fine)} of {count(len(rows), 'session')} complete, {count(threads, 'thread')},"
+        f" {count(requests, 'request')}, {count(retries, 'retry', 'retries')}"
+        f"{describe_wait('sessions waited', waited_s)}, {result.seconds:.1f} s."
+        f" Data: {result.data}",
+        markup=False,
+    )
+    print_drift(console, result.drift)
+
+
+def print_drift(console: Console, drift: Sequence[str]) -> None:
+    """Print the first of what was never seen before."""
+    if drift:
+        more = f" and {len(drift) - SHOWN_DRIFT} more" if len(drift) > SHOWN_DRIFT else ""
+        what = to_printable(", ".join(drift[:SHOWN_DRIFT]))
+        console.print(Text(f"New in the data, see schema_drift: {what}{more}"))
+
+
+def print_health(lines: Sequence[Health], now: datetime) -> None:
+    """Print a line per session; on a terminal the errors stand below, for they are long."""
+    console = make_console()
+    records = [
+        {
+            "session": line.name,
+            "state": line.state,
+            "last complete": describe_age(line.last_complete_poll, now),
+            "threads": line.threads,
+            "open": line.open_threads,
+        }
+        for line in lines
+    ]
+    if not console.is_terminal:
+        errors = [{"last error": line.last_error} for line in lines]
+        records = [record | error for record, error in zip(records, errors, strict=True)]
+    console.print(make_table(records))
+    for line in lines if console.is_terminal else ():
+        if line.last_error:
+            console.print(Text(f"\n{to_printable(line.name)}: {to_printable(line.last_error)}"))
+
+
+def describe_age(moment: datetime | None, now: datetime) -> str:
+    """Return how long ago it was."""
+    return f"{Duration((now - moment).total_seconds())} ago" if moment else "never"
+
+
+def print_run_json(result: Result, verdict: ExitStatus) -> None:
+    """Print what a run has brought as one JSON document."""
+    named = ("run_id", "drift", "findings", "data")
+    print_json(
+        msgspec.structs.asdict(verdict)
+        | {name: getattr(result, name) for name in named}
+        | {"sessions": result.ledger}
+    )
+
+
+def print_health_json(lines: Sequence[Health], now: datetime, verdict: ExitStatus) -> None:
+    """Print how each session fares as one JSON document."""
+    print_json(msgspec.structs.asdict(verdict) | {"as_of": now, "sessions": lines})
+
+
+def print_json(document: object) -> None:
+    """Print a document on one line, in ASCII: exact, and no terminal obeys any of it."""
+    encoded = msgspec.to_builtins(document, enc_hook=str)
+    json.dump(encoded, sys.stdout)
+    sys.stdout.write("\n")
+
+
+def print_heading(text: str) -> None:
+    """Print a line that begins a part of the output."""
+    make_console().print(f"\n[bold]{escape(text)}[/bold]")

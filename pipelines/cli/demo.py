@@ -1,0 +1,81 @@
+"""The demo: a made-up fleet, polled several times while it evolves."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import time
+from typing import TYPE_CHECKING
+
+import click
+import yaml
+
+from pipelines.cli.console import print_heading, print_summary, watch_poll
+from pipelines.cli.exit_status import ExitStatus, exit_of_run
+from pipelines.cli.job import run_job
+from pipelines.cli.output import Target, write_analysis
+from pipelines.config.settings import data_home
+from pipelines.files import make_private
+from pipelines.sandbox.server import TOKEN, Sandbox, serve
+from pipelines.sandbox.world import World, draw_sizes
+from pipelines.warehouse.analyses import list_analyses
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+POLLS = 4
+PAUSE_S = 1.5
+TURN_S = 2.0
+
+
+def play(*, debug: bool = False) -> ExitStatus:
+    """Poll the fleet, and show what is known of it then; stop at a poll that is not well."""
+    home = data_home() / "demo"
+    shutil.rmtree(home, ignore_errors=True)
+    os.environ.pop("DAGSTER_HOME", None)  # what is made up is no run of yours to remember
+    world = World(draw_sizes(8, 400), turn_s=TURN_S)
+    with serve(Sandbox(world).app) as base_url:
+        settings = write_settings(home, base_url, list(world.sessions))
+        os.environ |= {
+            "SESSION_THREADS_HOME": str(home),
+            "SESSION_THREADS_CONFIG": str(settings),
+            "SANDBOX_PAT": TOKEN,
+        }
+        for poll in range(POLLS):
+            time.sleep(PAUSE_S if poll else 0)
+            print_heading(f"Poll {poll + 1} of {POLLS}")
+            with watch_poll() as progress:
+                result = run_job(progress=progress, debug=debug)
+            print_summary(result)
+            if (verdict := exit_of_run(result.ledger, result.findings)).error:
+                return verdict
+    show_analyses()
+    click.echo(f"The database: {home / 'threads.duckdb'}\nTo look further:\n")
+    for variable, path in (("HOME", home), ("CONFIG", settings)):
+        click.echo(f"export SESSION_THREADS_{variable}={shlex.quote(str(path))}")
+    return verdict
+
+
+def show_analyses() -> None:
+    """Print some rows of three analyses, each below the command that gives them."""
+    analyses, target = list_analyses(), Target("table")
+    print_heading("session-threads show status_distribution --where \"dimension = 'all'\"")
+    write_analysis(analyses["status_distribution"], target, "dimension = 'all'")
+    for name in ("thread_durations", "attention"):
+        print_heading(f"session-threads show {name} --limit 2")
+        write_analysis(analyses[name], target, limit=2)
+
+
+def write_settings(home: Path, base_url: str, session_ids: list[str]) -> Path:
+    """Write the demo's own configuration and return its path."""
+    source = {
+        "name": "sandbox",
+        "base_url": base_url,
+        "token_env": "SANDBOX_PAT",
+        "sessions": [{"id": id_, "label": f"demo {i}"} for i, id_ in enumerate(session_ids, 1)],
+    }
+    make_private(home)
+    path = home / "sessions.yaml"
+    path.write_text(yaml.safe_dump({"sources": [source]}, sort_keys=False), encoding="utf-8")
+    return path

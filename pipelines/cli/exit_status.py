@@ -1,0 +1,64 @@
+"""How a command ends: its exit status and, unless all is well, the one line that says why."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from pipelines.errors import TOKEN_REJECTED, TokenRejected, WarehouseError
+from pipelines.reporting.wording import count
+from pipelines.warehouse.build import KEPT
+from pipelines.warehouse.load import ENDED_WELL
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pipelines.reporting.health import Health
+
+    Records = Sequence[Mapping[str, Any]]
+
+
+class ExitStatus(msgspec.Struct, frozen=True):
+    """An exit status, and what is wrong; None where nothing is."""
+
+    exit_status: int = 0
+    error: str | None = None
+
+
+def exit_of_run(ledger: Records, findings: Sequence[str]) -> ExitStatus:
+    """Return what a run's ledger means; what analyses' checks have found is a lesser evil."""
+    failing = [row for row in ledger if row["outcome"] not in ENDED_WELL]
+    kept = [f"{'; '.join(findings)}. {KEPT}"] if findings else []
+    if not failing:
+        return ExitStatus(1, *kept) if kept else ExitStatus()
+    rejected = [row for row in failing if row["error_type"] == TOKEN_REJECTED]
+    reason = explain((rejected or failing)[0])
+    if rejected:
+        problem = f"the token was rejected: {reason}. {TokenRejected.fix}"
+        return ExitStatus(TokenRejected.exit_code, problem)
+    if all(row["outcome"] == "gone" for row in ledger):
+        problem = f"no session is known to the server: is base_url right? {reason}"
+        return ExitStatus(WarehouseError.exit_code, problem)
+    if not any(row["pages"] for row in ledger):
+        problem = f"nothing could be loaded from {count(len(ledger), 'session')}; {reason}"
+        return ExitStatus(WarehouseError.exit_code, problem)
+    problem = f"{len(failing)} of {len(ledger)} sessions are not complete; {reason}"
+    return ExitStatus(1, ". ".join([problem, *kept]))
+
+
+def explain(row: Mapping[str, Any]) -> str:
+    """Return why a session's poll is not complete."""
+    message = str(row["error_message"]).rstrip(".")
+    return f"session {row['session_id']}: {row['outcome']}: {message}"
+
+
+def exit_of_health(lines: Sequence[Health]) -> ExitStatus:
+    """Return what the sessions' states mean together."""
+    troubled = [line for line in lines if line.state != "ok"]
+    if not troubled:
+        return ExitStatus()
+    first = troubled[0]
+    error = f": {first.last_error}" if first.state == "failing" else ""
+    problem = f"{first.name} is {first.state}{error}"
+    return ExitStatus(1, f"{len(troubled)} of {count(len(lines), 'session')}: {problem}")

@@ -1,0 +1,225 @@
+"""A query's rows, in the format and at the place that was asked for."""
+
+from __future__ import annotations
+
+import io
+import re
+import shutil
+import signal
+import sys
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO, TYPE_CHECKING, Any
+
+import duckdb
+import msgspec
+
+from pipelines.cli.tables import make_console, print_records, read_duration
+from pipelines.config.settings import data_home
+from pipelines.errors import QueryError
+from pipelines.reporting.wording import to_printable
+from pipelines.warehouse.duckdb_file import open_published, quote, quote_name
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+
+    from pipelines.warehouse.analyses import Analysis
+
+COPY_OPTIONS = {
+    "csv": "FORMAT csv, HEADER",
+    "json": "FORMAT json, ARRAY",
+    "parquet": "FORMAT parquet",
+}
+SHOWN_ROWS = 200
+# Types whose values a server could write; a number that begins with a minus is one.
+TEXT_TYPES = ("VARCHAR", "JSON", "ENUM", "BLOB", "UNION", "VARIANT")
+# What a spreadsheet takes for a formula begins so, also in full width. A quote before it makes it
+# text; text that begins with quotes and then so gets one more, so that taking one away is exact.
+QUOTED = r"'\1"
+FORMULA = "^('*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20])"
+
+
+class Target(msgspec.Struct, frozen=True):
+    """How and where rows are written: by default a table, or what the name of `out` ends in.
+
+    Without `out` they go to standard output. `raw` leaves text as it is, also where a spreadsheet
+    or a terminal would obey it.
+    """
+
+    form: str | None = None
+    out: Path | None = None
+    raw: bool = False
+
+    def choose_form(self) -> str:
+        """Return the format: table, csv, json or parquet. Raises QueryError where it cannot be."""
+        suffix = self.out.suffix.removeprefix(".") if self.out else ""
+        form = self.form or (suffix if suffix in COPY_OPTIONS else "table")
+        if self.raw and form == "table":
+            raise QueryError("--raw needs --format csv or json: a table is for people")
+        if form == "parquet" and self.is_terminal:
+            raise QueryError("parquet is not for a terminal: name a file with --out")
+        return form
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether a terminal shows what is written."""
+        return self.out is None and sys.stdout.isatty()
+
+
+def write_analysis(
+    analysis: Analysis, target: Target, where: str | None = None, limit: int | None = None
+) -> None:
+    """Write an analysis' published rows, as write_query does."""
+    table = f"analytics.{analysis.name}"
+    query = f"SELECT * FROM {table}"  # noqa: S608 - one of ours
+    query += f" WHERE (\n{where}\n)" if where else ""
+    query += f"\nLIMIT {limit}" if limit is not None else ""
+    with open_published(data_home()) as connection:
+        try:
+            connection.execute(f"DESCRIBE {table}")
+        except duckdb.CatalogException:
+            hint = "`session-threads run` builds it, or says why it cannot"
+            raise QueryError(f"{table}: not in the published copy yet. {hint}") from None
+        write_rows(connection, query, target, analysis.durations)
+
+
+def write_catalogue(answers: Mapping[str, str], target: Target) -> None:
+    """Write the names of the analyses and what each answers, as write_query does."""
+    rows = ", ".join(f"({quote(name)}, {quote(answers[name])})" for name in sorted(answers))
+    with duckdb.connect() as connection:
+        write_rows(connection, f"FROM (VALUES {rows}) AS _(name, answers)", target)
+
+
+def write_query(query: str, target: Target) -> None:
+    """Write the rows of a query of the published copy to the target. Raises QueryError."""
+    with open_published(data_home()) as connection:
+        write_rows(connection, query, target)
+
+
+def write_rows(
+    connection: duckdb.DuckDBPyConnection,
+    query: str,
+    target: Target,
+    durations: Collection[str] = (),
+) -> None:
+    """Write a query's rows to the target.
+
+    In a table the columns `durations`, which are in seconds, read as 2h 05m.
+    """
+    form = target.choose_form()
+    query = query.strip().removesuffix(";")
+    with explain_failures():
+        refuse_all_but_select(connection, query)
+        subquery = f"FROM (\n{query}\n)"
+        if form == "table":
+            rows = execute(connection, subquery)
+            names = [column[0] for column in connection.description]
+            print_rows(names, rows, target.out, durations)
+            return
+        if form == "csv" and not target.raw:
+            subquery = quote_formulas(connection, subquery)
+        if target.out:
+            place = quote(str(target.out))
+            execute(connection, f"COPY ({subquery}) TO {place} ({COPY_OPTIONS[form]})")
+        else:
+            copy_to_stdout(
+                connection, subquery, form, printable=target.is_terminal and not target.raw
+            )
+
+
+def refuse_all_but_select(connection: duckdb.DuckDBPyConnection, query: str) -> None:
+    """Raise QueryError for anything else than one query."""
+    statements = connection.extract_statements(query)
+    # A PIVOT is several statements, all without a text, or (from DuckDB 2 on) a MULTI.
+    types = [statement.type.name for statement in statements if statement.query]
+    if not statements or types not in ([], ["SELECT"], ["MULTI"]):
+        raise QueryError("the query is rejected: it must be one SELECT")
+
+
+def quote_formulas(connection: duckdb.DuckDBPyConnection, subquery: str) -> str:
+    """Return the query with a quote before text that a spreadsheet would take for a formula."""
+    execute(connection, f"{subquery} LIMIT 0")
+    # Columns are told apart by place: PIVOT makes names out of data.
+    aliases = [f"c{number}" for number in range(len(connection.description))]
+    columns = [
+        f"{quote_formula(alias) if str(kind).startswith(TEXT_TYPES) else alias}"
+        f" AS {quote_name(re.sub(FORMULA, QUOTED, name))}"
+        for alias, (name, kind, *_) in zip(aliases, connection.description, strict=True)
+    ]
+    return f"SELECT {', '.join(columns)} {subquery} AS _({', '.join(aliases)})"
+
+
+def quote_formula(column: str) -> str:
+    """Return the SQL of a column's text with that quote."""
+    return f"regexp_replace({column}::VARCHAR, {quote(FORMULA)}, {quote(QUOTED)})"
+
+
+def copy_to_stdout(
+    connection: duckdb.DuckDBPyConnection, subquery: str, form: str, *, printable: bool
+) -> None:
+    """Send a query's rows on; DuckDB itself would write over a file that is appended to.
+
+    They pass through a file without a name, of which nothing is left however the process ends.
+    """
+    with TemporaryFile() as rows, open(sys.stdout.fileno(), "wb", closefd=False) as stdout:
+        options = f"{COPY_OPTIONS[form]}, USE_TMP_FILE false"
+        execute(connection, f"COPY ({subquery}) TO '/dev/fd/{rows.fileno()}' ({options})")
+        rows.seek(0)
+        if printable:
+            stdout.writelines(print_lines(rows))
+        else:
+            shutil.copyfileobj(rows, stdout)
+
+
+def print_lines(rows: IO[bytes]) -> Iterator[bytes]:
+    """Yield lines of text as a terminal may be given them: their ends and tabs are all it obeys."""
+    for line in io.TextIOWrapper(rows, encoding="utf-8", errors="replace", newline="\n"):
+        cells = line.removesuffix("\n").split("\t")
+        yield ("\t".join(map(to_printable, cells)) + "\n").encode()
+
+
+def execute(connection: duckdb.DuckDBPyConnection, query: str) -> list[tuple[Any, ...]]:
+    """Return a query's rows. Ctrl-C ends the process at once, which a shell calls status 130.
+
+    DuckDB looks for signals too seldom, and holds Python up meanwhile. It only reads: nothing is
+    lost.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        return connection.execute(query).fetchall()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def explain_failures() -> Iterator[None]:
+    """Turn what ends a query into QueryError; a reader that has read enough ends it well."""
+    try:
+        yield
+    except (duckdb.Error, OSError) as error:
+        if "Broken pipe" not in str(error):
+            raise QueryError(f"the query failed: {error}") from None
+
+
+def print_rows(
+    names: Sequence[str],
+    rows: Sequence[tuple[Any, ...]],
+    out: Path | None,
+    durations: Collection[str] = (),
+) -> None:
+    """Print rows as a table, to standard output or a file; of very many the first alone."""
+    records = [
+        {
+            name: read_duration(value) if name in durations else value
+            for name, value in zip(names, row, strict=True)
+        }
+        for row in rows[:SHOWN_ROWS]
+    ]
+    with out.open("w", encoding="utf-8") if out else nullcontext() as file:
+        console = make_console(file)
+        print_records(console, records)
+        if len(rows) > len(records):
+            console.print(f"and {len(rows) - len(records)} more rows: --format csv shows them all")

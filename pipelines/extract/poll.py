@@ -1,0 +1,224 @@
+"""One poll: every session of every source, side by side, each with an honest end."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from pipelines.errors import INTERRUPTED, ApiError, Interrupted, SettingsError, TokenRejected
+from pipelines.extract.interrupt import on_interrupt
+from pipelines.extract.paginate import PageFetch, Pagination, fetch_pages
+from pipelines.http.client import Client, RequestStats, open_client
+from pipelines.http.page import raw_items
+from pipelines.records import Poll, Progress, Selection
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterable, Sequence
+
+    from pipelines.config.settings import Session, Source
+
+
+# Pages that wait for whoever takes them.
+MOST_WAITING = 32
+
+
+class FetchedPage(msgspec.Struct, frozen=True):
+    """A page that has come, and from where."""
+
+    source: str
+    session_id: str
+    fetch: PageFetch
+
+
+FetchedPages = asyncio.Queue["FetchedPage | asyncio.Task[Poll]"]
+
+
+class _Fleet:
+    """The sessions of one source: they share its client, its places, and its rejection."""
+
+    def __init__(
+        self, client: Client, scope: Selection, progress: Progress, fetched_pages: FetchedPages
+    ) -> None:
+        self.client = client
+        self.fetched_pages = fetched_pages
+        self.scope = scope
+        self.progress = progress
+        self.places = asyncio.Semaphore(client.source.max_concurrency)
+        self.tasks: list[asyncio.Task[Poll]] = []
+        self.stopped_by: ApiError | None = None
+
+    def launch(self, session: Session) -> asyncio.Task[Poll]:
+        task = asyncio.create_task(self._poll(session), name=session.id)
+        self.tasks.append(task)
+        return task
+
+    async def _poll(self, session: Session) -> Poll:
+        source, started_at = self.client.source, datetime.now(UTC)
+        stats = RequestStats(on_wait=self.progress.wait)
+        pagination = Pagination(max_pages=source.max_pages_per_session)
+        digest = new_digest()
+
+        async def hand_on(fetch: PageFetch) -> None:
+            self.progress.page(len(fetch.page.envelope.data))
+            digest_page(digest, fetch.page.body)
+            # First it is handed on, then there is time to be interrupted.
+            self.fetched_pages.put_nowait(FetchedPage(source.name, session.id, fetch))
+            if self.fetched_pages.qsize() > MOST_WAITING:
+                await self.fetched_pages.join()
+
+        try:
+            async with self.places:
+                started_at = datetime.now(UTC)
+                await fetch_pages(
+                    self.client,
+                    session.id,
+                    pagination,
+                    order=source.order,
+                    statuses=self.scope.statuses,
+                    stats=stats,
+                    on_page=hand_on,
+                )
+        except asyncio.CancelledError:
+            if self.stopped_by is None:
+                raise
+            if pagination.end_reason == "interrupted":
+                pagination.error = self.stopped_by
+        if isinstance(pagination.error, TokenRejected):
+            self.stop(pagination.error)
+        poll = self._conclude(session, pagination, stats, started_at, digest.hexdigest())
+        self.progress.end(poll)
+        return poll
+
+    def stop(self, reason: ApiError) -> None:
+        """End every session that is still being polled, at once and for this reason."""
+        if self.stopped_by is not None:
+            return
+        self.stopped_by = reason
+        for task in self.tasks:
+            if task is not asyncio.current_task():
+                task.cancel()
+
+    def _conclude(
+        self,
+        session: Session,
+        pagination: Pagination,
+        stats: RequestStats,
+        started_at: datetime,
+        digest: str,
+    ) -> Poll:
+        error = pagination.error
+        return Poll(
+            source=self.client.source.name,
+            session_id=session.id,
+            label=session.label,
+            started_at=started_at,
+            finished_at=datetime.now(UTC),
+            outcome=judge(pagination),
+            end_reason=pagination.end_reason,
+            status_filter=",".join(self.scope.statuses) or None,
+            pages=pagination.pages,
+            requests=stats.requests,
+            retries=stats.retries,
+            wait_seconds=stats.wait_seconds,
+            bytes=stats.bytes,
+            threads_listed=len(pagination.ids),
+            duplicates=pagination.duplicates,
+            digest=digest,
+            error_type=error.error_type if error else None,
+            error_message=str(error) if error else None,
+            request_id=error.request_id if error else None,
+        )
+
+
+def new_digest() -> hashlib.blake2b:
+    """Return the digest of no page."""
+    return hashlib.blake2b(digest_size=16)
+
+
+def digest_page(digest: hashlib.blake2b, body: bytes) -> None:
+    """Add a page. Only its threads count: a cursor may be another each time."""
+    digest.update(raw_items(body))
+
+
+def judge(pagination: Pagination) -> str:
+    """Return the ledger's word for how a pagination ended."""
+    if pagination.is_complete:
+        return "complete"
+    outcome = pagination.error.outcome if pagination.error else ApiError.outcome
+    return "incomplete" if outcome == "failed" and pagination.pages else outcome
+
+
+async def poll_sessions(
+    sources: Sequence[Source],
+    scope: Selection,
+    progress: Progress,
+    *,
+    backoff_s: float = 1,
+) -> AsyncGenerator[FetchedPage | Poll]:
+    """Yield each page as it comes, and each session's poll when it has ended, failed ones too.
+
+    Pages of several sessions come interleaved, those of one in order, its poll after them. Whoever
+    is slow to take them slows the polls down, so that few pages wait in memory.
+
+    Raises SettingsError where the scope names no status, or a session that no source has: one that
+    nobody configured must not be listed, because listing creates its coordinator.
+    """
+    chosen = choose_sessions(sources, scope)
+    progress.begin(sum(len(sessions) for _, sessions in chosen))
+    async with AsyncExitStack() as stack:
+        fleets, tasks = [], []
+        fetched_pages: FetchedPages = asyncio.Queue()
+        for source, sessions in chosen:
+            client = await stack.enter_async_context(open_client(source, backoff_s=backoff_s))
+            fleet = _Fleet(client, scope, progress, fetched_pages)
+            fleets.append(fleet)
+            tasks += [fleet.launch(session) for session in sessions]
+
+        hint = "interrupted by a signal. What had come is loaded; run again"
+
+        def stop_all() -> None:
+            for fleet in fleets:
+                fleet.stop(Interrupted(hint, error_type=INTERRUPTED))
+
+        stack.enter_context(on_interrupt(stop_all))
+        for task in tasks:
+            task.add_done_callback(fetched_pages.put_nowait)
+        pending = len(tasks)
+        try:
+            while pending:
+                arrival = await fetched_pages.get()
+                if isinstance(arrival, FetchedPage):
+                    yield arrival
+                else:
+                    pending -= 1
+                    yield await arrival
+                fetched_pages.task_done()
+        finally:
+            for task in tasks:
+                task.cancel()
+
+
+def choose_sessions(
+    sources: Iterable[Source], scope: Selection
+) -> list[tuple[Source, list[Session]]]:
+    """Return the sessions of each source that the scope asks for."""
+    sources = list(sources)
+    wanted = set(scope.sessions)
+    known = {session.id for source in sources for session in source.sessions}
+    if unknown := sorted(wanted - known):
+        raise SettingsError(
+            f"--session {unknown[0]}",
+            "not among the configured sessions",
+            "Add it to sessions.yaml or QODER_SESSION_IDS.",
+        )
+    if "" in scope.statuses:
+        raise SettingsError("--status ''", "names no status", "Name one, such as running.")
+    return [
+        (source, [session for session in source.sessions if not wanted or session.id in wanted])
+        for source in sources
+    ]

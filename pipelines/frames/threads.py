@@ -1,0 +1,278 @@
+"""From page bytes to typed frames: the one place that knows the shape of a thread.
+
+Both revisions of spec 1-api.md, 1.3, and every odd but legal shape of it. Missing, null and `{}`
+mean the same: not known. A field that is not named here, or whose value is not of the documented
+type, is kept as it came in `extra`, under the path it had, so that nothing is lost.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import polars as pl
+
+from pipelines.errors import LandingError
+from pipelines.http.page import read_threads
+from pipelines.http.thread import NOTHING, Agent, Fields, Model, Stats, Thread
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from pipelines.records import Poll
+
+TIMESTAMP = pl.Datetime("us", "UTC")
+KEY = ("source", "session_id", "thread_id")
+
+THREADS = pl.Schema(
+    {
+        "source": pl.String(),
+        "session_id": pl.String(),
+        "thread_id": pl.String(),
+        "observed_at": TIMESTAMP,
+        "parent_thread_id": pl.String(),
+        "role": pl.String(),
+        "name": pl.String(),
+        "created_by_tool_use_id": pl.String(),
+        "agent_id": pl.String(),
+        "agent_type": pl.String(),
+        "agent_name": pl.String(),
+        "agent_model": pl.String(),
+        "agent_version": pl.Int64(),
+        "status": pl.String(),
+        "stop_reason_type": pl.String(),
+        "stop_reason": pl.String(),
+        "is_open": pl.Boolean(),
+        "created_at": TIMESTAMP,
+        "updated_at": TIMESTAMP,
+        "archived_at": TIMESTAMP,
+        "active_seconds": pl.Float64(),
+        "duration_seconds": pl.Float64(),
+        "startup_seconds": pl.Float64(),
+        "usage": pl.String(),
+        "extra": pl.String(),
+    }
+)
+
+POLLS = pl.Schema(
+    {
+        "source": pl.String(),
+        "session_id": pl.String(),
+        "label": pl.String(),
+        "started_at": TIMESTAMP,
+        "finished_at": TIMESTAMP,
+        "outcome": pl.String(),
+        "end_reason": pl.String(),
+        "status_filter": pl.String(),
+        "pages": pl.Int64(),
+        "requests": pl.Int64(),
+        "retries": pl.Int64(),
+        "wait_seconds": pl.Float64(),
+        "bytes": pl.Int64(),
+        "threads_listed": pl.Int64(),
+        "duplicates": pl.Int64(),
+        "error_type": pl.String(),
+        "error_message": pl.String(),
+        "request_id": pl.String(),
+    }
+)
+
+CLOSED = ("archived", "terminated", "cancelled")
+INSTANTS = ("created_at", "updated_at", "archived_at")
+# Of what threads come with, that which is no text; timestamps are microseconds since 1970.
+TYPES: dict[str, pl.DataType] = {
+    "agent_version": pl.Int64(),
+    "agent.version": pl.Int64(),
+    "active_seconds": pl.Float64(),
+    "duration_seconds": pl.Float64(),
+    "startup_seconds": pl.Float64(),
+    "has_odd_parent": pl.Boolean(),
+} | dict.fromkeys(INSTANTS, pl.Int64())
+# How a column of THREADS follows from what came, where not as it came.
+_is_root = pl.col("parent_thread_id").is_null() & ~pl.col("has_odd_parent")
+DERIVED = {
+    "thread_id": pl.col("id"),
+    "role": pl.col("role")
+    .replace("", None)
+    .fill_null(pl.when(_is_root).then(pl.lit("coordinator")).otherwise(pl.lit("child"))),
+    "name": pl.col("name").replace("", None),
+    "agent_id": pl.coalesce("agent_id", "agent.id"),
+    "agent_type": pl.col("agent.type"),
+    "agent_name": pl.col("agent.name"),
+    "agent_model": pl.col("agent.model"),
+    "agent_version": pl.coalesce("agent_version", "agent.version"),
+    "is_open": pl.col("archived_at").is_null()
+    & ~pl.col("status").is_in(CLOSED).fill_null(value=False),
+}
+NO_AGENT, NO_STATS = Agent(), Stats()
+
+Columns = dict[str, list[Any]]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_encoder = msgspec.json.Encoder(order="sorted")
+
+
+def threads_frame(
+    pages: pl.DataFrame, polls: Iterable[Poll] = (), *, keep_agent_definition: bool = False
+) -> pl.DataFrame:
+    """Flatten landed pages into one row per thread, with the schema THREADS.
+
+    A thread listed more than once is kept as of its newest `updated_at`; of equal ones the later
+    page wins. A poll that asked for certain statuses keeps only those: some servers ignore it.
+    Raises LandingError where a body is no page: it was damaged, or nested more deeply than any that
+    is let in today.
+    """
+    filters = {
+        (poll.source, poll.session_id): poll.status_filter.split(",")
+        for poll in polls
+        if poll.status_filter
+    }
+    numbers, threads, extras = list_threads(pages, filters, keep_agent_definition)
+    origins = pages.select("source", "session_id", "observed_at")[numbers]
+    return keep_newest(flatten_threads(origins, threads, extras))
+
+
+def list_threads(
+    pages: pl.DataFrame,
+    filters: Mapping[tuple[str, str], list[str]],
+    keep_agent_definition: bool,  # noqa: FBT001
+) -> tuple[list[int], list[Thread], list[Fields]]:
+    """Return of each thread on the pages: which page, the thread, and what no column can hold."""
+    numbers: list[int] = []
+    threads: list[Thread] = []
+    extras: list[Fields] = []
+    columns = pages.select("source", "session_id", "body")
+    for number, (source, session_id, body) in enumerate(columns.iter_rows()):
+        wanted = filters.get((source, session_id))
+        try:
+            for thread, extra in read_threads(body, keep_agent_definition):
+                if wanted is None or thread.status in wanted:
+                    numbers.append(number)
+                    threads.append(thread)
+                    extras.append(extra)
+        except (ValueError, RecursionError) as error:
+            problem = f"{type(error).__name__}: {error}"
+            raise LandingError(f"a page of session {session_id} is none ({problem})") from None
+    return numbers, threads, extras
+
+
+def polls_frame(polls: Sequence[Poll]) -> pl.DataFrame:
+    """Return the polls with the schema POLLS."""
+    return pl.DataFrame([msgspec.structs.asdict(poll) for poll in polls], schema=POLLS)
+
+
+def keep_newest(frame: pl.DataFrame) -> pl.DataFrame:
+    """Keep one row per thread: the newest `updated_at`, of equal ones the last."""
+    if frame.select(KEY).is_unique().all():
+        return frame
+    newest_last = frame.sort("updated_at", nulls_last=False, maintain_order=True)
+    return newest_last.unique(subset=KEY, keep="last", maintain_order=True)
+
+
+def flatten_threads(
+    origins: pl.DataFrame, threads: Sequence[Thread], extras: Sequence[Fields]
+) -> pl.DataFrame:
+    """Return a row for each thread, with the schema THREADS, column by column.
+
+    Beside each stand its source, session and arrival, and what of it no column can hold.
+    """
+    came = to_columns(Thread, threads)
+    agents = to_columns(Agent, [agent or NO_AGENT for agent in came.pop("agent")])
+    came |= {f"agent.{name}": values for name, values in agents.items()}
+    came |= to_columns(Stats, [stats or NO_STATS for stats in came.pop("stats")])
+    instants = {name: list(map(read_instant, came[name])) for name in INSTANTS}
+    kept = keep_odd_values(extras, came, instants, origins["session_id"].to_list())
+    kinds = [reason.get("type") if reason else None for reason in came["stop_reason"]]
+    came |= instants | {
+        "agent.model": [m.id if isinstance(m, Model) else m for m in came["agent.model"]],
+        "stop_reason_type": [kind if isinstance(kind, str) else None for kind in kinds],
+        "stop_reason": to_json(came["stop_reason"]),
+        "usage": to_json(came["usage"]),
+        "extra": to_json(kept),
+        "has_odd_parent": ["parent_thread_id" in extra for extra in extras],
+    }
+    columns = [
+        pl.Series(name, values, TYPES.get(name, pl.String()))
+        for name, values in came.items()
+        if name not in origins.columns
+    ]
+    return origins.hstack(columns).select(
+        DERIVED.get(name, pl.col(name)).cast(dtype).alias(name) for name, dtype in THREADS.items()
+    )
+
+
+def to_columns(struct: type[msgspec.Struct], objects: Iterable[msgspec.Struct]) -> Columns:
+    """Return field -> its value in each of the objects."""
+    names = struct.__struct_fields__
+    values = list(chain.from_iterable(map(msgspec.structs.astuple, objects)))
+    return {name: values[index :: len(names)] for index, name in enumerate(names)}
+
+
+def keep_odd_values(
+    extras: Sequence[Fields], came: Columns, instants: Columns, session_ids: list[str]
+) -> list[Fields]:
+    """Return what no column can hold, and with it documented fields whose values none can.
+
+    Timestamps that say no instant; another session than the one that was polled; and, as revision
+    A gives the agent's id and version beside the agent too, what the agent itself says where the
+    two differ.
+    """
+    kept = list(extras)
+    beside = {
+        "session_id": session_ids,
+        "agent.id": came["agent_id"],
+        "agent.version": came["agent_version"],
+    }
+    for path, others in beside.items():
+        for row, (value, other) in enumerate(zip(came[path], others, strict=True)):
+            if value != other and value is not None and other is not None:
+                kept[row] = _merge(kept[row], path.split("."), value)
+    for name, read in instants.items():
+        for row, (text, instant) in enumerate(zip(came[name], read, strict=True)):
+            if instant is None and text is not None:
+                kept[row] = _merge(kept[row], [name], text)
+    return kept
+
+
+def read_instant(text: str | None) -> int | None:
+    """Return an RFC 3339 timestamp as microseconds since 1970, finer digits cut.
+
+    None for one without an offset: it says no instant.
+    """
+    if text is None:
+        return None
+    try:
+        return (datetime.fromisoformat(text) - _EPOCH) // _MICROSECOND
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def to_json(objects: Sequence[Fields | None]) -> list[str | None]:
+    """Return what is known of each object as JSON with sorted keys; None where nothing is."""
+    lines = _encoder.encode_lines(objects).decode().split("\n")[:-1]
+    return [
+        _encode_known(fields) if "null" in line or "{}" in line else line
+        for fields, line in zip(objects, lines, strict=True)
+    ]
+
+
+def _encode_known(fields: Fields | None) -> str | None:
+    known = _prune(fields) if fields else None
+    return _encoder.encode(known).decode() if known else None
+
+
+def _prune(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    """Leave out of an object what is null or {}: not known."""
+    if not isinstance(value, dict):
+        return value
+    pruned = {name: _prune(inner) for name, inner in value.items()}
+    return {name: inner for name, inner in pruned.items() if inner is not None and inner != {}}
+
+
+def _merge(fields: Fields, path: Sequence[str], value: object) -> Fields:
+    """Return the fields with a value at a path."""
+    name, *rest = path
+    return fields | {name: _merge(fields.get(name, NOTHING), rest, value) if rest else value}

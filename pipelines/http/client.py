@@ -1,0 +1,175 @@
+"""One request: authorized, paced, bounded in time and size, and tried again while that may help."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import quote, urlsplit
+
+import httpx
+import msgspec
+import tenacity
+
+from pipelines import __version__
+from pipelines.config.values import is_loopback
+from pipelines.errors import ApiError, BodyTooLarge, MalformedBody, Unavailable
+from pipelines.http.rate_limit import RateLimiter
+from pipelines.http.response import Answer, ResponseParser, is_exhausted, read_reset
+from pipelines.http.transport import open_transport
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from pipelines.config.settings import Source
+    from pipelines.http.page import Page
+
+LIMIT = 100
+MAX_BODY_BYTES = 32 * 2**20
+TOO_MANY_REQUESTS = 429
+
+Order = Literal["asc", "desc"]
+Cursor = tuple[Literal["page", "after_id", "before_id"], str]
+
+
+class RequestStats(msgspec.Struct):
+    """What the requests of one session cost; `wait_seconds` is back-off and pace together."""
+
+    requests: int = 0
+    retries: int = 0
+    wait_seconds: float = 0.0
+    bytes: int = 0
+    on_wait: Callable[[float], None] = lambda _: None
+
+    def wait(self, seconds: float) -> None:
+        """Count a wait, before it or after."""
+        self.wait_seconds += seconds
+        self.on_wait(seconds)
+
+
+class Client:
+    """The threads endpoint of one source. `backoff_s` is the first step of 1-2-4."""
+
+    def __init__(self, source: Source, http: httpx.AsyncClient, *, backoff_s: float = 1) -> None:
+        self.source = source
+        self._http = http
+        self._parser = ResponseParser(source)
+        self._rate_limiter = RateLimiter(source.max_requests_per_second)
+        self._backoff = tenacity.wait_random_exponential(multiplier=backoff_s, max=60)
+
+    async def list_threads(
+        self,
+        session_id: str,
+        *,
+        cursor: Cursor | None = None,
+        limit: int = LIMIT,
+        order: Order | None = None,
+        statuses: Sequence[str] = (),
+        stats: RequestStats | None = None,
+    ) -> Page:
+        """Return one page of a session's threads, asked for until it comes or retries are used up.
+
+        `cursor` is one of ("page", …), ("after_id", …), ("before_id", …), which exclude each
+        other. Every parameter is sent only where it is given, `limit` always. Raises ApiError.
+        """
+        params: list[tuple[str, str]] = [("limit", str(limit)), *([cursor] if cursor else [])]
+        params += [("order", order)] if order else []
+        params += [("statuses[]", status) for status in statuses]
+        path = f"/sessions/{quote(session_id, safe='')}/threads"
+        url = httpx.URL(self.source.base_url + path, params=params)
+        return await self._retry(url, stats or RequestStats())
+
+    async def _retry(self, url: httpx.URL, stats: RequestStats) -> Page:
+        def note_wait(state: tenacity.RetryCallState) -> None:
+            stats.retries += 1
+            stats.wait(state.upcoming_sleep)
+            error = state.outcome.exception() if state.outcome else None
+            if isinstance(error, ApiError) and error.status == TOO_MANY_REQUESTS:
+                self._rate_limiter.slow_down(state.upcoming_sleep)
+
+        def is_over(state: tenacity.RetryCallState) -> bool:
+            is_last = state.attempt_number >= self.source.max_attempts
+            return is_last or state.idle_for >= self.source.retry_budget_s
+
+        attempts = tenacity.AsyncRetrying(
+            retry=tenacity.retry_if_exception(
+                lambda error: isinstance(error, ApiError) and error.retryable
+            ),
+            wait=self._choose_wait,
+            stop=is_over,
+            before_sleep=note_wait,
+            reraise=True,
+        )
+        page: Page = await attempts(self._request, url, stats)
+        return page
+
+    def _choose_wait(self, state: tenacity.RetryCallState) -> float:
+        """Return what the server asks for, else the back-off, within what the budget leaves."""
+        error = state.outcome.exception() if state.outcome else None
+        asked = error.retry_after_s if isinstance(error, ApiError) else None
+        left = self.source.retry_budget_s - state.idle_for
+        return min(left, asked if asked is not None else self._backoff(state))
+
+    async def _request(self, url: httpx.URL, stats: RequestStats) -> Page:
+        stats.wait(await self._rate_limiter.turn())
+        stats.requests += 1
+        try:
+            async with asyncio.timeout(self.source.request_timeout_s):
+                answer = await self._fetch(url, stats)
+        except (httpx.HTTPError, TimeoutError) as error:
+            raise self._explain(error) from None
+        if is_exhausted(answer.headers):
+            reset = read_reset(answer.headers) or 0
+            self._rate_limiter.pause(min(reset, self.source.retry_budget_s))
+        return self._parser.read(answer)
+
+    async def _fetch(self, url: httpx.URL, stats: RequestStats) -> Answer:
+        token = self.source.token.get_secret_value()
+        headers = {"Authorization": f"Bearer {token}"}
+        body = bytearray()
+        async with self._http.stream("GET", url, headers=headers) as response:
+            async for chunk in response.aiter_bytes():
+                body += chunk
+                stats.bytes += len(chunk)
+                if len(body) > MAX_BODY_BYTES:
+                    problem = f"sent more than {MAX_BODY_BYTES} bytes for one page"
+                    raise self._parser.fail(BodyTooLarge, problem, "body_too_large")
+        return Answer(
+            status=response.status_code,
+            reason=response.reason_phrase,
+            headers=response.headers,
+            body=bytes(body),
+            observed_at=datetime.now(UTC),
+        )
+
+    def _explain(self, error: httpx.HTTPError | TimeoutError) -> ApiError:
+        """Return the failure of a request that no whole answer came to."""
+        if isinstance(error, httpx.DecodingError):
+            problem = f"sent a body that cannot be decoded: {error}"
+            return self._parser.fail(MalformedBody, problem, "malformed_body")
+        kind, what = "connection_error", str(error) or type(error).__name__
+        # What the transport calls a time-out is not always one: its cause is asked.
+        if isinstance(error, TimeoutError) or isinstance(error.__cause__, TimeoutError):
+            kind, what = "timeout", f"no whole answer within {self.source.request_timeout_s:g} s"
+        hint = "Check base_url and the network, then run again"
+        return self._parser.fail(Unavailable, f"gave no answer ({what}). {hint}", kind)
+
+
+@asynccontextmanager
+async def open_client(source: Source, *, backoff_s: float = 1) -> AsyncIterator[Client]:
+    """Open the connections to one source and close them at the end."""
+    host = urlsplit(source.base_url).hostname or ""
+    async with httpx.AsyncClient(
+        transport=open_transport(
+            source.base_url,
+            source.max_concurrency,
+            # A proxy for plain http would read the token; loopback needs none.
+            trust_env=not is_loopback(host),
+        ),
+        timeout=source.request_timeout_s,
+        follow_redirects=False,
+        headers={"User-Agent": f"session-threads/{__version__}", "Accept": "application/json"},
+    ) as http:
+        yield Client(source, http, backoff_s=backoff_s)

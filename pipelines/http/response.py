@@ -1,0 +1,197 @@
+"""What an answer of the server means: a page, or the right error (spec 1-api.md, 1.4)."""
+
+from __future__ import annotations
+
+import email.utils
+import json
+import math
+import time
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import httpx
+import msgspec
+
+from pipelines.errors import (
+    TOKEN_REJECTED,
+    ApiError,
+    Forbidden,
+    MalformedBody,
+    Redirected,
+    RequestRejected,
+    SessionGone,
+    TokenRejected,
+    Unavailable,
+)
+from pipelines.http.page import Page, read_envelope, replace_lone_surrogates
+
+if TYPE_CHECKING:
+    from pipelines.config.settings import Source
+
+RETRYABLE = frozenset({408, 429, 500, 502, 503, 504, 529})
+REJECTIONS: dict[int, type[ApiError]] = {401: TokenRejected, 403: Forbidden, 404: SessionGone}
+ERROR_TYPES = {
+    400: "invalid_request_error",
+    403: "permission_error",
+    404: "not_found_error",
+    429: "rate_limit_error",
+    529: "overloaded_error",
+}
+HIDDEN = "[token]"
+# A shorter one could be part of any word: hiding it would garble what the server says.
+SHORTEST_HIDDEN = 8
+MESSAGE_LENGTH = 300
+EPOCH_S = 10**9
+EPOCH_MS = 10**12
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """An answer whose body has come whole."""
+
+    status: int
+    reason: str
+    headers: Mapping[str, str]
+    body: bytes
+    observed_at: datetime
+
+
+class ResponseParser:
+    """Reads the answers of one source, and lets its token into nothing that leaves this room."""
+
+    def __init__(self, source: Source) -> None:
+        self._where = f"source {source.name}: {urlsplit(source.base_url).netloc}"
+        token = source.token.get_secret_value()
+        forms = {token, json.dumps(token)[1:-1], token.replace("/", "\\/")}
+        self._forms = sorted(forms, key=len, reverse=True)
+        self._hides_in_bodies = len(token) >= SHORTEST_HIDDEN
+
+    def read(self, answer: Answer) -> Page:
+        """Return the page. Raises the ApiError that the answer means."""
+        if answer.status != httpx.codes.OK:
+            raise self._rejection(answer)
+        body = self._hide_in_body(answer.body)
+        try:
+            try:
+                envelope = read_envelope(body)
+            except ValueError:
+                body = replace_lone_surrogates(body)
+                envelope = read_envelope(body)
+            return Page(answer.status, answer.observed_at, body, envelope)
+        except ValueError as error:
+            message = f"answered 200 with something else than a page: {error}"
+            raise self.fail(MalformedBody, message, "malformed_body", answer) from None
+
+    def fail(
+        self,
+        kind: type[ApiError],
+        message: str,
+        error_type: str,
+        answer: Answer | None = None,
+        request_id: str | None = None,
+    ) -> ApiError:
+        """Return an error that names the source and shows no token."""
+        headers = answer.headers if answer else {}
+        request_id = request_id or to_line(headers.get("x-request-id"))
+        return kind(
+            f"{self._where} {to_line(self._hide(message))}",
+            error_type=self._hide(error_type),
+            status=answer.status if answer else None,
+            request_id=self._hide(request_id) if request_id else None,
+            retry_after_s=read_wait(headers),
+        )
+
+    def _rejection(self, answer: Answer) -> ApiError:
+        status = answer.status
+        error_type, message, request_id = read_error(answer)
+        kind = REJECTIONS.get(status, RequestRejected)
+        if status in RETRYABLE:
+            kind = Unavailable
+        elif 300 <= status < 400:  # noqa: PLR2004 - redirects
+            kind, target = Redirected, to_line(answer.headers.get("location"))
+            message = f"a redirect to {target}, which is not followed. Fix base_url"
+        error_type = error_type or ERROR_TYPES.get(status, f"http_{status}")
+        error_type = TOKEN_REJECTED if kind is TokenRejected else error_type
+        return self.fail(kind, f"answered {status}: {message}", error_type, answer, request_id)
+
+    def _hide(self, text: str) -> str:
+        for form in self._forms:
+            text = text.replace(form, HIDDEN)
+        return text
+
+    def _hide_in_body(self, body: bytes) -> bytes:
+        for form in self._forms if self._hides_in_bodies else ():
+            body = body.replace(form.encode(), HIDDEN.encode())
+        return body
+
+
+def read_error(answer: Answer) -> tuple[str | None, str, str | None]:
+    """Return (error.type, message on one line, request id) of any error body met in practice."""
+    try:
+        body: Any = msgspec.json.decode(answer.body)
+    except (ValueError, RecursionError):
+        body = None
+    body = body if isinstance(body, dict) else {}
+    inner = body.get("error", body)
+    inner = inner if isinstance(inner, dict) else {"message": inner}
+    message = to_line(inner.get("message")) or to_line(answer.reason) or "no message"
+    parameter = to_line(inner.get("param"))
+    message = f"{message} (param: {parameter})" if parameter else message
+    return to_line(inner.get("type")), message, to_line(body.get("request_id"))
+
+
+def to_line(value: object) -> str | None:
+    """Return a text on one line that a terminal can show; None where there is none."""
+    if not isinstance(value, str):
+        return None
+    printable = "".join(character if character.isprintable() else " " for character in value)
+    return " ".join(printable.split())[:MESSAGE_LENGTH] or None
+
+
+def read_wait(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds that the server asks to wait; None where it asks for nothing.
+
+    Retry-After-Ms, Retry-After (seconds or a date), then X-RateLimit-Reset (seconds from now, or
+    since 1970 in seconds or milliseconds). What is none of that is passed over.
+    """
+    milliseconds = read_number(headers.get("retry-after-ms"))
+    if milliseconds is not None:
+        return milliseconds / 1000
+    asked = headers.get("retry-after", "")
+    seconds = read_number(asked)
+    seconds = read_date(asked) if seconds is None else seconds
+    # Many servers send the reset with every answer; it matters where nothing remains until then.
+    is_open = bool(read_number(headers.get("x-ratelimit-remaining")))
+    return read_reset(headers) if seconds is None and not is_open else seconds
+
+
+def read_reset(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds until X-RateLimit-Reset."""
+    reset = read_number(headers.get("x-ratelimit-reset"))
+    if reset is None or reset < EPOCH_S:
+        return reset
+    return max(0.0, (reset / 1000 if reset >= EPOCH_MS else reset) - time.time())
+
+
+def is_exhausted(headers: Mapping[str, str]) -> bool:
+    """Whether the server says that it will take no further request before the reset."""
+    return read_number(headers.get("x-ratelimit-remaining")) == 0
+
+
+def read_number(text: str | None) -> float | None:
+    """Return a number that is not negative; None for everything else."""
+    try:
+        number = float(text or "")
+    except ValueError:
+        return None
+    return number if math.isfinite(number) and number >= 0 else None
+
+
+def read_date(text: str) -> float | None:
+    """Return the seconds until an HTTP date, 0 for one that has passed."""
+    try:
+        at = email.utils.parsedate_to_datetime(text)
+        return max(0.0, at.timestamp() - time.time())
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,1 @@
+"""Raw pages: what the servers sent, before anyone has interpreted it."""

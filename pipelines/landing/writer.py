@@ -1,0 +1,108 @@
+"""Land what polls bring, as it comes: pages go to disk while others are fetched."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipelines.errors import LandingError
+from pipelines.files import make_private
+from pipelines.landing.format import (
+    FORMAT,
+    SHARDED,
+    Footer,
+    Run,
+    name_file,
+    page_row,
+    write_pages,
+    write_run,
+)
+from pipelines.records import Poll
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from pipelines.extract.poll import FetchedPage
+    from pipelines.landing.format import PageRow
+
+# As many bytes of pages wait in memory, and as many again are on their way to disk.
+SHARD_BYTES = 4 * 2**20
+
+
+async def land_polls(
+    polls: AsyncGenerator[FetchedPage | Poll],
+    directory: Path,
+    run_id: str,
+    *,
+    keep_agent_definition: bool = False,
+) -> tuple[Path, list[Poll]]:
+    """Land everything that the polls bring, as it comes; return the run's file and the polls.
+
+    Pages are written in shards, while others are fetched. Raises LandingError, and leaves nothing.
+    Where it is cancelled while the run's file is being written, the run exists, whole.
+    """
+    make_private(directory)  # before the first request, not after the last
+    started_at = datetime.now(UTC)
+    writer = ShardWriter(directory, name_file(started_at, run_id))
+    ended: list[Poll] = []
+    try:
+        async with aclosing(polls) as items:
+            async for item in items:
+                if isinstance(item, Poll):
+                    ended.append(item)
+                else:
+                    await writer.add(page_row(item, item.fetch))
+        shards = await writer.finish()
+    except BaseException:
+        await writer.discard()
+        raise
+    run = Run(
+        id=run_id,
+        started_at=started_at,
+        finished_at=datetime.now(UTC),
+        keep_agent_definition=keep_agent_definition,
+    )
+    footer = Footer(run, ended, [path.name for path in shards], SHARDED if shards else FORMAT)
+    try:
+        return await asyncio.to_thread(write_run, directory, footer, writer.rows), ended
+    except LandingError:
+        await writer.discard()
+        raise
+
+
+class ShardWriter:
+    """Gathers pages, and writes them beside the event loop whenever there are SHARD_BYTES of them.
+
+    `rows` are those that no shard holds yet: not more than that, and as many on their way to disk.
+    """
+
+    def __init__(self, directory: Path, stem: str) -> None:
+        self.rows: list[PageRow] = []
+        self._directory = directory
+        self._stem = stem
+        self._bytes = 0
+        self._writing: list[asyncio.Task[Path]] = []
+
+    async def add(self, row: PageRow) -> None:
+        """Take a page. Raises LandingError where a shard before cannot be written."""
+        self.rows.append(row)
+        self._bytes += len(row[-1])
+        if self._bytes >= SHARD_BYTES:
+            await self.finish()
+            name = f"{self._stem}.s{len(self._writing) + 1}"
+            write = asyncio.to_thread(write_pages, self._directory, name, self.rows, {})
+            self._writing.append(asyncio.create_task(write))
+            self.rows, self._bytes = [], 0
+
+    async def finish(self) -> list[Path]:
+        """Wait until every shard is on disk; return them."""
+        return [await shard for shard in self._writing]
+
+    async def discard(self) -> None:
+        """Remove the shards: nobody will ask for them."""
+        for shard in await asyncio.gather(*self._writing, return_exceptions=True):
+            if isinstance(shard, Path):
+                shard.unlink(missing_ok=True)

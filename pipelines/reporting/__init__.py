@@ -1,0 +1,1 @@
+"""What people are told: health, alerts, and the HTML report."""

@@ -1,0 +1,147 @@
+"""Alerts: what someone should hear of without looking, posted to a webhook.
+
+A finding is a thread of `attention` with its reason, or a configured session that is failing or
+stale. It is told once: what was told stands in `alerted.parquet`, which is replaced after the
+webhook has taken the message, so that none is lost and one may be told twice. A reason that goes
+and comes back is told again.
+
+A message goes to another company's server. It holds ids, statuses and counts: no thread's name, no
+text of the server's, and no character that a chat could take for markup or a mention.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import polars as pl
+
+from pipelines.errors import AlertError
+from pipelines.reporting.health import read_health
+from pipelines.reporting.wording import Duration
+from pipelines.warehouse.duckdb_file import (
+    PUBLISHED,
+    ArrowStream,
+    fetch_records,
+    open_published,
+    quote,
+    read_sql,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from pipelines.config.settings import Settings
+
+ALERTED = "alerted.parquet"
+UNHEALTHY = pl.Schema({"source": pl.String(), "session_id": pl.String(), "reason": pl.String()})
+TOLD_STATES = frozenset({"failing", "stale"})
+REASONS = {"needs_you": "needs you", "gave_up": "gave up"}
+LONGEST_ID = 80
+UNSAFE = re.compile(r"[^\w.:-]")
+
+
+def send_alerts(
+    home: Path, settings: Settings, now: datetime, send: Callable[[str], None]
+) -> tuple[int, int]:
+    """Send the findings that were not told yet, if there are any; return how many came and went.
+
+    Raises what `send` raises: nothing counts as told then. Raises AlertError where what was told
+    cannot be read.
+    """
+    path = home / ALERTED
+    temporary = path.with_suffix(".tmp")
+    try:
+        come, gone, news = compare_findings(
+            home, unhealthy_sessions(home, settings, now), temporary
+        )
+    except duckdb.Error as error:
+        first = str(error).splitlines()[0]
+        hint = f"Remove {ALERTED}, or bring the tables up to date with `session-threads run`"
+        raise AlertError(f"{home}: findings cannot be compared ({first}). {hint}") from None
+    if come:
+        send(compose_news(news, come))
+    if come or gone:
+        temporary.replace(path)
+    return come, gone
+
+
+def compare_findings(
+    home: Path, unhealthy: pl.DataFrame, temporary: Path
+) -> tuple[int, int, list[dict[str, Any]]]:
+    """Return how many findings came and went since they were told, and the first that came.
+
+    Where there are any, the findings are written to `temporary`.
+    """
+    findings, changes, news = (text for _, text in read_sql("alerts"))
+    with open_published(home) as connection:
+        connection.register("unhealthy", ArrowStream(unhealthy))
+        connection.execute(findings)
+        if (told := home / ALERTED).exists():
+            connection.execute("INSERT INTO told BY NAME FROM read_parquet(?)", [str(told)])
+        (counted,) = fetch_records(connection, changes)
+        rows = fetch_records(connection, news)
+        if counted["come"] or counted["gone"]:
+            connection.execute(f"COPY finding_keys TO {quote(str(temporary))} (FORMAT parquet)")
+            temporary.chmod(0o600)
+    return counted["come"], counted["gone"], rows
+
+
+def unhealthy_sessions(home: Path, settings: Settings, now: datetime) -> pl.DataFrame:
+    """Return the configured sessions that are failing or stale, with the schema UNHEALTHY."""
+    lines = read_health(home, settings, now)
+    rows = [(x.source, x.session_id, x.state) for x in lines if x.state in TOLD_STATES]
+    return pl.DataFrame(rows, schema=UNHEALTHY, orient="row")
+
+
+def compose_news(rows: Sequence[Mapping[str, Any]], total: int) -> str:
+    """Return the message for these findings, the first of so many."""
+    things = "1 new thing" if total == 1 else f"{total} new things"
+    lines = [f"session-threads: {things} to look at", *map(describe_finding, rows)]
+    if total > len(rows):
+        lines.append(f"and {total - len(rows)} more: session-threads show attention")
+    return "\n".join(lines)
+
+
+def describe_finding(row: Mapping[str, Any]) -> str:
+    """Return one line on a finding."""
+    session = f"session {mark(row['session_id'])} of {mark(row['source'])}"
+    reason = REASONS.get(row["reason"], f"is {row['reason']}")
+    if not row["thread_id"]:
+        return f"• {session} {reason}: session-threads status"
+    quiet = row["quiet_seconds"]
+    since = "" if quiet is None else f", quiet for {Duration(quiet)}"
+    status = mark(row["status"] or "unknown")
+    return f"• thread {mark(row['thread_id'])} of {session} {reason}: status {status}{since}"
+
+
+def compose_failure(
+    run_id: str, causes: Sequence[str], polls: Sequence[str], *, is_retried: bool
+) -> str:
+    """Return one line on a failed run: the steps and errors, as far as there are any, its polls."""
+    where = f"in {', '.join(map(mark, causes))}" if causes else "without a word: its process ended"
+    ended = f" ({', '.join(polls)})" if polls else ""
+    next_ = "It is tried again" if is_retried else "Dagster shows its log"
+    return f"session-threads: run {mark(run_id)} failed {where}{ended}. {next_}"
+
+
+def describe_polls(home: Path, run_id: str) -> list[str]:
+    """Return how the failed polls of a run ended, a phrase for each way; none before its load."""
+    if not (home / PUBLISHED).exists():
+        return []
+    query = """
+        SELECT outcome, error_type, count(*) AS sessions FROM session_polls
+        WHERE run_id = ? AND error_type IS NOT NULL GROUP BY ALL ORDER BY ALL LIMIT 5
+    """
+    with open_published(home) as connection:
+        rows = fetch_records(connection, query, [run_id])
+    return [f"{r['sessions']} {mark(r['outcome'])}: {mark(r['error_type'])}" for r in rows]
+
+
+def mark(text: str) -> str:
+    """Return an id as code in which no character means anything to a chat, cut where it is long."""
+    inert = UNSAFE.sub("?", text)
+    return f"`{inert if len(inert) <= LONGEST_ID else inert[:LONGEST_ID] + '…'}`"

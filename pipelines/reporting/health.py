@@ -1,0 +1,101 @@
+"""How each configured session fares: from the published copy, in no load's way."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import msgspec
+
+from pipelines.config.settings import STALE_AFTER_INTERVALS
+from pipelines.errors import WarehouseError
+from pipelines.warehouse.duckdb_file import PUBLISHED, fetch_records, open_published
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    from pipelines.config.settings import Session, Settings
+
+NEVER: dict[str, Any] = {
+    "last_complete_poll": None,
+    "failure_streak": 0,
+    "last_error": None,
+    "threads": 0,
+    "open_threads": 0,
+}
+
+
+class Health(msgspec.Struct, frozen=True):
+    """A session's line: `state` is ok, stale, failing or never polled."""
+
+    source: str
+    session_id: str
+    label: str | None
+    state: str
+    last_complete_poll: datetime | None
+    threads: int
+    open_threads: int
+    last_error: str | None
+
+    @property
+    def name(self) -> str:
+        """What a person calls the session."""
+        return self.label or self.session_id
+
+
+def read_health(home: Path, settings: Settings, now: datetime) -> list[Health]:
+    """Return a line per configured session, those in trouble first.
+
+    A session is failing where its last poll did not end complete, and stale where the last complete
+    one began more than two poll intervals before `now`.
+    """
+    oldest = find_oldest(settings, now)
+    lines = [
+        Health(
+            source=source,
+            session_id=session.id,
+            label=session.label,
+            state=judge(row, oldest),
+            **{name: row[name] for name in Health.__struct_fields__ if name in NEVER},
+        )
+        for source, session, row in pair_sessions(settings, read_rows(home))
+    ]
+    return sorted(lines, key=lambda line: line.state == "ok")
+
+
+def pair_sessions(
+    settings: Settings, rows: Iterable[Mapping[str, Any]]
+) -> Iterator[tuple[str, Session, Mapping[str, Any]]]:
+    """Yield each configured session after its source's name, with its row of ingestion_health."""
+    known = {(row["source"], row["session_id"]): row for row in rows}
+    for source in settings.sources:
+        for session in source.sessions:
+            yield source.name, session, known.get((source.name, session.id), NEVER)
+
+
+def find_oldest(settings: Settings, now: datetime) -> datetime:
+    """Return when the last complete poll of a session must have begun for it not to be stale."""
+    return now - STALE_AFTER_INTERVALS * timedelta(minutes=settings.poll_interval_minutes)
+
+
+def read_rows(home: Path) -> list[dict[str, Any]]:
+    """Return the rows of ingestion_health; none where nothing is published yet."""
+    if not (home / PUBLISHED).exists():
+        return []
+    with open_published(home) as connection:
+        try:
+            return fetch_records(connection, "FROM analytics.ingestion_health")
+        except duckdb.CatalogException:
+            hint = "It was published by an older version: run `session-threads run` first"
+            raise WarehouseError(f"{home}: ingestion_health is missing. {hint}") from None
+
+
+def judge(row: Mapping[str, Any], oldest: datetime) -> str:
+    """Return the word for a session's row of ingestion_health."""
+    if row["failure_streak"]:
+        return "failing"
+    if row["last_complete_poll"] is None:
+        return "never polled"
+    return "ok" if row["last_complete_poll"] >= oldest else "stale"

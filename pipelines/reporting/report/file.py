@@ -1,0 +1,72 @@
+"""Where the report lies: written whole, for its owner alone."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import TYPE_CHECKING
+
+from pipelines.errors import ReportError
+from pipelines.files import make_private
+from pipelines.reporting.report.sections import read_sections
+from pipelines.warehouse.duckdb_file import open_published
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+REPORTS = "reports"
+LATEST = "threads.html"
+HINT = "Make room, or name another file with --out"
+
+
+def write_report(home: Path, out: Path | None = None) -> Path:
+    """Write the report of what is published in a data directory; return its path.
+
+    Without `out` it lies in `reports/`, named by the time of the newest poll. Raises WarehouseError
+    where nothing is published yet, ReportError where the report cannot be drawn or written.
+    """
+    with open_published(home) as connection:
+        sections = read_sections(connection)
+    if out is None:
+        out = home / REPORTS / name_report(sections["headline"].rows[0]["as_of"])
+    if out.parent == home / REPORTS:
+        make_private(out.parent)
+    # Imported late: Altair takes half a second, which every run of the main job would pay.
+    from pipelines.reporting.report.page import render_page  # noqa: PLC0415
+
+    page = render_page(sections)
+    try:
+        write_whole(out, page)
+    except OSError as error:
+        raise ReportError(f"{out}: cannot be written ({error.strerror}). {HINT}") from None
+    return out
+
+
+def name_report(as_of: datetime | None) -> str:
+    """Return the name of a report, which sorts by the time that it speaks of."""
+    return f"threads-{as_of:%Y%m%dT%H%M%SZ}.html" if as_of else "threads-never-polled.html"
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Put a text into a file at once, its reader's mode kept; a new file is for its owner alone."""
+    if path.exists() and not path.is_file():
+        path.write_text(text, encoding="utf-8")  # a device or a pipe, which none may replace
+        return
+    path = path.resolve()
+    temporary = None
+    try:
+        with NamedTemporaryFile(
+            "w", encoding="utf-8", dir=path.parent, prefix=f".{path.stem}-", delete=False
+        ) as file:
+            temporary = Path(file.name)
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(path.stat().st_mode if path.exists() else 0o600)
+        temporary.replace(path)
+    finally:
+        if temporary is not None:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)

@@ -1,0 +1,225 @@
+COMMENT ON TABLE schema_version IS 'The migrations that were applied to this file.';
+COMMENT ON COLUMN schema_version.version IS 'Number of the migration';
+COMMENT ON COLUMN schema_version.name IS 'Its file in sql/migrations';
+COMMENT ON COLUMN schema_version.views IS 'Digest of the views and macros that were created last, from sql/views';
+
+CREATE TABLE threads (
+    source VARCHAR NOT NULL,
+    session_id VARCHAR NOT NULL,
+    thread_id VARCHAR NOT NULL,
+    parent_thread_id VARCHAR,
+    role VARCHAR,
+    name VARCHAR,
+    created_by_tool_use_id VARCHAR,
+    agent_id VARCHAR,
+    agent_type VARCHAR,
+    agent_name VARCHAR,
+    agent_model VARCHAR,
+    agent_version BIGINT,
+    status VARCHAR,
+    stop_reason_type VARCHAR,
+    stop_reason JSON,
+    is_open BOOLEAN NOT NULL,
+    created_at TIMESTAMPTZ,
+    updated_at TIMESTAMPTZ,
+    archived_at TIMESTAMPTZ,
+    active_seconds DOUBLE,
+    duration_seconds DOUBLE,
+    startup_seconds DOUBLE,
+    usage JSON,
+    extra JSON,
+    first_seen_at TIMESTAMPTZ NOT NULL,
+    last_changed_at TIMESTAMPTZ NOT NULL,
+    missing_since TIMESTAMPTZ
+);
+COMMENT ON TABLE threads IS 'The current state, one row per thread. Key: source, session_id, thread_id.';
+COMMENT ON COLUMN threads.source IS 'Name of the source in the configuration';
+COMMENT ON COLUMN threads.session_id IS 'Session that was polled';
+COMMENT ON COLUMN threads.thread_id IS 'Thread, unique within its session only';
+COMMENT ON COLUMN threads.parent_thread_id IS 'Thread that created this one; null for the coordinator';
+COMMENT ON COLUMN threads.role IS 'coordinator or child; derived from the parent where the server gives none';
+COMMENT ON COLUMN threads.name IS 'Name the server gives; null where empty';
+COMMENT ON COLUMN threads.created_by_tool_use_id IS 'Tool use that created the thread';
+COMMENT ON COLUMN threads.agent_id IS 'Agent that runs the thread';
+COMMENT ON COLUMN threads.agent_type IS 'agent, advisor, inline, or what the server says';
+COMMENT ON COLUMN threads.agent_name IS 'Name of the agent';
+COMMENT ON COLUMN threads.agent_model IS 'Model of the agent, or its id where the server sends an object';
+COMMENT ON COLUMN threads.agent_version IS 'Version of the agent';
+COMMENT ON COLUMN threads.status IS 'Status, verbatim';
+COMMENT ON COLUMN threads.stop_reason_type IS 'Why the last turn ended: end_turn, requires_action, retries_exhausted, ...';
+COMMENT ON COLUMN threads.stop_reason IS 'The whole stop reason; null where missing or empty';
+COMMENT ON COLUMN threads.is_open IS 'Neither archived nor terminated nor cancelled; an idle thread is open';
+COMMENT ON COLUMN threads.created_at IS 'Server: when the thread was created';
+COMMENT ON COLUMN threads.updated_at IS 'Server: when the thread last changed';
+COMMENT ON COLUMN threads.archived_at IS 'Server: when the thread was archived';
+COMMENT ON COLUMN threads.active_seconds IS 'Server: seconds of work';
+COMMENT ON COLUMN threads.duration_seconds IS 'Server: seconds from start to end';
+COMMENT ON COLUMN threads.startup_seconds IS 'Server: seconds until the thread began to work';
+COMMENT ON COLUMN threads.usage IS 'Token counts and costs as the server sends them; their shape differs by server';
+COMMENT ON COLUMN threads.extra IS 'Every field that no column names, under the path it came with';
+COMMENT ON COLUMN threads.first_seen_at IS 'Client clock: arrival of the page that first listed the thread';
+COMMENT ON COLUMN threads.last_changed_at IS 'Client clock: arrival of the page that last changed this row';
+COMMENT ON COLUMN threads.missing_since IS 'Beginning of the first complete poll that no longer listed the thread; null while it is listed';
+
+CREATE TABLE session_polls (
+    run_id VARCHAR NOT NULL,
+    source VARCHAR NOT NULL,
+    session_id VARCHAR NOT NULL,
+    label VARCHAR,
+    started_at TIMESTAMPTZ NOT NULL,
+    finished_at TIMESTAMPTZ NOT NULL,
+    outcome VARCHAR NOT NULL,
+    end_reason VARCHAR NOT NULL,
+    status_filter VARCHAR,
+    pages BIGINT NOT NULL,
+    requests BIGINT NOT NULL,
+    retries BIGINT NOT NULL,
+    wait_seconds DOUBLE NOT NULL,
+    bytes BIGINT NOT NULL,
+    threads_listed BIGINT NOT NULL,
+    duplicates BIGINT NOT NULL,
+    threads_new BIGINT NOT NULL,
+    threads_changed BIGINT NOT NULL,
+    threads_unchanged BIGINT NOT NULL,
+    threads_missing BIGINT NOT NULL,
+    threads_regressed BIGINT NOT NULL,
+    error_type VARCHAR,
+    error_message VARCHAR,
+    request_id VARCHAR
+);
+COMMENT ON TABLE session_polls IS 'The ledger, one row per run and session. A complete poll has outcome complete and no status_filter.';
+COMMENT ON COLUMN session_polls.run_id IS 'Run of the job, as Dagster names it';
+COMMENT ON COLUMN session_polls.source IS 'Name of the source in the configuration';
+COMMENT ON COLUMN session_polls.session_id IS 'Session that was polled';
+COMMENT ON COLUMN session_polls.label IS 'What the configuration calls the session';
+COMMENT ON COLUMN session_polls.started_at IS 'Client clock: before the first request';
+COMMENT ON COLUMN session_polls.finished_at IS 'Client clock: after the last answer';
+COMMENT ON COLUMN session_polls.outcome IS 'complete, incomplete, gone, forbidden, failed, or overtaken where a later poll was loaded first';
+COMMENT ON COLUMN session_polls.end_reason IS 'has_more_false, no_next_page, cursor_loop, no_cursor, no_progress, page_cap, malformed_thread, error, interrupted';
+COMMENT ON COLUMN session_polls.status_filter IS 'Statuses the poll asked for, separated by commas; null where it asked for all';
+COMMENT ON COLUMN session_polls.pages IS 'Pages that came';
+COMMENT ON COLUMN session_polls.requests IS 'Requests sent, retries included';
+COMMENT ON COLUMN session_polls.retries IS 'Requests that repeated a failed one';
+COMMENT ON COLUMN session_polls.wait_seconds IS 'Seconds spent waiting for the pace and between retries';
+COMMENT ON COLUMN session_polls.bytes IS 'Bytes of the bodies received';
+COMMENT ON COLUMN session_polls.threads_listed IS 'Different threads that the server listed';
+COMMENT ON COLUMN session_polls.duplicates IS 'Threads listed again in the same poll';
+COMMENT ON COLUMN session_polls.threads_new IS 'Threads never seen before';
+COMMENT ON COLUMN session_polls.threads_changed IS 'Threads of which a column changed, returned ones included';
+COMMENT ON COLUMN session_polls.threads_unchanged IS 'Threads as they were';
+COMMENT ON COLUMN session_polls.threads_missing IS 'Threads that this poll was the first not to list';
+COMMENT ON COLUMN session_polls.threads_regressed IS 'Threads whose updated_at went backwards, and which were not applied';
+COMMENT ON COLUMN session_polls.error_type IS 'The server''s error.type, or our name of what went wrong';
+COMMENT ON COLUMN session_polls.error_message IS 'What went wrong, where, in one line';
+COMMENT ON COLUMN session_polls.request_id IS 'The server''s id of the failed request';
+
+CREATE TABLE runs (
+    run_id VARCHAR NOT NULL,
+    started_at TIMESTAMPTZ NOT NULL,
+    finished_at TIMESTAMPTZ NOT NULL,
+    version VARCHAR NOT NULL,
+    sessions_complete BIGINT NOT NULL,
+    sessions_incomplete BIGINT NOT NULL,
+    sessions_gone BIGINT NOT NULL,
+    sessions_forbidden BIGINT NOT NULL,
+    sessions_failed BIGINT NOT NULL,
+    sessions_overtaken BIGINT NOT NULL
+);
+COMMENT ON TABLE runs IS 'One row per run of the job that was loaded.';
+COMMENT ON COLUMN runs.run_id IS 'Run of the job, as Dagster names it';
+COMMENT ON COLUMN runs.started_at IS 'Client clock: before the first poll';
+COMMENT ON COLUMN runs.finished_at IS 'Client clock: after the last poll';
+COMMENT ON COLUMN runs.version IS 'Version of session-threads that polled';
+COMMENT ON COLUMN runs.sessions_complete IS 'Sessions polled to their end';
+COMMENT ON COLUMN runs.sessions_incomplete IS 'Sessions of which only a part came';
+COMMENT ON COLUMN runs.sessions_gone IS 'Sessions the server does not know';
+COMMENT ON COLUMN runs.sessions_forbidden IS 'Sessions the token may not read';
+COMMENT ON COLUMN runs.sessions_failed IS 'Sessions of which nothing came';
+COMMENT ON COLUMN runs.sessions_overtaken IS 'Sessions of which a later poll was loaded first';
+
+CREATE TABLE thread_status_history (
+    source VARCHAR NOT NULL,
+    session_id VARCHAR NOT NULL,
+    thread_id VARCHAR NOT NULL,
+    spell INTEGER NOT NULL,
+    status VARCHAR,
+    stop_reason_type VARCHAR,
+    observed_from TIMESTAMPTZ NOT NULL,
+    changed_after TIMESTAMPTZ,
+    changed_at TIMESTAMPTZ NOT NULL,
+    ended_before TIMESTAMPTZ,
+    ended_after TIMESTAMPTZ,
+    ended_at TIMESTAMPTZ,
+    next_status VARCHAR
+);
+COMMENT ON TABLE thread_status_history IS 'What was observed, one row per spell: a time in which status and stop reason stayed as they were. Key: source, session_id, thread_id, spell.';
+COMMENT ON COLUMN thread_status_history.source IS 'Name of the source in the configuration';
+COMMENT ON COLUMN thread_status_history.session_id IS 'Session that was polled';
+COMMENT ON COLUMN thread_status_history.thread_id IS 'Thread, unique within its session only';
+COMMENT ON COLUMN thread_status_history.spell IS '1, 2, 3 ... per thread';
+COMMENT ON COLUMN thread_status_history.status IS 'Status, verbatim';
+COMMENT ON COLUMN thread_status_history.stop_reason_type IS 'Why the last turn had ended';
+COMMENT ON COLUMN thread_status_history.observed_from IS 'Client clock: first observation of the spell';
+COMMENT ON COLUMN thread_status_history.changed_after IS 'Beginning of the last complete poll that still saw the spell before; created_at in a first spell. The spell began after it, and by observed_from';
+COMMENT ON COLUMN thread_status_history.changed_at IS 'Best estimate of when the spell began: the server''s updated_at where it is possible, else created_at in a first spell, else the midpoint';
+COMMENT ON COLUMN thread_status_history.ended_before IS 'observed_from of the next spell; null for the current one';
+COMMENT ON COLUMN thread_status_history.ended_after IS 'changed_after of the next spell; null for the current one. The spell ended after it, and by ended_before';
+COMMENT ON COLUMN thread_status_history.ended_at IS 'changed_at of the next spell, the best estimate of when this one ended; null for the current one';
+COMMENT ON COLUMN thread_status_history.next_status IS 'Status of the next spell; null for the current one';
+
+CREATE TABLE spells_unseen (
+    source VARCHAR NOT NULL,
+    session_id VARCHAR NOT NULL,
+    thread_id VARCHAR NOT NULL,
+    last_seen_at TIMESTAMPTZ
+);
+COMMENT ON TABLE spells_unseen IS 'The threads whose current spell the newest complete poll of their session did not see: they were missing, or listed as they had been earlier, or the spell began later. Key: source, session_id, thread_id.';
+COMMENT ON COLUMN spells_unseen.source IS 'Name of the source in the configuration';
+COMMENT ON COLUMN spells_unseen.session_id IS 'Session that was polled';
+COMMENT ON COLUMN spells_unseen.thread_id IS 'Thread, unique within its session only';
+COMMENT ON COLUMN spells_unseen.last_seen_at IS 'Beginning of the last complete poll that saw the spell; null where none has yet';
+
+CREATE TABLE schema_drift (
+    path VARCHAR NOT NULL,
+    json_type VARCHAR NOT NULL,
+    value VARCHAR,
+    examples BIGINT NOT NULL,
+    first_seen_at TIMESTAMPTZ NOT NULL,
+    run_id VARCHAR NOT NULL
+);
+COMMENT ON TABLE schema_drift IS 'What the server sent that is not documented and was never seen before, one row per field and JSON type, or per value of an enumeration.';
+COMMENT ON COLUMN schema_drift.path IS 'Path of the field in the thread object; [] stands for every element of an array';
+COMMENT ON COLUMN schema_drift.json_type IS 'string, number, boolean, object, array or null';
+COMMENT ON COLUMN schema_drift.value IS 'The new value of status, stop_reason.type, role or agent.type; null where the field itself is new';
+COMMENT ON COLUMN schema_drift.examples IS 'Threads that had it in that run';
+COMMENT ON COLUMN schema_drift.first_seen_at IS 'Client clock: arrival of the first page that had it';
+COMMENT ON COLUMN schema_drift.run_id IS 'Run that saw it first';
+
+CREATE TABLE session_digests (
+    source VARCHAR NOT NULL,
+    session_id VARCHAR NOT NULL,
+    digest VARCHAR NOT NULL
+);
+COMMENT ON TABLE session_digests IS 'Per session, what its last loaded poll brought, where that was complete: a poll of the same threads, byte for byte, changes nothing, and they need not be looked at.';
+COMMENT ON COLUMN session_digests.source IS 'Name of the source in the configuration';
+COMMENT ON COLUMN session_digests.session_id IS 'Session that was polled';
+COMMENT ON COLUMN session_digests.digest IS 'BLAKE2 of the threads as they came, and of how they were read';
+
+CREATE TABLE analysis_settings (
+    name VARCHAR NOT NULL,
+    value DOUBLE NOT NULL
+);
+INSERT INTO analysis_settings VALUES ('attention_after_minutes', 60), ('stale_after_minutes', 30);
+COMMENT ON TABLE analysis_settings IS 'What the configuration tells the analyses, so that a query gives the same answer wherever it is run.';
+COMMENT ON COLUMN analysis_settings.name IS 'Key of the configuration, or what follows from one: stale_after_minutes is two intervals of poll_interval_minutes';
+COMMENT ON COLUMN analysis_settings.value IS 'Its value when the analyses were built last';
+
+CREATE TABLE analysis_builds (
+    name VARCHAR NOT NULL,
+    runs BIGINT NOT NULL
+);
+COMMENT ON TABLE analysis_builds IS 'Per analysis, the state of the tables for which it was built, or tried, last.';
+COMMENT ON COLUMN analysis_builds.name IS 'Table in schema analytics';
+COMMENT ON COLUMN analysis_builds.runs IS 'Number of runs that were loaded then';
+
+CREATE SCHEMA analytics;

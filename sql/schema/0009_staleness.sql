@@ -1,9 +1,0 @@
-INSERT INTO analysis_settings VALUES ('stale_after_minutes', 30);
-COMMENT ON COLUMN analysis_settings.name IS 'Key of the configuration, or what follows from one: stale_after_minutes is two intervals of poll_interval_minutes';
-
-CREATE VIEW staleness AS
-SELECT value * 60 AS stale_after_seconds
-FROM analysis_settings
-WHERE name = 'stale_after_minutes';
-COMMENT ON VIEW staleness IS 'When a session is stale: one row.';
-COMMENT ON COLUMN staleness.stale_after_seconds IS 'Time without a complete poll after which it is (seconds)';

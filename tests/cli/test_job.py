@@ -1,0 +1,89 @@
+"""The main job, from HTTP to the published tables, through Dagster."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pipelines.cli.job import run_job
+from pipelines.records import Selection
+from pipelines.sandbox.world import World, draw_sizes
+from tests.support import decode_json_columns, expect_row, read_table, serve_world
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipelines.sandbox.world import Revision
+
+LISTED = """
+    SELECT * EXCLUDE (first_seen_at, last_changed_at) FROM threads
+    ORDER BY session_id, thread_id
+"""
+
+
+@pytest.mark.parametrize("revision", ["a", "b"])
+def test_threads_equal_the_server(
+    revision: Revision, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every thread of 20 sessions of 1 to 1,000 threads is in the table, in every column."""
+    now = datetime(2026, 10, 1, tzinfo=UTC)
+    sizes = draw_sizes(20, largest=1000, seed=7)
+    world = World(sizes, seed=7, revision=revision, clock=lambda: now)
+    with serve_world(world, monkeypatch):
+        ledger = run_job().ledger
+    listed = {session_id: world.list_threads(session_id) for session_id in world.sessions}
+    expected = [expect_row(thread) for threads in listed.values() for thread in threads]
+    expected.sort(key=lambda row: (row["session_id"], row["thread_id"]))
+
+    rows = [decode_json_columns(row) for row in read_table(home / "threads.duckdb", LISTED)]
+
+    assert rows == expected
+    assert {len(threads) for threads in listed.values()} >= {1, len(max(listed.values(), key=len))}
+    assert [(row["outcome"], row["threads_listed"], row["threads_new"]) for row in ledger] == [
+        ("complete", size, size) for size in sorted(map(len, listed.values()), reverse=True)
+    ]
+
+
+@pytest.mark.parametrize("revision", ["a", "b"])
+def test_filtered_poll(revision: Revision, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A poll for certain statuses updates what it lists and retires nothing.
+
+    Revision B ignores the filter: the answer is checked, so that other statuses are left alone.
+    """
+    world = World([60, 20], seed=3, revision=revision)
+    with serve_world(world, monkeypatch):
+        run_job()
+        before = {row["thread_id"]: row for row in read_table(home / "threads.duckdb", LISTED)}
+        world.advance(120)
+        ledger = run_job(Selection(statuses=("running",))).ledger
+    after = {row["thread_id"]: row for row in read_table(home / "threads.duckdb", LISTED)}
+    changed = [row for thread_id, row in after.items() if row != before.get(thread_id)]
+
+    assert changed
+    assert {row["status"] for row in changed} == {"running"}
+    assert before.keys() <= after.keys()
+    assert {row["missing_since"] for row in after.values()} == {None}
+    assert {(row["outcome"], row["status_filter"]) for row in ledger} == {("complete", "running")}
+
+
+def test_evolving_world(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Polls of a moving fleet end in what the server shows last; the ledger adds up each time."""
+    world = World([0, 80, 30], seed=5)
+    with serve_world(world, monkeypatch):
+        for _ in range(2):
+            ledger = run_job().ledger
+            world.advance(90)
+            for row in ledger:
+                parts = ("threads_new", "threads_changed", "threads_unchanged")
+                assert sum(row[part] for part in parts) == row["threads_listed"]
+        assert sum(row["threads_changed"] for row in ledger) > 0
+        now = world.now()
+        monkeypatch.setattr(world, "_clock", lambda: now)
+        monkeypatch.setattr(world, "_offset", now - now)
+        run_job()
+    listed = [thread for session in world.sessions for thread in world.list_threads(session)]
+    rows = [decode_json_columns(row) for row in read_table(home / "threads.duckdb", LISTED)]
+    expected = [expect_row(thread) for thread in listed]
+    assert rows == sorted(expected, key=lambda row: (row["session_id"], row["thread_id"]))

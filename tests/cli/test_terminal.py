@@ -1,0 +1,233 @@
+"""What a terminal shows: real ones of 80 columns, against a server that means harm."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from pipelines.cli.console import SUMMARY_COLUMNS, print_summary, watch_poll
+from pipelines.cli.exit_status import exit_of_run
+from pipelines.cli.job import Result
+from pipelines.records import Poll
+from pipelines.sandbox.server import serve
+from tests.support import CANARY
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+COMMAND = str(Path(sys.executable).parent / "session-threads")
+# Clears the screen, names the window, rings, draws rich's markup, turns the line around.
+EVIL = "\x1b[2J\x1b]0;owned\x07[bold]x[/bold]\u202e\x9b31m"
+HARMFUL = ("\x1b[2J", "\x1b]0;", "\x07", "\u202e", "\x9b")
+LONG = "sess_" + "x" * 100
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+def run(*arguments: str, **variables: str) -> tuple[int, str]:
+    """Run the command in a terminal; return its exit status and all that it sent there."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    environment = {**os.environ, **variables, "TERM": "xterm", "NO_COLOR": "1"}
+    with subprocess.Popen(
+        [COMMAND, *arguments], stdin=theirs, stdout=theirs, stderr=theirs, env=environment
+    ) as process:
+        os.close(theirs)
+        sent = b""
+        while chunk := read_chunk(ours):
+            sent += chunk
+    os.close(ours)
+    text = sent.decode()
+    assert CANARY not in text
+    return process.returncode, text
+
+
+def read_chunk(terminal: int) -> bytes:
+    """Return what comes next, and nothing after the end."""
+    try:
+        return os.read(terminal, 65536)
+    except OSError:  # as Linux says that nobody writes there any more
+        return b""
+
+
+def read_lines(text: str) -> list[str]:
+    """Return the lines of a terminal's output without what moves the cursor."""
+    return [line.rpartition("\r")[2] for line in ESCAPES.sub("", text).split("\r\n")]
+
+
+class Hostile:
+    """A server that means harm: `evil` is rejected, `busy` asks to wait once, all is named EVIL."""
+
+    def __init__(self) -> None:
+        self.app = Starlette(routes=[Route("/{base:path}/sessions/{id}/threads", self.answer)])
+        self.has_waited = False
+
+    async def answer(self, request: Request) -> JSONResponse:
+        """Answer a page, or fail."""
+        if request.path_params["id"] == "evil":
+            return JSONResponse({"error": {"message": EVIL, "type": EVIL}}, 400)
+        if request.path_params["id"] == "busy" and not self.has_waited:
+            self.has_waited = True
+            return JSONResponse({}, 429, {"retry-after": "1"})
+        thread = {"id": "t", "name": EVIL, "status": EVIL, "agent": {"id": "a", "name": "=1+1"}}
+        return JSONResponse({"data": [thread], "has_more": False})
+
+
+@pytest.fixture(scope="module")
+def variables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Return the environment of every command here."""
+    sessions = f"good,evil,busy,{LONG}"
+    home = str(tmp_path_factory.mktemp("home"))
+    return {"SESSION_THREADS_HOME": home, "QODER_PAT": CANARY, "QODER_SESSION_IDS": sessions}
+
+
+@pytest.fixture(scope="module")
+def polled(variables: dict[str, str]) -> str:
+    """Return what a run against the hostile server sent to a terminal."""
+    with serve(Hostile().app) as base_url:
+        status, text = run("run", **variables, QODER_BASE_URL=base_url)
+    assert status == 1
+    return text
+
+
+def test_run(polled: str) -> None:
+    """A bar with its counts, a line for what failed, and a summary that fits; all harmless."""
+    assert not [harm for harm in HARMFUL if harm in polled]
+    assert re.search(r"polling .* \d/4 sessions", ESCAPES.sub("", polled))
+    assert re.search(r"3 pages, 3 threads, \d+ threads/s, sessions waited \d+ s", polled)
+    # Where `busy` was told to wait first, the others waited with it; a long line is folded.
+    text = " ".join(ESCAPES.sub("", polled).split())
+    assert "evil: failed, 0 threads on 0 pages" in text
+    lines = read_lines(polled)
+    header = next(number for number, line in enumerate(lines) if line.startswith("session "))
+    assert lines[header + 2].split() == ["evil", "failed", *"00000"]
+    assert max(map(len, lines[header:-2])) <= 80
+    assert lines[-2].startswith("session-threads: 1 of 4 sessions are not complete; session evil")
+
+
+def test_status(polled: str, variables: dict[str, str]) -> None:
+    """Status fits the terminal: a line per session, then what went wrong."""
+    assert polled
+    status, text = run("status", **variables)
+    assert status == 1
+    lines = read_lines(text)
+    assert lines[0].split() == ["session", "state", "last", "complete", "threads", "open"]
+    assert lines[2].split() == ["evil", "failing", "never", "0", "0"]
+    assert re.fullmatch(r"good +ok +\d[\w. ]* ago +1 +1 *", lines[3])
+    assert any(line.startswith("evil: source qoder: 127.0.0.1") for line in lines)
+    assert max(map(len, lines[:-2])) <= 80
+    assert not [harm for harm in HARMFUL if harm in text]
+
+
+@pytest.mark.parametrize("form", ["table", "csv", "json"])
+def test_rows(polled: str, variables: dict[str, str], form: str) -> None:
+    """No format lets a name command the terminal."""
+    assert polled
+    status, text = run("sql", "SELECT name, agent_name FROM threads", "--format", form, **variables)
+    assert (status, text.count("owned")) == (0, 3)
+    assert not [harm for harm in HARMFUL if harm in text]
+    assert text.count("'=1+1") == (3 if form == "csv" else 0)
+
+
+def test_raw_rows(polled: str, variables: dict[str, str]) -> None:
+    """Whoever asks for raw text gets it."""
+    assert polled
+    query = "SELECT name FROM threads LIMIT 1"
+    assert EVIL in run("sql", query, "--format", "csv", "--raw", **variables)[1]
+
+
+def test_parquet(polled: str, variables: dict[str, str]) -> None:
+    """Parquet is not sent to a terminal."""
+    assert polled
+    status, text = run("sql", "SELECT 1", "--format", "parquet", **variables)
+    assert status == 1
+    assert text == ("session-threads: parquet is not for a terminal: name a file with --out\r\n")
+
+
+def test_machines_read_ascii(polled: str, variables: dict[str, str]) -> None:
+    """A JSON document is exact and harmless, also where a terminal shows it."""
+    assert polled
+    _, text = run("status", "--json", **variables)
+    document, *rest = text.split("\r\n")
+    assert document.isascii()
+    assert document.isprintable()
+    assert json.loads(document)["sessions"][0]["session_id"] == "evil"
+    assert rest == [f"session-threads: {json.loads(document)['error']}", ""]
+
+
+def test_terminal_that_cannot_move(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A terminal that cannot move its cursor gets lines like a log, not a bar."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "dumb")
+    now = datetime.now(UTC)
+    poll = Poll(
+        source="qoder",
+        session_id="s",
+        label=None,
+        started_at=now,
+        finished_at=now,
+        outcome="failed",
+        end_reason="error",
+        status_filter=None,
+        pages=2,
+        requests=3,
+        retries=1,
+        wait_seconds=12.3,
+        bytes=0,
+        threads_listed=4,
+        duplicates=0,
+        error_message=EVIL,
+    )
+    with watch_poll() as progress:
+        progress.begin(1)
+        progress.page(4)
+        progress.end(poll)
+    line = "s: failed, 4 threads on 2 pages, waited 12 s: �[2J�]0;owned�[bold]x[/bold]��31m\n"
+    assert capfd.readouterr().err == line
+
+
+def test_many_sessions(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Of many sessions the summary shows the first failing and the first complete ones."""
+    counts = dict.fromkeys((*SUMMARY_COLUMNS, "requests", "retries", "wait_seconds"), 0)
+    ledger: list[dict[str, Any]] = [
+        {"session_id": f"s{number}", "label": None}
+        | counts
+        | {"outcome": "gone" if number % 2 else "complete"}
+        for number in range(50)
+    ]
+    result = Result(run_id="r", ledger=ledger, drift=[], findings=[], seconds=1, data=tmp_path)
+    print_summary(result)
+    lines = capfd.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[2:42]] == [
+        *(f"s{number}" for number in range(1, 41, 2)),
+        *(f"s{number}" for number in range(0, 40, 2)),
+    ]
+    assert lines[42:44] == ["and 5 more failing sessions", "and 5 more complete sessions"]
+    assert lines[44].startswith("25 of 50 sessions complete, 0 threads, 0 requests, 0 retries, 1.0")
+
+
+def test_findings_beside_failures() -> None:
+    """Where a session failed and an analysis kept its previous table, the one line tells both."""
+    failed = {"session_id": "s", "outcome": "failed", "error_type": "timeout", "pages": 0}
+    fine = {"session_id": "t", "outcome": "complete", "error_type": None, "pages": 1}
+    ledger: list[dict[str, Any]] = [failed | {"error_message": "no answer"}, fine]
+    assert exit_of_run(ledger, ["analysis a: check c found x=1"]).error == (
+        "1 of 2 sessions are not complete; session s: failed: no answer."
+        " analysis a: check c found x=1. The previous table is kept"
+    )

@@ -1,0 +1,236 @@
+"""The paging rules of spec 1-api.md, 1.2, over real HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pipelines.extract.paginate import PageFetch, Pagination, fetch_pages
+from pipelines.http.client import Client, Cursor, open_client
+from pipelines.http.page import thread_ids
+from pipelines.sandbox.server import Sandbox, serve
+from pipelines.sandbox.world import World
+from tests.support import CANARY, Script, make_source
+
+if TYPE_CHECKING:
+    from pipelines.config.settings import Source
+
+
+class Tour(Pagination):
+    """A pagination, and the pages that it handed on."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.visits: list[PageFetch] = []
+
+    async def keep(self, fetch: PageFetch) -> None:
+        """Take a page over."""
+        self.visits.append(fetch)
+
+
+def pagination(source: Source, start: Cursor | None = None, **options: Any) -> Tour:
+    """Pagination the source's first session to whatever end it comes."""
+    result = Tour(max_pages=source.max_pages_per_session, start=start)
+
+    async def run() -> None:
+        async with open_client(source, backoff_s=0.001) as client:
+            session_id = source.sessions[0].id
+            await fetch_pages(client, session_id, result, on_page=result.keep, **options)
+
+    asyncio.run(run())
+    assert [fetch.number for fetch in result.visits] == list(range(1, result.pages + 1))
+    return result
+
+
+def page(*ids: str, **keys: Any) -> dict[str, Any]:
+    """Return a page's body."""
+    edges = {"first_id": ids[0] if ids else None, "last_id": ids[-1] if ids else None}
+    return {"data": [{"id": id_} for id_ in ids], **edges, **keys}
+
+
+def run_script(*answers: Any, **keys: Any) -> tuple[Tour, list[str]]:
+    """Pagination a scripted server; return the pagination and the queries it was asked."""
+    script = Script(*answers)
+    with serve(script.app) as base_url:
+        return pagination(make_source(base_url, **keys)), script.queries
+
+
+def test_revision_a_follows_last_id() -> None:
+    """Without next_page the pagination goes on after last_id, and sends limit=100 and no order."""
+    result, queries = run_script(
+        page("t1", "t2", has_more=True), page("t3", has_more=False)
+    )  # fmt: skip
+    assert queries == ["limit=100", "limit=100&after_id=t2"]
+    assert (result.is_complete, result.end_reason, result.ids) == (
+        True,
+        "has_more_false",
+        {"t1", "t2", "t3"},
+    )
+
+
+def test_revision_b_follows_next_page() -> None:
+    """A next_page is sent as page, and nothing else as a cursor."""
+    result, queries = run_script(
+        page("t1", has_more=True, next_page="a b&c"), page("t2", has_more=False, next_page=None)
+    )
+    assert queries == ["limit=100", "limit=100&page=a+b%26c"]
+    assert result.is_complete
+
+
+@pytest.mark.parametrize(
+    ("last", "end_reason"),
+    [
+        ({"has_more": False, "next_page": "more"}, "has_more_false"),
+        ({"next_page": None}, "no_next_page"),
+        ({}, "no_next_page"),
+        ({"next_page": ""}, "no_next_page"),
+    ],
+)
+def test_ends(last: dict[str, Any], end_reason: str) -> None:
+    """has_more false ends a pagination even with a cursor; without either it has ended too."""
+    result, queries = run_script(page("t1", **last))
+    assert (len(queries), result.is_complete, result.end_reason) == (1, True, end_reason)
+    assert result.error is None
+
+
+def test_next_page_without_has_more_is_followed() -> None:
+    """A next_page alone says that there is more."""
+    result, queries = run_script(page("t1", next_page="p2"), page("t2"))
+    assert (len(queries), result.ids, result.is_complete) == (2, {"t1", "t2"}, True)
+
+
+def test_empty_middle_page_is_followed() -> None:
+    """An empty page that is not the end is not taken for it."""
+    result, queries = run_script(
+        page("t1", has_more=True, next_page="p2"),
+        page(has_more=True, next_page="p3"),
+        page("t2", has_more=False),
+    )
+    assert (len(queries), result.ids, result.is_complete) == (3, {"t1", "t2"}, True)
+
+
+@pytest.mark.parametrize(
+    ("answers", "end_reason", "requests", "named"),
+    [
+        (
+            [page("t1", has_more=True, next_page="p2"), page("t2", has_more=True, next_page="p2")],
+            "cursor_loop",
+            2,
+            "page='p2'",
+        ),
+        (
+            [
+                page("t1", has_more=True, next_page="p2"),
+                page("t2", has_more=True, next_page="p3"),
+                page("t3", has_more=True, next_page="p2"),
+            ],
+            "cursor_loop",
+            3,
+            "page='p2'",
+        ),
+        ([page("t1", has_more=True, next_page=None)], "no_cursor", 1, "first page"),
+        ([page(has_more=True)], "no_cursor", 1, "first page"),
+        (
+            [page("t1", has_more=True, next_page="p2"), page("t1", has_more=True, next_page="p3")],
+            "no_progress",
+            2,
+            "page='p2'",
+        ),
+    ],
+)
+def test_dead_ends(answers: list[Any], end_reason: str, requests: int, named: str) -> None:
+    """Cursors that lead nowhere: incomplete at once, with an error that names the cursor."""
+    result, queries = run_script(*answers)
+    assert (result.end_reason, result.is_complete, len(queries)) == (end_reason, False, requests)
+    assert named in str(result.error)
+
+
+def test_page_cap() -> None:
+    """A pagination longer than max_pages_per_session is incomplete."""
+    pages = [page(f"t{i}", has_more=True, next_page=f"p{i}") for i in range(9)]
+    result, queries = run_script(*pages, max_pages_per_session=3)
+    assert (result.end_reason, len(queries), len(result.ids)) == ("page_cap", 3, 3)
+
+
+def test_duplicates_are_counted() -> None:
+    """A thread that several pages list, or one page twice, counts once, and as a duplicate."""
+    result, _ = run_script(
+        page("t1", "t2", "t2", has_more=True, next_page="p2"), page("t2", "t3", has_more=False)
+    )
+    assert (result.ids, result.duplicates, result.is_complete) == ({"t1", "t2", "t3"}, 2, True)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "quoted"),
+    [(None, "null"), (7, "7"), ({"name": "x"}, '{"name":"x"}'), ({"id": ""}, '{"id":""}')],
+)
+def test_what_is_no_thread(wrong: object, quoted: str) -> None:
+    """What is no thread makes the poll incomplete, which goes on and quotes the spot."""
+    first = {"data": [{"id": "t1"}, wrong], "has_more": True, "next_page": "p2"}
+    result, queries = run_script(first, page("t2", has_more=False))
+    assert (result.end_reason, len(queries), result.ids) == ("malformed_thread", 2, {"t1", "t2"})
+    assert f"page 1: data[1] is {quoted}" in str(result.error)
+
+
+def test_backward() -> None:
+    """From a before_id the pagination goes backward to the first thread."""
+    world = World([250])
+    (session_id,) = world.sessions
+    with serve(Sandbox(world, token=CANARY).app) as base_url:
+        source = make_source(base_url, sessions=[session_id])
+        listed = [thread["id"] for thread in world.list_threads(session_id)]
+        result = pagination(source, ("before_id", listed[-1]))
+    assert result.is_complete
+    assert result.ids == set(listed[:-1])
+    assert [fetch.cursor and fetch.cursor[0] for fetch in result.visits] == [
+        "before_id" for _ in result.visits
+    ]
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+def test_order(order: str) -> None:
+    """A pagination in either order lists every thread, in that order."""
+    world = World([150])
+    (session_id,) = world.sessions
+    with serve(Sandbox(world, token=CANARY).app) as base_url:
+        result = pagination(make_source(base_url, sessions=[session_id]), order=order)
+        listed = [thread["id"] for thread in world.list_threads(session_id)]
+    walked = [id_ for fetch in result.visits for id_ in thread_ids(fetch.page.envelope)[0]]
+    common = [thread_id for thread_id in walked if thread_id in set(listed)]
+    assert common == (listed if order == "asc" else listed[::-1])
+    assert result.is_complete
+
+
+def test_statuses_are_repeated() -> None:
+    """Each status is a key of its own."""
+    script = Script(page("t1", has_more=False))
+    with serve(script.app) as base_url:
+        pagination(make_source(base_url), statuses=("idle", "running"))
+    assert script.queries == ["limit=100&statuses%5B%5D=idle&statuses%5B%5D=running"]
+
+
+def test_interval_between_pages() -> None:
+    """Two pages of one session lie at least min_page_interval_ms apart."""
+    pages = [page(f"t{i}", has_more=i < 4, next_page=f"p{i}") for i in range(5)]
+    script = Script(*pages)
+    with serve(script.app) as base_url:
+        result = pagination(make_source(base_url, min_page_interval_ms=50))
+    # The first answer is late by the time that connecting takes.
+    fetched_pages = [fetch.page.observed_at for fetch in result.visits[1:]]
+    assert (fetched_pages[-1] - fetched_pages[0]).total_seconds() >= 0.05 * 3 * 0.9
+
+
+def test_limit_is_the_callers() -> None:
+    """The client sends the limit it is given."""
+    script = Script(page("t1", has_more=False))
+
+    async def ask(source: Source) -> None:
+        async with open_client(source) as client:
+            assert isinstance(client, Client)
+            await client.list_threads("sess_1", limit=7, cursor=("after_id", "t0"))
+
+    with serve(script.app) as base_url:
+        asyncio.run(ask(make_source(base_url)))
+    assert script.queries == ["limit=7&after_id=t0"]

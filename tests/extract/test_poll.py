@@ -1,0 +1,123 @@
+"""Every session of a poll ends on its own, and a rejected token ends them all."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from pipelines.errors import SettingsError
+from pipelines.extract.poll import poll_sessions
+from pipelines.records import Poll, Progress, Selection
+from pipelines.sandbox.server import serve
+from tests.support import make_source
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from pipelines.config.settings import Source
+
+PAGE = {"data": [{"id": "t1"}], "has_more": True, "next_page": "p2"}
+
+
+class Fleet:
+    """A server whose sessions answer as their id says: `ok`, or an HTTP status from page 2 on."""
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self.fetched_pages: list[float] = []
+        self.app = Starlette(routes=[Route("/{base:path}/sessions/{id}/threads", self.answer)])
+
+    async def answer(self, request: Request) -> JSONResponse:
+        """Answer a page, or fail."""
+        self.requests += 1
+        self.fetched_pages.append(time.monotonic())
+        kind, _, at = request.path_params["id"].partition("_")
+        is_second = "page" in request.query_params
+        if kind == "ok":
+            return JSONResponse({"data": [{"id": "t2"}]} if is_second else PAGE)
+        if at == "2" and not is_second:
+            return JSONResponse(PAGE)
+        return JSONResponse({"error": "no"}, int(kind))
+
+
+def poll(
+    *ids: str, scope: Selection | None = None, **keys: object
+) -> tuple[dict[str, Poll], Fleet]:
+    """Poll the sessions of a fleet; return the polls by session."""
+    fleet = Fleet()
+
+    async def run(source: Source) -> dict[str, Poll]:
+        polls = poll_sessions([source], scope or Selection(), Progress(), backoff_s=0.001)
+        return {item.session_id: item async for item in polls if isinstance(item, Poll)}
+
+    with serve(fleet.app) as base_url:
+        return asyncio.run(run(make_source(base_url, sessions=ids, **keys))), fleet
+
+
+def test_outcomes() -> None:
+    """Each session ends by itself: complete, gone, forbidden, failed, or incomplete."""
+    polls, _ = poll("ok", "404", "403", "500", "400", "500_2", "404_2", max_attempts=2)
+    assert {id_: (p.outcome, p.end_reason, p.pages, p.requests) for id_, p in polls.items()} == {
+        "ok": ("complete", "no_next_page", 2, 2),
+        "404": ("gone", "error", 0, 1),
+        "403": ("forbidden", "error", 0, 1),
+        "500": ("failed", "error", 0, 2),
+        "400": ("failed", "error", 0, 1),
+        "500_2": ("incomplete", "error", 1, 3),
+        "404_2": ("gone", "error", 1, 2),
+    }
+    assert polls["ok"].error_message is None
+    assert polls["404"].error_message
+    assert all(p.started_at <= p.finished_at for p in polls.values())
+
+
+def test_refused_token_ends_the_run() -> None:
+    """401 stops every session of the source: at most the requests in flight follow."""
+    polls, fleet = poll("401", *(f"ok_{i}" for i in range(50)), max_concurrency=2)
+    assert len(polls) == 51
+    assert fleet.requests <= 4
+    unfinished = [p for p in polls.values() if p.outcome != "complete"]
+    assert len(unfinished) >= 49
+    assert {p.error_type for p in unfinished} == {"authentication_error"}
+
+
+def test_scope() -> None:
+    """Only the sessions of the scope are listed."""
+    polls, fleet = poll("ok", "ok_1", scope=Selection(sessions=("ok_1",)))
+    assert (set(polls), fleet.requests) == ({"ok_1"}, 2)
+
+
+def test_session_that_nobody_configured() -> None:
+    """A session that nobody configured is rejected before any request."""
+    with pytest.raises(SettingsError, match="sess_x"):
+        poll("ok", scope=Selection(sessions=("sess_x",)))
+
+
+def test_concurrency_is_bounded() -> None:
+    """No more than max_concurrency sessions are polled at once."""
+    polls, _ = poll(*(f"ok_{i}" for i in range(12)), max_concurrency=3, min_page_interval_ms=20)
+    edges = [(p.started_at, 1) for p in polls.values()] + [
+        (p.finished_at, -1) for p in polls.values()
+    ]
+    running = peak = 0
+    for _, step in sorted(edges):
+        running += step
+        peak = max(peak, running)
+    assert peak == 3
+
+
+def test_rate() -> None:
+    """Of 40 requests a second asked for, about so many come, though the machine may be busy."""
+    ids = [f"ok_{i}" for i in range(70)]
+    polls, fleet = poll(*ids, max_requests_per_second=40, max_concurrency=16)
+    assert {p.outcome for p in polls.values()} == {"complete"}
+    at = fleet.fetched_pages
+    assert len(at) == 140
+    assert max(sum(begin <= other < begin + 1 for other in at) for begin in at) <= 60
+    assert 139 / (at[-1] - at[0]) >= 25

@@ -1,0 +1,459 @@
+"""Page bytes to typed rows: every documented shape, every odd one, and nothing lost."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import polars as pl
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from pipelines.frames.threads import THREADS, threads_frame
+from pipelines.http.thread import PROMPT_FIELDS, Thread, split
+from pipelines.landing.format import PAGES
+from pipelines.records import Poll
+from tests.support import ROOT, decode_json_columns
+
+OBSERVED = datetime(2026, 10, 3, 12, 0, 0, 5, tzinfo=UTC)
+SAMPLES = ROOT / "tests" / "samples"
+
+
+def make_pages(*pages: list[Any], session_id: str = "sess_odd") -> pl.DataFrame:
+    """Return landed pages that hold these threads."""
+    rows = [
+        ("qoder", session_id, number, None, OBSERVED, 200, json.dumps({"data": page}).encode())
+        for number, page in enumerate(pages, 1)
+    ]
+    return pl.DataFrame(rows, schema=PAGES, orient="row")
+
+
+def flatten(*threads: Any, **options: Any) -> list[dict[str, Any]]:
+    """Return the rows of one page's threads, without what is null."""
+    frame = threads_frame(make_pages(list(threads)), **options)
+    assert frame.schema == THREADS
+    return [
+        {name: value for name, value in decode_json_columns(row).items() if value is not None}
+        for row in frame.sort("thread_id").to_dicts()
+    ]
+
+
+def utc(*parts: int) -> datetime:
+    """Return an instant."""
+    return datetime(*parts, tzinfo=UTC)  # type: ignore[arg-type, misc]
+
+
+def sample(name: str) -> Any:
+    """Return a documented body."""
+    return json.loads((SAMPLES / name).read_text(encoding="utf-8"))
+
+
+def test_revision_a_sample() -> None:
+    """The documented body of revision A becomes exactly these rows."""
+    session_id = "sess_019f00000000000000000000000000aa"
+    pages = make_pages(sample("list_threads.revision_a.json")["data"], session_id=session_id)
+    common = {
+        "source": "qoder",
+        "session_id": session_id,
+        "observed_at": OBSERVED,
+        "agent_type": "agent",
+        "agent_model": "ultimate",
+        "is_open": True,
+    }
+    expected = [
+        common
+        | {
+            "thread_id": "sthr_019f00000000000000000000000001aa",
+            "role": "coordinator",
+            "agent_id": "agent_019f000000000000000000000000001a",
+            "agent_name": "task-coordinator",
+            "agent_version": 1,
+            "status": "idle",
+            "stop_reason_type": "end_turn",
+            "stop_reason": '{"type":"end_turn"}',
+            "created_at": utc(2026, 6, 15, 8),
+            "updated_at": utc(2026, 6, 15, 8, 5),
+        },
+        common
+        | {
+            "thread_id": "sthr_019f00000000000000000000000002bb",
+            "parent_thread_id": "sthr_019f00000000000000000000000001aa",
+            "role": "child",
+            "name": "Research Agent",
+            "created_by_tool_use_id": "toolu_bdrk_01T42NPLcKrBvLJfWgGt3QMt",
+            "agent_id": "agent_019f000000000000000000000000002b",
+            "agent_name": "Research Agent",
+            "agent_version": 2,
+            "status": "running",
+            "created_at": utc(2026, 6, 15, 8, 1),
+            "updated_at": utc(2026, 6, 15, 8, 1),
+        },
+    ]
+    assert threads_frame(pages).sort("thread_id").to_dicts() == [
+        dict.fromkeys(THREADS) | row for row in expected
+    ]
+
+
+def test_revision_b_sample() -> None:
+    """The documented body of revision B becomes exactly these rows; roles are derived."""
+    rows = flatten(*sample("list_threads.revision_b.json")["data"])
+    other_session = {"session_id": "sess_019f00000000000000000000000000aa"}
+    coordinator, child = rows
+    assert coordinator == {
+        "source": "qoder",
+        "session_id": "sess_odd",
+        "thread_id": "sthr_019f00000000000000000000000001aa",
+        "observed_at": OBSERVED,
+        "role": "coordinator",
+        "agent_id": "agent_019f000000000000000000000000001a",
+        "agent_type": "agent",
+        "agent_version": 1,
+        "status": "idle",
+        "is_open": True,
+        "created_at": utc(2026, 6, 15, 8),
+        "updated_at": utc(2026, 6, 15, 8, 5),
+        "extra": other_session,
+    }
+    assert child == {
+        "source": "qoder",
+        "session_id": "sess_odd",
+        "thread_id": "sthr_019f00000000000000000000000003cc",
+        "observed_at": OBSERVED,
+        "parent_thread_id": "sthr_019f00000000000000000000000001aa",
+        "role": "child",
+        "agent_id": "agent_019f000000000000000000000000002b",
+        "agent_type": "agent",
+        "agent_version": 2,
+        "status": "terminated",
+        "is_open": False,
+        "created_at": utc(2026, 6, 23, 5, 53, 19, 774840),
+        "updated_at": utc(2026, 6, 23, 5, 58, 30),
+        "archived_at": utc(2026, 6, 23, 5, 58, 30),
+        "active_seconds": 41.7,
+        "duration_seconds": 310.2,
+        "startup_seconds": 0.0,
+        "extra": other_session,
+    }
+
+
+ODD = {"source": "qoder", "session_id": "sess_odd", "observed_at": OBSERVED}
+ODD_ROWS = [
+    {
+        "thread_id": "sthr_odd_01",
+        "parent_thread_id": "sthr_odd_00",
+        "role": "child",
+        "agent_type": "advisor",
+        "agent_model": "ultimate",
+        "status": "terminated",
+        "is_open": False,
+        "created_at": utc(2026, 10, 1, 10, 0, 4),
+        "updated_at": utc(2026, 10, 1, 10, 0, 7),
+    },
+    {
+        "thread_id": "sthr_odd_02",
+        "role": "coordinator",
+        "agent_type": "agent",
+        "agent_id": "agent_odd",
+        "agent_version": 3,
+        "agent_name": "Lead",
+        "agent_model": "ultimate",
+        "status": "running",
+        "is_open": True,
+        "startup_seconds": 2.1,
+        "active_seconds": 9.0,
+        "duration_seconds": 9.4,
+        "usage": {
+            "input_tokens": 18230,
+            "output_tokens": 2411,
+            "list_cost": {"amount": "37", "currency": "USD"},
+        },
+        "created_at": utc(2026, 10, 1, 10),
+        "updated_at": utc(2026, 10, 1, 10, 0, 9, 123456),
+        "extra": {"agent": {"model": {"effective_context_window": 200000}}},
+    },
+    {
+        "thread_id": "sthr_odd_03",
+        "parent_thread_id": "sthr_odd_02",
+        "role": "child",
+        "agent_type": "inline",
+        "agent_name": "step-2",
+        "agent_model": "lite",
+        "status": "hibernating",
+        "stop_reason_type": "requires_action",
+        "stop_reason": {"type": "requires_action", "event_ids": ["evt_1", "evt_2"]},
+        "is_open": True,
+        "created_at": utc(2026, 10, 1, 10, 0, 5, 500000),
+        "updated_at": utc(2026, 10, 1, 10, 0, 8),
+        "extra": {"workflow_run_id": "wfr_011", "agent": {"colour": "green"}, "priority": 7},
+    },
+    {
+        "thread_id": "sthr_odd_04",
+        "parent_thread_id": "sthr_odd_02",
+        "role": "child",
+        "name": "a\"b'c\nд线",
+        "agent_id": "agent_odd",
+        "agent_type": "agent",
+        "agent_name": "a\"b'c\nд线",
+        "agent_model": "lite",
+        "agent_version": 1,
+        "status": "idle",
+        "is_open": True,
+        "created_at": utc(2026, 10, 1, 10, 0, 5),
+        "updated_at": utc(2026, 10, 1, 10, 0, 8, 250000),
+    },
+    {
+        "thread_id": "sthr_odd_05",
+        "parent_thread_id": "sthr_not_listed",
+        "role": "child",
+        "agent_id": "agent_odd",
+        "agent_type": "agent",
+        "agent_version": 1,
+        "status": "archived",
+        "stop_reason_type": "archive",
+        "stop_reason": {"type": "archive"},
+        "is_open": False,
+        "created_at": utc(2026, 10, 1),
+        "updated_at": utc(2026, 10, 2),
+        "archived_at": utc(2026, 10, 2),
+    },
+]
+
+
+def test_odd_samples() -> None:
+    """Every odd but legal thread becomes exactly one row; prompt text is left out."""
+    threads = [entry["thread"] for entry in sample("threads.odd.json")]
+    assert flatten(*threads) == [ODD | row for row in ODD_ROWS]
+
+
+def test_keep_agent_definition() -> None:
+    """Prompt-bearing fields of the agent are kept when that is asked for."""
+    threads = [entry["thread"] for entry in sample("threads.odd.json")]
+    kept = flatten(*threads, keep_agent_definition=True)[1]["extra"]["agent"]
+    assert kept["system"] == "SECRET PROMPT TEXT"
+    assert kept["tools"] == [{"name": "bash"}]
+
+
+WRONG = {
+    "parent_thread_id": 7,
+    "role": ["child"],
+    "name": {"first": "x"},
+    "created_by_tool_use_id": 1.5,
+    "agent": "planner",
+    "agent_id": 3,
+    "agent_version": 2**64,
+    "status": 5,
+    "stop_reason": "end_turn",
+    "stats": [1],
+    "usage": 12,
+    "created_at": "2026-10-01T10:00:00",
+    "updated_at": "yesterday",
+    "archived_at": True,
+    "type": "session",
+    "session_id": 9,
+}
+
+
+def test_values_of_another_type() -> None:
+    """A value that is not of the documented type is kept as it came, and its column is null."""
+    assert flatten({"id": "t", **WRONG}) == [
+        ODD | {"thread_id": "t", "role": "child", "is_open": True, "extra": WRONG}
+    ]
+
+
+@pytest.mark.parametrize("key", [name for name in WRONG if name not in {"type", "session_id"}])
+@pytest.mark.parametrize("nothing", [None, {}])
+def test_missing_null_and_empty_are_the_same(key: str, nothing: object) -> None:
+    """Missing, null and {} mean the same for every field."""
+    assert flatten({"id": "t", key: nothing}) == flatten({"id": "t"})
+
+
+def test_both_agents_differ() -> None:
+    """Where id and version beside the agent differ from its own, both are kept."""
+    thread = {
+        "id": "t",
+        "agent_id": "a",
+        "agent_version": 1,
+        "agent": {"id": "b", "version": 2, "type": "agent"},
+    }
+    assert flatten(thread) == [
+        ODD
+        | {
+            "thread_id": "t",
+            "role": "coordinator",
+            "is_open": True,
+            "agent_id": "a",
+            "agent_version": 1,
+            "agent_type": "agent",
+            "extra": {"agent": {"id": "b", "version": 2}},
+        }
+    ]
+
+
+def test_empty_page() -> None:
+    """A session without a thread gives no row, of the same types."""
+    frame = threads_frame(make_pages([]))
+    assert frame.schema == THREADS
+    assert frame.height == 0
+
+
+def test_what_is_no_thread_is_left_to_the_walk() -> None:
+    """Objects without an id do not become rows, and do not hide those beside them."""
+    assert [row["thread_id"] for row in flatten(None, {"id": "t"}, 3, {"id": ""}, {"id": 4})] == [
+        "t"
+    ]
+
+
+def test_duplicates_keep_the_newest() -> None:
+    """A thread listed twice is kept as of its newest updated_at; of equal ones the later."""
+    old, new = "2026-10-01T00:00:00Z", "2026-10-01T00:00:00.1Z"
+    first = [
+        {"id": "t1", "updated_at": new, "status": "idle"},
+        {"id": "t2", "updated_at": old, "status": "running"},
+        {"id": "t3", "status": "running"},
+    ]
+    second = [
+        {"id": "t1", "updated_at": old, "status": "running"},
+        {"id": "t2", "updated_at": old, "status": "idle"},
+        {"id": "t3", "updated_at": old, "status": "idle"},
+    ]
+    frame = threads_frame(make_pages(first, second))
+    assert dict(frame.select("thread_id", "status").iter_rows()) == {
+        "t1": "idle",
+        "t2": "idle",
+        "t3": "idle",
+    }
+    assert frame.height == 3
+
+
+def test_status_filter_is_checked() -> None:
+    """Threads in other statuses than asked for are left out: some servers ignore the filter."""
+    poll = Poll(
+        source="qoder",
+        session_id="sess_odd",
+        label=None,
+        started_at=OBSERVED,
+        finished_at=OBSERVED,
+        outcome="complete",
+        end_reason="has_more_false",
+        status_filter="idle,running",
+        pages=1,
+        requests=1,
+        retries=0,
+        wait_seconds=0,
+        bytes=0,
+        threads_listed=3,
+        duplicates=0,
+    )
+    threads = [{"id": s, "status": s} for s in ("idle", "running", "archived")] + [{"id": "none"}]
+    frame = threads_frame(make_pages(threads), [poll])
+    assert sorted(frame["thread_id"]) == ["idle", "running"]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(codec="utf-8")),
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(st.text(st.characters(codec="utf-8")), inner, max_size=3),
+    max_leaves=6,
+)  # fmt: skip
+TEXT = st.text(st.characters(codec="utf-8"))
+KNOWN = st.sampled_from(
+    ["parent_thread_id", "role", "name", "agent_id", "agent_version", "status", "stop_reason",
+     "stats", "usage", "created_at", "created_by_tool_use_id"]
+)  # fmt: skip
+AGENTS = st.dictionaries(st.sampled_from(["id", "type", "name", "model", "version", "x"]), JSON)
+THREAD = st.builds(
+    lambda fields, agent: fields | {"id": "t", "agent": agent},
+    st.dictionaries(KNOWN | TEXT, JSON, max_size=6),
+    AGENTS | JSON,
+)
+COLUMN_OF = {
+    ("parent_thread_id",): "parent_thread_id",
+    ("role",): "role",
+    ("name",): "name",
+    ("created_by_tool_use_id",): "created_by_tool_use_id",
+    ("agent_id",): "agent_id",
+    ("agent_version",): "agent_version",
+    ("agent", "id"): "agent_id",
+    ("agent", "type"): "agent_type",
+    ("agent", "name"): "agent_name",
+    ("agent", "model"): "agent_model",
+    ("agent", "model", "id"): "agent_model",
+    ("agent", "version"): "agent_version",
+    ("status",): "status",
+    ("stats", "active_seconds"): "active_seconds",
+    ("stats", "duration_seconds"): "duration_seconds",
+    ("stats", "startup_seconds"): "startup_seconds",
+}
+
+
+def leaves(value: object, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], object]:
+    """Return path -> value of everything that is known in an object."""
+    if isinstance(value, dict):
+        inner = (leaves(item, (*path, key)) for key, item in value.items())
+        return {key: item for part in inner for key, item in part.items()}
+    return {} if value is None else {path: value}
+
+
+@given(thread=THREAD)
+@example(thread={"id": "t", "agent": {"id": ""}})
+@example(thread={"id": "t", "agent": "x", "stats": {"y": 1}})
+def test_nothing_is_lost(thread: dict[str, Any]) -> None:
+    """Whatever a thread holds is found again: in its column, or in `extra` under its path."""
+    (row,) = flatten(thread)
+    found = leaves(row.get("extra", {})) | leaves(
+        {name: row[name] for name in ("stop_reason", "usage") if name in row}
+    )
+    for path, value in leaves(thread).items():
+        is_prompt = path[0] == "agent" and path[1:2] and path[1] in PROMPT_FIELDS
+        is_expected = (path, value) in ((("id",), "t"), (("name",), ""), (("role",), ""))
+        if is_prompt or is_expected:
+            continue
+        if path in found:
+            assert found[path] == value
+        elif path == ("created_at",):
+            assert row["created_at"] == datetime.fromisoformat(str(value)).astimezone(UTC)
+        elif path == ("type",):
+            assert value == "session_thread"
+        else:
+            assert row[COLUMN_OF[path]] == value
+
+
+STAMP = st.datetimes().map(lambda moment: moment.isoformat() + "Z") | st.just("yesterday")
+INTEGER = st.integers(-(2**63), 2**63 - 1)
+ANY_OBJECT = st.dictionaries(TEXT, JSON, max_size=3)
+ANY_AGENT = st.fixed_dictionaries(
+    {},
+    optional=dict.fromkeys(("id", "type", "name"), st.none() | TEXT)
+    | {"model": st.none() | TEXT | st.just({"id": "m"}), "version": st.none() | INTEGER},
+)
+ANY_STATS = st.dictionaries(
+    st.sampled_from(["active_seconds", "duration_seconds", "startup_seconds"]),
+    st.none() | INTEGER | st.floats(allow_nan=False, allow_infinity=False),
+)
+DOCUMENTED = st.fixed_dictionaries(
+    {"id": st.text(min_size=1)},
+    optional=dict.fromkeys(
+        ("session_id", "parent_thread_id", "role", "name", "created_by_tool_use_id", "agent_id",
+         "status"),
+        st.none() | TEXT,
+    )
+    | dict.fromkeys(("created_at", "updated_at", "archived_at"), st.none() | STAMP)
+    | dict.fromkeys(("stop_reason", "usage"), st.none() | ANY_OBJECT)
+    | {"agent": st.none() | ANY_AGENT, "stats": st.none() | ANY_STATS, "agent_version": INTEGER}
+    | {"type": st.just("session_thread")},
+)  # fmt: skip
+
+
+@given(thread=DOCUMENTED)
+def test_both_ways_to_read_a_thread_agree(thread: dict[str, Any]) -> None:
+    """What fits the documented shape is read at once exactly as it is read field by field."""
+    body = json.dumps(thread).encode()
+    assert split(msgspec.json.decode(body), Thread) == (msgspec.json.decode(body, type=Thread), {})
+    other = "no field of ours"
+    (plain,), (odd,) = flatten(thread), flatten(thread | {other: 1})
+    assert odd.pop("extra") == plain.pop("extra", {}) | {other: 1}
+    assert odd == plain

@@ -1,0 +1,286 @@
+"""One request: every answer of spec 1-api.md, 1.4, becomes a page or the right error."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pipelines.errors import (
+    ApiError,
+    Forbidden,
+    MalformedBody,
+    Redirected,
+    RequestRejected,
+    SessionGone,
+    TokenRejected,
+    Unavailable,
+)
+from pipelines.http.client import RequestStats, open_client
+from pipelines.http.page import thread_ids
+from pipelines.http.rate_limit import RateLimiter
+from pipelines.http.response import read_wait
+from pipelines.sandbox.server import serve
+from tests.support import CANARY, ROOT, Script, make_source
+
+if TYPE_CHECKING:
+    from pipelines.http.page import Page
+
+PAGE = {"data": [{"id": "t1"}], "has_more": False}
+ERRORS = json.loads((ROOT / "tests/samples/errors.json").read_text(encoding="utf-8"))
+
+
+def ask(
+    script: Script, stats: RequestStats | None = None, session_id: str = "sess_1", **keys: Any
+) -> Page:
+    """Ask a scripted server for the first page."""
+
+    async def run(base_url: str) -> Page:
+        async with open_client(make_source(base_url, **keys), backoff_s=0.001) as client:
+            return await client.list_threads(session_id, stats=stats)
+
+    with serve(script.app) as base_url:
+        return asyncio.run(run(base_url))
+
+
+def answer(status: int, body: Any, **headers: str) -> tuple[int, dict[str, str], str]:
+    """Return a scripted answer."""
+    text = body if isinstance(body, str) else json.dumps(body)
+    return status, {name.replace("_", "-"): value for name, value in headers.items()}, text
+
+
+def test_page() -> None:
+    """A page comes with its body, its arrival and its envelope; the request is authorized."""
+    script, stats = Script(PAGE), RequestStats()
+    page = ask(script, stats)
+    assert json.loads(page.body) == PAGE
+    assert thread_ids(page.envelope) == (["t1"], None)
+    assert page.observed_at.tzinfo is not None
+    assert script.requests[0].headers["authorization"] == f"Bearer {CANARY}"
+    assert (stats.requests, stats.retries, stats.bytes) == (1, 0, len(page.body))
+
+
+def test_halved_letters() -> None:
+    """Half of a letter, as where a server cut a text, takes no page away: U+FFFD stands for it."""
+    sent = (
+        r'{"data": [{"id": "a", "name": "cut \ud83d"}, {"id": "b", "name": "\ude00\uD83D\uDE00"},'
+        r' {"id": "c", "name": "\\ud83d \n"}], "has_more": false}'
+    )
+    page = ask(Script(answer(200, sent)))
+    assert [thread["name"] for thread in json.loads(page.body)["data"]] == [
+        *("cut \N{REPLACEMENT CHARACTER}", "\N{REPLACEMENT CHARACTER}\N{GRINNING FACE}"),
+        "\\ud83d \n",
+    ]
+    assert thread_ids(page.envelope) == (["a", "b", "c"], None)
+
+
+def test_session_id_is_quoted() -> None:
+    """A session id is one segment of the path, whatever it holds."""
+    script = Script(PAGE)
+    ask(script, session_id="a?b#c%d")
+    assert script.requests[0].scope["raw_path"].endswith(b"/sessions/a%3Fb%23c%25d/threads")
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(400, RequestRejected), (401, TokenRejected), (403, Forbidden), (404, SessionGone),
+     (418, RequestRejected), (302, Redirected)],
+)  # fmt: skip
+def test_rejections_are_not_retried(status: int, kind: type[ApiError]) -> None:
+    """What a retry cannot fix is asked for once and becomes its own error."""
+    script = Script(answer(status, {"error": {"message": "no", "type": "some_error"}}))
+    with pytest.raises(kind) as raised:
+        ask(script)
+    assert len(script.requests) == 1
+    assert raised.value.status == status
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504, 529])
+def test_passing_failures_are_retried(status: int) -> None:
+    """What may pass is asked for again, and the page that comes then is taken."""
+    script, stats = Script(answer(status, ""), answer(status, "<html>"), PAGE), RequestStats()
+    assert thread_ids(ask(script, stats).envelope) == (["t1"], None)
+    assert (stats.requests, stats.retries) == (3, 2)
+
+
+def test_attempts_are_capped() -> None:
+    """After max_attempts tries the last failure is raised."""
+    script = Script(answer(503, ""))
+    with pytest.raises(Unavailable, match="503"):
+        ask(script, max_attempts=3)
+    assert len(script.requests) == 3
+
+
+MALFORMED = [
+    "",
+    "{",
+    "[]",
+    "<html>",
+    '{"data": 3}',
+    '{"has_more": true}',
+    '{"data": [], "has_more": "yes"}',
+    '{"data": [1e999]}',
+    '{"data": ' + "[" * 100_000,
+    '{"data": [' + '{"k":' * 300 + "1" + "}" * 300 + "]}",
+]
+
+
+@pytest.mark.parametrize("body", MALFORMED, ids=range(len(MALFORMED)))
+def test_malformed_bodies_are_retried(body: str) -> None:
+    """A body that is not the JSON it should be is asked for again, then reported with the spot."""
+    script = Script(answer(200, body))
+    with pytest.raises(MalformedBody, match="something else than a page"):
+        ask(script, max_attempts=2)
+    assert len(script.requests) == 2
+
+
+def test_retry_after_is_honoured() -> None:
+    """The seconds that the server asks for are waited, and counted."""
+    script, stats = Script(answer(429, "", retry_after="1"), PAGE), RequestStats()
+    ask(script, stats)
+    assert 1 <= stats.wait_seconds < 10
+
+
+def test_retry_budget_caps_the_wait() -> None:
+    """However long the server asks to wait, a request waits no longer than retry_budget_s."""
+    script, stats = Script(answer(429, "slow down", retry_after="100"), PAGE), RequestStats()
+    ask(script, stats, retry_budget_s=0.2)
+    assert (stats.requests, stats.retries) == (2, 1)
+    assert 0.2 <= stats.wait_seconds < 10
+
+    script, stats = Script(answer(429, "slow down", retry_after="100")), RequestStats()
+    with pytest.raises(Unavailable, match="429"):
+        ask(script, stats, retry_budget_s=0.2)
+    assert stats.requests == 2
+
+
+NOW = 1_800_000_000.0
+WAITS: list[tuple[dict[str, str], float | None]] = [
+    ({}, None),
+    ({"retry-after": "3"}, 3),
+    ({"retry-after": "0"}, 0),
+    ({"retry-after": "1.5"}, 1.5),
+    ({"retry-after": "-1"}, None),
+    ({"retry-after": "soon"}, None),
+    ({"retry-after": "nan"}, None),
+    ({"retry-after": "inf"}, None),
+    ({"retry-after": "Fri, 15 Jan 2027 08:00:07 GMT"}, 7),
+    ({"retry-after": "Fri, 15 Jan 2027 07:00:00 GMT"}, 0),
+    ({"retry-after": "Fri, 99 Jan 2027 07:00:00 GMT"}, None),
+    ({"retry-after-ms": "250", "retry-after": "3"}, 0.25),
+    ({"retry-after-ms": "x", "retry-after": "3"}, 3),
+    ({"x-ratelimit-reset": "4"}, 4),
+    ({"x-ratelimit-reset": "4", "retry-after": "2"}, 2),
+    ({"x-ratelimit-reset": "1800000009"}, 9),
+    ({"x-ratelimit-reset": "1800000009500"}, 9.5),
+    ({"x-ratelimit-reset": "1700000000"}, 0),
+    ({"x-ratelimit-reset": "4", "x-ratelimit-remaining": "0"}, 4),
+    ({"x-ratelimit-reset": "4", "x-ratelimit-remaining": "7"}, None),
+    ({"x-ratelimit-reset": "?"}, None),
+]
+
+
+@pytest.mark.parametrize(("headers", "seconds"), WAITS, ids=range(len(WAITS)))
+def test_what_the_server_asks_to_wait(
+    headers: dict[str, str], seconds: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every documented form of asking for a wait is read; what is none of them is passed over."""
+    monkeypatch.setattr(time, "time", lambda: NOW)
+    assert read_wait(headers) == pytest.approx(seconds)
+
+
+def test_exhausted_limit_pauses_the_source() -> None:
+    """Where no request remains, the next one waits for the reset, though none was rejected."""
+    script = Script(answer(200, PAGE, x_ratelimit_remaining="0", x_ratelimit_reset="0.5"), PAGE)
+
+    async def run(base_url: str) -> RequestStats:
+        async with open_client(make_source(base_url)) as client:
+            await client.list_threads("sess_1")
+            await client.list_threads("sess_2", stats=(stats := RequestStats()))
+            return stats
+
+    with serve(script.app) as base_url:
+        assert 0.4 < asyncio.run(run(base_url)).wait_seconds < 10
+
+
+def test_rejection_slows_the_whole_source() -> None:
+    """A 429 to one request holds back those of the other sessions."""
+    script = Script(answer(429, "", retry_after="1"), PAGE)
+
+    async def run(base_url: str) -> float:
+        async with open_client(make_source(base_url), backoff_s=0.001) as client:
+            rejected = asyncio.create_task(client.list_threads("sess_1"))
+            while not script.requests:  # noqa: ASYNC110 - the server knows no event
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.1)
+            await client.list_threads("sess_2", stats=(stats := RequestStats()))
+            await rejected
+            return stats.wait_seconds
+
+    with serve(script.app) as base_url:
+        assert 0.1 < asyncio.run(run(base_url)) < 10
+
+
+def test_unreachable_host() -> None:
+    """A host that does not answer is named, with what to do."""
+
+    async def run() -> None:
+        async with open_client(make_source(max_attempts=2), backoff_s=0.001) as client:
+            await client.list_threads("sess_1")
+
+    with pytest.raises(Unavailable, match=r"127\.0\.0\.1:1 gave no answer.*Check base_url"):
+        asyncio.run(run())
+
+
+@pytest.mark.parametrize("sample", ERRORS, ids=[str(error["status"]) for error in ERRORS])
+def test_documented_errors(sample: dict[str, Any]) -> None:
+    """Every documented error body gives its message, type, request id and parameter."""
+    script = Script(answer(sample["status"], sample["body"], **sample.get("headers", {})))
+    with pytest.raises(ApiError) as raised:
+        ask(script, max_attempts=1)
+    inner = sample["body"]["error"] if isinstance(sample["body"], dict) else {}
+    inner = {"message": inner} if isinstance(inner, str) else inner
+    assert inner.get("message", "") in str(raised.value)
+    assert inner.get("param", "") in str(raised.value)
+    unnamed = "not_found_error" if sample["status"] == 404 else f"http_{sample['status']}"
+    assert raised.value.error_type == inner.get("type", unnamed)
+    assert "\n" not in str(raised.value)
+    if isinstance(sample["body"], dict) and "request_id" in sample["body"]:
+        assert raised.value.request_id == sample["body"]["request_id"]
+
+
+def test_redirect_names_its_target() -> None:
+    """A redirect is not followed, and its target is named."""
+    script = Script(answer(307, "", location="https://elsewhere.example/x"))
+    with pytest.raises(Redirected, match=r"https://elsewhere\.example/x"):
+        ask(script)
+    assert len(script.requests) == 1
+
+
+def test_echoed_token_is_hidden() -> None:
+    """A token that the server echoes appears in no error and in no body."""
+    script = Script(answer(400, {"error": {"message": f"bad {CANARY}", "type": CANARY}}))
+    with pytest.raises(RequestRejected) as raised:
+        ask(script)
+    assert CANARY not in f"{raised.value}{raised.value.error_type}"
+    page = ask(Script({"data": [{"id": "t", "name": CANARY}]}))
+    assert CANARY.encode() not in page.body
+    assert b"[token]" in page.body
+
+
+def test_pace() -> None:
+    """Turns come no faster than asked for in any second, and not much slower."""
+
+    async def take(turns: int, per_second: float) -> list[float]:
+        pace, taken = RateLimiter(per_second), []
+        for _ in range(turns):
+            await pace.turn()
+            taken.append(time.monotonic())
+        return taken
+
+    taken = asyncio.run(take(90, 40))
+    assert max(sum(begin <= at < begin + 1 for at in taken) for begin in taken) <= 40
+    assert 89 / (taken[-1] - taken[0]) >= 25  # of 40: the machine may be busy

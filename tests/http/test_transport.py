@@ -1,0 +1,159 @@
+"""What travels between client and server, byte by byte: torn answers, time-outs and proxies."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pipelines.errors import ApiError, MalformedBody, SettingsError, Unavailable
+from pipelines.http.client import RequestStats, open_client
+from tests.support import CANARY, make_source
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+BODY = b'{"data":[],"has_more":false}'
+HEAD = b"HTTP/1.1 200 OK\r\ncontent-length: 28\r\n"
+
+
+class Wire:
+    """A server that answers every request with these bytes, then closes, resets or stalls."""
+
+    def __init__(self, answer: bytes, end: str = "close") -> None:
+        self.answer = answer
+        self.end = end
+        self.requests: list[bytes] = []
+
+    async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer one request."""
+        self.requests.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(self.answer)
+        await writer.drain()
+        if self.end == "stall":
+            await reader.read()
+        if self.end == "reset":
+            linger = struct.pack("ii", 1, 0)
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        writer.close()
+
+
+def serve_wire(wire: Wire, act: Callable[[str], Awaitable[None]]) -> None:
+    """Run `act` with the address of the server."""
+
+    async def run() -> None:
+        async with await asyncio.start_server(wire.handle, "127.0.0.1") as server:
+            host, port = server.sockets[0].getsockname()
+            await act(f"{host}:{port}")
+            await asyncio.sleep(0)
+
+    asyncio.run(run())
+
+
+def ask(wire: Wire) -> ApiError | None:
+    """Ask the server for a page, twice at most; return the error it ends with, None for a page."""
+    errors: list[ApiError] = []
+    stats = RequestStats()
+
+    async def act(address: str) -> None:
+        source = make_source(f"http://{address}/x", max_attempts=2, request_timeout_s=1)
+        async with open_client(source, backoff_s=0.001) as client:
+            try:
+                await client.list_threads("sess_1", stats=stats)
+            except ApiError as error:
+                errors.append(error)
+
+    serve_wire(wire, act)
+    assert len(wire.requests) == stats.requests
+    return errors[0] if errors else None
+
+
+@pytest.mark.parametrize("end", ["close", "reset"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"HELLO\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n\x00bad\r\n\r\n",
+        HEAD + b"x: " + b"y" * 200_000 + b"\r\n\r\n" + BODY,
+        HEAD + b"\r\n" + BODY[:9],
+        HEAD + b"content-length: 1\r\n\r\n" + BODY,
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nZZ\r\nabc",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nabc",
+    ],
+    ids=range(8),
+)
+def test_torn_answers(answer: bytes, end: str) -> None:
+    """An answer that is torn or no HTTP is asked for again, each time counted, then named."""
+    wire = Wire(answer, end)
+    error = ask(wire)
+    assert isinstance(error, Unavailable)
+    assert error.error_type == "connection_error"
+    assert len(wire.requests) == 2
+
+
+@pytest.mark.parametrize("answer", [b"", HEAD + b"\r\n" + BODY[:9]])
+def test_silence(answer: bytes) -> None:
+    """No whole answer in time is called a time-out, whenever the silence begins."""
+    error = ask(Wire(answer, "stall"))
+    assert isinstance(error, Unavailable)
+    assert error.error_type == "timeout"
+    assert "no whole answer within 1 s" in str(error)
+
+
+def test_body_that_cannot_be_decoded() -> None:
+    """A body that is not compressed as its header says is malformed."""
+    answer = b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 5\r\n\r\nabcde"
+    assert isinstance(ask(Wire(answer)), MalformedBody)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        HEAD + b"\r\n" + BODY,
+        HEAD + b"set-cookie: a=b; \x01\r\n\r\n" + BODY,
+        b"HTTP/1.0 200 \xe9\xff\r\n\r\n" + BODY,
+        b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n" + HEAD + b"\r\n" + BODY,
+    ],
+    ids=range(4),
+)
+def test_odd_answers(answer: bytes) -> None:
+    """An answer that is odd, but whole, is a page."""
+    assert ask(Wire(answer)) is None
+
+
+def test_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server elsewhere is reached through the environment's proxy, which sees no token."""
+    proxy = Wire(b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n")
+
+    async def act(address: str) -> None:
+        monkeypatch.setenv("HTTPS_PROXY", address)
+        source = make_source("https://api.example/x", max_attempts=1)
+        async with open_client(source) as client:
+            with pytest.raises(Unavailable, match=r"api\.example gave no answer \(Bad Gateway\)"):
+                await client.list_threads("sess_1")
+
+    serve_wire(proxy, act)
+    assert proxy.requests[0].startswith(b"CONNECT api.example:443 ")
+    assert CANARY.encode() not in proxy.requests[0]
+
+
+def test_loopback_needs_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What this machine serves is asked for without a proxy, whatever the environment says."""
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    assert ask(Wire(HEAD + b"\r\n" + BODY)) is None
+
+
+def test_other_proxies_are_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy that speaks something else than http is rejected before the first request."""
+    monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:1")
+
+    async def run() -> None:
+        async with open_client(make_source("https://api.example/x")):
+            pass
+
+    with pytest.raises(SettingsError, match="a socks5 proxy cannot be used"):
+        asyncio.run(run())

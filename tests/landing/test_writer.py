@@ -1,0 +1,275 @@
+"""Runs of several files: written as pages come, whole with the last one, read shard by shard."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import subprocess
+import sys
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+
+from pipelines.errors import LandingError
+from pipelines.extract.paginate import PageFetch
+from pipelines.extract.poll import FetchedPage, digest_page, new_digest
+from pipelines.http.page import Page, read_envelope
+from pipelines.landing import writer as writing
+from pipelines.landing.format import (
+    RAW,
+    SHARD,
+    list_files,
+    list_runs,
+    prune_runs,
+    read_run,
+    remove_unfinished,
+    write_run,
+)
+from pipelines.landing.writer import land_polls
+from pipelines.records import Poll
+from pipelines.warehouse.load import load_landed
+from pipelines.warehouse.replay import replay
+from tests.support import ROOT, read_table
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+    from pathlib import Path
+
+LATER = datetime.now(UTC) + timedelta(days=2)
+Pages = list[list[dict[str, Any]]]
+
+
+@pytest.fixture(autouse=True)
+def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make every page a shard."""
+    monkeypatch.setattr(writing, "SHARD_BYTES", 1)
+
+
+async def poll(pages: Pages, *, fails: bool = False) -> AsyncGenerator[FetchedPage | Poll]:
+    """Yield the pages of one session, and its poll or a failure."""
+    begun, digest = datetime.now(UTC), new_digest()
+    for number, threads in enumerate(pages, 1):
+        body = msgspec.json.encode({"data": threads})
+        digest_page(digest, body)
+        page = Page(200, datetime.now(UTC), body, read_envelope(body))
+        yield FetchedPage("qoder", "sess_1", PageFetch(number, None, page))
+    if fails:
+        raise LookupError
+    listed = [thread["id"] for threads in pages for thread in threads]
+    yield Poll(
+        source="qoder",
+        session_id="sess_1",
+        label=None,
+        started_at=begun,
+        finished_at=datetime.now(UTC),
+        outcome="complete",
+        end_reason="has_more_false",
+        status_filter=None,
+        pages=len(pages),
+        requests=len(pages),
+        retries=0,
+        wait_seconds=0.0,
+        bytes=0,
+        threads_listed=len(set(listed)),
+        duplicates=len(listed) - len(set(listed)),
+        digest=digest.hexdigest(),
+    )
+
+
+def land(home: Path, run_id: str, pages: Pages, **options: Any) -> Path:
+    """Land a run, every page but the last file's in a shard of its own; return the run's file."""
+    path, _ = asyncio.run(land_polls(poll(pages, **options), home / RAW, run_id))
+    return path
+
+
+def shards(home: Path) -> list[Path]:
+    """Return the shards in order."""
+    return sorted(path for path in (home / RAW).iterdir() if SHARD.fullmatch(path.name))
+
+
+def statuses(home: Path) -> dict[str, str]:
+    """Return thread -> status of the warehouse."""
+    rows = read_table(home / "warehouse.duckdb", "SELECT thread_id, status FROM threads")
+    return {row["thread_id"]: row["status"] for row in rows}
+
+
+def crowd(status: str, count: int = 6) -> Pages:
+    """Return pages of two threads each."""
+    ids = [f"t{number}" for number in range(count)]
+    return [[{"id": id_, "status": status} for id_ in ids[i : i + 2]] for i in range(0, count, 2)]
+
+
+def test_round_trip(home: Path) -> None:
+    """A run of several files is read back page by page, in order, and loaded as one."""
+    path = land(home, "run-1", crowd("idle"))
+    landed = read_run(path)
+    assert [shard.name for shard in landed.shards] == [shard.name for shard in shards(home)]
+    batches = list(landed.read_batches())
+    assert [number for batch in batches for number in batch["page"]] == [1, 2, 3]
+    assert [batch.height for batch in batches] == [1, 1, 1, 0]
+    assert {path.stat().st_mode & 0o777 for path in (home / RAW).iterdir()} == {0o600}
+    assert load_landed(home) == ["run-1"]
+    assert statuses(home) == dict.fromkeys(("t0", "t1", "t2", "t3", "t4", "t5"), "idle")
+
+
+def test_duplicates_over_shards(home: Path) -> None:
+    """A thread that several shards list is kept as of its newest updated_at; of equal the later."""
+    old, new = "2026-10-01T00:00:00Z", "2026-10-01T00:00:00.1Z"
+    first = [
+        {"id": "t1", "updated_at": new, "status": "idle"},
+        {"id": "t2", "updated_at": old, "status": "running"},
+        {"id": "t3", "status": "running"},
+    ]
+    second = [
+        {"id": "t1", "updated_at": old, "status": "running"},
+        {"id": "t2", "updated_at": old, "status": "idle"},
+        {"id": "t3", "updated_at": old, "status": "idle"},
+    ]
+    land(home, "run-1", [first, second])
+    load_landed(home)
+    assert statuses(home) == {"t1": "idle", "t2": "idle", "t3": "idle"}
+
+
+def test_unchanged_polls_read_no_page(home: Path) -> None:
+    """A poll that brings what the one before brought is loaded without its pages."""
+    land(home, "run-1", crowd("idle"))
+    load_landed(home)
+    before = set(shards(home))
+    land(home, "run-2", crowd("idle"))
+    for shard in set(shards(home)) - before:
+        shard.write_bytes(b"nobody reads this")
+    assert load_landed(home) == ["run-2"]
+    query = "SELECT threads_unchanged AS n FROM session_polls WHERE run_id = 'run-2'"
+    assert read_table(home / "warehouse.duckdb", query) == [{"n": 6}]
+
+
+@pytest.mark.parametrize("harm", ["lost", "damaged"])
+def test_harmed_shards(home: Path, harm: str) -> None:
+    """A shard that is damaged or lost is named, the tables stay, and a replay can leave it out."""
+    land(home, "run-1", crowd("idle"))
+    load_landed(home)
+    land(home, "run-2", crowd("running"))
+    shard = shards(home)[-2]
+    if harm == "lost":
+        shard.unlink()
+    else:
+        shard.write_bytes(shard.read_bytes()[:-1])
+    with pytest.raises(LandingError, match=rf"{shard.name}: not a landed run.* Move it away"):
+        load_landed(home)
+    assert set(statuses(home).values()) == {"idle"}
+    with pytest.raises(LandingError, match=r"--skip-damaged"):
+        replay(home)
+    assert replay(home, skip_damaged=True).runs == ["run-1"]
+    assert set(statuses(home).values()) == {"idle"}
+
+
+def test_failed_runs_leave_nothing(home: Path) -> None:
+    """A run that fails on the way removes the shards that it had written."""
+    with pytest.raises(LookupError):
+        land(home, "run-1", crowd("idle"), fails=True)
+    assert list((home / RAW).iterdir()) == []
+
+
+def test_interrupted_last_file(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that is cancelled while its own file is being written exists all the same, whole."""
+    begun, goes_on = threading.Event(), threading.Event()
+
+    def write_slowly(*arguments: Any) -> Path:
+        begun.set()
+        assert goes_on.wait(60)
+        return write_run(*arguments)
+
+    async def cancel() -> None:
+        landing = asyncio.create_task(land_polls(poll(crowd("idle")), home / RAW, "run-1"))
+        assert await asyncio.to_thread(begun.wait, 60)
+        landing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await landing
+        goes_on.set()
+
+    monkeypatch.setattr(writing, "write_run", write_slowly)
+    asyncio.run(cancel())
+    assert load_landed(home) == ["run-1"]
+    assert len(statuses(home)) == 6
+
+
+def test_run_without_room(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run whose own file cannot be written leaves no shard."""
+
+    def reject(*_: Any) -> Path:
+        raise LandingError("no room")
+
+    monkeypatch.setattr(writing, "write_run", reject)
+    with pytest.raises(LandingError, match="no room"):
+        land(home, "run-1", crowd("idle"))
+    assert list((home / RAW).iterdir()) == []
+
+
+def test_shards_of_killed_runs(home: Path) -> None:
+    """Shards without their run's file are no run, and go when nobody can be writing there."""
+    kept = land(home, "run-1", crowd("idle"))
+    land(home, "run-2", crowd("running")).unlink()
+    assert load_landed(home) == ["run-1"]
+    assert len(shards(home)) == 6
+    remove_unfinished(home / RAW, LATER)
+    assert [shard.name for shard in shards(home)] == [shard.name for shard in read_run(kept).shards]
+
+
+def test_retention(home: Path) -> None:
+    """A run's shards are removed with its file."""
+    for number, status in enumerate(("idle", "running")):
+        land(home, f"run-{number}", crowd(status))
+    prune_runs(home / RAW, {"run-0"}, 1, LATER)
+    assert list(list_runs(home / RAW)) == ["run-1"]
+    assert len(shards(home)) == 3
+    prune_runs(home / RAW, {"run-1"}, 1, LATER)
+    assert list((home / RAW).iterdir()) == []
+
+
+def test_replay(home: Path) -> None:
+    """Runs of several files are replayed row for row."""
+    for number, status in enumerate(("idle", "running", "running")):
+        land(home, f"run-{number}", crowd(status))
+        load_landed(home)
+    tables = ("threads", "thread_status_history", "session_polls", "session_digests", "runs")
+    before = [read_table(home / "warehouse.duckdb", f"FROM {t} ORDER BY ALL") for t in tables]
+    replay(home)
+    after = [read_table(home / "warehouse.duckdb", f"FROM {t} ORDER BY ALL") for t in tables]
+    assert after == before
+
+
+LANDER = """
+import asyncio, sys
+from pathlib import Path
+from pipelines.landing import writer
+from tests.landing.test_writer import crowd, poll
+writer.SHARD_BYTES = 1
+print("ready", flush=True)
+for number in range(1000):
+    run = writer.land_polls(poll(crowd("idle", 40)), Path(sys.argv[1]), f"{sys.argv[2]}-{number}")
+    asyncio.run(run)
+"""
+
+
+def test_killed_while_landing(home: Path) -> None:
+    """After kills at any moment every run there is can be read whole, and nothing else is a run."""
+    draw = random.Random(5)  # noqa: S311 - moments, not secrets
+    for number in range(2):
+        command = [sys.executable, "-c", LANDER, str(home / RAW), f"run-{number}"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT) as p:
+            assert p.stdout is not None
+            p.stdout.readline()
+            time.sleep(draw.random())
+            p.kill()
+    files = list_files(home / RAW)
+    assert files
+    for path in files:
+        assert sum(batch.height for batch in read_run(path).read_batches()) == 20
+    remove_unfinished(home / RAW, LATER)
+    named = {shard.name for path in files for shard in read_run(path).shards}
+    assert {path.name for path in (home / RAW).iterdir()} == named | {path.name for path in files}
+    assert len(load_landed(home)) == len(files)
