@@ -25,8 +25,8 @@ from pipelines.records import Poll
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from pipelines.extract.poll import FetchedPage
     from pipelines.landing.format import PageRow
+    from pipelines.records import FetchedPage
 
 # As many bytes of pages wait in memory, and as many again are on their way to disk.
 SHARD_BYTES = 4 * 2**20
