@@ -23,7 +23,7 @@ run: .venv/runtime ## the main job against the configured API
 	@$(BIN)/session-threads run
 
 dev: .venv/runtime ## Dagster's UI with the job and its schedule
-	$(BIN)/dg dev
+	$(BIN)/dagster dev -w workspace.yaml
 
 notebook: .venv/dev ## the notebook, to look at the data and to change
 	MARIMO_SKIP_UPDATE_CHECK=1 $(BIN)/marimo edit notebooks/threads.py
