@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from pipelines.steps import Result
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from pipelines.cli.console import SUMMARY_COLUMNS, print_summary, watch_poll
 from pipelines.cli.exit_status import exit_of_run
-from pipelines.cli.job import Result
 from pipelines.records import Poll
 from pipelines.sandbox.server import serve
 from tests.support import CANARY
