@@ -27,9 +27,9 @@ from pipelines.extract.plan import plan_polls
 from pipelines.extract.poll import poll_sessions
 from pipelines.landing.format import RAW
 from pipelines.landing.writer import land_polls
-from pipelines.records import Progress, Selection
-from pipelines.warehouse.analyses import list_analyses
-from pipelines.warehouse.build import build_analysis, build_outdated, write_settings
+from pipelines.records import Poll, Progress, Selection
+from pipelines.warehouse.analyses import Analysis, list_analyses
+from pipelines.warehouse.build import Built, build_analysis, build_outdated, write_settings
 from pipelines.warehouse.duckdb_file import open_warehouse
 from pipelines.warehouse.load import find_newest_run, load_landed, read_drift, read_ledger
 from pipelines.warehouse.publication import publish as publish_copy
@@ -42,9 +42,6 @@ if TYPE_CHECKING:
 
     from pipelines.config.settings import Settings
     from pipelines.extract.discover import SourceSessions
-    from pipelines.records import Poll
-    from pipelines.warehouse.analyses import Analysis
-    from pipelines.warehouse.build import Built
     from pipelines.warehouse.replay import Replayed
 
 logger = logging.getLogger(__name__)
@@ -156,7 +153,6 @@ def attempt(connection: duckdb.DuckDBPyConnection, analysis: Analysis) -> Outcom
     try:
         built = build_analysis(connection, analysis)
     except AnalysisError as error:
-        logger.warning("%s", error)
         failures = error.failures
     return Outcome(analysis, built, failures, time.monotonic() - started)
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
+
 from pipelines import steps
 from pipelines.config.settings import load_settings
 from pipelines.records import Selection

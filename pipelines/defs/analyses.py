@@ -9,11 +9,10 @@ from pipelines import steps
 from pipelines.config.settings import data_home
 from pipelines.defs.checks import SHOWN_ROWS, check_analysis, specify_checks
 from pipelines.defs.metadata import OWNERS, describe_analysis
+from pipelines.defs.resources import AnalysesParam
 from pipelines.warehouse.analyses import Analysis
 from pipelines.warehouse.build import read_warnings
 from pipelines.warehouse.duckdb_file import open_warehouse
-
-AnalysesParam = dg.ResourceParam[dict[str, Analysis]]
 
 
 def define_analyses(analyses: Mapping[str, Analysis]) -> dg.AssetsDefinition:

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from pipelines import steps
 from pipelines.config.settings import data_home
-from pipelines.defs.analyses import AnalysesParam, define_analyses
+from pipelines.defs.analyses import define_analyses
 from pipelines.defs.checks import (
     LOAD_CHECKS,
     PUBLICATION_CHECKS,
@@ -30,7 +30,7 @@ from pipelines.defs.metadata import (
     describe_table,
 )
 from pipelines.defs.report import report
-from pipelines.defs.resources import Configuration
+from pipelines.defs.resources import AnalysesParam, ConfigurationParam
 from pipelines.errors import INTERRUPTED, TOKEN_REJECTED, LoadRejected
 from pipelines.records import Progress, Selection
 from pipelines.reporting.health import read_rows
@@ -58,7 +58,7 @@ class PollConfig(dg.Config):
     group_name="ingestion", kinds={"python", "parquet"}, owners=OWNERS, metadata=describe_pages()
 )
 def thread_pages(
-    context: dg.AssetExecutionContext, config: PollConfig, configuration: Configuration
+    context: dg.AssetExecutionContext, config: PollConfig, configuration: ConfigurationParam
 ) -> dg.MaterializeResult:
     """Every page of the threads of the configured sessions, as the server sent it.
 

@@ -3,11 +3,16 @@
 import dagster as dg
 
 from pipelines.config.settings import Settings, load_settings
+from pipelines.warehouse.analyses import Analysis
 
 
-class Configuration(dg.ConfigurableResource[Settings]):
+class Configuration:
     """The configuration, read anew by each step, so that a change needs no reload."""
 
     def load(self) -> Settings:
         """Return the settings, tokens included. Raises SettingsError."""
         return load_settings()
+
+
+ConfigurationParam = dg.ResourceParam[Configuration]
+AnalysesParam = dg.ResourceParam[dict[str, Analysis]]

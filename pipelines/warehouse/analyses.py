@@ -143,7 +143,7 @@ def choose_analyses(known: Mapping[str, Analysis], name: str) -> dict[str, Analy
     if name not in known:
         raise AnalysisError(f"{name}: no analysis. Known are {', '.join(sorted(known))}")
     wanted = {name}
-    for each in reversed(known):
+    for each in reversed(list(known)):
         if each in wanted:
             wanted |= known[each].after
     return {each: known[each] for each in known if each in wanted}

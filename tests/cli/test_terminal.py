@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from pipelines.steps import Result
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
@@ -25,6 +24,7 @@ from pipelines.cli.console import SUMMARY_COLUMNS, print_summary, watch_poll
 from pipelines.cli.exit_status import exit_of_run
 from pipelines.records import Poll
 from pipelines.sandbox.server import serve
+from pipelines.steps import Result
 from tests.support import CANARY
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 import yaml
+
 from pipelines import steps
 from pipelines.config.settings import load_settings
-
 from pipelines.sandbox.faults import PASSING, Faulty
 from pipelines.sandbox.server import Sandbox, serve
 from pipelines.sandbox.world import World
