@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from pipelines.errors import SettingsError
 from pipelines.extract.discover import SourceSessions
+from pipelines.extract.plan import plan_polls
 from pipelines.extract.poll import poll_sessions
 from pipelines.records import Poll, Progress, Selection
 from pipelines.sandbox.server import serve
@@ -51,15 +52,11 @@ def poll(
     *ids: str, selection: Selection | None = None, **keys: object
 ) -> tuple[dict[str, Poll], Fleet]:
     """Poll the sessions of a fleet; return the polls by session."""
-    fleet = Fleet()
+    fleet, chosen = Fleet(), selection or Selection()
 
     async def run(source: Source) -> dict[str, Poll]:
-        polls = poll_sessions(
-            [SourceSessions(source, source.sessions)],
-            selection or Selection(),
-            Progress(),
-            backoff_s=0.001,
-        )
+        plan = plan_polls([SourceSessions(source, source.sessions)], chosen)
+        polls = poll_sessions(plan, chosen, Progress(), backoff_s=0.001)
         return {item.session_id: item async for item in polls if isinstance(item, Poll)}
 
     with serve(fleet.app) as base_url:
@@ -93,8 +90,8 @@ def test_refused_token_ends_the_run() -> None:
     assert {p.error_type for p in unfinished} == {"authentication_error"}
 
 
-def test_scope() -> None:
-    """Only the sessions of the scope are listed."""
+def test_selection() -> None:
+    """Only the sessions of the selection are listed."""
     polls, fleet = poll("ok", "ok_1", selection=Selection(sessions=("ok_1",)))
     assert (set(polls), fleet.requests) == ({"ok_1"}, 2)
 
