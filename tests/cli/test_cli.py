@@ -279,6 +279,7 @@ def test_hostile_names_on_a_terminal(home: Path, monkeypatch: pytest.MonkeyPatch
     assert "�[31m[bold]x[/bold]��row�" in shown
 
 
+@pytest.mark.slow
 def test_demo(tmp_path: Path) -> None:
     """The demo needs no credentials, shows analyses, and says what to export to look further."""
     result = spawn("demo")
@@ -356,6 +357,7 @@ def test_taken_port() -> None:
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.slow
 def test_runs_at_once(fleet: World, home: Path) -> None:
     """Two runs at once end as one after the other: each waits, and none is lost."""
     assert fleet.sessions

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from pipelines.sandbox.world import Revision
 
+pytestmark = pytest.mark.slow
+
 SEEDS = range(int(os.environ.get("STORM_SEEDS", "0")))
 STORMS = [(revision, seed) for revision in "ab" for seed in SEEDS] or [("b", 0)]
 
