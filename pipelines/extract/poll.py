@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from pipelines.errors import INTERRUPTED, ApiError, Interrupted, SettingsError, TokenRejected
+from pipelines.errors import INTERRUPTED, ApiError, Interrupted, TokenRejected
 from pipelines.extract.interrupt import on_interrupt
 from pipelines.extract.paginate import ListRequest, Pagination, fetch_page, fetch_pages
 from pipelines.http.client import Client, RequestStats, open_client
@@ -16,9 +16,10 @@ from pipelines.providers.registry import PROVIDERS, find_endpoint
 from pipelines.records import FetchedPage, PageFetch, Poll, Progress, Selection
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable, Sequence
+    from collections.abc import AsyncGenerator, Sequence
 
     from pipelines.config.settings import Session, Source
+    from pipelines.extract.discover import SourceSessions
     from pipelines.providers.base import Provider
 
 
@@ -37,7 +38,7 @@ class _Fleet:
         self,
         client: Client,
         provider: Provider,
-        scope: Selection,
+        selection: Selection,
         progress: Progress,
         fetched_pages: FetchedPages,
     ) -> None:
@@ -45,7 +46,7 @@ class _Fleet:
         self.provider = provider
         self.endpoint = provider.endpoint(THREADS)
         self.fetched_pages = fetched_pages
-        self.scope = scope
+        self.selection = selection
         self.progress = progress
         self.places = asyncio.Semaphore(client.source.max_concurrency)
         self.tasks: list[asyncio.Task[Poll]] = []
@@ -95,7 +96,7 @@ class _Fleet:
             ids={"session_id": session.id},
             limit=self.provider.page_limit,
             order=self.client.source.order,
-            statuses=self.scope.statuses,
+            statuses=self.selection.statuses,
         )
 
     def stop(self, reason: ApiError) -> None:
@@ -124,7 +125,7 @@ class _Fleet:
             finished_at=datetime.now(UTC),
             outcome=name_outcome(pagination),
             end_reason=pagination.end_reason,
-            status_filter=",".join(self.scope.statuses) or None,
+            status_filter=",".join(self.selection.statuses) or None,
             pages=pagination.pages,
             requests=stats.requests,
             retries=stats.retries,
@@ -170,8 +171,8 @@ def name_outcome(pagination: Pagination) -> str:
 
 
 async def poll_sessions(
-    sources: Sequence[Source],
-    scope: Selection,
+    plan: Sequence[SourceSessions],
+    selection: Selection,
     progress: Progress,
     *,
     backoff_s: float = 1,
@@ -180,22 +181,18 @@ async def poll_sessions(
 
     Pages of several sessions come interleaved, those of one in order, its poll after them. Whoever
     is slow to take them slows the polls down, so that few pages wait in memory.
-
-    Raises SettingsError where the scope names no status, or a session that no source has: one that
-    nobody configured must not be listed, because listing creates its coordinator.
     """
-    chosen = choose_sessions(sources, scope)
-    progress.begin(sum(len(sessions) for _, sessions in chosen))
+    progress.begin(sum(len(planned.sessions) for planned in plan))
     async with AsyncExitStack() as stack:
         fleets, tasks = [], []
         fetched_pages: FetchedPages = asyncio.Queue()
-        for source, sessions in chosen:
-            provider = PROVIDERS[source.provider]
-            opening = open_client(source, provider, backoff_s=backoff_s)
+        for planned in plan:
+            provider = PROVIDERS[planned.source.provider]
+            opening = open_client(planned.source, provider, backoff_s=backoff_s)
             client = await stack.enter_async_context(opening)
-            fleet = _Fleet(client, provider, scope, progress, fetched_pages)
+            fleet = _Fleet(client, provider, selection, progress, fetched_pages)
             fleets.append(fleet)
-            tasks += [fleet.launch(session) for session in sessions]
+            tasks += [fleet.launch(session) for session in planned.sessions]
 
         hint = "interrupted by a signal. What had come is loaded; run again"
 
@@ -219,24 +216,3 @@ async def poll_sessions(
         finally:
             for task in tasks:
                 task.cancel()
-
-
-def choose_sessions(
-    sources: Iterable[Source], scope: Selection
-) -> list[tuple[Source, list[Session]]]:
-    """Return the sessions of each source that the scope asks for."""
-    sources = list(sources)
-    wanted = set(scope.sessions)
-    known = {session.id for source in sources for session in source.sessions}
-    if unknown := sorted(wanted - known):
-        raise SettingsError(
-            f"--session {unknown[0]}",
-            "not among the configured sessions",
-            "Add it to sessions.yaml or QODER_SESSION_IDS.",
-        )
-    if "" in scope.statuses:
-        raise SettingsError("--status ''", "names no status", "Name one, such as running.")
-    return [
-        (source, [session for session in source.sessions if not wanted or session.id in wanted])
-        for source in sources
-    ]

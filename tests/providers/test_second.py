@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from pipelines.extract.discover import SourceSessions
 from pipelines.extract.poll import poll_sessions
 from pipelines.http.auth import HeaderAuth
 from pipelines.landing.format import RAW
@@ -114,7 +115,8 @@ def polled(home: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, Poll]
         source = make_source(
             base_url, name="other", provider=MADE_UP.name, sessions=["team", "none"], order="asc"
         )
-        polls = poll_sessions([source], Selection(statuses=("running",)), Progress())
+        plan = [SourceSessions(source, source.sessions)]
+        polls = poll_sessions(plan, Selection(statuses=("running",)), Progress())
         _, ended = asyncio.run(land_polls(polls, home / RAW, "run"))
     load_landed(home)
     return {poll.session_id: poll for poll in ended}, server.queries
