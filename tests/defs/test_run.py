@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import shutil
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -15,16 +14,12 @@ from pipelines.definitions import defs
 from pipelines.sandbox.server import serve
 from pipelines.sandbox.world import World
 from pipelines.warehouse.duckdb_file import open_warehouse
-from tests.support import CANARY, ROOT, Script, read_table, serve_world
-from tests.warehouse.test_load import land, load, thread
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from tests.builders import land, load, thread
+from tests.defs.job import CORE, execute
+from tests.support import CANARY, Script, read_table, serve_world
 
 NOW = datetime(2026, 10, 1, tzinfo=UTC)
 SIZES = [150, 3, 1]
-# What a run needs to end, without the analyses.
-CORE = ("thread_pages", "threads", "published_database")
 LEDGER = "SELECT run_id, session_id, outcome, error_type, pages FROM session_polls"
 
 
@@ -32,28 +27,6 @@ LEDGER = "SELECT run_id, session_id, outcome, error_type, pages FROM session_pol
 def world() -> World:
     """Return a small fleet that stands still."""
     return World(SIZES, seed=1, clock=lambda: NOW)
-
-
-@pytest.fixture(scope="module")
-def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.DagsterInstance]:
-    """Return the instance that the checkout configures, in a directory of its own."""
-    dagster_home = tmp_path_factory.mktemp("dagster_home")
-    shutil.copy(ROOT / "dagster_home" / "dagster.yaml", dagster_home)
-    with dg.DagsterInstance.from_config(str(dagster_home)) as opened:
-        yield opened
-
-
-def execute(
-    instance: dg.DagsterInstance, *assets: str, config: dict[str, Any] | None = None
-) -> dg.ExecuteInProcessResult:
-    """Run the job, or these assets of it alone; a failure is in its result."""
-    job = defs().resolve_job_def("poll_threads")
-    return job.execute_in_process(
-        run_config={"ops": {"thread_pages": {"config": config}}} if config else None,
-        instance=instance,
-        asset_selection=[dg.AssetKey(name) for name in assets] or None,
-        raise_on_error=False,
-    )
 
 
 def read_metadata(instance: dg.DagsterInstance) -> dict[str, dict[str, Any]]:

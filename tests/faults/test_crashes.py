@@ -22,10 +22,10 @@ from pipelines.sandbox.world import World
 from pipelines.warehouse.load import load_landed
 from pipelines.warehouse.publication import publish
 from pipelines.warehouse.replay import replay
+from tests.builders import land, load, thread
 from tests.faults import loader
 from tests.faults.loader import load_and_publish
 from tests.support import invoke, read_table, serve_world
-from tests.warehouse.test_load import land, load, thread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

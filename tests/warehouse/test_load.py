@@ -4,81 +4,22 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
 
 from pipelines.errors import LandingError, WarehouseBusy, WarehouseError, WarehouseNewer
-from pipelines.extract.paginate import PageFetch
 from pipelines.frames.threads import THREADS
-from pipelines.http.page import MAX_DEPTH, Page, read_envelope
-from pipelines.landing.format import RAW, Footer, Run, list_runs, page_row, read_run, write_run
-from pipelines.records import Poll
+from pipelines.http.page import MAX_DEPTH
+from pipelines.landing.format import RAW, list_runs, read_run
 from pipelines.warehouse.duckdb_file import open_warehouse
 from pipelines.warehouse.load import load_landed, load_run
-from tests.support import read_table
+from tests.builders import DAY, SESSION, at, land, load, read, thread
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from pathlib import Path
-
-DAY = datetime(2026, 10, 1, tzinfo=UTC)
-SESSION = "sess_1"
-
-
-def at(minute: float) -> datetime:
-    """Return an instant of the day."""
-    return DAY + timedelta(minutes=minute)
-
-
-def thread(
-    id_: str, status: str = "running", *, updated: float = 0, **fields: Any
-) -> dict[str, Any]:
-    """Return a thread as the server sends it."""
-    moment = at(updated).isoformat().replace("+00:00", "Z")
-    return {"id": id_, "status": status, "updated_at": moment, **fields}
-
-
-def land(
-    home: Path, minute: float, *threads: dict[str, Any], outcome: str = "complete", **fields: Any
-) -> None:
-    """Land a run of one session's poll, begun at the minute, whose page came 30 s later."""
-    body = msgspec.json.encode({"data": threads, "next_page": fields.pop("next_page", None)})
-    page = Page(200, at(minute + 0.5), body, read_envelope(body))
-    poll = Poll(
-        source="qoder",
-        session_id=SESSION,
-        label=None,
-        started_at=at(minute),
-        finished_at=at(minute + 1),
-        outcome=outcome,
-        end_reason="has_more_false" if outcome == "complete" else "error",
-        status_filter=fields.pop("status_filter", None),
-        pages=1,
-        requests=1,
-        retries=0,
-        wait_seconds=0.0,
-        bytes=len(body),
-        threads_listed=len(threads),
-        duplicates=0,
-    )
-    run_id = fields.pop("run_id", f"run-{minute:g}")
-    run = Run(id=run_id, started_at=at(minute), finished_at=at(minute + 1), version="1")
-    write_run(home / RAW, Footer(run, [poll]), [page_row(poll, PageFetch(1, None, page))])
-
-
-def load(home: Path, minute: float, *threads: dict[str, Any], **fields: Any) -> dict[str, Any]:
-    """Land and load a run; return its row of the ledger."""
-    land(home, minute, *threads, **fields)
-    (run_id,) = load_landed(home)
-    (row,) = read(home, f"FROM session_polls WHERE run_id = '{run_id}'")
-    return row
-
-
-def read(home: Path, query: str) -> list[dict[str, Any]]:
-    """Query the warehouse."""
-    return read_table(home / "warehouse.duckdb", query)
 
 
 def state(home: Path) -> dict[str, tuple[Any, ...]]:

@@ -14,8 +14,8 @@ from pipelines.warehouse.build import build_analysis
 from pipelines.warehouse.duckdb_file import attach_published, open_published, open_warehouse
 from pipelines.warehouse.publication import publish
 from pipelines.warehouse.replay import replay
+from tests.builders import load, thread
 from tests.support import read_table
-from tests.warehouse.test_load import load, thread
 
 if TYPE_CHECKING:
     from pathlib import Path

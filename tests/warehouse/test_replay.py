@@ -16,7 +16,7 @@ from pipelines.landing.format import RAW, Footer, Run, list_files, list_runs, re
 from pipelines.warehouse.duckdb_file import open_warehouse
 from pipelines.warehouse.load import load_landed
 from pipelines.warehouse.replay import replay
-from tests.warehouse.test_load import at, land, load, read, thread
+from tests.builders import at, land, load, read, thread
 
 if TYPE_CHECKING:
     from pathlib import Path
