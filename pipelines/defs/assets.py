@@ -35,14 +35,14 @@ from pipelines.defs.report import report
 from pipelines.defs.schedule import expect_each_interval
 from pipelines.errors import INTERRUPTED, TOKEN_REJECTED, LoadRejected, SettingsError
 from pipelines.extract.poll import poll_sessions
-from pipelines.landing.format import RAW
+from pipelines.landing.directory import RAW
 from pipelines.landing.writer import land_polls
 from pipelines.records import Progress, Selection
 from pipelines.reporting.health import read_rows
 from pipelines.reporting.wording import count
 from pipelines.warehouse.analyses import Analysis, list_analyses
 from pipelines.warehouse.build import write_settings
-from pipelines.warehouse.duckdb_file import open_warehouse
+from pipelines.warehouse.duckdb_file import open_warehouse, read_newest_sequence
 from pipelines.warehouse.load import find_newest_run, load_landed, read_drift, read_ledger
 from pipelines.warehouse.publication import publish
 
@@ -89,6 +89,7 @@ def build_pages_asset() -> dg.AssetsDefinition:
                 polls,
                 data_home() / RAW,
                 context.run.run_id,
+                newest=read_newest_sequence(data_home()),
                 keep_agent_definition=settings.keep_agent_definition,
             )
         )
