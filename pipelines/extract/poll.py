@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pipelines.errors import INTERRUPTED, ApiError, Interrupted, SettingsError, TokenRejected
+from pipelines.errors import INTERRUPTED, ApiError, Interrupted, TokenRejected
 from pipelines.extract.interrupt import on_interrupt
 from pipelines.extract.paginate import PageFetch, Pagination, fetch_pages
 from pipelines.http.client import Client, RequestStats, open_client
 from pipelines.records import Poll, Progress, Selection
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable, Sequence
+    from collections.abc import AsyncGenerator, Sequence
 
-    from pipelines.config.settings import Session, Source
+    from pipelines.config.settings import Session
+    from pipelines.extract.discover import SourceSessions
 
 
 # Pages that wait for whoever takes them.
@@ -41,11 +42,11 @@ class _Fleet:
     """The sessions of one source: they share its client, its places, and its rejection."""
 
     def __init__(
-        self, client: Client, scope: Selection, progress: Progress, fetched_pages: FetchedPages
+        self, client: Client, selection: Selection, progress: Progress, fetched_pages: FetchedPages
     ) -> None:
         self.client = client
         self.fetched_pages = fetched_pages
-        self.scope = scope
+        self.selection = selection
         self.progress = progress
         self.places = asyncio.Semaphore(client.source.max_concurrency)
         self.tasks: list[asyncio.Task[Poll]] = []
@@ -76,7 +77,7 @@ class _Fleet:
                     session.id,
                     pagination,
                     order=source.order,
-                    statuses=self.scope.statuses,
+                    statuses=self.selection.statuses,
                     stats=stats,
                     on_page=hand_on,
                 )
@@ -116,7 +117,7 @@ class _Fleet:
             finished_at=datetime.now(UTC),
             outcome=judge(pagination),
             end_reason=pagination.end_reason,
-            status_filter=",".join(self.scope.statuses) or None,
+            status_filter=",".join(self.selection.statuses) or None,
             pages=pagination.pages,
             requests=stats.requests,
             retries=stats.retries,
@@ -139,8 +140,8 @@ def judge(pagination: Pagination) -> str:
 
 
 async def poll_sessions(
-    sources: Sequence[Source],
-    scope: Selection,
+    plan: Sequence[SourceSessions],
+    selection: Selection,
     progress: Progress,
     *,
     backoff_s: float = 1,
@@ -149,20 +150,17 @@ async def poll_sessions(
 
     Pages of several sessions come interleaved, those of one in order, its poll after them. Whoever
     is slow to take them slows the polls down, so that few pages wait in memory.
-
-    Raises SettingsError where the scope names no status, or a session that no source has: one that
-    nobody configured must not be listed, because listing creates its coordinator.
     """
-    chosen = choose_sessions(sources, scope)
-    progress.begin(sum(len(sessions) for _, sessions in chosen))
+    progress.begin(sum(len(planned.sessions) for planned in plan))
     async with AsyncExitStack() as stack:
         fleets, tasks = [], []
         fetched_pages: FetchedPages = asyncio.Queue()
-        for source, sessions in chosen:
-            client = await stack.enter_async_context(open_client(source, backoff_s=backoff_s))
-            fleet = _Fleet(client, scope, progress, fetched_pages)
+        for planned in plan:
+            opening = open_client(planned.source, backoff_s=backoff_s)
+            client = await stack.enter_async_context(opening)
+            fleet = _Fleet(client, selection, progress, fetched_pages)
             fleets.append(fleet)
-            tasks += [fleet.launch(session) for session in sessions]
+            tasks += [fleet.launch(session) for session in planned.sessions]
 
         hint = "interrupted by a signal. What had come is loaded; run again"
 
@@ -186,24 +184,3 @@ async def poll_sessions(
         finally:
             for task in tasks:
                 task.cancel()
-
-
-def choose_sessions(
-    sources: Iterable[Source], scope: Selection
-) -> list[tuple[Source, list[Session]]]:
-    """Return the sessions of each source that the scope asks for."""
-    sources = list(sources)
-    wanted = set(scope.sessions)
-    known = {session.id for source in sources for session in source.sessions}
-    if unknown := sorted(wanted - known):
-        raise SettingsError(
-            f"--session {unknown[0]}",
-            "not among the configured sessions",
-            "Add it to sessions.yaml or QODER_SESSION_IDS.",
-        )
-    if "" in scope.statuses:
-        raise SettingsError("--status ''", "names no status", "Name one, such as running.")
-    return [
-        (source, [session for session in source.sessions if not wanted or session.id in wanted])
-        for source in sources
-    ]

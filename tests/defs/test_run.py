@@ -42,6 +42,7 @@ def read_metadata(instance: dg.DagsterInstance) -> dict[str, dict[str, Any]]:
     }
 
 
+@pytest.mark.slow
 def test_run_materializes_everything(
     home: Path, world: World, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -83,6 +84,7 @@ def test_run_materializes_everything(
     assert sum(metadata[name]["dagster/row_count"] > 0 for name in tables) > 9
 
 
+@pytest.mark.slow
 def test_unknown_session_fails_its_check_alone(
     home: Path, world: World, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -105,6 +107,7 @@ def test_unknown_session_fails_its_check_alone(
     assert {row["session_id"] for row in threads} == world.sessions.keys()
 
 
+@pytest.mark.slow
 def test_refused_token_fails_the_run_after_publication(
     home: Path, world: World, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -128,6 +131,7 @@ def test_refused_token_fails_the_run_after_publication(
     assert counted["n"] > 0  # what was known before stays
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("home")
 def test_token_is_in_no_event(
     world: World, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
@@ -160,6 +164,7 @@ def test_run_of_one_session(
     assert [(row["session_id"], row["outcome"]) for row in ledger] == [(chosen, "complete")]
 
 
+@pytest.mark.slow
 def test_steps_alone_do_not_forget(
     home: Path, world: World, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -185,6 +190,7 @@ def test_nothing_polled_is_not_complete(home: Path, instance: dg.DagsterInstance
     assert (home / "warehouse.duckdb").exists()
 
 
+@pytest.mark.slow
 def test_drift_warns_once(
     home: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -235,6 +241,7 @@ def test_undone_load_fails_its_check(home: Path, instance: dg.DagsterInstance) -
 HEADER = "-- answers: What is it?\n-- grain: one row\n-- columns: {x: a number}\n-- needs: []\n"
 
 
+@pytest.mark.slow
 def test_own_analyses_fail_alone(
     home: Path,
     tmp_path: Path,

@@ -63,6 +63,7 @@ def test_no_sensor_without_a_webhook() -> None:
     assert list(defs().sensors or ()) == []
 
 
+@pytest.mark.slow
 def test_alerts(
     webhook: Receiver, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
