@@ -20,7 +20,8 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from pipelines.landing.format import RAW, Footer, Run, page_row, write_run
+from pipelines.landing.directory import RAW
+from pipelines.landing.format import Footer, Run, page_row, write_run
 from pipelines.providers.registry import find_endpoint
 from pipelines.records import Page, PageFetch, Poll
 from pipelines.warehouse.analyses import list_analyses

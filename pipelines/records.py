@@ -67,17 +67,18 @@ class FetchedPage(msgspec.Struct, frozen=True):
 class Poll(msgspec.Struct, frozen=True, kw_only=True):
     """What the ledger keeps of one session's poll, but the counts that only a load can tell.
 
-    `digest` is that of the threads on its pages, as `digest_page` adds them up; `endpoint` is what
-    was listed, and `provider` says how its pages are read.
+    `digest` is that of the threads on its pages, as the landing adds them up; `endpoint` is what
+    was polled, and `provider` says how its pages are read.
     """
 
     source: str
     session_id: str
+    endpoint: str = "threads"
     label: str | None
     started_at: datetime
     finished_at: datetime
     outcome: str
-    end_reason: str = msgspec.field(name="ended_by")
+    end_reason: str
     status_filter: str | None
     pages: int
     requests: int
@@ -90,7 +91,6 @@ class Poll(msgspec.Struct, frozen=True, kw_only=True):
     error_type: str | None = None
     error_message: str | None = None
     request_id: str | None = None
-    endpoint: str = "threads"
     provider: str = DEFAULT_PROVIDER
 
 

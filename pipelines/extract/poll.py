@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -12,7 +11,7 @@ from pipelines.errors import INTERRUPTED, ApiError, Interrupted, TokenRejected
 from pipelines.extract.interrupt import on_interrupt
 from pipelines.extract.paginate import ListRequest, Pagination, fetch_page, fetch_pages
 from pipelines.http.client import Client, RequestStats, open_client
-from pipelines.providers.registry import PROVIDERS, find_endpoint
+from pipelines.providers.registry import PROVIDERS
 from pipelines.records import FetchedPage, PageFetch, Poll, Progress, Selection
 
 if TYPE_CHECKING:
@@ -61,11 +60,9 @@ class _Fleet:
         source, started_at = self.client.source, datetime.now(UTC)
         stats = RequestStats(on_wait=self.progress.wait)
         pagination = Pagination(max_pages=source.max_pages_per_session)
-        digest = new_digest()
 
         async def hand_on(fetch: PageFetch) -> None:
             self.progress.page(len(fetch.page.listing.ids))
-            digest.update(self.endpoint.raw_items(fetch.page.body))
             page = FetchedPage(
                 source.name, session.id, fetch, self.endpoint.name, self.provider.name
             )
@@ -86,7 +83,7 @@ class _Fleet:
                 pagination.error = self.stopped_by
         if isinstance(pagination.error, TokenRejected):
             self.stop(pagination.error)
-        poll = self._conclude(session, pagination, stats, started_at, digest.hexdigest())
+        poll = self._conclude(session, pagination, stats, started_at)
         self.progress.end(poll)
         return poll
 
@@ -114,7 +111,6 @@ class _Fleet:
         pagination: Pagination,
         stats: RequestStats,
         started_at: datetime,
-        digest: str,
     ) -> Poll:
         error = pagination.error
         return Poll(
@@ -133,23 +129,12 @@ class _Fleet:
             bytes=stats.bytes,
             threads_listed=len(pagination.ids),
             duplicates=pagination.duplicates,
-            digest=digest,
             error_type=error.error_type if error else None,
             error_message=str(error) if error else None,
             request_id=error.request_id if error else None,
             endpoint=self.endpoint.name,
             provider=self.provider.name,
         )
-
-
-def new_digest() -> hashlib.blake2b:
-    """Return the digest of no page."""
-    return hashlib.blake2b(digest_size=16)
-
-
-def digest_page(digest: hashlib.blake2b, body: bytes) -> None:
-    """Add a page. Only its threads count: a cursor may be another each time."""
-    digest.update(find_endpoint(THREADS).raw_items(body))
 
 
 async def ask_once(source: Source) -> None:

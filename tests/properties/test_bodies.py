@@ -53,7 +53,7 @@ def test_any_body(status: int, body: bytes) -> None:
         return
     pagination = Pagination(max_pages=10)
     pagination.take(Page(raw.status, raw.observed_at, raw.body, listing))
-    row = ("qoder", "sess_1", 1, None, NOW, 200, raw.body)
+    row = ("qoder", "threads", "sess_1", 1, None, NOW, 200, raw.body)
     frame = threads_frame(pl.DataFrame([row], schema=PAGES, orient="row"))
     assert frame.schema == THREADS
     assert frame.height == len(pagination.ids)

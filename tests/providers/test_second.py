@@ -15,7 +15,7 @@ from starlette.routing import Route
 from pipelines.extract.discover import SourceSessions
 from pipelines.extract.poll import poll_sessions
 from pipelines.http.auth import HeaderAuth
-from pipelines.landing.format import RAW
+from pipelines.landing.directory import RAW
 from pipelines.landing.writer import land_polls
 from pipelines.providers.base import Endpoint, Provider
 from pipelines.providers.registry import PROVIDERS
