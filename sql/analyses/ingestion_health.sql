@@ -15,7 +15,6 @@
 --   open_threads: number of them that are open and not missing
 --   missing: number of them that the newest complete poll no longer listed
 --   as_of: beginning of the newest poll of the session, also of one that failed or was overtaken (UTC)
--- needs: [session_polls, threads]
 -- checks:
 --   one_row_per_session: >-
 --     SELECT source, session_id, count(*) AS found FROM analytics.ingestion_health

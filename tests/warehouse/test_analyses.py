@@ -24,7 +24,6 @@ HEADER = """\
 -- grain: one row
 -- columns:
 --   x: a number
--- needs: []
 """
 
 
@@ -195,7 +194,7 @@ def test_pasted_query_gives_the_same(home: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", list_analyses())
 def test_header_describes_the_table(home: Path, name: str) -> None:
-    """The header's texts are the table's comments, and its needs are the tables it reads."""
+    """The header's texts are the table's comments."""
     build(home, name)
     header = list_analyses()[name].header
     with open_warehouse(home) as connection:
@@ -225,9 +224,8 @@ def test_header_describes_the_table(home: Path, name: str) -> None:
     [
         ("SELECT 1 AS x", "header is malformed"),
         ("-- answers: [\nSELECT 1 AS x", "header is malformed"),
-        (HEADER.replace("needs", "needz") + "SELECT 1 AS x", "needz"),
+        (HEADER.replace("grain", "grane") + "SELECT 1 AS x", "grane"),
         (HEADER + "SELECT 1 AS y", r"gives the columns \['y'\]"),
-        (HEADER + "FROM threads", r"reads \['threads'\], the header needs \[\]"),
         (HEADER + "SELECT 1 AS x; SELECT 2", "must hold one query"),
         (HEADER + "DROP TABLE threads", "cannot be parsed"),
         (HEADER + "SELECT 1 AS", "cannot be parsed"),
@@ -291,7 +289,7 @@ def test_order_follows_the_queries() -> None:
 
 
 OWN = {
-    "good.sql": HEADER.replace("[]", "[status_distribution]")
+    "good.sql": HEADER
     + "SELECT 1 AS x FROM analytics.status_distribution LIMIT 1",
     "order.sql": "\n" + HEADER + "SELECT 1 AS x",
     "malformed.sql": "SELECT 1",
@@ -309,8 +307,8 @@ OWN = {
     "deep.sql": HEADER + f"SELECT {'||'.join(['1'] * 2000)} AS x",
     "nested.sql": f"-- answers: {'[' * 3000}\nSELECT 1 AS x",
     "date.sql": HEADER.replace("What is it?", "2024-02-31") + "SELECT 1 AS x",
-    "a.sql": HEADER.replace("[]", "[b]") + "FROM analytics.b",
-    "b.sql": HEADER.replace("[]", "[a]") + "FROM analytics.a",
+    "a.sql": HEADER + "FROM analytics.b",
+    "b.sql": HEADER + "FROM analytics.a",
 }
 BROKEN = {
     "malformed_is_broken": "malformed.sql: the header is malformed",
