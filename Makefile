@@ -1,6 +1,6 @@
 # Needs git, make and Python >= 3.11; everything else is installed into .venv, once.
 .DEFAULT_GOAL := help
-.PHONY: help demo run dev notebook test test-duckdb-2 soak bench bench-large bench-parts check figures \
+.PHONY: help demo run dev notebook test test-slow test-duckdb-2 soak bench bench-large bench-parts check figures \
 	docs lock clean
 
 CANDIDATES := python3 python3.13 python3.12 python3.11
@@ -11,6 +11,9 @@ export DAGSTER_HOME ?= $(CURDIR)/dagster_home
 BIN := .venv/bin
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 SIDE_BY_SIDE := --numprocesses auto --dist loadfile --no-loadscope-reorder
+QUICK := -m "not slow and not packaging"
+SLOW := -m "slow or packaging"
+DUCKDB_2 := 2.0.1
 PACKAGE := --no-deps --no-build-isolation --editable .
 
 help: ## list the targets
@@ -23,13 +26,16 @@ run: .venv/runtime ## the main job against the configured API
 	@$(BIN)/session-threads run
 
 dev: .venv/runtime ## Dagster's UI with the job and its schedule
-	$(BIN)/dg dev
+	$(BIN)/dagster dev -w workspace.yaml
 
 notebook: .venv/dev ## the notebook, to look at the data and to change
 	MARIMO_SKIP_UPDATE_CHECK=1 $(BIN)/marimo edit notebooks/threads.py
 
-test: .venv/dev ## the whole test suite
-	$(BIN)/python -m pytest $(SIDE_BY_SIDE)
+test: .venv/dev ## the quick tests, in three minutes on two cores
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(QUICK)
+
+test-slow: .venv/dev ## the others: Dagster's servers, browsers, packaging, kills, full disks
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(SLOW)
 
 soak: .venv/dev ## the long tests: hundreds of kills, full disks, storms, 100,000 bodies
 	KILLS=200 $(BIN)/python -m pytest tests/faults/test_crashes.py
@@ -57,9 +63,9 @@ check: .venv/dev ## format, lint, types, import contracts, and what a poll may c
 	$(BIN)/lint-imports
 	$(BIN)/python -m benchmarks.guard
 
-test-duckdb-2: .venv-duckdb-2/dev ## types and tests with DuckDB 2.0.0
+test-duckdb-2: .venv-duckdb-2/dev-$(DUCKDB_2) ## types and the quick tests with DuckDB 2
 	.venv-duckdb-2/bin/mypy
-	PATH="$(CURDIR)/.venv-duckdb-2/bin:$$PATH" .venv-duckdb-2/bin/python -m pytest $(SIDE_BY_SIDE) -m "not packaging"
+	PATH="$(CURDIR)/.venv-duckdb-2/bin:$$PATH" .venv-duckdb-2/bin/python -m pytest $(SIDE_BY_SIDE) $(QUICK)
 
 figures: .venv/dev ## what polling cannot see, by simulation: table and figure of docs/analyses.md
 	PYTHONPATH=. $(BIN)/python benchmarks/polling.py
@@ -105,9 +111,9 @@ clean: ## remove the environments and caches
 	@.venv-peers/bin/python $(PIP_INSTALL) --require-hashes -r benchmarks/requirements.txt
 	@touch $@
 
-.venv-duckdb-2/dev: requirements-dev.lock pyproject.toml
+.venv-duckdb-2/dev-$(DUCKDB_2): requirements-dev.lock pyproject.toml
 	@$(PYTHON) -m venv .venv-duckdb-2
 	@.venv-duckdb-2/bin/python $(PIP_INSTALL) --require-hashes -r requirements-dev.lock
-	@.venv-duckdb-2/bin/python $(PIP_INSTALL) --no-deps duckdb==2.0.0
+	@.venv-duckdb-2/bin/python $(PIP_INSTALL) --no-deps duckdb==$(DUCKDB_2)
 	@.venv-duckdb-2/bin/python $(PIP_INSTALL) $(PACKAGE)
 	@touch $@

@@ -26,8 +26,8 @@ from rich.table import Table
 
 from benchmarks.limits import LIMITS
 from benchmarks.server import FIRST, Fleet
-from pipelines.definitions import run_poll
-from pipelines.records import Progress, Selection
+from pipelines import steps
+from pipelines.config.settings import load_settings
 from pipelines.sandbox.server import serve
 from pipelines.warehouse.analyses import list_analyses
 from pipelines.warehouse.duckdb_file import WAREHOUSE
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 THREADS, SESSIONS = 1000, 4
 # Packages that take long to import: none is needed to read the published copy, or not even that.
 HEAVY = frozenset({"altair", "dagster", "httpx", "pandas", "polars", "starlette", "uvicorn"})
-HEAVY_FOR_POLLS = frozenset({"altair", "fsspec", "jinja2", "upath"})
+HEAVY_FOR_POLLS = frozenset({"altair", "dagster", "fsspec", "jinja2", "upath"})
 HEAVY_FOR_HELP = HEAVY | {"duckdb", "msgspec", "pydantic", "rich", "tenacity", "yaml"}
 ASK = """
 import json, sys
@@ -111,7 +111,7 @@ def count_polls() -> dict[str, int]:
                 shutil.copy(home / WAREHOUSE, home / "before.duckdb")
             landed = len(list((home / "raw").glob("*")))
             with count_statements() as counted:
-                run_poll(Selection(), Progress())
+                steps.run(load_settings())
             counts[f"requests beyond the pages, {poll} poll"] = server.requests - pages
             counts[f"SQL statements, {poll} poll"] = counted.statements
             counts[f"connections to DuckDB, {poll} poll"] = counted.connections

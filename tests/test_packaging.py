@@ -65,7 +65,7 @@ def test_wheel_holds_the_package_alone(installed: Path) -> None:
     found = {path.relative_to(ROOT / "sql") for path in (ROOT / "sql").rglob("*.sql")}
     packed = installed / "pipelines" / "sql"
     assert {path.relative_to(packed) for path in packed.rglob("*.sql")} == found
-    templates = Path("pipelines", "report", "templates")
+    templates = Path("pipelines", "reporting", "report", "templates")
     assert list_names(installed / templates) == list_names(ROOT / templates)
     done = run(sys.executable, "-c", "import pipelines; print(pipelines.__file__)", path=installed)
     assert Path(done.stdout.strip()) == installed / "pipelines" / "__init__.py"

@@ -39,6 +39,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield path
 
 
+@pytest.mark.slow
 def test_shell_commands(directory: Path) -> None:
     """Every shell command runs as printed, in the order of the page."""
     assert (directory / "data" / "threads.duckdb").exists()
@@ -47,6 +48,7 @@ def test_shell_commands(directory: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_sql(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every query runs as printed and finds something."""
     monkeypatch.chdir(directory)
@@ -55,6 +57,7 @@ def test_sql(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert len(run_printed("session-threads", "sql", block).splitlines()) > 3
 
 
+@pytest.mark.slow
 def test_python(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both pieces of Python run as printed: the one ends in a chart, the other prints a frame."""
     monkeypatch.chdir(directory)

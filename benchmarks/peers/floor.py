@@ -1,8 +1,9 @@
 """The floor: only download every page, eight sessions at a time, and keep nothing.
 
-    python floor.py httpx|httpx-aiohttp|aiohttp
+    python floor.py httpx|httpx-aiohttp|aiohttp [PER_SECOND]
 
 Writes how many pages and bytes came. Nothing is decoded: the cursor is cut out of the page's end.
+With a number at most so many requests start in a second.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import asyncio
 import json
 import os
 import sys
+import time
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     Get = Callable[[str, dict[str, str]], Awaitable[bytes]]
 
 CONCURRENCY = 8
+UNLIMITED = 1e9
 KEY = b'"next_page":'
 
 
@@ -66,6 +69,20 @@ def cut_cursor(page: bytes) -> str | None:
     return json.loads(page[page.rfind(KEY) + len(KEY) : -1])
 
 
+def slow_down(get: Get, per_second: float) -> Get:
+    """Return a function that gets a URL when its turn has come."""
+    next_turn = 0.0
+
+    async def get_in_turn(url: str, params: dict[str, str]) -> bytes:
+        nonlocal next_turn
+        now = time.monotonic()
+        turn = next_turn = max(now, next_turn + 1 / per_second)
+        await asyncio.sleep(turn - now)
+        return await get(url, params)
+
+    return get_in_turn
+
+
 async def download(get: Get, session: str, places: asyncio.Semaphore) -> tuple[int, int]:
     """Download every page of a session; return how many, and their bytes."""
     url = f"{os.environ['BENCH_BASE_URL']}/sessions/{session}/threads"
@@ -79,21 +96,22 @@ async def download(get: Get, session: str, places: asyncio.Semaphore) -> tuple[i
             params = {"limit": "100", "page": cursor}
 
 
-async def download_all(way: str, sessions: list[str]) -> dict[str, int]:
+async def download_all(way: str, sessions: list[str], per_second: float) -> dict[str, int]:
     """Download every session; return what came."""
     opened = open_aiohttp() if way == "aiohttp" else open_httpx(over_aiohttp=way != "httpx")
     places = asyncio.Semaphore(CONCURRENCY)
-    async with opened as get:
+    async with opened as get_at_once:
+        get = slow_down(get_at_once, per_second)
         came = await asyncio.gather(*(download(get, session, places) for session in sessions))
     return {"pages": sum(pages for pages, _ in came), "bytes": sum(size for _, size in came)}
 
 
-def main(way: str) -> None:
+def main(way: str, per_second: float = UNLIMITED) -> None:
     """Download every session; write what came."""
     sessions = json.loads(Path(os.environ["BENCH_SESSIONS"]).read_text(encoding="utf-8"))
-    came = asyncio.run(download_all(way, sessions))
+    came = asyncio.run(download_all(way, sessions, per_second))
     Path("downloaded.json").write_text(json.dumps(came), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], *map(float, sys.argv[2:]))

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from pipelines.cli.exit_status import ExitStatus
-    from pipelines.cli.job import Result
     from pipelines.reporting.health import Health
+    from pipelines.steps import Result
 
 SHOWN_SESSIONS = 20
 SHOWN_DRIFT = 5

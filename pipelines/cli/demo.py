@@ -5,17 +5,20 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING
 
 import click
 import yaml
 
+from pipelines import steps
 from pipelines.cli.console import print_heading, print_summary, watch_poll
 from pipelines.cli.exit_status import ExitStatus, exit_of_run
-from pipelines.cli.job import run_job
 from pipelines.cli.output import Target, write_analysis
-from pipelines.config.settings import data_home
+from pipelines.config.settings import data_home, load_settings
+from pipelines.errors import SessionThreadsError
 from pipelines.files import make_private
 from pipelines.sandbox.server import TOKEN, Sandbox, serve
 from pipelines.sandbox.world import World, draw_sizes
@@ -26,14 +29,14 @@ if TYPE_CHECKING:
 
 POLLS = 4
 PAUSE_S = 1.5
+LONGEST_ERROR = 500
 TURN_S = 2.0
 
 
-def play(*, debug: bool = False) -> ExitStatus:
+def play() -> ExitStatus:
     """Poll the fleet, and show what is known of it then; stop at a poll that is not well."""
     home = data_home() / "demo"
     shutil.rmtree(home, ignore_errors=True)
-    os.environ.pop("DAGSTER_HOME", None)  # what is made up is no run of yours to remember
     world = World(draw_sizes(8, 400), turn_s=TURN_S)
     with serve(Sandbox(world).app) as base_url:
         settings = write_settings(home, base_url, list(world.sessions))
@@ -42,19 +45,40 @@ def play(*, debug: bool = False) -> ExitStatus:
             "SESSION_THREADS_CONFIG": str(settings),
             "SANDBOX_PAT": TOKEN,
         }
-        for poll in range(POLLS):
-            time.sleep(PAUSE_S if poll else 0)
-            print_heading(f"Poll {poll + 1} of {POLLS}")
+        print_heading(f"Poll 1 of {POLLS}, as Dagster's job")
+        run_dagster_job()
+        for number in range(2, POLLS + 1):
+            time.sleep(PAUSE_S)
+            print_heading(f"Poll {number} of {POLLS}, by the command")
             with watch_poll() as progress:
-                result = run_job(progress=progress, debug=debug)
+                result = steps.run(load_settings(), progress=progress)
             print_summary(result)
-            if (verdict := exit_of_run(result.ledger, result.findings)).error:
-                return verdict
+            if (ending := exit_of_run(result.ledger, result.findings)).error:
+                return ending
     show_analyses()
     click.echo(f"The database: {home / 'threads.duckdb'}\nTo look further:\n")
     for variable, path in (("HOME", home), ("CONFIG", settings)):
         click.echo(f"export SESSION_THREADS_{variable}={shlex.quote(str(path))}")
-    return verdict
+    return ExitStatus()
+
+
+def run_dagster_job() -> None:
+    """Run the job as Dagster runs it, in a process of its own, remembered by no instance of yours.
+
+    Raises SessionThreadsError if it fails.
+    """
+    command = [sys.executable, "-m", "dagster", "job", "execute", "-j", "poll_threads"]
+    environ = {name: value for name, value in os.environ.items() if name != "DAGSTER_HOME"}
+    done = subprocess.run(  # noqa: S603 - this interpreter
+        [*command, "-m", "pipelines.definitions"],
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise SessionThreadsError(f"Dagster's job failed: {done.stderr[-LONGEST_ERROR:]}")
+    click.echo("Assets: thread_pages → threads → the analyses → published_database")
 
 
 def show_analyses() -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pipelines.reporting.health import Health
+    from pipelines.steps import Outcome
 
     Records = Sequence[Mapping[str, Any]]
 
@@ -62,3 +63,9 @@ def exit_of_health(lines: Sequence[Health]) -> ExitStatus:
     error = f": {first.last_error}" if first.state == "failing" else ""
     problem = f"{first.name} is {first.state}{error}"
     return ExitStatus(1, f"{len(troubled)} of {count(len(lines), 'session')}: {problem}")
+
+
+def exit_of_build(outcomes: Sequence[Outcome]) -> ExitStatus:
+    """Return what the checks of built analyses mean."""
+    found = [line for outcome in outcomes for line in outcome.failures.values()]
+    return ExitStatus(1, f"{'; '.join(found)}. {KEPT}") if found else ExitStatus()

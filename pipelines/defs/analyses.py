@@ -1,59 +1,59 @@
 """The assets of the analyses: one for each file, all of them in one step."""
 
-import time
 from collections.abc import Collection, Iterator, Mapping
 
 import dagster as dg
 import duckdb
 
+from pipelines import steps
 from pipelines.config.settings import data_home
 from pipelines.defs.checks import SHOWN_ROWS, check_analysis, specify_checks
 from pipelines.defs.metadata import OWNERS, describe_analysis
-from pipelines.errors import AnalysisError
+from pipelines.defs.resources import AnalysesParam
 from pipelines.warehouse.analyses import Analysis
-from pipelines.warehouse.build import build_analysis, read_warnings
+from pipelines.warehouse.build import read_warnings
 from pipelines.warehouse.duckdb_file import open_warehouse
 
 
-def build_analyses_asset(analyses: Mapping[str, Analysis]) -> dg.AssetsDefinition:
+def define_analyses(analyses: Mapping[str, Analysis]) -> dg.AssetsDefinition:
     """Return the assets of the analyses: one for each file, all in one step, so that it is quick.
 
     A check that fails keeps the previous table and stops nothing: the asset check says so.
     """
-
-    @dg.multi_asset(
+    step = dg.multi_asset(
         name="analyses",
         specs=[specify_analysis(analysis, analyses) for analysis in analyses.values()],
         check_specs=[spec for a in analyses.values() for spec in specify_checks(a)],
         can_subset=True,
         description="Builds every analysis, each after those it reads.",
     )
-    def build(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
-        selected = {key.to_user_string() for key in context.selected_asset_keys}
-        with open_warehouse(data_home()) as connection:
-            for name in (name for name in analyses if name in selected):
-                yield materialize_analysis(context, connection, analyses[name])
-
-    return build
+    return step(build_analyses)
 
 
-def materialize_analysis(
-    context: dg.AssetExecutionContext, connection: duckdb.DuckDBPyConnection, analysis: Analysis
+def build_analyses(
+    context: dg.AssetExecutionContext, analyses: AnalysesParam
+) -> Iterator[dg.MaterializeResult]:
+    """Build the selected analyses, and yield what Dagster keeps of each."""
+    selected = {key.to_user_string() for key in context.selected_asset_keys}
+    outcomes = steps.build({name: analyses[name] for name in analyses if name in selected})
+    with open_warehouse(data_home()) as connection:
+        for outcome in outcomes:
+            for problem in outcome.failures.values():
+                context.log.warning(problem)
+            yield describe_outcome(connection, outcome)
+
+
+def describe_outcome(
+    connection: duckdb.DuckDBPyConnection, outcome: steps.Outcome
 ) -> dg.MaterializeResult:
-    """Build an analysis; return what Dagster keeps of it, also where the previous table stays."""
-    started = time.monotonic()
-    built, failures, warnings = None, {}, {}
-    try:
-        built = build_analysis(connection, analysis)
-        warnings = read_warnings(connection, analysis, SHOWN_ROWS)
-    except AnalysisError as error:
-        context.log.warning(str(error))
-        failures = error.failures
-    seconds = round(time.monotonic() - started, 3)
+    """Return what Dagster keeps of an analysis, also if its previous table stays."""
+    analysis, built = outcome.analysis, outcome.built
+    warnings = read_warnings(connection, analysis, SHOWN_ROWS) if built else {}
     return dg.MaterializeResult(
         asset_key=analysis.name,
-        metadata=describe_analysis(connection, analysis, built) | {"seconds": seconds},
-        check_results=check_analysis(analysis, failures, warnings),
+        metadata=describe_analysis(connection, analysis, built)
+        | {"seconds": round(outcome.seconds, 3)},
+        check_results=check_analysis(analysis, outcome.failures, warnings),
     )
 
 

@@ -1,6 +1,8 @@
-"""The assets, in the order in which data flows: pages, threads, analyses, the published copy."""
+"""The assets, in the order in which data flows: pages, threads, analyses, the published copy.
 
-import asyncio
+Each is a step of `pipelines.steps`, and what it has brought as metadata and checks.
+"""
+
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -8,13 +10,9 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from pipelines.config.settings import (
-    data_home,
-    load_analyses_dir,
-    load_analysis_settings,
-    load_settings,
-)
-from pipelines.defs.analyses import build_analyses_asset
+from pipelines import steps
+from pipelines.config.settings import data_home
+from pipelines.defs.analyses import define_analyses
 from pipelines.defs.checks import (
     LOAD_CHECKS,
     PUBLICATION_CHECKS,
@@ -32,19 +30,14 @@ from pipelines.defs.metadata import (
     describe_table,
 )
 from pipelines.defs.report import report
-from pipelines.defs.schedule import expect_each_interval
-from pipelines.errors import INTERRUPTED, TOKEN_REJECTED, LoadRejected, SettingsError
-from pipelines.extract.poll import poll_sessions
-from pipelines.landing.format import RAW
-from pipelines.landing.writer import land_polls
+from pipelines.defs.resources import AnalysesParam, ConfigurationParam
+from pipelines.errors import INTERRUPTED, TOKEN_REJECTED, LoadRejected
 from pipelines.records import Progress, Selection
 from pipelines.reporting.health import read_rows
 from pipelines.reporting.wording import count
-from pipelines.warehouse.analyses import Analysis, list_analyses
-from pipelines.warehouse.build import write_settings
+from pipelines.warehouse.analyses import Analysis
 from pipelines.warehouse.duckdb_file import open_warehouse
-from pipelines.warehouse.load import find_newest_run, load_landed, read_drift, read_ledger
-from pipelines.warehouse.publication import publish
+from pipelines.warehouse.load import read_ledger
 
 
 class PollConfig(dg.Config):
@@ -61,121 +54,78 @@ class PollConfig(dg.Config):
     )
 
 
-def build_pages_asset() -> dg.AssetsDefinition:
-    """Return the asset of the landed pages."""
+@dg.asset(
+    group_name="ingestion", kinds={"python", "parquet"}, owners=OWNERS, metadata=describe_pages()
+)
+def thread_pages(
+    context: dg.AssetExecutionContext, config: PollConfig, configuration: ConfigurationParam
+) -> dg.MaterializeResult:
+    """Every page of the threads of the configured sessions, as the server sent it.
 
-    @dg.asset(
-        group_name="ingestion",
-        kinds={"python", "parquet"},
-        owners=OWNERS,
-        freshness_policy=expect_each_interval(),
-        metadata=describe_pages(),
-    )
-    def thread_pages(
-        context: dg.AssetExecutionContext,
-        config: PollConfig,
-        progress: dg.ResourceParam[Progress],
-    ) -> dg.MaterializeResult:
-        """Every page of the threads of the configured sessions, as the server sent it.
-
-        One Parquet file for each run, and shards of a large one, in `raw/` of the data directory. A
-        session that fails ends alone, and says why in the log and in `every_session_complete`.
-        """
-        settings = load_settings()
-        selection = Selection(tuple(config.sessions), tuple(config.statuses))
-        polls = poll_sessions(settings.sources, selection, progress)
-        path, ended = asyncio.run(
-            land_polls(
-                polls,
-                data_home() / RAW,
-                context.run.run_id,
-                keep_agent_definition=settings.keep_agent_definition,
-            )
-        )
-        for poll in ended:
-            if poll.error_message:
-                context.log.warning("session %s: %s", poll.session_id, poll.error_message)
-        return dg.MaterializeResult(metadata=describe_polls(path, ended))
-
-    return thread_pages
+    One Parquet file for each run, and shards of a large one, in `raw/` of the data directory. A
+    session that fails ends alone, and says why in the log and in `every_session_complete`.
+    """
+    settings = configuration.load()
+    selection = Selection(tuple(config.sessions), tuple(config.statuses))
+    planned = steps.plan(steps.discover(settings), selection)
+    landed = steps.poll(settings, planned, selection, Progress(), context.run.run_id)
+    for poll in landed.polls:
+        if poll.error_message:
+            context.log.warning("session %s: %s", poll.session_id, poll.error_message)
+    return dg.MaterializeResult(metadata=describe_polls(landed.path, landed.polls))
 
 
-def build_threads_asset() -> dg.AssetsDefinition:
-    """Return the asset of the loaded tables."""
+@dg.asset(
+    deps=[thread_pages],
+    group_name="ingestion",
+    kinds={"duckdb"},
+    owners=OWNERS,
+    metadata={"dagster/table_name": "main.threads"},
+    check_specs=LOAD_CHECKS,
+)
+def threads() -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
+    """The current state of every thread, its history, and the ledger of polls they rest on.
 
-    @dg.asset(
-        deps=["thread_pages"],
-        group_name="ingestion",
-        kinds={"duckdb"},
-        owners=OWNERS,
-        freshness_policy=expect_each_interval(),
-        metadata={"dagster/table_name": "main.threads"},
-        check_specs=LOAD_CHECKS,
-    )
-    def threads() -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
-        """The current state of every thread, its history, and the ledger of polls they rest on.
-
-        All tables of a run change in one transaction, or none does.
-        """
-        started = time.monotonic()
-        try:
-            loaded = load_landed(data_home(), find_retention())
-        except LoadRejected as rejection:
-            yield check_keys(rejection)
-            raise
-        seconds = round(time.monotonic() - started, 3)
-        with open_warehouse(data_home()) as connection:
-            write_settings(connection, load_analysis_settings())
-            ledger = read_ledger(connection, loaded or find_newest_run(connection))
-            drift = read_drift(connection, loaded)
-            table = describe_table(connection, "main", "threads")
-        yield dg.MaterializeResult(
-            metadata=describe_ledger(ledger) | table | {"seconds": seconds},
-            check_results=[check_sessions(ledger), check_keys(None), check_drift(drift)],
-        )
-
-    return threads
-
-
-def find_retention() -> int | None:
-    """Return for how many days pages are kept; for ever where the settings are rejected."""
+    All tables of a run change in one transaction, or none does.
+    """
+    started = time.monotonic()
     try:
-        return load_settings(with_tokens=False).raw_retention_days
-    except SettingsError:
-        return None
-
-
-def build_published_asset(analyses: Mapping[str, Analysis]) -> dg.AssetsDefinition:
-    """Return the asset of the published copy, which waits for every analysis."""
-
-    @dg.asset(
-        name="published_database",
-        deps=["threads", *analyses],
-        group_name="publication",
-        kinds={"duckdb"},
-        owners=OWNERS,
-        freshness_policy=expect_each_interval(),
-        check_specs=PUBLICATION_CHECKS,
+        loaded = steps.load()
+    except LoadRejected as rejection:
+        yield check_keys(rejection)
+        raise
+    seconds = round(time.monotonic() - started, 3)
+    with open_warehouse(data_home()) as connection:
+        table = describe_table(connection, "main", "threads")
+    yield dg.MaterializeResult(
+        metadata=describe_ledger(loaded.ledger) | table | {"seconds": seconds},
+        check_results=[
+            check_sessions(loaded.ledger),
+            check_keys(None),
+            check_drift(loaded.drift),
+        ],
     )
-    def published_database(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
-        """The copy that people query, `threads.duckdb`: replaced at once, also for a new ledger.
 
-        The run fails after it, so that someone is told, where its own poll brought nothing.
-        """
-        with open_warehouse(data_home()) as connection:
-            ledger = read_ledger(connection, [context.run.run_id])
-        started = time.monotonic()
-        path = publish(data_home(), analyses)
-        seconds = round(time.monotonic() - started, 3)
-        health = read_rows(data_home())
-        yield dg.MaterializeResult(
-            metadata=describe_publication(path, health, seconds),
-            check_results=[check_freshness(health)],
-        )
-        if problem := find_problem(ledger):
-            raise dg.Failure(problem, allow_retries=False)
 
-    return published_database
+def published_database(
+    context: dg.AssetExecutionContext, analyses: AnalysesParam
+) -> Iterator[dg.MaterializeResult]:
+    """The copy that people query, `threads.duckdb`: replaced at once, also for a new ledger.
+
+    The run fails after it, so that someone is told, if its own poll brought nothing.
+    """
+    with open_warehouse(data_home()) as connection:
+        ledger = read_ledger(connection, [context.run.run_id])
+    started = time.monotonic()
+    path = steps.publish(analyses)
+    seconds = round(time.monotonic() - started, 3)
+    health = read_rows(data_home())
+    yield dg.MaterializeResult(
+        metadata=describe_publication(path, health, seconds),
+        check_results=[check_freshness(health)],
+    )
+    if problem := find_problem(ledger):
+        raise dg.Failure(problem, allow_retries=False)
 
 
 def find_problem(ledger: Sequence[Mapping[str, Any]]) -> str | None:
@@ -188,13 +138,19 @@ def find_problem(ledger: Sequence[Mapping[str, Any]]) -> str | None:
     return None
 
 
-def build_assets() -> list[dg.AssetsDefinition]:
-    """Return every asset, one for each analysis file among them."""
-    analyses = list_analyses(load_analyses_dir())
+def define_assets(analyses: Mapping[str, Analysis]) -> list[dg.AssetsDefinition]:
+    """Return every asset; those of the analyses, and what waits for them, follow from the files."""
+    publication = dg.asset(
+        deps=[threads, *analyses],
+        group_name="publication",
+        kinds={"duckdb"},
+        owners=OWNERS,
+        check_specs=PUBLICATION_CHECKS,
+    )
     return [
-        build_pages_asset(),
-        build_threads_asset(),
-        build_analyses_asset(analyses),
-        build_published_asset(analyses),
+        thread_pages,
+        threads,
+        define_analyses(analyses),
+        publication(published_database),
         report,
     ]

@@ -1,11 +1,13 @@
 """The job and when it runs."""
 
+from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 
 import dagster as dg
 
 from pipelines.config.settings import load_key, load_stale_minutes
-from pipelines.defs.report import report
+from pipelines.defs.report import PUBLISHED, report
 
 poll_threads = dg.define_asset_job(
     "poll_threads",
@@ -29,6 +31,13 @@ def build_schedule() -> dg.ScheduleDefinition:
     )
 
 
-def expect_each_interval() -> dg.FreshnessPolicy:
-    """Return the policy of what every run makes: overdue when `status` calls a session stale."""
-    return dg.FreshnessPolicy.time_window(fail_window=timedelta(minutes=load_stale_minutes()))
+def expect_each_interval(assets: Sequence[dg.AssetsDefinition]) -> list[dg.AssetsDefinition]:
+    """Return the assets; those of every run are overdue when `status` calls a session stale."""
+    policy = dg.FreshnessPolicy.time_window(fail_window=timedelta(minutes=load_stale_minutes()))
+    return list(dg.map_asset_specs(partial(expect, policy), assets))
+
+
+def expect(policy: dg.FreshnessPolicy, spec: dg.AssetSpec) -> dg.AssetSpec:
+    """Return the spec with the policy, if every run makes its asset."""
+    of_each_run = spec.group_name == "ingestion" or spec.key == PUBLISHED
+    return spec.replace_attributes(freshness_policy=policy) if of_each_run else spec

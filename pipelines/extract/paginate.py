@@ -1,6 +1,6 @@
 """All pages of one session: follow the cursors until the server says that it was the last one.
 
-The rules are those of spec 1-api.md, 1.2; the numbers in the comments are theirs.
+The rules are those of docs/api.md, 2; the numbers in the comments are theirs.
 """
 
 from __future__ import annotations

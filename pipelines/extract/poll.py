@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from pipelines.errors import INTERRUPTED, ApiError, Interrupted, SettingsError, TokenRejected
+from pipelines.errors import INTERRUPTED, ApiError, Interrupted, TokenRejected
 from pipelines.extract.interrupt import on_interrupt
 from pipelines.extract.paginate import PageFetch, Pagination, fetch_pages
 from pipelines.http.client import Client, RequestStats, open_client
-from pipelines.http.page import raw_items
 from pipelines.records import Poll, Progress, Selection
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable, Sequence
+    from collections.abc import AsyncGenerator, Sequence
 
-    from pipelines.config.settings import Session, Source
+    from pipelines.config.settings import Session
+    from pipelines.extract.discover import SourceSessions
 
 
 # Pages that wait for whoever takes them.
@@ -33,6 +32,7 @@ class FetchedPage(msgspec.Struct, frozen=True):
     source: str
     session_id: str
     fetch: PageFetch
+    endpoint: str = "threads"
 
 
 FetchedPages = asyncio.Queue["FetchedPage | asyncio.Task[Poll]"]
@@ -42,11 +42,11 @@ class _Fleet:
     """The sessions of one source: they share its client, its places, and its rejection."""
 
     def __init__(
-        self, client: Client, scope: Selection, progress: Progress, fetched_pages: FetchedPages
+        self, client: Client, selection: Selection, progress: Progress, fetched_pages: FetchedPages
     ) -> None:
         self.client = client
         self.fetched_pages = fetched_pages
-        self.scope = scope
+        self.selection = selection
         self.progress = progress
         self.places = asyncio.Semaphore(client.source.max_concurrency)
         self.tasks: list[asyncio.Task[Poll]] = []
@@ -61,11 +61,9 @@ class _Fleet:
         source, started_at = self.client.source, datetime.now(UTC)
         stats = RequestStats(on_wait=self.progress.wait)
         pagination = Pagination(max_pages=source.max_pages_per_session)
-        digest = new_digest()
 
         async def hand_on(fetch: PageFetch) -> None:
             self.progress.page(len(fetch.page.envelope.data))
-            digest_page(digest, fetch.page.body)
             # First it is handed on, then there is time to be interrupted.
             self.fetched_pages.put_nowait(FetchedPage(source.name, session.id, fetch))
             if self.fetched_pages.qsize() > MOST_WAITING:
@@ -79,7 +77,7 @@ class _Fleet:
                     session.id,
                     pagination,
                     order=source.order,
-                    statuses=self.scope.statuses,
+                    statuses=self.selection.statuses,
                     stats=stats,
                     on_page=hand_on,
                 )
@@ -90,7 +88,7 @@ class _Fleet:
                 pagination.error = self.stopped_by
         if isinstance(pagination.error, TokenRejected):
             self.stop(pagination.error)
-        poll = self._conclude(session, pagination, stats, started_at, digest.hexdigest())
+        poll = self._conclude(session, pagination, stats, started_at)
         self.progress.end(poll)
         return poll
 
@@ -109,7 +107,6 @@ class _Fleet:
         pagination: Pagination,
         stats: RequestStats,
         started_at: datetime,
-        digest: str,
     ) -> Poll:
         error = pagination.error
         return Poll(
@@ -120,7 +117,7 @@ class _Fleet:
             finished_at=datetime.now(UTC),
             outcome=judge(pagination),
             end_reason=pagination.end_reason,
-            status_filter=",".join(self.scope.statuses) or None,
+            status_filter=",".join(self.selection.statuses) or None,
             pages=pagination.pages,
             requests=stats.requests,
             retries=stats.retries,
@@ -128,21 +125,10 @@ class _Fleet:
             bytes=stats.bytes,
             threads_listed=len(pagination.ids),
             duplicates=pagination.duplicates,
-            digest=digest,
             error_type=error.error_type if error else None,
             error_message=str(error) if error else None,
             request_id=error.request_id if error else None,
         )
-
-
-def new_digest() -> hashlib.blake2b:
-    """Return the digest of no page."""
-    return hashlib.blake2b(digest_size=16)
-
-
-def digest_page(digest: hashlib.blake2b, body: bytes) -> None:
-    """Add a page. Only its threads count: a cursor may be another each time."""
-    digest.update(raw_items(body))
 
 
 def judge(pagination: Pagination) -> str:
@@ -154,8 +140,8 @@ def judge(pagination: Pagination) -> str:
 
 
 async def poll_sessions(
-    sources: Sequence[Source],
-    scope: Selection,
+    plan: Sequence[SourceSessions],
+    selection: Selection,
     progress: Progress,
     *,
     backoff_s: float = 1,
@@ -164,20 +150,17 @@ async def poll_sessions(
 
     Pages of several sessions come interleaved, those of one in order, its poll after them. Whoever
     is slow to take them slows the polls down, so that few pages wait in memory.
-
-    Raises SettingsError where the scope names no status, or a session that no source has: one that
-    nobody configured must not be listed, because listing creates its coordinator.
     """
-    chosen = choose_sessions(sources, scope)
-    progress.begin(sum(len(sessions) for _, sessions in chosen))
+    progress.begin(sum(len(planned.sessions) for planned in plan))
     async with AsyncExitStack() as stack:
         fleets, tasks = [], []
         fetched_pages: FetchedPages = asyncio.Queue()
-        for source, sessions in chosen:
-            client = await stack.enter_async_context(open_client(source, backoff_s=backoff_s))
-            fleet = _Fleet(client, scope, progress, fetched_pages)
+        for planned in plan:
+            opening = open_client(planned.source, backoff_s=backoff_s)
+            client = await stack.enter_async_context(opening)
+            fleet = _Fleet(client, selection, progress, fetched_pages)
             fleets.append(fleet)
-            tasks += [fleet.launch(session) for session in sessions]
+            tasks += [fleet.launch(session) for session in planned.sessions]
 
         hint = "interrupted by a signal. What had come is loaded; run again"
 
@@ -201,24 +184,3 @@ async def poll_sessions(
         finally:
             for task in tasks:
                 task.cancel()
-
-
-def choose_sessions(
-    sources: Iterable[Source], scope: Selection
-) -> list[tuple[Source, list[Session]]]:
-    """Return the sessions of each source that the scope asks for."""
-    sources = list(sources)
-    wanted = set(scope.sessions)
-    known = {session.id for source in sources for session in source.sessions}
-    if unknown := sorted(wanted - known):
-        raise SettingsError(
-            f"--session {unknown[0]}",
-            "not among the configured sessions",
-            "Add it to sessions.yaml or QODER_SESSION_IDS.",
-        )
-    if "" in scope.statuses:
-        raise SettingsError("--status ''", "names no status", "Name one, such as running.")
-    return [
-        (source, [session for session in source.sessions if not wanted or session.id in wanted])
-        for source in sources
-    ]

@@ -1,6 +1,6 @@
 """From page bytes to typed frames: the one place that knows the shape of a thread.
 
-Both revisions of spec 1-api.md, 1.3, and every odd but legal shape of it. Missing, null and `{}`
+Both revisions of docs/api.md, 3, and every odd but legal shape of it. Missing, null and `{}`
 mean the same: not known. A field that is not named here, or whose value is not of the documented
 type, is kept as it came in `extra`, under the path it had, so that nothing is lost.
 """

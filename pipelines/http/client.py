@@ -7,18 +7,17 @@ from collections.abc import Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import httpx
 import msgspec
 import tenacity
 
 from pipelines import __version__
-from pipelines.config.values import is_loopback
 from pipelines.errors import ApiError, BodyTooLarge, MalformedBody, Unavailable
 from pipelines.http.rate_limit import RateLimiter
 from pipelines.http.response import Answer, ResponseParser, is_exhausted, read_reset
-from pipelines.http.transport import open_transport
+from pipelines.http.transport import open_connections
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -150,8 +149,7 @@ class Client:
             problem = f"sent a body that cannot be decoded: {error}"
             return self._parser.fail(MalformedBody, problem, "malformed_body")
         kind, what = "connection_error", str(error) or type(error).__name__
-        # What the transport calls a time-out is not always one: its cause is asked.
-        if isinstance(error, TimeoutError) or isinstance(error.__cause__, TimeoutError):
+        if isinstance(error, TimeoutError):
             kind, what = "timeout", f"no whole answer within {self.source.request_timeout_s:g} s"
         hint = "Check base_url and the network, then run again"
         return self._parser.fail(Unavailable, f"gave no answer ({what}). {hint}", kind)
@@ -160,16 +158,6 @@ class Client:
 @asynccontextmanager
 async def open_client(source: Source, *, backoff_s: float = 1) -> AsyncIterator[Client]:
     """Open the connections to one source and close them at the end."""
-    host = urlsplit(source.base_url).hostname or ""
-    async with httpx.AsyncClient(
-        transport=open_transport(
-            source.base_url,
-            source.max_concurrency,
-            # A proxy for plain http would read the token; loopback needs none.
-            trust_env=not is_loopback(host),
-        ),
-        timeout=source.request_timeout_s,
-        follow_redirects=False,
-        headers={"User-Agent": f"session-threads/{__version__}", "Accept": "application/json"},
-    ) as http:
+    headers = {"User-Agent": f"session-threads/{__version__}", "Accept": "application/json"}
+    async with open_connections(source.base_url, source.max_concurrency, headers) as http:
         yield Client(source, http, backoff_s=backoff_s)

@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 class Envelope(msgspec.Struct, Generic[T], frozen=True):
-    """The response around the threads, in either revision (spec 1-api.md, 1.1).
+    """The response around the threads, in either revision (docs/api.md, 2).
 
     `next_page` is UNSET where the key is missing: revision A has none.
     """

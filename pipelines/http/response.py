@@ -1,4 +1,4 @@
-"""What an answer of the server means: a page, or the right error (spec 1-api.md, 1.4)."""
+"""What an answer of the server means: a page, or the right error (docs/api.md, 5)."""
 
 from __future__ import annotations
 

@@ -142,6 +142,17 @@ def list_analyses(own: Path | None = None) -> dict[str, Analysis]:
             found |= {name: _stand_in(name, problem) for name in circle}
 
 
+def choose_analyses(known: Mapping[str, Analysis], name: str) -> dict[str, Analysis]:
+    """Return one analysis after those that it reads, and what these read. Raises AnalysisError."""
+    if name not in known:
+        raise AnalysisError(f"{name}: no analysis. Known are {', '.join(sorted(known))}")
+    wanted = {name}
+    for each in reversed(list(known)):
+        if each in wanted:
+            wanted |= known[each].after
+    return {each: known[each] for each in known if each in wanted}
+
+
 def _read_text(path: Path) -> str:
     if not path.is_file():
         raise AnalysisError("it is no file. Remove it")

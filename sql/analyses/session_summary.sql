@@ -35,7 +35,7 @@
 --     idle + running + rescheduling + blocked + archived + terminated + other
 WITH sessions AS (
     SELECT source, session_id, label, loaded_at AS as_of, row_number() OVER ()::INTEGER AS session
-    FROM newest_polls
+    FROM latest_polls
 ),
 
 counts AS (

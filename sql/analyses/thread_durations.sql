@@ -41,9 +41,9 @@ observed AS (
         parent.depth AS depth_of_parent,
         CASE
             WHEN earlier.thread_row IS NOT NULL THEN earlier.as_of
-            WHEN threads.last_changed_at >= newest.loaded_at
-                THEN greatest(newest.complete_at, newest.loaded_at)
-            ELSE newest.complete_at
+            WHEN threads.last_changed_at >= latest.loaded_at
+                THEN greatest(latest.complete_at, latest.loaded_at)
+            ELSE latest.complete_at
         END AS as_of,
         CASE
             WHEN threads.archived_at IS NOT NULL THEN 'archived'
@@ -51,7 +51,7 @@ observed AS (
             ELSE 'terminated'
         END AS basis
     FROM threads
-    LEFT JOIN newest_polls AS newest USING (source, session_id)
+    LEFT JOIN latest_polls AS latest USING (source, session_id)
     LEFT JOIN earlier_observations AS earlier ON earlier.thread_row = threads.rowid
     LEFT JOIN parents AS own ON own.thread_row = threads.rowid
     LEFT JOIN parents AS parent

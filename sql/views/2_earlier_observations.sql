@@ -8,10 +8,10 @@ WITH earlier AS (
         threads.last_changed_at,
         coalesce(threads.missing_since, TIMESTAMPTZ 'infinity') AS missing_since
     FROM threads
-    LEFT JOIN newest_polls AS newest USING (source, session_id)
+    LEFT JOIN latest_polls AS latest USING (source, session_id)
     WHERE threads.missing_since IS NOT NULL
         OR NOT coalesce(
-            threads.last_changed_at <= newest.complete_at OR threads.last_changed_at >= newest.loaded_at,
+            threads.last_changed_at <= latest.complete_at OR threads.last_changed_at >= latest.loaded_at,
             FALSE
         )
 )

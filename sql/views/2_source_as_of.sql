@@ -1,6 +1,6 @@
 CREATE OR REPLACE VIEW source_as_of AS
 SELECT source, max(loaded_at) AS as_of
-FROM newest_polls
+FROM latest_polls
 GROUP BY source;
 COMMENT ON VIEW source_as_of IS 'Per source that was ever polled, the time that its tables speak of.';
 COMMENT ON COLUMN source_as_of.source IS 'Name of the source in the configuration';

@@ -10,10 +10,10 @@ WITH seen AS (
         spell.*,
         greatest(
             spell.observed_from,
-            CASE WHEN unseen.thread_id IS NULL THEN newest.complete_at ELSE unseen.last_seen_at END
+            CASE WHEN unseen.thread_id IS NULL THEN latest.complete_at ELSE unseen.last_seen_at END
         ) AS observed_until
     FROM thread_status_history AS spell
-    LEFT JOIN newest_polls AS newest USING (source, session_id)
+    LEFT JOIN latest_polls AS latest USING (source, session_id)
     LEFT JOIN spells_unseen AS unseen USING (source, session_id, thread_id)
     WHERE spell.ended_before IS NULL
 )

@@ -30,6 +30,7 @@ def fleet() -> Fleet:
     return Fleet(THREADS, SESSIONS, latency_s=0)
 
 
+@pytest.mark.slow
 def test_contestant_is_measured_and_reported(fleet: Fleet, tmp_path: Path) -> None:
     """The product polls in a process of its own, is found right, and stands in the report."""
     with serve(fleet) as base_url:

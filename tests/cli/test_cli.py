@@ -279,6 +279,7 @@ def test_hostile_names_on_a_terminal(home: Path, monkeypatch: pytest.MonkeyPatch
     assert "�[31m[bold]x[/bold]��row�" in shown
 
 
+@pytest.mark.slow
 def test_demo(tmp_path: Path) -> None:
     """The demo needs no credentials, shows analyses, and says what to export to look further."""
     result = spawn("demo")
@@ -347,15 +348,6 @@ def test_impossible_data_directory(fleet: World, command: str, place: str) -> No
     assert ": complete" not in result.stderr
 
 
-@pytest.mark.parametrize("place", ["/nowhere/at/all", "relative"])
-def test_impossible_dagster_home(fleet: World, place: str) -> None:
-    """A DAGSTER_HOME that is no absolute path of a directory is one line and 2."""
-    assert fleet.sessions
-    result = invoke("run", DAGSTER_HOME=place)
-    assert (result.returncode, result.stderr.count("\n")) == (2, 1)
-    assert "DAGSTER_HOME: " in result.stderr
-
-
 def test_taken_port() -> None:
     """A port that is taken is one line."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -365,6 +357,7 @@ def test_taken_port() -> None:
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.slow
 def test_runs_at_once(fleet: World, home: Path) -> None:
     """Two runs at once end as one after the other: each waits, and none is lost."""
     assert fleet.sessions
@@ -466,7 +459,7 @@ def test_own_analyses(fleet: World, home: Path, tmp_path: Path) -> None:
     """An analysis of one's own is listed and shown; run ends with 1 where its check finds a row."""
     assert fleet.sessions
     header = "-- answers: How long is it?\n-- grain: one row\n-- columns: {x: a time (seconds)}\n"
-    header += "-- needs: []\n-- checks: {small: FROM analytics.mine WHERE x > 7500}\n"
+    header += "-- checks: {small: FROM analytics.mine WHERE x > 7500}\n"
     (tmp_path / "sessions.yaml").write_text("analyses_dir: .\n")
     (tmp_path / "mine.sql").write_text(f"{header}SELECT 7500.0 AS x")
     assert invoke("run").returncode == 0
@@ -483,10 +476,37 @@ def test_own_analyses(fleet: World, home: Path, tmp_path: Path) -> None:
     assert read_table(home / "threads.duckdb", "FROM analytics.mine") == [{"x": 7500.0}]
 
 
+def test_build(fleet: World, home: Path, tmp_path: Path) -> None:
+    """Build makes an analysis and what it reads, or all, and publishes; it asks no server."""
+    header = "-- answers: What?\n-- grain: one row\n-- columns: {n: number of threads}\n"
+    checks = "-- checks: {few: FROM analytics.mine WHERE n > 1}\n"
+    query = "SELECT count(*) AS n FROM analytics.thread_durations"
+    (tmp_path / "sessions.yaml").write_text("analyses_dir: .\n")
+    assert invoke("run").returncode == 0
+    asked = len(read_table(home / "threads.duckdb", "FROM session_polls"))
+    (tmp_path / "mine.sql").write_text(f"{header}{query}")
+    built = invoke("build", "mine")
+    data = f"Data: {home / 'threads.duckdb'}\n"
+    assert (built.returncode, built.stdout) == (0, f"built 2 analyses. {data}")
+    listed = sum(len(fleet.list_threads(id_)) for id_ in fleet.sessions)
+    assert read_table(home / "threads.duckdb", "FROM analytics.mine") == [{"n": listed}]
+    assert len(read_table(home / "threads.duckdb", "FROM session_polls")) == asked
+
+    (tmp_path / "mine.sql").write_text(f"{header}{checks}{query}")
+    failing = invoke("build")
+    assert failing.returncode == 1
+    assert failing.stderr == (
+        f"session-threads: analysis mine: check few found n={listed}. The previous table is kept\n"
+    )
+    unknown = invoke("build", "yours")
+    assert (unknown.returncode, unknown.stdout) == (1, "")
+    assert unknown.stderr.startswith("session-threads: yours: no analysis. Known are ")
+
+
 @pytest.fixture
 def published(home: Path, tmp_path: Path) -> Path:
     """Return a published copy with one analysis of one's own, `own`."""
-    header = "-- answers: What?\n-- grain: one row\n-- needs: []\n-- columns:\n"
+    header = "-- answers: What?\n-- grain: one row\n-- columns:\n"
     columns = "".join(f"--   {name}: a time (seconds)\n" for name in OWN)
     row = ", ".join(f"{value} AS {name}" for name, value in OWN.items())
     (tmp_path / "sessions.yaml").write_text("analyses_dir: .\n")

@@ -15,7 +15,7 @@ from pipelines.cli.output import Target, write_rows
 from pipelines.errors import QueryError
 from tests.support import ROOT
 
-GOLDEN = ROOT / "tests" / "golden"
+GOLDEN = ROOT / "tests" / "cli" / "golden"
 # What a spreadsheet takes for the beginning of a formula, also in full width.
 STARTS = tuple("=+-@\t\r\uff1d\uff0b\uff0d\uff20")
 HARD = (GOLDEN / "hard.sql").read_text(encoding="utf-8")

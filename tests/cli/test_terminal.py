@@ -22,9 +22,9 @@ from starlette.routing import Route
 
 from pipelines.cli.console import SUMMARY_COLUMNS, print_summary, watch_poll
 from pipelines.cli.exit_status import exit_of_run
-from pipelines.cli.job import Result
 from pipelines.records import Poll
 from pipelines.sandbox.server import serve
+from pipelines.steps import Result
 from tests.support import CANARY
 
 if TYPE_CHECKING:

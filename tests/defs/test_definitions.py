@@ -16,8 +16,8 @@ from dagster._core.definitions.utils import DISALLOWED_NAMES
 from pipelines.config.settings import Settings
 from pipelines.definitions import defs
 from pipelines.warehouse.analyses import TAKEN, list_analyses, parse_analysis
+from tests.builders import OWN
 from tests.support import ROOT
-from tests.warehouse.test_analyses import OWN
 
 FILES = sorted((ROOT / "sql" / "analyses").glob("*.sql"))
 ANALYSES = {path.stem for path in FILES}

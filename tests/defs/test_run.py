@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import shutil
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -15,16 +14,12 @@ from pipelines.definitions import defs
 from pipelines.sandbox.server import serve
 from pipelines.sandbox.world import World
 from pipelines.warehouse.duckdb_file import open_warehouse
-from tests.support import CANARY, ROOT, Script, read_table, serve_world
-from tests.warehouse.test_load import land, load, thread
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from tests.builders import land, load, thread
+from tests.defs.job import CORE, execute
+from tests.support import CANARY, Script, read_table, serve_world
 
 NOW = datetime(2026, 10, 1, tzinfo=UTC)
 SIZES = [150, 3, 1]
-# What a run needs to end, without the analyses.
-CORE = ("thread_pages", "threads", "published_database")
 LEDGER = "SELECT run_id, session_id, outcome, error_type, pages FROM session_polls"
 
 
@@ -32,28 +27,6 @@ LEDGER = "SELECT run_id, session_id, outcome, error_type, pages FROM session_pol
 def world() -> World:
     """Return a small fleet that stands still."""
     return World(SIZES, seed=1, clock=lambda: NOW)
-
-
-@pytest.fixture(scope="module")
-def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.DagsterInstance]:
-    """Return the instance that the checkout configures, in a directory of its own."""
-    dagster_home = tmp_path_factory.mktemp("dagster_home")
-    shutil.copy(ROOT / "dagster_home" / "dagster.yaml", dagster_home)
-    with dg.DagsterInstance.from_config(str(dagster_home)) as opened:
-        yield opened
-
-
-def execute(
-    instance: dg.DagsterInstance, *assets: str, config: dict[str, Any] | None = None
-) -> dg.ExecuteInProcessResult:
-    """Run the job, or these assets of it alone; a failure is in its result."""
-    job = defs().resolve_job_def("poll_threads")
-    return job.execute_in_process(
-        run_config={"ops": {"thread_pages": {"config": config}}} if config else None,
-        instance=instance,
-        asset_selection=[dg.AssetKey(name) for name in assets] or None,
-        raise_on_error=False,
-    )
 
 
 def read_metadata(instance: dg.DagsterInstance) -> dict[str, dict[str, Any]]:
@@ -69,6 +42,7 @@ def read_metadata(instance: dg.DagsterInstance) -> dict[str, dict[str, Any]]:
     }
 
 
+@pytest.mark.slow
 def test_run_materializes_everything(
     home: Path, world: World, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -110,6 +84,7 @@ def test_run_materializes_everything(
     assert sum(metadata[name]["dagster/row_count"] > 0 for name in tables) > 9
 
 
+@pytest.mark.slow
 def test_unknown_session_fails_its_check_alone(
     home: Path, world: World, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -132,6 +107,7 @@ def test_unknown_session_fails_its_check_alone(
     assert {row["session_id"] for row in threads} == world.sessions.keys()
 
 
+@pytest.mark.slow
 def test_refused_token_fails_the_run_after_publication(
     home: Path, world: World, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -155,6 +131,7 @@ def test_refused_token_fails_the_run_after_publication(
     assert counted["n"] > 0  # what was known before stays
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("home")
 def test_token_is_in_no_event(
     world: World, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
@@ -187,6 +164,7 @@ def test_run_of_one_session(
     assert [(row["session_id"], row["outcome"]) for row in ledger] == [(chosen, "complete")]
 
 
+@pytest.mark.slow
 def test_steps_alone_do_not_forget(
     home: Path, world: World, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -212,6 +190,7 @@ def test_nothing_polled_is_not_complete(home: Path, instance: dg.DagsterInstance
     assert (home / "warehouse.duckdb").exists()
 
 
+@pytest.mark.slow
 def test_drift_warns_once(
     home: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -259,9 +238,10 @@ def test_undone_load_fails_its_check(home: Path, instance: dg.DagsterInstance) -
     assert "is listed twice in threads" in str(failed["keys_are_unique"].metadata["violations"])
 
 
-HEADER = "-- answers: What is it?\n-- grain: one row\n-- columns: {x: a number}\n-- needs: []\n"
+HEADER = "-- answers: What is it?\n-- grain: one row\n-- columns: {x: a number}\n"
 
 
+@pytest.mark.slow
 def test_own_analyses_fail_alone(
     home: Path,
     tmp_path: Path,

@@ -11,17 +11,15 @@ import pytest
 from pipelines.definitions import defs
 from pipelines.errors import AlertError, SettingsError
 from pipelines.sandbox.server import serve
-from tests.defs.test_run import CORE, execute, instance
-from tests.reporting.test_alerts import see
+from tests.builders import see, thread
+from tests.defs.job import CORE, execute
 from tests.support import CANARY, Answer, Receiver, Script
-from tests.warehouse.test_load import thread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from dagster._core.definitions.sensor_definition import SensorExecutionData
 
-__all__ = ["instance"]  # a fixture
 ALERTING = (*CORE, "thread_durations", "attention", "ingestion_health")
 HOSTILE = {
     "id": "sthr_<!channel>",
@@ -65,6 +63,7 @@ def test_no_sensor_without_a_webhook() -> None:
     assert list(defs().sensors or ()) == []
 
 
+@pytest.mark.slow
 def test_alerts(
     webhook: Receiver, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:

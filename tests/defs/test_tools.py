@@ -201,8 +201,8 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
 
 @pytest.fixture(scope="module")
 def dev(checkout: Checkout) -> Iterator[Tool]:
-    """Run `dg dev`: web server, daemon and code server."""
-    with start_tool(checkout, "dg", "dev", "--port") as tool:
+    """Run what `make dev` runs: web server, daemon and code server."""
+    with start_tool(checkout, "dagster", "dev", "-w", "workspace.yaml", "-p") as tool:
         yield tool
 
 
@@ -263,8 +263,8 @@ def test_webserver_loads_the_workspace(checkout: Checkout) -> None:
         find_repository(tool)
 
 
-def test_dev_loads_the_project(dev: Tool) -> None:
-    """`dg dev` gives the location the same name."""
+def test_dev_loads_the_workspace(dev: Tool) -> None:
+    """`dagster dev` gives the location the same name."""
     find_repository(dev)
 
 

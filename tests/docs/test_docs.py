@@ -74,3 +74,23 @@ def list_anchors(page: Path) -> set[str]:
     """Return what a Markdown page's headings are linked by."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+def test_rules_are_numbered() -> None:
+    """Every rule of the wire contract that code or a test names by its number is there."""
+    text = (DOCS / "api.md").read_text(encoding="utf-8")
+    sections = dict(re.findall(r"^## (\d)\. .+\n((?:.|\n)*?)(?=^## |\Z)", text, flags=re.MULTILINE))
+    rules = {
+        f"{number}.{rule}"
+        for number, section in sections.items()
+        for rule in re.findall(r"^(\d+)\. ", section, flags=re.MULTILINE)
+    }
+    files = [*(ROOT / "pipelines").rglob("*.py"), *(ROOT / "tests").rglob("test_*.py")]
+    named = {
+        number
+        for file in [DOCS / "api.md", *files]
+        for number in re.findall(r"docs/api\.md, ([\d.]*\d)", file.read_text(encoding="utf-8"))
+    }
+    named |= set(re.findall(r"\((\d\.\d+)\)", text))
+    assert len(named) > 10
+    assert named - rules - set(sections) == set()

@@ -37,6 +37,7 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, li
             yield path, [run_printed("bash", "-euo", "pipefail", "-c", block) for block in blocks]
 
 
+@pytest.mark.slow
 def test_shell_commands(printed: tuple[Path, list[str]]) -> None:
     """Every shell command works in the order of the pages; a backup restores what it held."""
     path, _ = printed
@@ -44,6 +45,7 @@ def test_shell_commands(printed: tuple[Path, list[str]]) -> None:
     assert row == {"runs": 2}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("command", "number"), [("run", 0), ("status", 1)])
 def test_keys_for_machines(printed: tuple[Path, list[str]], command: str, number: int) -> None:
     """The keys of a JSON document are those that the page names, and no others."""

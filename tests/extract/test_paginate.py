@@ -1,4 +1,4 @@
-"""The paging rules of spec 1-api.md, 1.2, over real HTTP."""
+"""The paging rules of docs/api.md, 2, over real HTTP."""
 
 from __future__ import annotations
 

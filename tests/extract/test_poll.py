@@ -12,6 +12,8 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from pipelines.errors import SettingsError
+from pipelines.extract.discover import SourceSessions
+from pipelines.extract.plan import plan_polls
 from pipelines.extract.poll import poll_sessions
 from pipelines.records import Poll, Progress, Selection
 from pipelines.sandbox.server import serve
@@ -47,13 +49,14 @@ class Fleet:
 
 
 def poll(
-    *ids: str, scope: Selection | None = None, **keys: object
+    *ids: str, selection: Selection | None = None, **keys: object
 ) -> tuple[dict[str, Poll], Fleet]:
     """Poll the sessions of a fleet; return the polls by session."""
-    fleet = Fleet()
+    fleet, chosen = Fleet(), selection or Selection()
 
     async def run(source: Source) -> dict[str, Poll]:
-        polls = poll_sessions([source], scope or Selection(), Progress(), backoff_s=0.001)
+        plan = plan_polls([SourceSessions(source, source.sessions)], chosen)
+        polls = poll_sessions(plan, chosen, Progress(), backoff_s=0.001)
         return {item.session_id: item async for item in polls if isinstance(item, Poll)}
 
     with serve(fleet.app) as base_url:
@@ -87,16 +90,16 @@ def test_refused_token_ends_the_run() -> None:
     assert {p.error_type for p in unfinished} == {"authentication_error"}
 
 
-def test_scope() -> None:
-    """Only the sessions of the scope are listed."""
-    polls, fleet = poll("ok", "ok_1", scope=Selection(sessions=("ok_1",)))
+def test_selection() -> None:
+    """Only the sessions of the selection are listed."""
+    polls, fleet = poll("ok", "ok_1", selection=Selection(sessions=("ok_1",)))
     assert (set(polls), fleet.requests) == ({"ok_1"}, 2)
 
 
 def test_session_that_nobody_configured() -> None:
     """A session that nobody configured is rejected before any request."""
     with pytest.raises(SettingsError, match="sess_x"):
-        poll("ok", scope=Selection(sessions=("sess_x",)))
+        poll("ok", selection=Selection(sessions=("sess_x",)))
 
 
 def test_concurrency_is_bounded() -> None:

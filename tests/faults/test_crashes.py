@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pipelines.errors import WarehouseError
-from pipelines.landing.format import RAW, list_runs
+from pipelines.landing.directory import RAW, list_runs
 from pipelines.sandbox.world import World
 from pipelines.warehouse.load import load_landed
 from pipelines.warehouse.publication import publish
 from pipelines.warehouse.replay import replay
+from tests.builders import land, load, thread
 from tests.faults import loader
 from tests.faults.loader import load_and_publish
 from tests.support import invoke, read_table, serve_world
-from tests.warehouse.test_load import land, load, thread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -97,6 +97,7 @@ def kill_after(process: subprocess.Popen[Any], seconds: float) -> bool:
     return process.wait() == -signal.SIGKILL
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments(home: Path, tmp_path: Path) -> None:
     """After kills at any moment of load, analyses and publication the tables come out the same."""
     draw = random.Random(7)  # noqa: S311 - moments, not secrets
@@ -144,6 +145,7 @@ class Watched(World):
             yield process
 
 
+@pytest.mark.slow
 def test_killed_runs(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After kills at any moment of whole runs the tables are those of an undisturbed history."""
     draw = random.Random(3)  # noqa: S311 - moments, not secrets
@@ -184,6 +186,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 def test_readers_and_loads(home: Path) -> None:
     """Readers query the copy during five loads: no load fails, each reader sees one whole."""
     land_past(home, 0)
@@ -283,6 +286,7 @@ def fill(disk: Path, leave: int) -> Path:
     return ballast
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("leave", LEFT_BYTES)
 def test_full_disk(small_disk: Path, monkeypatch: pytest.MonkeyPatch, leave: int) -> None:
     """A disk that fills up anywhere in a run: a clear line, the last good copy served."""
@@ -309,6 +313,7 @@ def test_full_disk(small_disk: Path, monkeypatch: pytest.MonkeyPatch, leave: int
     assert len(after["runs"]) >= 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("leave", LEFT_BYTES_IN_REPLAY)
 def test_full_disk_in_a_replay(small_disk: Path, leave: int) -> None:
     """A disk that fills up anywhere in a replay: a clear line, or the tables as they were."""

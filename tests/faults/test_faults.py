@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pipelines.extract.discover import SourceSessions
 from pipelines.extract.poll import poll_sessions
-from pipelines.landing.format import RAW
+from pipelines.landing.directory import RAW
 from pipelines.landing.writer import land_polls
 from pipelines.records import Poll, Progress, Selection
 from pipelines.sandbox.faults import FAULTS, Faulty
@@ -37,7 +38,9 @@ def poll_once(home: Path, plan: Mapping[int, str], **keys: Any) -> tuple[Poll, F
 
     async def run(base_url: str) -> list[Poll]:
         source = make_source(base_url, sessions=[session_id], **keys)
-        polls = poll_sessions([source], Selection(), Progress(), backoff_s=0.01)
+        polls = poll_sessions(
+            [SourceSessions(source, source.sessions)], Selection(), Progress(), backoff_s=0.01
+        )
         _, ended = await land_polls(polls, home / RAW, "run-1")
         return ended
 

@@ -17,6 +17,8 @@ from tests.support import CANARY, read_table, serve_world
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytestmark = pytest.mark.slow
+
 COMMAND = str(Path(sys.executable).parent / "session-threads")
 
 

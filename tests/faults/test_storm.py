@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from pipelines.cli.job import run_job
+from pipelines import steps
+from pipelines.config.settings import load_settings
 from pipelines.sandbox.faults import PASSING, Faulty
 from pipelines.sandbox.server import Sandbox, serve
 from pipelines.sandbox.world import World
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipelines.sandbox.world import Revision
+
+pytestmark = pytest.mark.slow
 
 SEEDS = range(int(os.environ.get("STORM_SEEDS", "0")))
 STORMS = [(revision, seed) for revision in "ab" for seed in SEEDS] or [("b", 0)]
@@ -44,7 +47,7 @@ def test_storm(
         }
         (tmp_path / "sessions.yaml").write_text(yaml.safe_dump({"sources": [source]}))
         monkeypatch.setenv("QODER_PAT", CANARY)
-        ledger = run_job().ledger
+        ledger = steps.run(load_settings()).ledger
 
     assert {(row["outcome"], row["error_message"]) for row in ledger} == {("complete", None)}
     assert len(faulty.met) >= len(PASSING) - 2

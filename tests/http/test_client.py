@@ -1,4 +1,4 @@
-"""One request: every answer of spec 1-api.md, 1.4, becomes a page or the right error."""
+"""One request: every answer of docs/api.md, 5, becomes a page or the right error."""
 
 from __future__ import annotations
 

@@ -11,73 +11,29 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import pytest
 
 from pipelines.errors import LandingError
-from pipelines.extract.paginate import PageFetch
-from pipelines.extract.poll import FetchedPage, digest_page, new_digest
-from pipelines.http.page import Page, read_envelope
 from pipelines.landing import writer as writing
-from pipelines.landing.format import (
-    RAW,
-    SHARD,
-    list_files,
-    list_runs,
-    prune_runs,
-    read_run,
-    remove_unfinished,
-    write_run,
-)
+from pipelines.landing.directory import RAW, SHARD, list_files, list_runs
+from pipelines.landing.format import read_run, write_run
+from pipelines.landing.retention import prune_runs, remove_unfinished
 from pipelines.landing.writer import land_polls
-from pipelines.records import Poll
 from pipelines.warehouse.load import load_landed
 from pipelines.warehouse.replay import replay
+from tests.builders import Pages, crowd, poll
 from tests.support import ROOT, read_table
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
     from pathlib import Path
 
 LATER = datetime.now(UTC) + timedelta(days=2)
-Pages = list[list[dict[str, Any]]]
 
 
 @pytest.fixture(autouse=True)
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make every page a shard."""
     monkeypatch.setattr(writing, "SHARD_BYTES", 1)
-
-
-async def poll(pages: Pages, *, fails: bool = False) -> AsyncGenerator[FetchedPage | Poll]:
-    """Yield the pages of one session, and its poll or a failure."""
-    begun, digest = datetime.now(UTC), new_digest()
-    for number, threads in enumerate(pages, 1):
-        body = msgspec.json.encode({"data": threads})
-        digest_page(digest, body)
-        page = Page(200, datetime.now(UTC), body, read_envelope(body))
-        yield FetchedPage("qoder", "sess_1", PageFetch(number, None, page))
-    if fails:
-        raise LookupError
-    listed = [thread["id"] for threads in pages for thread in threads]
-    yield Poll(
-        source="qoder",
-        session_id="sess_1",
-        label=None,
-        started_at=begun,
-        finished_at=datetime.now(UTC),
-        outcome="complete",
-        end_reason="has_more_false",
-        status_filter=None,
-        pages=len(pages),
-        requests=len(pages),
-        retries=0,
-        wait_seconds=0.0,
-        bytes=0,
-        threads_listed=len(set(listed)),
-        duplicates=len(listed) - len(set(listed)),
-        digest=digest.hexdigest(),
-    )
 
 
 def land(home: Path, run_id: str, pages: Pages, **options: Any) -> Path:
@@ -95,12 +51,6 @@ def statuses(home: Path) -> dict[str, str]:
     """Return thread -> status of the warehouse."""
     rows = read_table(home / "warehouse.duckdb", "SELECT thread_id, status FROM threads")
     return {row["thread_id"]: row["status"] for row in rows}
-
-
-def crowd(status: str, count: int = 6) -> Pages:
-    """Return pages of two threads each."""
-    ids = [f"t{number}" for number in range(count)]
-    return [[{"id": id_, "status": status} for id_ in ids[i : i + 2]] for i in range(0, count, 2)]
 
 
 def test_round_trip(home: Path) -> None:
@@ -246,7 +196,7 @@ LANDER = """
 import asyncio, sys
 from pathlib import Path
 from pipelines.landing import writer
-from tests.landing.test_writer import crowd, poll
+from tests.builders import crowd, poll
 writer.SHARD_BYTES = 1
 print("ready", flush=True)
 for number in range(1000):

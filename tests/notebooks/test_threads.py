@@ -282,6 +282,7 @@ def expect_threads(page: Page, number: int) -> None:
     expect(page.locator("marimo-stat").first).to_have_text(f"threads{number}")
 
 
+@pytest.mark.slow
 @needs_browser
 def test_page_is_drawn(opened: tuple[Watched, Path]) -> None:
     """Every chart has its marks, and nothing is asked of another host, whatever the names."""
@@ -295,6 +296,7 @@ def test_page_is_drawn(opened: tuple[Watched, Path]) -> None:
     assert [text for text in watched.complaints if "was preloaded using" not in text] == []
 
 
+@pytest.mark.slow
 @needs_browser
 def test_page_can_be_read_by_everyone(opened: tuple[Watched, Path]) -> None:
     """Axe finds no serious barrier, but for what marimo draws around a notebook and its tables."""
@@ -305,6 +307,7 @@ def test_page_can_be_read_by_everyone(opened: tuple[Watched, Path]) -> None:
     assert [found for found in barriers if not any(part in found for part in known)] == []
 
 
+@pytest.mark.slow
 @needs_browser
 def test_page_follows_what_is_picked_and_loaded(opened: tuple[Watched, Path]) -> None:
     """A pick changes the numbers; a new copy is shown when it is asked for, and the pick stays."""
@@ -324,6 +327,7 @@ def test_page_follows_what_is_picked_and_loaded(opened: tuple[Watched, Path]) ->
     assert [text for text in watched.complaints if "was preloaded using" not in text] == []
 
 
+@pytest.mark.slow
 @needs_browser
 def test_no_request_leaves_the_page(opened: tuple[Watched, Path]) -> None:
     """A picture that a query of the reader's own brings in is not fetched from another host."""

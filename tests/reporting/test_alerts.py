@@ -16,17 +16,14 @@ from pipelines.errors import AlertError, SettingsError
 from pipelines.reporting.alerts import ALERTED, compose_failure, compose_news, send_alerts
 from pipelines.reporting.webhook import find_webhook, post
 from pipelines.sandbox.server import serve
-from pipelines.warehouse.analyses import list_analyses
-from pipelines.warehouse.publication import publish
+from tests.builders import SESSION, at, see, thread
 from tests.support import CANARY, Receiver
-from tests.warehouse.test_load import SESSION, at, load, thread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 SETTINGS = Settings.model_validate({"sources": [{"sessions": [SESSION]}]})
-NEEDED = ("thread_durations", "attention", "ingestion_health")
 WAITING: dict[str, Any] = {"stop_reason": {"type": "requires_action"}}
 
 
@@ -36,12 +33,6 @@ def receiver() -> Iterator[tuple[Receiver, SecretStr]]:
     receiver = Receiver()
     with serve(receiver.app) as base_url:
         yield receiver, SecretStr(base_url + receiver.path)
-
-
-def see(home: Path, minute: float, *threads: dict[str, Any], **fields: Any) -> None:
-    """Load and publish a poll that began at the minute."""
-    load(home, minute, *threads, **fields)
-    publish(home, {name: list_analyses()[name] for name in NEEDED})
 
 
 def tell(home: Path, minute: float, send: Any = None) -> list[str]:

@@ -14,38 +14,10 @@ from pipelines.warehouse.analyses import find_tables, list_analyses, parse_analy
 from pipelines.warehouse.build import build_analysis, read_warnings, write_settings
 from pipelines.warehouse.duckdb_file import fetch_records, open_warehouse, transaction
 from pipelines.warehouse.memory import limit_memory, spare_memory
-from tests.warehouse.test_load import at, load, thread
+from tests.builders import HEADER, OWN, at, born, build, instant, load, thread
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-HEADER = """\
--- answers: What is it?
--- grain: one row
--- columns:
---   x: a number
-"""
-
-
-def build(home: Path, name: str) -> list[dict[str, Any]]:
-    """Build an analysis, and first those it reads; return its rows in order."""
-    analyses = list_analyses()
-    with open_warehouse(home) as connection:
-        for needed in [*analyses[name].after, name]:
-            for deeper in analyses[needed].after:
-                build_analysis(connection, analyses[deeper])
-            build_analysis(connection, analyses[needed])
-        return fetch_records(connection, f"FROM analytics.{name}")
-
-
-def instant(minute: float) -> str:
-    """Return an instant of the day as the server writes it."""
-    return at(minute).isoformat().replace("+00:00", "Z")
-
-
-def born(id_: str, created: float, updated: float = 0, **fields: Any) -> dict[str, Any]:
-    """Return a thread with a lifetime, in minutes of the day."""
-    return thread(id_, updated=updated, created_at=instant(created), **fields)
 
 
 def test_status_distribution_by_hand(home: Path) -> None:
@@ -288,28 +260,6 @@ def test_order_follows_the_queries() -> None:
         assert all(names.index(needed) < names.index(name) for needed in analysis.after)
 
 
-OWN = {
-    "good.sql": HEADER
-    + "SELECT 1 AS x FROM analytics.status_distribution LIMIT 1",
-    "order.sql": "\n" + HEADER + "SELECT 1 AS x",
-    "malformed.sql": "SELECT 1",
-    "Bad-Name.sql": HEADER + "SELECT 1 AS x",
-    "größe.sql": HEADER + "SELECT 1 AS x",
-    "1a.sql": HEADER + "SELECT 1 AS x",
-    "threads.sql": HEADER + "SELECT 1 AS x",
-    "survival.sql": HEADER + "SELECT 1 AS x",
-    "class.sql": HEADER + "SELECT 1 AS x",
-    "type.sql": HEADER + "SELECT 1 AS x",
-    "good_is_built.sql": HEADER + "SELECT 1 AS x",
-    "check_name.sql": HEADER + "-- checks: {is_built: SELECT 1}\nSELECT 1 AS x",
-    "check_drops.sql": HEADER
-    + "-- checks: {c: 'SELECT 1); DROP TABLE threads; FROM (SELECT 1'}\nSELECT 1 AS x",
-    "deep.sql": HEADER + f"SELECT {'||'.join(['1'] * 2000)} AS x",
-    "nested.sql": f"-- answers: {'[' * 3000}\nSELECT 1 AS x",
-    "date.sql": HEADER.replace("What is it?", "2024-02-31") + "SELECT 1 AS x",
-    "a.sql": HEADER + "FROM analytics.b",
-    "b.sql": HEADER + "FROM analytics.a",
-}
 BROKEN = {
     "malformed_is_broken": "malformed.sql: the header is malformed",
     "Bad_Name_is_broken": "Bad-Name.sql: its name may have small letters",

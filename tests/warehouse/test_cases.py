@@ -11,7 +11,7 @@ import pytest
 from pipelines.warehouse.build import build_analysis
 from pipelines.warehouse.duckdb_file import fetch_records
 from pipelines.warehouse.load import load_landed
-from tests.warehouse.test_load import land, read
+from tests.builders import land, read
 from tests.warehouse.worlds import (
     SESSION,
     SOURCE,

@@ -11,8 +11,8 @@ from pipelines.errors import WarehouseError, WarehouseOlder
 from pipelines.warehouse.duckdb_file import open_warehouse, read_sql
 from pipelines.warehouse.load import load_landed
 from pipelines.warehouse.replay import replay
+from tests.builders import DAY, at, land, load, read, thread
 from tests.support import ROOT
-from tests.warehouse.test_load import DAY, at, land, load, read, thread
 
 if TYPE_CHECKING:
     from datetime import datetime

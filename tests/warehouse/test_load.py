@@ -4,81 +4,23 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
 
 from pipelines.errors import LandingError, WarehouseBusy, WarehouseError, WarehouseNewer
-from pipelines.extract.paginate import PageFetch
 from pipelines.frames.threads import THREADS
-from pipelines.http.page import MAX_DEPTH, Page, read_envelope
-from pipelines.landing.format import RAW, Footer, Run, list_runs, page_row, read_run, write_run
-from pipelines.records import Poll
-from pipelines.warehouse.duckdb_file import open_warehouse
+from pipelines.http.page import MAX_DEPTH
+from pipelines.landing.directory import RAW, list_runs
+from pipelines.landing.format import read_run
+from pipelines.warehouse.duckdb_file import open_warehouse, read_newest_sequence
 from pipelines.warehouse.load import load_landed, load_run
-from tests.support import read_table
+from tests.builders import DAY, SESSION, at, land, load, read, thread
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from pathlib import Path
-
-DAY = datetime(2026, 10, 1, tzinfo=UTC)
-SESSION = "sess_1"
-
-
-def at(minute: float) -> datetime:
-    """Return an instant of the day."""
-    return DAY + timedelta(minutes=minute)
-
-
-def thread(
-    id_: str, status: str = "running", *, updated: float = 0, **fields: Any
-) -> dict[str, Any]:
-    """Return a thread as the server sends it."""
-    moment = at(updated).isoformat().replace("+00:00", "Z")
-    return {"id": id_, "status": status, "updated_at": moment, **fields}
-
-
-def land(
-    home: Path, minute: float, *threads: dict[str, Any], outcome: str = "complete", **fields: Any
-) -> None:
-    """Land a run of one session's poll, begun at the minute, whose page came 30 s later."""
-    body = msgspec.json.encode({"data": threads, "next_page": fields.pop("next_page", None)})
-    page = Page(200, at(minute + 0.5), body, read_envelope(body))
-    poll = Poll(
-        source="qoder",
-        session_id=SESSION,
-        label=None,
-        started_at=at(minute),
-        finished_at=at(minute + 1),
-        outcome=outcome,
-        end_reason="has_more_false" if outcome == "complete" else "error",
-        status_filter=fields.pop("status_filter", None),
-        pages=1,
-        requests=1,
-        retries=0,
-        wait_seconds=0.0,
-        bytes=len(body),
-        threads_listed=len(threads),
-        duplicates=0,
-    )
-    run_id = fields.pop("run_id", f"run-{minute:g}")
-    run = Run(id=run_id, started_at=at(minute), finished_at=at(minute + 1), version="1")
-    write_run(home / RAW, Footer(run, [poll]), [page_row(poll, PageFetch(1, None, page))])
-
-
-def load(home: Path, minute: float, *threads: dict[str, Any], **fields: Any) -> dict[str, Any]:
-    """Land and load a run; return its row of the ledger."""
-    land(home, minute, *threads, **fields)
-    (run_id,) = load_landed(home)
-    (row,) = read(home, f"FROM session_polls WHERE run_id = '{run_id}'")
-    return row
-
-
-def read(home: Path, query: str) -> list[dict[str, Any]]:
-    """Query the warehouse."""
-    return read_table(home / "warehouse.duckdb", query)
 
 
 def state(home: Path) -> dict[str, tuple[Any, ...]]:
@@ -158,12 +100,47 @@ def test_regressed_thread(home: Path) -> None:
     assert (counts(row), state(home)) == ((0, 0, 0, 0, 1), {"a": ("idle", 0.5, 30.5, None)})
 
 
-def test_stale_poll(home: Path) -> None:
-    """A poll that began before the latest loaded one is recorded as stale and changes nothing."""
+def test_overtaken_poll(home: Path) -> None:
+    """A poll that comes before the latest loaded one is recorded as such and changes nothing."""
     load(home, 10, thread("a", "idle", updated=5))
     before = state(home)
     row = load(home, 0, thread("a", "running", updated=9), thread("b"))
     assert (row["outcome"], counts(row), state(home)) == ("overtaken", (0, 0, 0, 0, 0), before)
+
+
+def test_order_without_a_clock(home: Path) -> None:
+    """Polls come in the order of their numbers, whatever the clock said of when they began."""
+    load(home, 20, thread("a", "idle"), thread("b"), sequence=1)
+    row = load(home, 0, thread("a", "running", updated=1), sequence=2)
+    assert (row["outcome"], row["sequence"], counts(row)) == ("complete", 2, (0, 1, 0, 1, 0))
+    assert state(home) == {"a": ("running", 20.5, 0.5, None), "b": ("running", 20.5, 20.5, 0.0)}
+    land(home, 40, thread("a", "idle", updated=40), sequence=4, run_id="later")
+    land(home, 60, thread("a", "blocked", updated=39), sequence=3, run_id="earlier")
+    assert load_landed(home) == ["earlier", "later"]
+    assert state(home)["a"] == ("idle", 20.5, 40.5, None)
+    assert load(home, 80, sequence=4, run_id="same")["outcome"] == "overtaken"
+
+
+def test_clock_set_back(home: Path) -> None:
+    """If the clock is set back between two polls, the bounds of a change stay in order."""
+    load(home, 10, thread("a", "idle"), sequence=1)
+    load(home, 90, thread("a", "idle"), sequence=2)
+    load(home, 30, thread("a", "running"), sequence=3)
+    (row,) = read(home, "FROM thread_status_history WHERE spell = 2")
+    assert row["changed_after"] <= row["changed_at"] <= row["observed_from"] == at(30.5)
+    (row,) = read(home, "FROM thread_spells WHERE spell = 1")
+    assert row["seconds_low"] <= row["seconds"] <= row["seconds_high"]
+
+
+def test_numbers_go_on_from_the_ledger(home: Path) -> None:
+    """The highest number of the ledger is known without the landed files, and waits for nobody."""
+    assert read_newest_sequence(home) == 0
+    load(home, 0, thread("a"), sequence=None)
+    assert read_newest_sequence(home) == 0
+    load(home, 1, thread("a"), sequence=7)
+    assert read_newest_sequence(home) == 7
+    with open_warehouse(home):
+        assert read_newest_sequence(home) == 0
 
 
 def test_pending_runs_load_in_order(home: Path) -> None:
@@ -248,6 +225,7 @@ def test_run_row(home: Path) -> None:
     outcomes = ("complete", "incomplete", "gone", "forbidden", "failed", "overtaken")
     assert [row[f"sessions_{outcome}"] for outcome in outcomes] == [0, 1, 0, 0, 0, 0]
     assert (row["run_id"], row["started_at"], row["finished_at"]) == ("run-0", at(0), at(1))
+    assert (row["sequence"], row["version"], row["door"]) == (1, "1", "unknown")
 
 
 def test_violated_check_undoes_the_run(home: Path) -> None:

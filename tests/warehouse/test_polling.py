@@ -48,6 +48,7 @@ def narrow(row: TimeRow, share: float) -> TimeRow:
     return replace(row, low=low, high=high)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("interval", HOURS)
 def test_times_lie_within_their_bounds(interval: int) -> None:
     """In every fleet 95 % of the rows contain the truth, also of statuses that no poll saw."""
@@ -56,6 +57,7 @@ def test_times_lie_within_their_bounds(interval: int) -> None:
     assert min(shares.values()) >= CLAIM, shares
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("interval", [15, 60])
 def test_bounds_are_not_too_wide(interval: int) -> None:
     """Bounds half as wide would break the claim."""
@@ -63,6 +65,7 @@ def test_bounds_are_not_too_wide(interval: int) -> None:
     assert min(shares.values()) < CLAIM, shares
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("interval", HOURS)
 def test_transitions_are_as_direct_as_claimed(interval: int) -> None:
     """Of 95 % of the rows, all but the possibly missed were direct and lasted within bounds."""
@@ -70,6 +73,7 @@ def test_transitions_are_as_direct_as_claimed(interval: int) -> None:
     assert sum(row.holds for row in rows) >= CLAIM * len(rows), [r for r in rows if not r.holds]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("interval", HOURS)
 def test_claims_are_not_empty(interval: int) -> None:
     """Slow fleets are not said to be missed: where polls are frequent, most transitions count."""
@@ -80,6 +84,7 @@ def test_claims_are_not_empty(interval: int) -> None:
         assert rows["long turns, 90 min"]["possibly_missed"] < 50
 
 
+@pytest.mark.slow
 def test_transitions_claim_less_than_all() -> None:
     """A rule that flags half as many would break the claim."""
     rows = judge_transitions(poll(60))
@@ -87,6 +92,7 @@ def test_transitions_claim_less_than_all() -> None:
     assert sum(row.holds for row in halved) < CLAIM * len(rows)
 
 
+@pytest.mark.slow
 def test_estimates_come_nearer_with_more_polls() -> None:
     """The estimate of time in status errs less at 1 minute than at 60, in every fleet."""
     often, seldom = (

@@ -14,8 +14,8 @@ from pipelines.warehouse.build import build_analysis
 from pipelines.warehouse.duckdb_file import attach_published, open_published, open_warehouse
 from pipelines.warehouse.publication import publish
 from pipelines.warehouse.replay import replay
+from tests.builders import load, thread
 from tests.support import read_table
-from tests.warehouse.test_load import load, thread
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -180,7 +180,7 @@ def test_failing_analysis_hinders_no_publication(
 ) -> None:
     """One that fails is named and keeps its table; one whose file is gone is gone."""
     load(home, 0, thread("a"))
-    header = "-- answers: x\n-- grain: x\n-- columns: {x: x}\n-- needs: []\n"
+    header = "-- answers: x\n-- grain: x\n-- columns: {x: x}\n"
     own = {name: parse_analysis(name, f"{header}SELECT 1 AS x") for name in ("kept", "gone")}
     publish(home, list_analyses() | own)
     broken = {"kept": parse_analysis("kept", f"{header}SELECT error('oh') AS x")}

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytestmark = needs_browser
+pytestmark = [pytest.mark.slow, needs_browser]
 DRAWN = """
     document.querySelectorAll("figure.chart svg").length
     === document.querySelectorAll("figure.chart").length

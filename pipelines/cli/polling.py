@@ -1,0 +1,107 @@
+"""The commands that make data: run, check, build, replay, demo.
+
+Imports of what one command alone needs stand in that command: --help answers at once.
+"""
+
+from __future__ import annotations
+
+import click
+
+from pipelines.cli.failure import conclude, fail
+from pipelines.errors import SessionThreadsError, TokenRejected
+from pipelines.reporting.wording import count
+
+
+@click.command()
+@click.option("--session", "sessions", multiple=True, metavar="ID", help="Only this session.")
+@click.option("--status", "statuses", multiple=True, metavar="S", help="Only this status.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document, for machines.")
+def run(sessions: tuple[str, ...], statuses: tuple[str, ...], *, as_json: bool) -> None:
+    """Poll every configured session once, load, analyse and publish.
+
+    Listing a session that has no thread yet makes the server create its coordinator.
+
+    Exit status: 0 all complete, 1 some sessions failed, 2 configuration, 3 token rejected,
+    4 nothing could be loaded.
+    """
+    from pipelines import steps
+    from pipelines.cli.console import print_run_json, print_summary, watch_poll
+    from pipelines.cli.exit_status import exit_of_run
+    from pipelines.config.settings import load_settings
+    from pipelines.records import Selection
+
+    settings = load_settings()
+    with watch_poll() as progress:
+        result = steps.run(settings, Selection(sessions, statuses), progress)
+    ending = exit_of_run(result.ledger, result.findings)
+    if as_json:
+        print_run_json(result, ending)
+    else:
+        print_summary(result)
+    conclude(ending)
+
+
+@click.command()
+def check() -> None:
+    """Validate configuration, token and warehouse.
+
+    Asks for one thread of the first session of each source.
+
+    Exit status: 0 all is well, 2 something must be fixed, 3 token rejected.
+    """
+    from pipelines.cli.doctor import diagnose
+
+    try:
+        for line in diagnose():
+            click.echo(line)
+    except SessionThreadsError as error:
+        fail(error.advise(), TokenRejected.exit_code if isinstance(error, TokenRejected) else 2)
+
+
+@click.command()
+@click.argument("name", required=False)
+def build(name: str | None) -> None:
+    """Build the analyses, or NAME and what it reads, and publish; asks no server.
+
+    Exit status: 0 all is well, 1 a check of an analysis found something.
+    """
+    from pipelines import steps
+    from pipelines.cli.exit_status import exit_of_build
+    from pipelines.config.settings import load_analyses_dir
+    from pipelines.warehouse.analyses import choose_analyses, list_analyses
+
+    known = list_analyses(load_analyses_dir())
+    chosen = choose_analyses(known, name) if name else known
+    outcomes = steps.build(chosen)
+    path = steps.publish(known)
+    click.echo(f"built {count(len(outcomes), 'analysis', 'analyses')}. Data: {path}")
+    conclude(exit_of_build(outcomes))
+
+
+@click.command()
+@click.option("--partial", is_flag=True, help="Also where pages of some loaded runs are gone.")
+@click.option("--skip-damaged", is_flag=True, help="Leave out files that cannot be read.")
+def replay(*, partial: bool, skip_damaged: bool) -> None:
+    """Rebuild the tables from the landed pages, offline.
+
+    They are published when all is done.
+    """
+    from pipelines import steps
+    from pipelines.config.settings import data_home
+
+    replayed = steps.replay(partial=partial, skip_damaged=skip_damaged)
+    for file in replayed.skipped:
+        click.echo(f"left out: {file}", err=True)
+    copy = data_home() / "threads.duckdb"
+    click.echo(f"replayed {count(len(replayed.runs), 'run')}. Data: {copy}")
+
+
+@click.command()
+def demo() -> None:
+    """Poll a made-up fleet while it evolves, and show it.
+
+    Needs no credentials: the sandbox plays the server.
+    """
+    from pipelines.cli.demo import play
+
+    conclude(play())

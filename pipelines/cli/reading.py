@@ -1,0 +1,104 @@
+"""The commands that show data: status, show, sql, report.
+
+Imports of what one command alone needs stand in that command: --help answers at once.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pipelines.cli.failure import conclude, fail
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document, for machines.")
+def status(*, as_json: bool) -> None:
+    """Show how each session fares, a line each.
+
+    That is its last complete poll, its threads, the open ones, and its last error.
+
+    Exit status: 0 all is well, 1 a session is failing, stale, or was never polled.
+    """
+    from datetime import UTC, datetime
+
+    from pipelines.cli.console import print_health, print_health_json
+    from pipelines.cli.exit_status import exit_of_health
+    from pipelines.config.settings import data_home, load_settings
+    from pipelines.reporting.health import read_health
+
+    now = datetime.now(UTC)
+    lines = read_health(data_home(), load_settings(with_tokens=False), now)
+    verdict = exit_of_health(lines)
+    if as_json:
+        print_health_json(lines, now, verdict)
+    else:
+        print_health(lines, now)
+    conclude(verdict)
+
+
+def choose_target(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that say how and where its rows are written."""
+    formats = click.Choice(["table", "csv", "json", "parquet"])
+    path = click.Path(dir_okay=False, path_type=Path)
+    for option in (
+        click.option("--raw", is_flag=True, help="Text as it is, also what CSV marks as text."),
+        click.option("--out", type=path, help="Write to this file."),
+        click.option(
+            "--format", "form", type=formats, help="By default what --out ends in, else table."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.argument("name", required=False)
+@choose_target
+@click.option("--where", metavar="SQL", help="Only rows for which this holds.")
+@click.option("--limit", type=click.IntRange(min=0), metavar="N", help="At most so many rows.")
+def show(name: str | None, where: str | None, limit: int | None, **target: Any) -> None:  # noqa: ANN401 - click's
+    """Show one analysis; without NAME, list them all."""
+    from pipelines.cli.output import Target, write_analysis, write_catalogue
+    from pipelines.config.settings import load_analyses_dir
+    from pipelines.warehouse.analyses import list_analyses
+
+    analyses = list_analyses(load_analyses_dir())
+    if name is None:
+        if where is not None or limit is not None:
+            fail("--where and --limit need the NAME of an analysis", 2)
+        answers = {name: analyses[name].header.answers for name in analyses}
+        write_catalogue(answers, Target(**target))
+        return
+    if name not in analyses:
+        raise click.BadParameter(f"{name!r} is none of {', '.join(analyses)}.", param_hint="NAME")
+    write_analysis(analyses[name], Target(**target), where, limit)
+
+
+@click.command()
+@click.argument("query")
+@choose_target
+def sql(query: str, **target: Any) -> None:  # noqa: ANN401 - click's
+    """Run QUERY on the published database, read-only."""
+    from pipelines.cli.output import Target, write_query
+
+    write_query(query, Target(**target))
+
+
+@click.command()
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write to this file instead of one in the data directory.",
+)
+def report(out: Path | None) -> None:
+    """Write what is published as one HTML file, which opens anywhere and asks no network."""
+    from pipelines.config.settings import data_home
+    from pipelines.reporting.report.file import write_report
+
+    click.echo(f"report: {write_report(data_home(), out)}")

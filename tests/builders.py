@@ -1,0 +1,184 @@
+"""What tests make: threads as a server sends them, polls, landed runs, and analyses built."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from pipelines.extract.paginate import PageFetch
+from pipelines.extract.poll import FetchedPage
+from pipelines.http.page import Page, read_envelope
+from pipelines.landing.directory import RAW
+from pipelines.landing.format import Footer, Run, page_row, write_run
+from pipelines.records import Poll
+from pipelines.warehouse.analyses import list_analyses
+from pipelines.warehouse.build import build_analysis
+from pipelines.warehouse.duckdb_file import fetch_records, open_warehouse
+from pipelines.warehouse.load import load_landed
+from pipelines.warehouse.publication import publish
+from tests.support import read_table
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+    from pathlib import Path
+
+DAY = datetime(2026, 10, 1, tzinfo=UTC)
+SESSION = "sess_1"
+NEEDED = ("thread_durations", "attention", "ingestion_health")
+HEADER = """\
+-- answers: What is it?
+-- grain: one row
+-- columns:
+--   x: a number
+"""
+OWN = {
+    "good.sql": HEADER + "SELECT 1 AS x FROM analytics.status_distribution LIMIT 1",
+    "order.sql": "\n" + HEADER + "SELECT 1 AS x",
+    "malformed.sql": "SELECT 1",
+    "Bad-Name.sql": HEADER + "SELECT 1 AS x",
+    "größe.sql": HEADER + "SELECT 1 AS x",
+    "1a.sql": HEADER + "SELECT 1 AS x",
+    "threads.sql": HEADER + "SELECT 1 AS x",
+    "survival.sql": HEADER + "SELECT 1 AS x",
+    "class.sql": HEADER + "SELECT 1 AS x",
+    "type.sql": HEADER + "SELECT 1 AS x",
+    "good_is_built.sql": HEADER + "SELECT 1 AS x",
+    "check_name.sql": HEADER + "-- checks: {is_built: SELECT 1}\nSELECT 1 AS x",
+    "check_drops.sql": HEADER
+    + "-- checks: {c: 'SELECT 1); DROP TABLE threads; FROM (SELECT 1'}\nSELECT 1 AS x",
+    "deep.sql": HEADER + f"SELECT {'||'.join(['1'] * 2000)} AS x",
+    "nested.sql": f"-- answers: {'[' * 3000}\nSELECT 1 AS x",
+    "date.sql": HEADER.replace("What is it?", "2024-02-31") + "SELECT 1 AS x",
+    "a.sql": HEADER + "FROM analytics.b",
+    "b.sql": HEADER + "FROM analytics.a",
+}
+Pages = list[list[dict[str, Any]]]
+
+
+def at(minute: float) -> datetime:
+    """Return an instant of the day."""
+    return DAY + timedelta(minutes=minute)
+
+
+def thread(
+    id_: str, status: str = "running", *, updated: float = 0, **fields: Any
+) -> dict[str, Any]:
+    """Return a thread as the server sends it."""
+    moment = at(updated).isoformat().replace("+00:00", "Z")
+    return {"id": id_, "status": status, "updated_at": moment, **fields}
+
+
+def land(
+    home: Path, minute: float, *threads: dict[str, Any], outcome: str = "complete", **fields: Any
+) -> None:
+    """Land a run of one session's poll, begun at the minute, whose page came 30 s later."""
+    body = msgspec.json.encode({"data": threads, "next_page": fields.pop("next_page", None)})
+    page = Page(200, at(minute + 0.5), body, read_envelope(body))
+    poll = Poll(
+        source="qoder",
+        session_id=SESSION,
+        label=None,
+        started_at=at(minute),
+        finished_at=at(minute + 1),
+        outcome=outcome,
+        end_reason="has_more_false" if outcome == "complete" else "error",
+        status_filter=fields.pop("status_filter", None),
+        pages=1,
+        requests=1,
+        retries=0,
+        wait_seconds=0.0,
+        bytes=len(body),
+        threads_listed=len(threads),
+        duplicates=0,
+    )
+    run_id = fields.pop("run_id", f"run-{minute:g}")
+    run = Run(
+        id=run_id,
+        sequence=fields.pop("sequence", sequence_of(minute)),
+        started_at=at(minute),
+        finished_at=at(minute + 1),
+        version="1",
+    )
+    write_run(home / RAW, Footer(run, [poll]), [page_row(poll, PageFetch(1, None, page))])
+
+
+def sequence_of(minute: float) -> int:
+    """Return the number of the run that began at the minute, if clocks were right."""
+    return 1 + round(60 * minute)
+
+
+def load(home: Path, minute: float, *threads: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    """Land and load a run; return its row of the ledger."""
+    land(home, minute, *threads, **fields)
+    (run_id,) = load_landed(home)
+    (row,) = read(home, f"FROM session_polls WHERE run_id = '{run_id}'")
+    return row
+
+
+def read(home: Path, query: str) -> list[dict[str, Any]]:
+    """Query the warehouse."""
+    return read_table(home / "warehouse.duckdb", query)
+
+
+def see(home: Path, minute: float, *threads: dict[str, Any], **fields: Any) -> None:
+    """Load and publish a poll that began at the minute."""
+    load(home, minute, *threads, **fields)
+    publish(home, {name: list_analyses()[name] for name in NEEDED})
+
+
+def instant(minute: float) -> str:
+    """Return an instant of the day as the server writes it."""
+    return at(minute).isoformat().replace("+00:00", "Z")
+
+
+def born(id_: str, created: float, updated: float = 0, **fields: Any) -> dict[str, Any]:
+    """Return a thread with a lifetime, in minutes of the day."""
+    return thread(id_, updated=updated, created_at=instant(created), **fields)
+
+
+def build(home: Path, name: str) -> list[dict[str, Any]]:
+    """Build an analysis, and first those it reads; return its rows in order."""
+    analyses = list_analyses()
+    with open_warehouse(home) as connection:
+        for needed in [*analyses[name].after, name]:
+            for deeper in analyses[needed].after:
+                build_analysis(connection, analyses[deeper])
+            build_analysis(connection, analyses[needed])
+        return fetch_records(connection, f"FROM analytics.{name}")
+
+
+def crowd(status: str, count: int = 6) -> Pages:
+    """Return pages of two threads each."""
+    ids = [f"t{number}" for number in range(count)]
+    return [[{"id": id_, "status": status} for id_ in ids[i : i + 2]] for i in range(0, count, 2)]
+
+
+async def poll(pages: Pages, *, fails: bool = False) -> AsyncGenerator[FetchedPage | Poll]:
+    """Yield the pages of one session, and its poll or a failure."""
+    begun = datetime.now(UTC)
+    for number, threads in enumerate(pages, 1):
+        body = msgspec.json.encode({"data": threads})
+        page = Page(200, datetime.now(UTC), body, read_envelope(body))
+        yield FetchedPage("qoder", "sess_1", PageFetch(number, None, page))
+    if fails:
+        raise LookupError
+    listed = [thread["id"] for threads in pages for thread in threads]
+    yield Poll(
+        source="qoder",
+        session_id="sess_1",
+        label=None,
+        started_at=begun,
+        finished_at=datetime.now(UTC),
+        outcome="complete",
+        end_reason="has_more_false",
+        status_filter=None,
+        pages=len(pages),
+        requests=len(pages),
+        retries=0,
+        wait_seconds=0.0,
+        bytes=0,
+        threads_listed=len(set(listed)),
+        duplicates=len(listed) - len(set(listed)),
+    )
