@@ -205,6 +205,7 @@ for number in range(1000):
 """
 
 
+@pytest.mark.slow
 def test_killed_while_landing(home: Path) -> None:
     """After kills at any moment every run there is can be read whole, and nothing else is a run."""
     draw = random.Random(5)  # noqa: S311 - moments, not secrets
