@@ -180,7 +180,7 @@ def test_pasted_query_gives_the_same(built: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", list_analyses())
 def test_header_describes_the_table(home: Path, name: str) -> None:
-    """The header's texts are the table's comments, and its needs are the tables it reads."""
+    """The header's texts are the table's comments."""
     build(home, name)
     header = list_analyses()[name].header
     with open_warehouse(home) as connection:
@@ -210,9 +210,8 @@ def test_header_describes_the_table(home: Path, name: str) -> None:
     [
         ("SELECT 1 AS x", "header is malformed"),
         ("-- answers: [\nSELECT 1 AS x", "header is malformed"),
-        (HEADER.replace("needs", "needz") + "SELECT 1 AS x", "needz"),
+        (HEADER.replace("grain", "grane") + "SELECT 1 AS x", "grane"),
         (HEADER + "SELECT 1 AS y", r"gives the columns \['y'\]"),
-        (HEADER + "FROM threads", r"reads \['threads'\], the header needs \[\]"),
         (HEADER + "SELECT 1 AS x; SELECT 2", "must hold one query"),
         (HEADER + "DROP TABLE threads", "cannot be parsed"),
         (HEADER + "SELECT 1 AS", "cannot be parsed"),
