@@ -21,6 +21,7 @@ from benchmarks.server import FIRST, encode_pages, render_states
 from pipelines.warehouse.analyses import list_analyses
 from pipelines.warehouse.duckdb_file import PUBLISHED, WAREHOUSE
 from pipelines.warehouse.load import load_landed
+from pipelines.warehouse.duckdb_file import DuckdbFile
 from pipelines.warehouse.publication import publish
 
 INTERVAL = timedelta(minutes=15)
@@ -31,7 +32,7 @@ NEAR = 4  # polls around a shown one whose median is its time
 def poll(home: Path) -> tuple[float, float]:
     """Load, analyse and publish what has landed; return the seconds of loading and of the rest."""
     load = measure(lambda: load_landed(home))
-    return load, measure(lambda: publish(home, list_analyses()))
+    return load, measure(lambda: publish(DuckdbFile(home), list_analyses()))
 
 
 def weigh(home: Path) -> dict[str, float]:

@@ -26,7 +26,7 @@ from pipelines.landing.format import RAW, Footer, Run, page_row, write_run
 from pipelines.records import Poll
 from pipelines.warehouse.analyses import list_analyses
 from pipelines.warehouse.build import build_analysis
-from pipelines.warehouse.duckdb_file import open_warehouse
+from pipelines.warehouse.duckdb_file import DuckdbFile
 from pipelines.warehouse.load import load_landed
 from pipelines.warehouse.publication import publish
 
@@ -109,7 +109,7 @@ def measure(step: Callable[[], object]) -> float:
 
 def build_all(home: Path) -> None:
     """Build every analysis."""
-    with open_warehouse(home) as connection:
+    with DuckdbFile(home).write() as connection:
         for analysis in list_analyses().values():
             build_analysis(connection, analysis)
 
@@ -129,7 +129,7 @@ def measure_round(count: int, sessions: int) -> dict[str, tuple[float, float]]:
             land(home, minute, [threads[index::sessions] for index in range(sessions)])
             load = measure(lambda home=home: load_landed(home))  # type: ignore[misc]
             build_all(home)
-            results[poll] = (load, measure(lambda home=home: publish(home, list_analyses())))  # type: ignore[misc]
+            results[poll] = (load, measure(lambda home=home: publish(DuckdbFile(home), list_analyses())))  # type: ignore[misc]
     return results
 
 

@@ -30,7 +30,7 @@ from pipelines.landing.writer import land_polls
 from pipelines.records import Poll, Progress, Selection
 from pipelines.warehouse.analyses import Analysis, list_analyses
 from pipelines.warehouse.build import Built, build_analysis, build_outdated, write_settings
-from pipelines.warehouse.duckdb_file import open_warehouse
+from pipelines.warehouse.duckdb_file import DuckdbFile
 from pipelines.warehouse.load import find_newest_run, load_landed, read_drift, read_ledger
 from pipelines.warehouse.publication import publish as publish_copy
 from pipelines.warehouse.replay import replay as replay_landed
@@ -123,7 +123,7 @@ def load() -> Loaded:
     Raises LoadRejected, LandingError, WarehouseError.
     """
     run_ids = load_landed(data_home(), find_retention())
-    with open_warehouse(data_home()) as connection:
+    with DuckdbFile(data_home()).write() as connection:
         write_settings(connection, load_analysis_settings())
         return Loaded(
             run_ids=run_ids,
@@ -142,7 +142,7 @@ def find_retention() -> int | None:
 
 def build(analyses: Mapping[str, Analysis]) -> list[Outcome]:
     """Build these analyses, whatever was built before, in this order; return how each went."""
-    with open_warehouse(data_home()) as connection:
+    with DuckdbFile(data_home()).write() as connection:
         return [attempt(connection, analysis) for analysis in analyses.values()]
 
 
@@ -189,7 +189,7 @@ def run(
 def replay(*, partial: bool = False, skip_damaged: bool = False) -> Replayed:
     """Rebuild the tables from the landed pages, then the analyses, and publish both."""
     replayed = replay_landed(data_home(), partial=partial, skip_damaged=skip_damaged)
-    with open_warehouse(data_home()) as connection:
+    with DuckdbFile(data_home()).write() as connection:
         write_settings(connection, load_analysis_settings())
         for problem in build_outdated(connection, list_analyses(load_analyses_dir())):
             logger.warning("%s", problem)

@@ -14,7 +14,8 @@ from pipelines.landing.format import RAW, Footer, Run, page_row, write_run
 from pipelines.records import Poll
 from pipelines.warehouse.analyses import list_analyses
 from pipelines.warehouse.build import build_analysis
-from pipelines.warehouse.duckdb_file import fetch_records, open_warehouse
+from pipelines.warehouse.sql import fetch_records
+from pipelines.warehouse.duckdb_file import DuckdbFile
 from pipelines.warehouse.load import load_landed
 from pipelines.warehouse.publication import publish
 from tests.support import read_table
@@ -115,7 +116,7 @@ def read(home: Path, query: str) -> list[dict[str, Any]]:
 def see(home: Path, minute: float, *threads: dict[str, Any], **fields: Any) -> None:
     """Load and publish a poll that began at the minute."""
     load(home, minute, *threads, **fields)
-    publish(home, {name: list_analyses()[name] for name in NEEDED})
+    publish(DuckdbFile(home), {name: list_analyses()[name] for name in NEEDED})
 
 
 def instant(minute: float) -> str:
@@ -131,7 +132,7 @@ def born(id_: str, created: float, updated: float = 0, **fields: Any) -> dict[st
 def build(home: Path, name: str) -> list[dict[str, Any]]:
     """Build an analysis, and first those it reads; return its rows in order."""
     analyses = list_analyses()
-    with open_warehouse(home) as connection:
+    with DuckdbFile(home).write() as connection:
         for needed in [*analyses[name].after, name]:
             for deeper in analyses[needed].after:
                 build_analysis(connection, analyses[deeper])

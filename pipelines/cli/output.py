@@ -19,7 +19,8 @@ from pipelines.cli.tables import make_console, print_records, read_duration
 from pipelines.config.settings import data_home
 from pipelines.errors import QueryError
 from pipelines.reporting.wording import to_printable
-from pipelines.warehouse.duckdb_file import open_published, quote, quote_name
+from pipelines.warehouse.sql import quote, quote_name
+from pipelines.warehouse.duckdb_file import DuckdbFile
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -75,7 +76,7 @@ def write_analysis(
     query = f"SELECT * FROM {table}"  # noqa: S608 - one of ours
     query += f" WHERE (\n{where}\n)" if where else ""
     query += f"\nLIMIT {limit}" if limit is not None else ""
-    with open_published(data_home()) as connection:
+    with DuckdbFile(data_home()).read() as connection:
         try:
             connection.execute(f"DESCRIBE {table}")
         except duckdb.CatalogException:
@@ -93,7 +94,7 @@ def write_catalogue(answers: Mapping[str, str], target: Target) -> None:
 
 def write_query(query: str, target: Target) -> None:
     """Write the rows of a query of the published copy to the target. Raises QueryError."""
-    with open_published(data_home()) as connection:
+    with DuckdbFile(data_home()).read() as connection:
         write_rows(connection, query, target)
 
 

@@ -12,7 +12,7 @@ from pipelines.defs.metadata import OWNERS, describe_analysis
 from pipelines.defs.resources import AnalysesParam
 from pipelines.warehouse.analyses import Analysis
 from pipelines.warehouse.build import read_warnings
-from pipelines.warehouse.duckdb_file import open_warehouse
+from pipelines.warehouse.duckdb_file import DuckdbFile
 
 
 def define_analyses(analyses: Mapping[str, Analysis]) -> dg.AssetsDefinition:
@@ -36,7 +36,7 @@ def build_analyses(
     """Build the selected analyses, and yield what Dagster keeps of each."""
     selected = {key.to_user_string() for key in context.selected_asset_keys}
     outcomes = steps.build({name: analyses[name] for name in analyses if name in selected})
-    with open_warehouse(data_home()) as connection:
+    with DuckdbFile(data_home()).write() as connection:
         for outcome in outcomes:
             for problem in outcome.failures.values():
                 context.log.warning(problem)

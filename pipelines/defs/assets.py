@@ -36,7 +36,7 @@ from pipelines.records import Progress, Selection
 from pipelines.reporting.health import read_rows
 from pipelines.reporting.wording import count
 from pipelines.warehouse.analyses import Analysis
-from pipelines.warehouse.duckdb_file import open_warehouse
+from pipelines.warehouse.duckdb_file import DuckdbFile
 from pipelines.warehouse.load import read_ledger
 
 
@@ -95,7 +95,7 @@ def threads() -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
         yield check_keys(rejection)
         raise
     seconds = round(time.monotonic() - started, 3)
-    with open_warehouse(data_home()) as connection:
+    with DuckdbFile(data_home()).write() as connection:
         table = describe_table(connection, "main", "threads")
     yield dg.MaterializeResult(
         metadata=describe_ledger(loaded.ledger) | table | {"seconds": seconds},
@@ -114,7 +114,7 @@ def published_database(
 
     The run fails after it, so that someone is told, if its own poll brought nothing.
     """
-    with open_warehouse(data_home()) as connection:
+    with DuckdbFile(data_home()).write() as connection:
         ledger = read_ledger(connection, [context.run.run_id])
     started = time.monotonic()
     path = steps.publish(analyses)

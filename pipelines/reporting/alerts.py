@@ -20,14 +20,8 @@ import polars as pl
 from pipelines.errors import AlertError
 from pipelines.reporting.health import read_health
 from pipelines.reporting.wording import Duration
-from pipelines.warehouse.duckdb_file import (
-    PUBLISHED,
-    ArrowStream,
-    fetch_records,
-    open_published,
-    quote,
-    read_sql,
-)
+from pipelines.warehouse.sql import ArrowStream, fetch_records, quote, read_sql
+from pipelines.warehouse.duckdb_file import DuckdbFile, PUBLISHED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -77,7 +71,7 @@ def compare_findings(
     Where there are any, the findings are written to `temporary`.
     """
     findings, changes, news = (text for _, text in read_sql("alerts"))
-    with open_published(home) as connection:
+    with DuckdbFile(home).read() as connection:
         connection.register("unhealthy", ArrowStream(unhealthy))
         connection.execute(findings)
         if (told := home / ALERTED).exists():
@@ -136,7 +130,7 @@ def describe_polls(home: Path, run_id: str) -> list[str]:
         SELECT outcome, error_type, count(*) AS sessions FROM session_polls
         WHERE run_id = ? AND error_type IS NOT NULL GROUP BY ALL ORDER BY ALL LIMIT 5
     """
-    with open_published(home) as connection:
+    with DuckdbFile(home).read() as connection:
         rows = fetch_records(connection, query, [run_id])
     return [f"{r['sessions']} {mark(r['outcome'])}: {mark(r['error_type'])}" for r in rows]
 

@@ -10,7 +10,8 @@ import msgspec
 
 from pipelines.config.settings import STALE_AFTER_INTERVALS
 from pipelines.errors import WarehouseError
-from pipelines.warehouse.duckdb_file import PUBLISHED, fetch_records, open_published
+from pipelines.warehouse.sql import fetch_records
+from pipelines.warehouse.duckdb_file import DuckdbFile, PUBLISHED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -84,7 +85,7 @@ def read_rows(home: Path) -> list[dict[str, Any]]:
     """Return the rows of ingestion_health; none where nothing is published yet."""
     if not (home / PUBLISHED).exists():
         return []
-    with open_published(home) as connection:
+    with DuckdbFile(home).read() as connection:
         try:
             return fetch_records(connection, "FROM analytics.ingestion_health")
         except duckdb.CatalogException:

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from pipelines.errors import AnalysisError
 from pipelines.warehouse.analyses import BUILT, SCHEMA
-from pipelines.warehouse.duckdb_file import fetch_records, quote, quote_name, transaction
+from pipelines.warehouse.sql import fetch_records, quote, quote_name, transaction
 from pipelines.warehouse.memory import spare_memory
 
 if TYPE_CHECKING:

@@ -21,13 +21,8 @@ from pipelines.landing.format import (
     read_run,
     remove_unfinished,
 )
-from pipelines.warehouse.duckdb_file import (
-    ArrowStream,
-    fetch_records,
-    open_warehouse,
-    read_sql,
-    transaction,
-)
+from pipelines.warehouse.sql import ArrowStream, fetch_records, read_sql, transaction
+from pipelines.warehouse.duckdb_file import DuckdbFile
 from pipelines.warehouse.memory import spare_memory
 
 if TYPE_CHECKING:
@@ -66,7 +61,7 @@ def load_landed(home: Path, keep_days: int | None = None) -> list[str]:
     More than one where an earlier run was interrupted between landing and loading. After that, and
     only then, landed files older than `keep_days` are removed, and unfinished ones of killed runs.
     """
-    with open_warehouse(home) as connection:
+    with DuckdbFile(home).write() as connection:
         loaded = {run_id for (run_id,) in connection.execute("SELECT run_id FROM runs").fetchall()}
         pending = {
             run_id: path for run_id, path in list_runs(home / RAW).items() if run_id not in loaded

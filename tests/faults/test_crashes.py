@@ -20,6 +20,7 @@ from pipelines.errors import WarehouseError
 from pipelines.landing.format import RAW, list_runs
 from pipelines.sandbox.world import World
 from pipelines.warehouse.load import load_landed
+from pipelines.warehouse.duckdb_file import DuckdbFile
 from pipelines.warehouse.publication import publish
 from pipelines.warehouse.replay import replay
 from tests.builders import land, load, thread
@@ -218,8 +219,8 @@ def test_readers_and_loads(home: Path) -> None:
 HOLDING = """
 import sys, time
 from pathlib import Path
-from pipelines.warehouse.duckdb_file import open_warehouse
-with open_warehouse(Path(sys.argv[1])) as connection:
+from pipelines.warehouse.duckdb_file import DuckdbFile
+with DuckdbFile(Path(sys.argv[1])).write() as connection:
     print("open", flush=True)
     time.sleep(float(sys.argv[2]))
 """
@@ -253,7 +254,7 @@ def test_second_writer_waits(home: Path, caplog: pytest.LogCaptureFixture) -> No
 
 def test_waiting_has_a_limit(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A writer that waits too long gives up, names the holder, and loses nothing."""
-    monkeypatch.setattr("pipelines.warehouse.duckdb_file.WAIT_LIMIT_S", 0.2)
+    monkeypatch.setattr("pipelines.warehouse.lock.WAIT_LIMIT_S", 0.2)
     from pipelines.errors import WarehouseBusy  # noqa: PLC0415
     from pipelines.warehouse.load import load_landed  # noqa: PLC0415
 
@@ -332,7 +333,7 @@ def test_full_disk_in_a_replay(small_disk: Path, leave: int) -> None:
 def test_readers_do_not_keep_old_copies_alive(home: Path) -> None:
     """A publication goes on while a thread of this process reads the copy before."""
     load(home, 0, thread("a"))
-    path = publish(home, {})
+    path = publish(DuckdbFile(home), {})
     done = threading.Event()
     seen: list[int] = []
 
@@ -344,7 +345,7 @@ def test_readers_do_not_keep_old_copies_alive(home: Path) -> None:
     reader.start()
     for number in range(1, 6):
         load(home, 10 * number, *(thread(f"t{i}") for i in range(number)), thread("a"))
-        publish(home, {})
+        publish(DuckdbFile(home), {})
     done.set()
     reader.join()
     assert set(seen) <= {1, 2, 3, 4, 5, 6}

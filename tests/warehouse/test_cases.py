@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from pipelines.warehouse.build import build_analysis
-from pipelines.warehouse.duckdb_file import fetch_records
+from pipelines.warehouse.sql import fetch_records
 from pipelines.warehouse.load import load_landed
 from tests.builders import land, read
 from tests.warehouse.worlds import (

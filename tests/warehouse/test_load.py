@@ -13,7 +13,7 @@ from pipelines.errors import LandingError, WarehouseBusy, WarehouseError, Wareho
 from pipelines.frames.threads import THREADS
 from pipelines.http.page import MAX_DEPTH
 from pipelines.landing.format import RAW, list_runs, read_run
-from pipelines.warehouse.duckdb_file import open_warehouse
+from pipelines.warehouse.duckdb_file import DuckdbFile
 from pipelines.warehouse.load import load_landed, load_run
 from tests.builders import DAY, SESSION, at, land, load, read, thread
 
@@ -129,7 +129,7 @@ def test_loading_again_changes_nothing(home: Path) -> None:
     load(home, 0, thread("a"))
     load(home, 10, thread("b"))
     before = {table: read(home, f"FROM {table}") for table in ("threads", "session_polls")}
-    with open_warehouse(home) as connection:
+    with DuckdbFile(home).write() as connection:
         connection.execute("DELETE FROM runs")
     assert load_landed(home) == ["run-0", "run-10"]
     assert {table: read(home, f"FROM {table}") for table in before} == before
@@ -173,7 +173,7 @@ def test_every_column_counts_as_a_change(home: Path, key: str) -> None:
 def test_changes_cover_every_column(home: Path) -> None:
     """The changes above touch every column that comes from the server."""
     load(home, 0, thread("a"))
-    with open_warehouse(home) as connection:
+    with DuckdbFile(home).write() as connection:
         table = [row[0] for row in connection.execute("DESCRIBE threads").fetchall()]
     known = {"source", "session_id", "thread_id", "first_seen_at", "last_changed_at"}
     known |= {"missing_since", "observed_at"}
@@ -194,7 +194,7 @@ def test_run_row(home: Path) -> None:
 def test_violated_check_undoes_the_run(home: Path) -> None:
     """A row listed twice undoes the whole load, and the error says which row."""
     load(home, 0, thread("a"))
-    with open_warehouse(home) as connection:
+    with DuckdbFile(home).write() as connection:
         connection.execute("INSERT INTO threads FROM threads")
     land(home, 10, thread("b"))
     with pytest.raises(
@@ -219,7 +219,7 @@ def test_doubled_rows_undo_the_run(home: Path, table: str, found: str) -> None:
     load(home, 0, thread("a", colour="red"), outcome="incomplete")
     land(home, 10, thread("a", colour="red"), outcome="incomplete")
     first, second = list_runs(home / RAW).values()
-    with open_warehouse(home) as connection:
+    with DuckdbFile(home).write() as connection:
         connection.execute(f"INSERT INTO {table} FROM {table}")
         before = connection.execute(f"FROM {table}").fetchall()
         path = second if table == "spells_unseen" else first
@@ -258,9 +258,9 @@ def test_deep_thread(home: Path) -> None:
 def test_newer_warehouse(home: Path) -> None:
     """A warehouse of a newer version is rejected."""
     load(home, 0, thread("a"))
-    with open_warehouse(home) as connection:
+    with DuckdbFile(home).write() as connection:
         connection.execute("INSERT INTO schema_version (version, name) VALUES (999, '0999_future')")
-    with pytest.raises(WarehouseNewer, match=r"schema 999.*Upgrade"), open_warehouse(home):
+    with pytest.raises(WarehouseNewer, match=r"schema 999.*Upgrade"), DuckdbFile(home).write():
         pass
 
 

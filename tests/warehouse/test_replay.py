@@ -13,7 +13,7 @@ import pytest
 
 from pipelines.errors import LandingError, WarehouseError, WarehouseNewer
 from pipelines.landing.format import RAW, Footer, Run, list_files, list_runs, read_run, write_run
-from pipelines.warehouse.duckdb_file import open_warehouse
+from pipelines.warehouse.duckdb_file import DuckdbFile
 from pipelines.warehouse.load import load_landed
 from pipelines.warehouse.replay import replay
 from tests.builders import at, land, load, read, thread
@@ -135,7 +135,7 @@ def test_unreadable_warehouse(past: Path) -> None:
 @pytest.mark.parametrize("partial", [False, True])
 def test_newer_warehouse(past: Path, *, partial: bool) -> None:
     """A newer version's warehouse is never replaced, and nobody is told how it could be."""
-    with open_warehouse(past) as connection:
+    with DuckdbFile(past).write() as connection:
         connection.execute("INSERT INTO schema_version (version, name) VALUES (999, '0999_future')")
     before = tables(past)
     with pytest.raises(WarehouseNewer, match=r"Upgrade session-threads$"):

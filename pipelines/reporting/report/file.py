@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pipelines.errors import ReportError
 from pipelines.files import make_private
 from pipelines.reporting.report.sections import read_sections
-from pipelines.warehouse.duckdb_file import open_published
+from pipelines.warehouse.duckdb_file import DuckdbFile
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -27,7 +27,7 @@ def write_report(home: Path, out: Path | None = None) -> Path:
     Without `out` it lies in `reports/`, named by the time of the newest poll. Raises WarehouseError
     where nothing is published yet, ReportError where the report cannot be drawn or written.
     """
-    with open_published(home) as connection:
+    with DuckdbFile(home).read() as connection:
         sections = read_sections(connection)
     if out is None:
         out = home / REPORTS / name_report(sections["headline"].rows[0]["as_of"])

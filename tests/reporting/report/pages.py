@@ -5,7 +5,7 @@ from __future__ import annotations
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 
-from pipelines.warehouse.duckdb_file import open_warehouse
+from pipelines.warehouse.duckdb_file import DuckdbFile
 from pipelines.warehouse.publication import publish
 from tests.warehouse.worlds import World, fill, parsed_analyses, simulate, state
 
@@ -30,9 +30,9 @@ HARMFUL = (
 
 def publish_world(home: Path, world: World) -> Path:
     """Publish a world in a data directory, and return that."""
-    with open_warehouse(home) as connection:
+    with DuckdbFile(home).write() as connection:
         fill(connection, world)
-    publish(home, parsed_analyses())
+    publish(DuckdbFile(home), parsed_analyses())
     return home
 
 
