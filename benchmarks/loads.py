@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,8 @@ from rich.table import Table
 
 from pipelines.extract.paginate import PageFetch
 from pipelines.http.page import Page, read_envelope
-from pipelines.landing.format import RAW, Footer, Run, page_row, write_run
+from pipelines.landing.directory import RAW
+from pipelines.landing.format import Footer, Run, page_row, write_run
 from pipelines.records import Poll
 from pipelines.warehouse.analyses import list_analyses
 from pipelines.warehouse.build import build_analysis
@@ -127,9 +129,9 @@ def measure_round(count: int, sessions: int) -> dict[str, tuple[float, float]]:
                 versions[number] += 1
             threads = [make_thread(number, version) for number, version in enumerate(versions)]
             land(home, minute, [threads[index::sessions] for index in range(sessions)])
-            load = measure(lambda home=home: load_landed(home))  # type: ignore[misc]
+            load = measure(partial(load_landed, DuckdbFile(home), home / RAW))
             build_all(home)
-            results[poll] = (load, measure(lambda home=home: publish(DuckdbFile(home), list_analyses())))  # type: ignore[misc]
+            results[poll] = (load, measure(partial(publish, DuckdbFile(home), list_analyses())))
     return results
 
 

@@ -45,9 +45,9 @@ from pipelines.sandbox.world import (
 )
 from pipelines.warehouse.analyses import list_analyses
 from pipelines.warehouse.build import build_analysis
-from pipelines.warehouse.sql import fetch_records
-from pipelines.warehouse.schema import migrate
 from pipelines.warehouse.load import load_run
+from pipelines.warehouse.schema import migrate
+from pipelines.warehouse.sql import fetch_records
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -196,7 +196,7 @@ class Server:
             threads_listed=0,
             duplicates=0,
         )
-        return poll, (self.source, session_id, 1, None, at, 200, body)
+        return poll, (self.source, "threads", session_id, 1, None, at, 200, body)
 
 
 def since_epoch(at: datetime) -> float:

@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from pipelines.extract.paginate import PageFetch
-from pipelines.extract.poll import FetchedPage, digest_page, new_digest
+from pipelines.extract.poll import FetchedPage
 from pipelines.http.page import Page, read_envelope
-from pipelines.landing.format import RAW, Footer, Run, page_row, write_run
+from pipelines.landing.directory import RAW
+from pipelines.landing.format import Footer, Run, page_row, write_run
 from pipelines.records import Poll
 from pipelines.warehouse.analyses import list_analyses
 from pipelines.warehouse.build import build_analysis
-from pipelines.warehouse.sql import fetch_records
 from pipelines.warehouse.duckdb_file import DuckdbFile
 from pipelines.warehouse.load import load_landed
 from pipelines.warehouse.publication import publish
+from pipelines.warehouse.replay import Replayed, replay
+from pipelines.warehouse.sql import fetch_records
 from tests.support import read_table
 
 if TYPE_CHECKING:
@@ -96,14 +98,36 @@ def land(
         duplicates=0,
     )
     run_id = fields.pop("run_id", f"run-{minute:g}")
-    run = Run(id=run_id, started_at=at(minute), finished_at=at(minute + 1), version="1")
+    run = Run(
+        id=run_id,
+        sequence=fields.pop("sequence", sequence_of(minute)),
+        started_at=at(minute),
+        finished_at=at(minute + 1),
+        version="1",
+    )
     write_run(home / RAW, Footer(run, [poll]), [page_row(poll, PageFetch(1, None, page))])
+
+
+def sequence_of(minute: float) -> int:
+    """Return the number of the run that began at the minute, if clocks were right."""
+    return 1 + round(60 * minute)
+
+
+def load_all(home: Path, keep_days: int | None = None) -> list[str]:
+    """Load what has landed in a data directory; return the runs' ids."""
+    return load_landed(DuckdbFile(home), home / RAW, keep_days)
+
+
+def replay_all(home: Path, *, partial: bool = False, skip_damaged: bool = False) -> Replayed:
+    """Rebuild the tables of a data directory."""
+    warehouse = DuckdbFile(home)
+    return replay(warehouse, home / RAW, partial=partial, skip_damaged=skip_damaged)
 
 
 def load(home: Path, minute: float, *threads: dict[str, Any], **fields: Any) -> dict[str, Any]:
     """Land and load a run; return its row of the ledger."""
     land(home, minute, *threads, **fields)
-    (run_id,) = load_landed(home)
+    (run_id,) = load_all(home)
     (row,) = read(home, f"FROM session_polls WHERE run_id = '{run_id}'")
     return row
 
@@ -148,10 +172,9 @@ def crowd(status: str, count: int = 6) -> Pages:
 
 async def poll(pages: Pages, *, fails: bool = False) -> AsyncGenerator[FetchedPage | Poll]:
     """Yield the pages of one session, and its poll or a failure."""
-    begun, digest = datetime.now(UTC), new_digest()
+    begun = datetime.now(UTC)
     for number, threads in enumerate(pages, 1):
         body = msgspec.json.encode({"data": threads})
-        digest_page(digest, body)
         page = Page(200, datetime.now(UTC), body, read_envelope(body))
         yield FetchedPage("qoder", "sess_1", PageFetch(number, None, page))
     if fails:
@@ -173,5 +196,4 @@ async def poll(pages: Pages, *, fails: bool = False) -> AsyncGenerator[FetchedPa
         bytes=0,
         threads_listed=len(set(listed)),
         duplicates=len(listed) - len(set(listed)),
-        digest=digest.hexdigest(),
     )

@@ -55,3 +55,9 @@ class Warehouse(Protocol):
 
         An older version's tables are read as they are; a newer version's raise WarehouseNewer.
         """
+
+    def newest_sequence(self) -> int:
+        """Return the highest sequence number of the loaded runs; 0 if there is none to read.
+
+        It waits for nobody.
+        """

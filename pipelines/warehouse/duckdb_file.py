@@ -114,6 +114,24 @@ class DuckdbFile:
                 rows = connection.execute(query).fetchall()
         return [run_id for (run_id,) in rows]
 
+    def newest_sequence(self) -> int:
+        """Return the highest sequence number of the loaded runs; 0 if there is none to read.
+
+        It waits for nobody: who is writing has a number that is in the landing directory, and an
+        unreadable or older warehouse has none.
+        """
+        if not self.path.exists():
+            return 0
+        try:
+            with (
+                lock(self._home, wait_s=0),
+                closing(_connect(self.path, read_only=True)) as connection,
+            ):
+                (highest,) = connection.execute("SELECT max(sequence) FROM runs").fetchall()[0]
+        except (WarehouseError, duckdb.Error):
+            return 0
+        return max(highest or 0, 0)
+
     def _find_published(self) -> Path:
         if not self.is_published():
             hint = "Run `session-threads run` first"

@@ -28,26 +28,15 @@ WAIT_LIMIT_S = 600.0
 
 
 @contextmanager
-def lock(home: Path) -> Iterator[None]:
+def lock(home: Path, wait_s: float | None = None) -> Iterator[None]:
     """Be the one process that writes in the data directory; wait for another that does.
 
     The operating system takes the lock from a process that dies. Raises WarehouseBusy, naming the
-    holder, after WAIT_LIMIT_S seconds.
+    holder, after `wait_s` seconds (WAIT_LIMIT_S).
     """
     make_private(home)
     file_lock = filelock.FileLock(home / LOCK, mode=0o600)
-    try:
-        file_lock.acquire(timeout=0)
-    except filelock.Timeout:
-        logger.warning("%s: waiting for %s", home, _read_holder(home))
-        try:
-            file_lock.acquire(timeout=WAIT_LIMIT_S)
-        except filelock.Timeout:
-            waited = f"{_read_holder(home)} has written for more than {WAIT_LIMIT_S:.0f} s"
-            hint = "The next run loads what has landed"
-            raise WarehouseBusy(f"{home}: {waited}. {hint}") from None
-    except OSError as error:
-        raise WarehouseError(f"{home / LOCK}: cannot be locked ({error})") from None
+    _acquire(file_lock, home, WAIT_LIMIT_S if wait_s is None else wait_s)
     try:
         _name_holder(home)
         _remove_leftovers(home)
@@ -55,6 +44,22 @@ def lock(home: Path) -> Iterator[None]:
     finally:
         _remove_leftovers(home)
         file_lock.release()
+
+
+def _acquire(file_lock: filelock.BaseFileLock, home: Path, wait_s: float) -> None:
+    try:
+        file_lock.acquire(timeout=0)
+    except filelock.Timeout:
+        if wait_s:
+            logger.warning("%s: waiting for %s", home, _read_holder(home))
+        try:
+            file_lock.acquire(timeout=wait_s)
+        except filelock.Timeout:
+            waited = f"{_read_holder(home)} has written for more than {wait_s:.0f} s"
+            hint = "The next run loads what has landed"
+            raise WarehouseBusy(f"{home}: {waited}. {hint}") from None
+    except OSError as error:
+        raise WarehouseError(f"{home / LOCK}: cannot be locked ({error})") from None
 
 
 def _name_holder(home: Path) -> None:
@@ -77,5 +82,3 @@ def _remove_leftovers(home: Path) -> None:
     for pattern in LEFTOVERS:
         for path in home.glob(pattern):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-
-

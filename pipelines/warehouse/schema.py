@@ -74,5 +74,3 @@ def _define(connection: duckdb.DuckDBPyConnection, path: Path, name: str, text: 
         first = str(error).splitlines()[0]
         problem = f"{path}: cannot be upgraded, {name} fails ({first})"
         raise WarehouseError(f"{problem}. It is as it was; report this") from None
-
-

@@ -17,13 +17,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pipelines.errors import WarehouseError
-from pipelines.landing.format import RAW, list_runs
+from pipelines.landing.directory import RAW, list_runs
 from pipelines.sandbox.world import World
-from pipelines.warehouse.load import load_landed
 from pipelines.warehouse.duckdb_file import DuckdbFile
 from pipelines.warehouse.publication import publish
-from pipelines.warehouse.replay import replay
-from tests.builders import land, load, thread
+from tests.builders import land, load, load_all, replay_all, thread
 from tests.faults import loader
 from tests.faults.loader import load_and_publish
 from tests.support import invoke, read_table, serve_world
@@ -256,14 +254,13 @@ def test_waiting_has_a_limit(home: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     """A writer that waits too long gives up, names the holder, and loses nothing."""
     monkeypatch.setattr("pipelines.warehouse.lock.WAIT_LIMIT_S", 0.2)
     from pipelines.errors import WarehouseBusy  # noqa: PLC0415
-    from pipelines.warehouse.load import load_landed  # noqa: PLC0415
 
     land(home, 0, thread("a"))
     with hold(home, 60) as holder:
         with pytest.raises(WarehouseBusy, match=rf"process {holder.pid} .* next run loads"):
-            load_landed(home)
+            load_all(home)
         holder.kill()
-    assert load_landed(home) == ["run-0"]
+    assert load_all(home) == ["run-0"]
 
 
 @pytest.fixture
@@ -321,11 +318,11 @@ def test_full_disk_in_a_replay(small_disk: Path, leave: int) -> None:
     home = small_disk / "data"
     for number in range(6):
         land_past(home, number)
-    load_landed(home)
+    load_all(home)
     before = dump(home / "warehouse.duckdb")
     fill(small_disk, leave)
     with suppress(WarehouseError):
-        replay(home)
+        replay_all(home)
     assert dump(home / "warehouse.duckdb") == before
     assert {path.name for path in home.iterdir()} == KNOWN - {"threads.duckdb"}
 

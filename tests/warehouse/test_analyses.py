@@ -12,9 +12,9 @@ from pipelines.config.settings import load_analysis_settings
 from pipelines.errors import AnalysisError
 from pipelines.warehouse.analyses import find_tables, list_analyses, parse_analysis
 from pipelines.warehouse.build import build_analysis, read_warnings, write_settings
-from pipelines.warehouse.sql import fetch_records, transaction
 from pipelines.warehouse.duckdb_file import DuckdbFile
 from pipelines.warehouse.memory import limit_memory, spare_memory
+from pipelines.warehouse.sql import fetch_records, transaction
 from tests.builders import HEADER, OWN, at, born, build, instant, load, thread
 
 if TYPE_CHECKING:

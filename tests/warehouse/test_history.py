@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pipelines.errors import WarehouseError, WarehouseOlder
-from pipelines.warehouse.sql import read_sql
 from pipelines.warehouse.duckdb_file import DuckdbFile
-from pipelines.warehouse.load import load_landed
-from pipelines.warehouse.replay import replay
-from tests.builders import DAY, at, land, load, read, thread
+from pipelines.warehouse.sql import read_sql
+from tests.builders import DAY, at, land, load, load_all, read, replay_all, thread
 from tests.support import ROOT
 
 if TYPE_CHECKING:
@@ -215,7 +213,7 @@ def test_damaged_history_undoes_the_run(home: Path, violation: str) -> None:
     before = {table: read(home, f"FROM {table}") for table in tables}
     land(home, 20, thread("a", "running"), thread("b"))
     with pytest.raises(WarehouseError, match=rf"run-20 is not loaded: .*thread a .*{violation}"):
-        load_landed(home)
+        load_all(home)
     assert {table: read(home, f"FROM {table}") for table in tables} == before
 
 
@@ -320,7 +318,7 @@ def test_replay_replaces_an_older_warehouse(home: Path) -> None:
     with pytest.raises(WarehouseOlder), DuckdbFile(home).write():
         pass
     order = [row["run_id"] for row in read(home, "SELECT run_id FROM runs ORDER BY rowid")]
-    replay(home)
+    replay_all(home)
     assert [row["run_id"] for row in read(home, "SELECT run_id FROM runs ORDER BY rowid")] == order
 
 

@@ -12,10 +12,11 @@ import pytest
 from pipelines.errors import LandingError, WarehouseBusy, WarehouseError, WarehouseNewer
 from pipelines.frames.threads import THREADS
 from pipelines.http.page import MAX_DEPTH
-from pipelines.landing.format import RAW, list_runs, read_run
+from pipelines.landing.directory import RAW, list_runs
+from pipelines.landing.format import read_run
 from pipelines.warehouse.duckdb_file import DuckdbFile
-from pipelines.warehouse.load import load_landed, load_run
-from tests.builders import DAY, SESSION, at, land, load, read, thread
+from pipelines.warehouse.load import load_run
+from tests.builders import DAY, SESSION, at, land, load, load_all, read, thread
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -99,20 +100,55 @@ def test_regressed_thread(home: Path) -> None:
     assert (counts(row), state(home)) == ((0, 0, 0, 0, 1), {"a": ("idle", 0.5, 30.5, None)})
 
 
-def test_stale_poll(home: Path) -> None:
-    """A poll that began before the latest loaded one is recorded as stale and changes nothing."""
+def test_overtaken_poll(home: Path) -> None:
+    """A poll that comes before the latest loaded one is recorded as such and changes nothing."""
     load(home, 10, thread("a", "idle", updated=5))
     before = state(home)
     row = load(home, 0, thread("a", "running", updated=9), thread("b"))
     assert (row["outcome"], counts(row), state(home)) == ("overtaken", (0, 0, 0, 0, 0), before)
 
 
+def test_order_without_a_clock(home: Path) -> None:
+    """Polls come in the order of their numbers, whatever the clock said of when they began."""
+    load(home, 20, thread("a", "idle"), thread("b"), sequence=1)
+    row = load(home, 0, thread("a", "running", updated=1), sequence=2)
+    assert (row["outcome"], row["sequence"], counts(row)) == ("complete", 2, (0, 1, 0, 1, 0))
+    assert state(home) == {"a": ("running", 20.5, 0.5, None), "b": ("running", 20.5, 20.5, 0.0)}
+    land(home, 40, thread("a", "idle", updated=40), sequence=4, run_id="later")
+    land(home, 60, thread("a", "blocked", updated=39), sequence=3, run_id="earlier")
+    assert load_all(home) == ["earlier", "later"]
+    assert state(home)["a"] == ("idle", 20.5, 40.5, None)
+    assert load(home, 80, sequence=4, run_id="same")["outcome"] == "overtaken"
+
+
+def test_clock_set_back(home: Path) -> None:
+    """If the clock is set back between two polls, the bounds of a change stay in order."""
+    load(home, 10, thread("a", "idle"), sequence=1)
+    load(home, 90, thread("a", "idle"), sequence=2)
+    load(home, 30, thread("a", "running"), sequence=3)
+    (row,) = read(home, "FROM thread_status_history WHERE spell = 2")
+    assert row["changed_after"] <= row["changed_at"] <= row["observed_from"] == at(30.5)
+    (row,) = read(home, "FROM thread_spells WHERE spell = 1")
+    assert row["seconds_low"] <= row["seconds"] <= row["seconds_high"]
+
+
+def test_numbers_go_on_from_the_ledger(home: Path) -> None:
+    """The highest number of the ledger is known without the landed files, and waits for nobody."""
+    assert DuckdbFile(home).newest_sequence() == 0
+    load(home, 0, thread("a"), sequence=None)
+    assert DuckdbFile(home).newest_sequence() == 0
+    load(home, 1, thread("a"), sequence=7)
+    assert DuckdbFile(home).newest_sequence() == 7
+    with DuckdbFile(home).write():
+        assert DuckdbFile(home).newest_sequence() == 0
+
+
 def test_pending_runs_load_in_order(home: Path) -> None:
     """Runs that landed and were not loaded are loaded first to last, each once."""
     land(home, 10, thread("a", "idle", updated=5))
     land(home, 0, thread("a"))
-    assert load_landed(home) == ["run-0", "run-10"]
-    assert load_landed(home) == []
+    assert load_all(home) == ["run-0", "run-10"]
+    assert load_all(home) == []
     assert state(home) == {"a": ("idle", 0.5, 10.5, None)}
 
 
@@ -131,7 +167,7 @@ def test_loading_again_changes_nothing(home: Path) -> None:
     before = {table: read(home, f"FROM {table}") for table in ("threads", "session_polls")}
     with DuckdbFile(home).write() as connection:
         connection.execute("DELETE FROM runs")
-    assert load_landed(home) == ["run-0", "run-10"]
+    assert load_all(home) == ["run-0", "run-10"]
     assert {table: read(home, f"FROM {table}") for table in before} == before
 
 
@@ -189,6 +225,7 @@ def test_run_row(home: Path) -> None:
     outcomes = ("complete", "incomplete", "gone", "forbidden", "failed", "overtaken")
     assert [row[f"sessions_{outcome}"] for outcome in outcomes] == [0, 1, 0, 0, 0, 0]
     assert (row["run_id"], row["started_at"], row["finished_at"]) == ("run-0", at(0), at(1))
+    assert (row["sequence"], row["version"], row["door"]) == (1, "1", "unknown")
 
 
 def test_violated_check_undoes_the_run(home: Path) -> None:
@@ -200,7 +237,7 @@ def test_violated_check_undoes_the_run(home: Path) -> None:
     with pytest.raises(
         WarehouseError, match=r"run-10 is not loaded: thread a of session sess_1.*twice"
     ):
-        load_landed(home)
+        load_all(home)
     assert [row["run_id"] for row in read(home, "SELECT run_id FROM runs")] == ["run-0"]
     assert set(state(home)) == {"a"}
 
@@ -234,7 +271,7 @@ def test_damaged_file(home: Path) -> None:
     path = home / RAW / "20261001T010000000000Z-run-x.parquet"
     path.write_bytes(b"PAR1 not really")
     with pytest.raises(LandingError, match=r"run-x\.parquet: not a landed run"):
-        load_landed(home)
+        load_all(home)
     assert set(state(home)) == {"a"}
 
 
@@ -279,7 +316,7 @@ def test_busy_warehouse(home: Path, tmp_path: Path) -> None:
         assert holder.stdout is not None
         holder.stdout.readline()
         with pytest.raises(WarehouseBusy, match=r"another program has it open.*PID"):
-            load_landed(home)
+            load_all(home)
         holder.communicate()
 
 

@@ -13,8 +13,7 @@ from pipelines.warehouse.analyses import list_analyses, parse_analysis
 from pipelines.warehouse.build import build_analysis
 from pipelines.warehouse.duckdb_file import DuckdbFile
 from pipelines.warehouse.publication import publish
-from pipelines.warehouse.replay import replay
-from tests.builders import load, thread
+from tests.builders import load, replay_all, thread
 from tests.support import read_table
 
 if TYPE_CHECKING:
@@ -140,7 +139,7 @@ def test_replayed_tables_are_copied(home: Path) -> None:
     with DuckdbFile(home).write() as connection:
         connection.execute("UPDATE threads SET name = 'damaged'")
     path = publish_all(home)
-    replay(home)
+    replay_all(home)
     load(home, 20, thread("a", "running", updated=5), thread("b"))
     publish_all(home)
     assert_equal(home, path)

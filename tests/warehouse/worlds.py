@@ -21,8 +21,8 @@ from pipelines.config.settings import load_analysis_settings
 from pipelines.frames.threads import TIMESTAMP
 from pipelines.warehouse.analyses import list_analyses
 from pipelines.warehouse.build import build_analysis, write_settings
-from pipelines.warehouse.sql import ArrowStream, fetch_records
 from pipelines.warehouse.schema import migrate
+from pipelines.warehouse.sql import ArrowStream, fetch_records
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -100,6 +100,7 @@ class World:
         self.given.append((minute, listed, named | fields))
         ledger = {
             "run_id": f"run-{source}-{session_id}-{minute:g}",
+            "sequence": round(1000 * minute),
             "source": source,
             "session_id": session_id,
             "started_at": at(minute),

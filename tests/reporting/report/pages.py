@@ -5,6 +5,7 @@ from __future__ import annotations
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 
+from pipelines.reporting.report.file import REPORTS, write_report
 from pipelines.warehouse.duckdb_file import DuckdbFile
 from pipelines.warehouse.publication import publish
 from tests.warehouse.worlds import World, fill, parsed_analyses, simulate, state
@@ -112,3 +113,8 @@ class Outline(HTMLParser):
             and self.elements[-1][0] in {"td", "bdi", "span", "button"}
         ):
             self._rows[-1][-1] += data.strip()
+
+
+def draw_report(home: Path, out: Path | None = None) -> Path:
+    """Write the report of what a data directory has published; return its path."""
+    return write_report(DuckdbFile(home), home / REPORTS, out)
