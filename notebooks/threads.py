@@ -21,7 +21,7 @@ with app.setup:
     from pipelines.cli.tables import format_value, read_duration
     from pipelines.config.settings import data_home
     from pipelines.errors import WarehouseError
-    from pipelines.warehouse.duckdb_file import attach_published
+    from pipelines.warehouse.duckdb_file import DuckdbFile
 
 
 @app.cell(hide_code=True)
@@ -48,7 +48,7 @@ def _():
 def _(reopen):
     reopen.value  # a press runs this cell again
     try:
-        connection = attach_published(data_home())
+        connection = DuckdbFile(data_home()).attach()
     except WarehouseError as error:
         mo.stop(True, mo.callout(mo.plain_text(str(error)), kind="danger"))
     return (connection,)

@@ -15,7 +15,7 @@ from docs.generate import render_pages
 from pipelines.config.settings import load_analyses_dir
 from pipelines.warehouse.analyses import list_analyses
 from pipelines.warehouse.build import build_analysis
-from pipelines.warehouse.duckdb_file import migrate
+from pipelines.warehouse.schema import migrate
 from tests.support import ROOT
 
 DOCS = ROOT / "docs"

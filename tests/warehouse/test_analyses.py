@@ -12,8 +12,9 @@ from pipelines.config.settings import load_analysis_settings
 from pipelines.errors import AnalysisError
 from pipelines.warehouse.analyses import find_tables, list_analyses, parse_analysis
 from pipelines.warehouse.build import build_analysis, read_warnings, write_settings
-from pipelines.warehouse.duckdb_file import fetch_records, open_warehouse, transaction
+from pipelines.warehouse.duckdb_file import DuckdbFile
 from pipelines.warehouse.memory import limit_memory, spare_memory
+from pipelines.warehouse.sql import fetch_records, transaction
 from tests.builders import HEADER, OWN, at, born, build, instant, load, thread
 
 if TYPE_CHECKING:
@@ -183,7 +184,7 @@ def test_header_describes_the_table(home: Path, name: str) -> None:
     """The header's texts are the table's comments."""
     build(home, name)
     header = list_analyses()[name].header
-    with open_warehouse(home) as connection:
+    with DuckdbFile(home).write() as connection:
         columns = connection.execute(
             "SELECT column_name, comment FROM duckdb_columns() WHERE table_name = ?", [name]
         ).fetchall()
@@ -226,7 +227,7 @@ def test_header_describes_the_table(home: Path, name: str) -> None:
 )  # fmt: skip
 def test_broken_analysis(home: Path, text: str, problem: str) -> None:
     """A file that is wrong, or whose check finds a row, is named, and the previous table stays."""
-    with open_warehouse(home) as connection:
+    with DuckdbFile(home).write() as connection:
         build_analysis(connection, parse_analysis("a", HEADER + "SELECT 1 AS x"))
         with pytest.raises(AnalysisError, match=problem):
             build_analysis(connection, parse_analysis("a", text))
@@ -239,7 +240,7 @@ def test_warnings(home: Path) -> None:
         "large: FROM analytics.a WHERE x > 1, odd: FROM nowhere, none: FROM analytics.a LIMIT 0"
     )
     text = f"{HEADER}-- warnings: {{{queries}}}\nSELECT unnest([1, 2, 3, 4]) AS x"
-    with open_warehouse(home) as connection:
+    with DuckdbFile(home).write() as connection:
         analysis = parse_analysis("a", text)
         assert build_analysis(connection, analysis).rows == 4
         found = read_warnings(connection, analysis, 2)
@@ -310,7 +311,7 @@ def test_own_analyses(home: Path, tmp_path: Path) -> None:
     analyses = list_analyses(tmp_path)
     well = {"good", "order", "date"}
     assert analyses.keys() == list_analyses().keys() | BROKEN.keys() | well
-    with open_warehouse(home) as connection:
+    with DuckdbFile(home).write() as connection:
         for name in ("thread_durations", "status_distribution"):
             build_analysis(connection, analyses[name])
         for name in well:
@@ -328,7 +329,7 @@ def test_endless_query_is_ended(home: Path, monkeypatch: pytest.MonkeyPatch) -> 
         "WITH RECURSIVE n AS (SELECT 1 AS x UNION ALL SELECT x FROM n) SELECT max(x) AS x FROM n"
     )
     with (
-        open_warehouse(home) as connection,
+        DuckdbFile(home).write() as connection,
         pytest.raises(AnalysisError, match=r"analysis endless: .*nterrupt"),
     ):
         build_analysis(connection, parse_analysis("endless", HEADER + endless))
@@ -338,7 +339,7 @@ def test_analysis_that_needs_more_memory(home: Path, monkeypatch: pytest.MonkeyP
     """One that needs more memory than was guessed takes it; the limit is as before."""
     monkeypatch.setattr("pipelines.warehouse.memory.LEAST_MIB", 16)
     greedy = "SELECT len(list(i)) AS x FROM range(3_000_000) AS numbers (i)"
-    with open_warehouse(home) as connection:
+    with DuckdbFile(home).write() as connection:
         connection.execute("SET memory_limit = '1.5GiB'")
         before = connection.execute("SELECT current_setting('memory_limit')").fetchall()
         with pytest.raises(duckdb.OutOfMemoryException), limit_memory(connection, 16):
@@ -352,7 +353,7 @@ def test_analysis_that_needs_more_memory(home: Path, monkeypatch: pytest.MonkeyP
 def test_commit_that_needs_more_memory(home: Path) -> None:
     """Work whose commit runs out of memory, another error, is done again without a limit."""
     tries: list[int] = []
-    with open_warehouse(home) as connection:
+    with DuckdbFile(home).write() as connection:
         connection.execute("CREATE TABLE wide (x VARCHAR, y VARCHAR)")
 
         def fill() -> None:
@@ -371,7 +372,7 @@ def test_commit_that_needs_more_memory(home: Path) -> None:
 
 def test_default_of_the_settings(home: Path) -> None:
     """What the analyses read of the configuration is there before a run has written it."""
-    with open_warehouse(home) as connection:
+    with DuckdbFile(home).write() as connection:
         rows = connection.execute("SELECT name, value FROM analysis_settings").fetchall()
         assert dict(rows) == load_analysis_settings({})
         write_settings(connection, {"attention_after_minutes": 5})

@@ -9,9 +9,8 @@ import msgspec
 import pytest
 
 from pipelines.warehouse.build import build_analysis
-from pipelines.warehouse.duckdb_file import fetch_records
-from pipelines.warehouse.load import load_landed
-from tests.builders import land, read
+from pipelines.warehouse.sql import fetch_records
+from tests.builders import land, load_all, read
 from tests.warehouse.worlds import (
     SESSION,
     SOURCE,
@@ -774,7 +773,7 @@ def test_worlds_are_what_the_loader_makes(home: Path) -> None:
         known = {name: fields[name] for name in ("outcome", "status_filter") if name in fields}
         if known["outcome"] != "overtaken":
             land(home, minute, *map(send, shown), **known)
-    load_landed(home)
+    load_all(home)
     assert any(len(spells) > 4 for spells in world.history.values())
     assert sum(poll["threads_regressed"] for poll in world.polls[-8:]) > 50
     unseen = list(world.unseen())

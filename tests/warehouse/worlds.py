@@ -21,7 +21,8 @@ from pipelines.config.settings import load_analysis_settings
 from pipelines.frames.threads import TIMESTAMP
 from pipelines.warehouse.analyses import list_analyses
 from pipelines.warehouse.build import build_analysis, write_settings
-from pipelines.warehouse.duckdb_file import ArrowStream, fetch_records, migrate
+from pipelines.warehouse.schema import migrate
+from pipelines.warehouse.sql import ArrowStream, fetch_records
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
