@@ -1,9 +1,9 @@
 """How much things may cost: the one place that says it.
 
-MEASURED are counts, the same on every machine. LIMITS are those and ten per cent: `make check` fails
-above them (benchmarks/guard.py), and prints what is counted now. Put that in place of what stands here
-when the code needs less, or when a commit says why it needs more. GOALS are times, which `make bench`
-measures and no test holds: machines differ.
+MEASURED are counts, the same on every machine. LIMITS are those and ten per cent: `make check`
+prints what is counted now, and fails above them (benchmarks/guard.py). Put the new counts in place
+of the old ones when the code needs less, or in a commit that says why it needs more. GOALS are
+times, which `make bench` measures and no test holds: machines differ.
 """
 
 from __future__ import annotations
@@ -22,8 +22,7 @@ MEASURED = {
     "heavy packages imported by a poll": 0,
     "heavy packages imported by sql": 0,
 }
-# Ten per cent of room: a statement more is no reason to stop, a tenth more is one to say why. Nothing
-# stays nothing.
+# Ten per cent of room: one statement more needs no reason, a tenth more does. None stays none.
 LIMITS = {name: count * 11 // 10 for name, count in MEASURED.items()}
 
 # Arguments of session-threads -> seconds it may take, on 100,000 threads.
