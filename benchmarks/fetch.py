@@ -14,7 +14,7 @@ from pathlib import Path
 from pipelines.config.settings import data_home, load_settings
 from pipelines.extract.discover import list_configured
 from pipelines.extract.poll import poll_sessions
-from pipelines.landing.format import RAW
+from pipelines.landing.directory import RAW
 from pipelines.landing.writer import land_polls
 from pipelines.records import Progress, Selection
 

@@ -3,6 +3,7 @@
 INSERT INTO session_polls BY NAME
 SELECT
     format('run-{:05d}', poll) AS run_id,
+    poll AS sequence,
     'fleet' AS source,
     format('sess_{:06d}', session) AS session_id,
     TIMESTAMPTZ '2026-10-01 00:00:00+00' + to_minutes(poll * 60) AS started_at,

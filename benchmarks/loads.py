@@ -22,7 +22,8 @@ from rich.table import Table
 
 from pipelines.extract.paginate import PageFetch
 from pipelines.http.page import Page, read_envelope
-from pipelines.landing.format import RAW, Footer, Run, page_row, write_run
+from pipelines.landing.directory import RAW
+from pipelines.landing.format import Footer, Run, page_row, write_run
 from pipelines.records import Poll
 from pipelines.warehouse.analyses import list_analyses
 from pipelines.warehouse.build import build_analysis

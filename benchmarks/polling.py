@@ -195,7 +195,7 @@ class Server:
             threads_listed=0,
             duplicates=0,
         )
-        return poll, (self.source, session_id, 1, None, at, 200, body)
+        return poll, (self.source, "threads", session_id, 1, None, at, 200, body)
 
 
 def since_epoch(at: datetime) -> float:

@@ -10,16 +10,18 @@ import msgspec
 class Poll(msgspec.Struct, frozen=True, kw_only=True):
     """What the ledger keeps of one session's poll, but the counts that only a load can tell.
 
-    `digest` is that of the threads on its pages, as `digest_page` adds them up.
+    `digest` is that of the threads on its pages, as `PollDigest` adds them up; `endpoint` is what
+    was polled.
     """
 
     source: str
     session_id: str
+    endpoint: str = "threads"
     label: str | None
     started_at: datetime
     finished_at: datetime
     outcome: str
-    end_reason: str = msgspec.field(name="ended_by")
+    end_reason: str
     status_filter: str | None
     pages: int
     requests: int

@@ -25,12 +25,12 @@ from pipelines.errors import AnalysisError, SettingsError
 from pipelines.extract.discover import list_configured
 from pipelines.extract.plan import plan_polls
 from pipelines.extract.poll import poll_sessions
-from pipelines.landing.format import RAW
+from pipelines.landing.directory import RAW
 from pipelines.landing.writer import land_polls
 from pipelines.records import Poll, Progress, Selection
 from pipelines.warehouse.analyses import Analysis, list_analyses
 from pipelines.warehouse.build import Built, build_analysis, build_outdated, write_settings
-from pipelines.warehouse.duckdb_file import open_warehouse
+from pipelines.warehouse.duckdb_file import open_warehouse, read_newest_sequence
 from pipelines.warehouse.load import find_newest_run, load_landed, read_drift, read_ledger
 from pipelines.warehouse.publication import publish as publish_copy
 from pipelines.warehouse.replay import replay as replay_landed
@@ -111,8 +111,10 @@ def poll(
     """Fetch every page of the planned sessions, and land each as it comes. Raises LandingError."""
     pages = poll_sessions(planned, selection, progress)
     keep = settings.keep_agent_definition
-    directory = data_home() / RAW
-    landing = land_polls(pages, directory, run_id, keep_agent_definition=keep)
+    newest = read_newest_sequence(data_home())
+    landing = land_polls(
+        pages, data_home() / RAW, run_id, newest=newest, keep_agent_definition=keep
+    )
     path, polls = asyncio.run(landing)
     return Landed(path, polls)
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from pipelines.extract.paginate import PageFetch
-from pipelines.extract.poll import FetchedPage, digest_page, new_digest
+from pipelines.extract.poll import FetchedPage
 from pipelines.http.page import Page, read_envelope
-from pipelines.landing.format import RAW, Footer, Run, page_row, write_run
+from pipelines.landing.directory import RAW
+from pipelines.landing.format import Footer, Run, page_row, write_run
 from pipelines.records import Poll
 from pipelines.warehouse.analyses import list_analyses
 from pipelines.warehouse.build import build_analysis
@@ -95,8 +96,19 @@ def land(
         duplicates=0,
     )
     run_id = fields.pop("run_id", f"run-{minute:g}")
-    run = Run(id=run_id, started_at=at(minute), finished_at=at(minute + 1), version="1")
+    run = Run(
+        id=run_id,
+        sequence=fields.pop("sequence", sequence_of(minute)),
+        started_at=at(minute),
+        finished_at=at(minute + 1),
+        version="1",
+    )
     write_run(home / RAW, Footer(run, [poll]), [page_row(poll, PageFetch(1, None, page))])
+
+
+def sequence_of(minute: float) -> int:
+    """Return the number of the run that began at the minute, if clocks were right."""
+    return 1 + round(60 * minute)
 
 
 def load(home: Path, minute: float, *threads: dict[str, Any], **fields: Any) -> dict[str, Any]:
@@ -147,10 +159,9 @@ def crowd(status: str, count: int = 6) -> Pages:
 
 async def poll(pages: Pages, *, fails: bool = False) -> AsyncGenerator[FetchedPage | Poll]:
     """Yield the pages of one session, and its poll or a failure."""
-    begun, digest = datetime.now(UTC), new_digest()
+    begun = datetime.now(UTC)
     for number, threads in enumerate(pages, 1):
         body = msgspec.json.encode({"data": threads})
-        digest_page(digest, body)
         page = Page(200, datetime.now(UTC), body, read_envelope(body))
         yield FetchedPage("qoder", "sess_1", PageFetch(number, None, page))
     if fails:
@@ -172,5 +183,4 @@ async def poll(pages: Pages, *, fails: bool = False) -> AsyncGenerator[FetchedPa
         bytes=0,
         threads_listed=len(set(listed)),
         duplicates=len(listed) - len(set(listed)),
-        digest=digest.hexdigest(),
     )

@@ -19,6 +19,7 @@ LONGEST_CELL = 200
 OWNERS = ["team:session-threads"]
 COLUMNS_OF_PAGES = {
     "source": "Name of the source in the configuration",
+    "endpoint": "What was polled: threads",
     "session_id": "Session that was polled",
     "page": "Number of the page in its poll, from 1",
     "cursor": "Cursor it was asked for with; null for the first",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -14,7 +13,6 @@ from pipelines.errors import INTERRUPTED, ApiError, Interrupted, TokenRejected
 from pipelines.extract.interrupt import on_interrupt
 from pipelines.extract.paginate import PageFetch, Pagination, fetch_pages
 from pipelines.http.client import Client, RequestStats, open_client
-from pipelines.http.page import raw_items
 from pipelines.records import Poll, Progress, Selection
 
 if TYPE_CHECKING:
@@ -34,6 +32,7 @@ class FetchedPage(msgspec.Struct, frozen=True):
     source: str
     session_id: str
     fetch: PageFetch
+    endpoint: str = "threads"
 
 
 FetchedPages = asyncio.Queue["FetchedPage | asyncio.Task[Poll]"]
@@ -62,11 +61,9 @@ class _Fleet:
         source, started_at = self.client.source, datetime.now(UTC)
         stats = RequestStats(on_wait=self.progress.wait)
         pagination = Pagination(max_pages=source.max_pages_per_session)
-        digest = new_digest()
 
         async def hand_on(fetch: PageFetch) -> None:
             self.progress.page(len(fetch.page.envelope.data))
-            digest_page(digest, fetch.page.body)
             # First it is handed on, then there is time to be interrupted.
             self.fetched_pages.put_nowait(FetchedPage(source.name, session.id, fetch))
             if self.fetched_pages.qsize() > MOST_WAITING:
@@ -91,7 +88,7 @@ class _Fleet:
                 pagination.error = self.stopped_by
         if isinstance(pagination.error, TokenRejected):
             self.stop(pagination.error)
-        poll = self._conclude(session, pagination, stats, started_at, digest.hexdigest())
+        poll = self._conclude(session, pagination, stats, started_at)
         self.progress.end(poll)
         return poll
 
@@ -110,7 +107,6 @@ class _Fleet:
         pagination: Pagination,
         stats: RequestStats,
         started_at: datetime,
-        digest: str,
     ) -> Poll:
         error = pagination.error
         return Poll(
@@ -129,21 +125,10 @@ class _Fleet:
             bytes=stats.bytes,
             threads_listed=len(pagination.ids),
             duplicates=pagination.duplicates,
-            digest=digest,
             error_type=error.error_type if error else None,
             error_message=str(error) if error else None,
             request_id=error.request_id if error else None,
         )
-
-
-def new_digest() -> hashlib.blake2b:
-    """Return the digest of no page."""
-    return hashlib.blake2b(digest_size=16)
-
-
-def digest_page(digest: hashlib.blake2b, body: bytes) -> None:
-    """Add a page. Only its threads count: a cursor may be another each time."""
-    digest.update(raw_items(body))
 
 
 def judge(pagination: Pagination) -> str:

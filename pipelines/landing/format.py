@@ -11,11 +11,10 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import re
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import polars as pl
@@ -23,19 +22,19 @@ import polars as pl
 from pipelines import __version__
 from pipelines.errors import LandingError
 from pipelines.files import make_private, sync_directory
+from pipelines.landing.directory import NAME, name_file
 from pipelines.records import Poll
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Iterator
 
     from pipelines.extract.paginate import PageFetch
     from pipelines.extract.poll import FetchedPage
 
-# Of the data directory, where runs land.
-RAW = "raw"
 PAGES = pl.Schema(
     {
         "source": pl.String(),
+        "endpoint": pl.String(),
         "session_id": pl.String(),
         "page": pl.Int32(),
         "cursor": pl.String(),
@@ -44,30 +43,44 @@ PAGES = pl.Schema(
         "body": pl.Binary(),
     }
 )
-PageRow = tuple[str, str, int, str | None, datetime, int, bytes]
+PageRow = tuple[str, str, str, int, str | None, datetime, int, bytes]
+# The columns that tell the polls of a run apart.
+POLL = ("source", "endpoint", "session_id")
 FOOTER = "session-threads"
-# A run of one file is as it ever was; one of several would be misread by older versions.
-FORMAT = 1
-SHARDED = 2
-STAMP = "%Y%m%dT%H%M%S%fZ"
-# The run's id and, but for files of older versions, the digest of the file.
-NAME = re.compile(r"[^-]*-(?P<run_id>.*?)(\.(?P<digest>[0-9a-f]{32}))?\.parquet")
-SHARD = re.compile(r"(?P<run>.*)\.s\d+\.[0-9a-f]{32}\.parquet")
-# A run that has written nothing for so long is dead.
-UNFINISHED_S = 86400
+# 1: one file. 2: with shards. 3: with endpoint, sequence and door, ended_by called end_reason.
+FORMAT = 3
+# Until format 3 threads were all that was polled.
+THREADS_ENDPOINT = "threads"
+OLDER_PAGES = pl.Schema({name: type_ for name, type_ in PAGES.items() if name != "endpoint"})
 MOVE_HINT = "Move it away, then run again"
 # A panic of polars is no Exception.
 POLARS_ERRORS = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# More microseconds than any clock says.
+_NEVER_US = 10**18
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """One run of the job: when its polls ran, by which version, and how to read its pages."""
+    """One run of the job: when its polls ran, by which version, and how to read its pages.
+
+    `sequence` is its number among all runs, None of those that landed before format 3; `door` is
+    what it came through: command, dagster, or unknown.
+    """
 
     id: str
     started_at: datetime
     finished_at: datetime
+    sequence: int | None = None
     version: str = __version__
+    door: str = "unknown"
     keep_agent_definition: bool = False
+
+    @property
+    def place(self) -> int:
+        """Where it comes among all runs: by its sequence, before these by its beginning."""
+        if self.sequence is not None:
+            return self.sequence
+        return (self.started_at - _EPOCH) // timedelta(microseconds=1) - _NEVER_US
 
 
 class Footer(msgspec.Struct, frozen=True):
@@ -97,12 +110,17 @@ class Landed(msgspec.Struct, frozen=True):
         yield self.pages
 
 
+class _Versioned(msgspec.Struct):
+    format: int = 1
+
+
 def page_row(origin: FetchedPage | Poll, fetch: PageFetch) -> PageRow:
     """Return a page as a row of PAGES."""
     cursor = "=".join(fetch.cursor) if fetch.cursor else None
     page = fetch.page
     return (
         origin.source,
+        origin.endpoint,
         origin.session_id,
         fetch.number,
         cursor,
@@ -118,7 +136,7 @@ def write_run(directory: Path, footer: Footer, rows: list[PageRow]) -> Path:
     With it the run exists, before it does not. Raises LandingError.
     """
     make_private(directory)
-    stem = name_file(footer.run.started_at, footer.run.id)
+    stem = name_file(footer.run.started_at, footer.run.id, footer.run.sequence)
     path = write_pages(directory, stem, rows, {FOOTER: msgspec.json.encode(footer).decode()})
     sync_directory(directory)
     return path
@@ -147,78 +165,37 @@ def write_pages(directory: Path, stem: str, rows: list[PageRow], metadata: dict[
     return path
 
 
-def name_file(started_at: datetime, run_id: str) -> str:
-    """Return what the names of a run's files begin with: they sort as the runs began."""
-    return f"{started_at:{STAMP}}-{run_id}"
-
-
 def digest_content(content: bytes | memoryview) -> str:
     """Return the digest that a landed file's name holds."""
     return hashlib.blake2b(content, digest_size=16).hexdigest()
-
-
-def list_runs(directory: Path) -> dict[str, Path]:
-    """Return run id -> file of every landed run, in the order in which the runs began."""
-    return {name_run(path): path for path in list_files(directory)}
-
-
-def list_files(directory: Path) -> list[Path]:
-    """Return the runs' files, in the order in which their runs began; foreign ones among them."""
-    return sorted(path for path in directory.glob("*.parquet") if not SHARD.fullmatch(path.name))
-
-
-def list_stems(directory: Path) -> set[str]:
-    """Return what the names of each whole run's files begin with."""
-    return {path.name.rsplit(".", 2)[0] for path in list_files(directory)}
-
-
-def list_shards(directory: Path) -> Iterator[tuple[str, Path]]:
-    """Yield each shard with what the names of its run's files begin with."""
-    for path in directory.glob("*.parquet"):
-        if match := SHARD.fullmatch(path.name):
-            yield match["run"], path
-
-
-def name_run(path: Path) -> str:
-    """Return the id of the run that a landed file holds; "" of a foreign one."""
-    match = NAME.fullmatch(path.name)
-    return match["run_id"] if match else ""
-
-
-def prune_runs(directory: Path, loaded: Collection[str], keep_days: int, now: datetime) -> None:
-    """Remove the files of loaded runs that began more than so many days ago."""
-    oldest = f"{now - timedelta(days=keep_days):{STAMP}}"
-    for path in list_files(directory):
-        if name_run(path) in loaded and path.name < oldest:
-            path.unlink(missing_ok=True)
-    whole = list_stems(directory)
-    for stem, shard in list_shards(directory):
-        if stem < oldest and stem not in whole:
-            shard.unlink(missing_ok=True)
-
-
-def remove_unfinished(directory: Path, now: datetime) -> None:
-    """Remove what runs that were killed have left, once nobody can be writing there."""
-    whole = list_stems(directory)
-    shards = [path for stem, path in list_shards(directory) if stem not in whole]
-    for path in (*directory.glob("*.tmp"), *shards):
-        with suppress(FileNotFoundError):  # finished by its run, meanwhile
-            if path.stat().st_mtime < now.timestamp() - UNFINISHED_S:
-                path.unlink()
 
 
 def read_run(path: Path) -> Landed:
     """Read a landed run. Raises LandingError where the file is damaged or not one of ours."""
     content, pages = read_pages(path)
     try:
-        metadata = pl.read_parquet_metadata(io.BytesIO(content))
-        footer = msgspec.json.decode(metadata[FOOTER], type=Footer)
+        text = pl.read_parquet_metadata(io.BytesIO(content))[FOOTER]
+        format_ = msgspec.json.decode(text, type=_Versioned).format
+        if format_ > FORMAT:
+            raise LandingError(f"{path}: landed by a newer version. Upgrade session-threads")
+        footer = read_footer(text) if format_ == FORMAT else read_older_footer(text)
     except (KeyError, ValueError, *POLARS_ERRORS) as error:
         raise _explain(path, error) from None
-    if footer.format > SHARDED:
-        raise LandingError(f"{path}: landed by a newer version. Upgrade session-threads")
     shards = tuple(path.with_name(name) for name in footer.shards)
     return Landed(footer.run, footer.polls, pages, shards)
+
+
+def read_footer(text: str) -> Footer:
+    """Decode a footer. Raises ValueError where it is none."""
+    return msgspec.json.decode(text, type=Footer)
+
+
+def read_older_footer(text: str) -> Footer:
+    """Decode a footer of format 1 or 2: a poll's end_reason is called ended_by there."""
+    document: dict[str, Any] = msgspec.json.decode(text)
+    for poll in document.get("polls", ()):
+        poll["end_reason"] = poll.pop("ended_by")
+    return msgspec.convert(document, Footer)
 
 
 def read_pages(path: Path) -> tuple[bytes, pl.DataFrame]:
@@ -226,9 +203,12 @@ def read_pages(path: Path) -> tuple[bytes, pl.DataFrame]:
     try:
         content = path.read_bytes()
         check_content(path, content)
-        return content, pl.read_parquet(io.BytesIO(content), schema=PAGES)
+        if "endpoint" in pl.read_parquet_schema(io.BytesIO(content)):
+            return content, pl.read_parquet(io.BytesIO(content), schema=PAGES)
+        pages = pl.read_parquet(io.BytesIO(content), schema=OLDER_PAGES)
     except (OSError, ValueError, *POLARS_ERRORS) as error:
         raise _explain(path, error) from None
+    return content, pages.with_columns(endpoint=pl.lit(THREADS_ENDPOINT)).select(*PAGES)
 
 
 def _explain(path: Path, error: BaseException) -> LandingError:

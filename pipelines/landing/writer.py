@@ -8,18 +8,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from pipelines.errors import LandingError
 from pipelines.files import make_private
-from pipelines.landing.format import (
-    FORMAT,
-    SHARDED,
-    Footer,
-    Run,
-    name_file,
-    page_row,
-    write_pages,
-    write_run,
-)
+from pipelines.landing.digests import PageDigests, poll_key
+from pipelines.landing.directory import give_back, name_file, take_sequence
+from pipelines.landing.format import Footer, Run, page_row, write_pages, write_run
 from pipelines.records import Poll
 
 if TYPE_CHECKING:
@@ -37,40 +32,61 @@ async def land_polls(
     directory: Path,
     run_id: str,
     *,
+    newest: int = 0,
+    door: str = "unknown",
     keep_agent_definition: bool = False,
 ) -> tuple[Path, list[Poll]]:
     """Land everything that the polls bring, as it comes; return the run's file and the polls.
 
-    Pages are written in shards, while others are fetched. Raises LandingError, and leaves nothing.
-    Where it is cancelled while the run's file is being written, the run exists, whole.
+    The run's sequence number is taken first, above `newest`, the ledger's highest. Pages are
+    written in shards, while others are fetched. Raises LandingError, and leaves nothing. If it is
+    cancelled while the run's file is being written, the run exists, whole.
     """
     make_private(directory)  # before the first request, not after the last
-    started_at = datetime.now(UTC)
-    writer = ShardWriter(directory, name_file(started_at, run_id))
-    ended: list[Poll] = []
+    sequence, started_at = take_sequence(directory, newest), datetime.now(UTC)
+    writer = ShardWriter(directory, name_file(started_at, run_id, sequence))
     try:
-        async with aclosing(polls) as items:
-            async for item in items:
-                if isinstance(item, Poll):
-                    ended.append(item)
-                else:
-                    await writer.add(page_row(item, item.fetch))
-        shards = await writer.finish()
+        ended = await write_polls(polls, writer)
+        footer = Footer(
+            Run(
+                id=run_id,
+                sequence=sequence,
+                started_at=started_at,
+                finished_at=datetime.now(UTC),
+                door=door,
+                keep_agent_definition=keep_agent_definition,
+            ),
+            ended,
+            [path.name for path in await writer.finish()],
+        )
     except BaseException:
         await writer.discard()
+        give_back(directory, sequence)
         raise
-    run = Run(
-        id=run_id,
-        started_at=started_at,
-        finished_at=datetime.now(UTC),
-        keep_agent_definition=keep_agent_definition,
-    )
-    footer = Footer(run, ended, [path.name for path in shards], SHARDED if shards else FORMAT)
     try:
-        return await asyncio.to_thread(write_run, directory, footer, writer.rows), ended
+        path = await asyncio.to_thread(write_run, directory, footer, writer.rows)
     except LandingError:
         await writer.discard()
+        give_back(directory, sequence)
         raise
+    give_back(directory, sequence)
+    return path, ended
+
+
+async def write_polls(polls: AsyncGenerator[FetchedPage | Poll], writer: ShardWriter) -> list[Poll]:
+    """Hand each page to the writer; return the polls, each with the digest of its pages."""
+    digests = PageDigests()
+    ended: list[Poll] = []
+    async with aclosing(polls) as items:
+        async for item in items:
+            if isinstance(item, Poll):
+                digest = digests.conclude(poll_key(item))
+                ended.append(msgspec.structs.replace(item, digest=digest))
+            else:
+                key = (item.source, item.endpoint, item.session_id)
+                digests.add(key, item.fetch.page.body)
+                await writer.add(page_row(item, item.fetch))
+    return ended
 
 
 class ShardWriter:

@@ -167,6 +167,27 @@ def list_loaded_runs(path: Path) -> list[str]:
     return [run_id for (run_id,) in rows]
 
 
+def read_newest_sequence(home: Path) -> int:
+    """Return the highest sequence number of the runs that were loaded; 0 if there is none to read.
+
+    It waits for nobody: who is writing in the data directory has a number that is in its landing
+    directory, and an unreadable or older warehouse has none.
+    """
+    path = home / WAREHOUSE
+    if not path.exists():
+        return 0
+    file_lock = filelock.FileLock(home / LOCK, mode=0o600)
+    try:
+        with (
+            file_lock.acquire(timeout=0),
+            closing(_connect(path, read_only=True)) as connection,
+        ):
+            (highest,) = connection.execute("SELECT max(sequence) FROM runs").fetchall()[0]
+    except (filelock.Timeout, OSError, duckdb.Error, WarehouseError):
+        return 0
+    return max(highest or 0, 0)
+
+
 @contextmanager
 def open_published(home: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open the published copy to read. Raises WarehouseError where nothing is published yet."""

@@ -1,9 +1,8 @@
-"""Load landed runs into the tables: each run whole, once, in the order in which they began."""
+"""Load landed runs into the tables: each run whole, once, in the order of their sequence."""
 
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -11,16 +10,12 @@ import polars as pl
 
 from pipelines import __version__
 from pipelines.errors import LandingError, LoadRejected
-from pipelines.extract.poll import digest_page, new_digest
 from pipelines.frames.threads import TIMESTAMP, polls_frame, threads_frame
-from pipelines.landing.format import (
-    MOVE_HINT,
-    RAW,
-    list_runs,
-    prune_runs,
-    read_run,
-    remove_unfinished,
-)
+from pipelines.landing.digests import poll_key
+from pipelines.landing.digests import read_digests as read_poll_digests
+from pipelines.landing.directory import RAW, list_runs
+from pipelines.landing.format import MOVE_HINT, POLL, THREADS_ENDPOINT, read_run
+from pipelines.landing.retention import prune_runs, remove_unfinished
 from pipelines.warehouse.duckdb_file import (
     ArrowStream,
     fetch_records,
@@ -36,25 +31,29 @@ if TYPE_CHECKING:
 
     import duckdb
 
+    from pipelines.landing.digests import PollKey
     from pipelines.landing.format import Landed, Run
+    from pipelines.records import Poll
 
 RUN = pl.Schema(
     {
         "run_id": pl.String(),
+        "sequence": pl.Int64(),
         "started_at": TIMESTAMP,
         "finished_at": TIMESTAMP,
         "version": pl.String(),
+        "door": pl.String(),
     }
 )
 DIGESTS = pl.Schema(
     {
         "source": pl.String(),
+        "endpoint": pl.String(),
         "session_id": pl.String(),
         "digest": pl.String(),
         "repeats": pl.Boolean(),
     }
 )
-SESSION = ("source", "session_id")
 FIX = "The tables are as before; `session-threads replay` rebuilds them from the landed pages"
 # Of an overtaken poll, what a later one saw is loaded.
 ENDED_WELL = frozenset({"complete", "overtaken"})
@@ -108,7 +107,7 @@ def _load(connection: duckdb.DuckDBPyConnection, landed: Landed) -> None:
     digests = digests_frame(landed, read_digests(connection))
     frames = {
         "landed_run": run_frame(landed.run),
-        "landed_polls": polls_frame(landed.polls),
+        "landed_polls": polls_frame(thread_polls(landed)),
         "landed_digests": digests,
     }
     try:
@@ -138,11 +137,14 @@ def stage_threads(
     """Fill the tables `incoming_…`, a batch of pages at a time, but for the repeating sessions."""
     (_, begin), (_, add), (_, end) = read_sql("stage")
     connection.execute(begin)
-    if len(repeating) < sum(poll.pages > 0 for poll in landed.polls):
+    polls = thread_polls(landed)
+    if len(repeating) < sum(poll.pages > 0 for poll in polls):
         for pages in landed.read_batches():
-            changed = pages.join(repeating, on=SESSION, how="anti", maintain_order="left")
+            changed = pages.filter(endpoint=THREADS_ENDPOINT).join(
+                repeating, on=POLL, how="anti", maintain_order="left"
+            )
             keep = landed.run.keep_agent_definition
-            frame = threads_frame(changed, landed.polls, keep_agent_definition=keep)
+            frame = threads_frame(changed, polls, keep_agent_definition=keep)
             connection.register("landed_threads", ArrowStream(frame))
             connection.execute(add)
             connection.unregister("landed_threads")
@@ -151,42 +153,41 @@ def stage_threads(
 
 def run_frame(run: Run) -> pl.DataFrame:
     """Return the run as one row with the schema RUN."""
-    row = (run.id, run.started_at, run.finished_at, run.version)
+    row = (run.id, run.place, run.started_at, run.finished_at, run.version, run.door)
     return pl.DataFrame([row], schema=RUN, orient="row")
 
 
-def read_digests(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], str]:
-    """Return session -> digest of the complete poll that its rows are equal to."""
-    rows = connection.execute("FROM session_digests").fetchall()
-    return {(source, session_id): digest for source, session_id, digest in rows}
+def thread_polls(landed: Landed) -> list[Poll]:
+    """Return the run's polls of threads."""
+    return [poll for poll in landed.polls if poll.endpoint == THREADS_ENDPOINT]
 
 
-def digests_frame(landed: Landed, known: dict[tuple[str, str], str]) -> pl.DataFrame:
+def read_digests(connection: duckdb.DuckDBPyConnection) -> dict[PollKey, str]:
+    """Return the digest of the complete poll that the rows of each session are equal to."""
+    query = "SELECT source, endpoint, session_id, digest FROM session_digests"
+    rows = connection.execute(query).fetchall()
+    return {(source, endpoint, session_id): digest for source, endpoint, session_id, digest in rows}
+
+
+def digests_frame(landed: Landed, known: dict[PollKey, str]) -> pl.DataFrame:
     """Return the digest of each complete poll's threads, and whether it repeats the known one.
 
     One row per session, with the schema DIGESTS. The digest also tells how threads are read: by
     another version of this program the same bytes may mean something else.
     """
     reading = f"{__version__} {landed.run.keep_agent_definition} "
-    complete = [p for p in landed.polls if p.outcome == "complete" and not p.status_filter]
-    missing = any(poll.digest is None for poll in complete)
-    computed = compute_digests(landed) if missing else {}
+    complete = [
+        poll_key(poll)
+        for poll in thread_polls(landed)
+        if poll.outcome == "complete" and not poll.status_filter
+    ]
+    landed_digests = read_poll_digests(landed) if complete else {}
     rows = []
     for poll in complete:
-        session = (poll.source, poll.session_id)
-        threads = poll.digest or computed.get(session, "")
-        digest = hashlib.blake2b((reading + threads).encode(), digest_size=16).hexdigest()
-        rows.append((*session, digest, known.get(session) == digest))
+        text = reading + landed_digests[poll]
+        digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+        rows.append((*poll, digest, known.get(poll) == digest))
     return pl.DataFrame(rows, schema=DIGESTS, orient="row")
-
-
-def compute_digests(landed: Landed) -> dict[tuple[str, str], str]:
-    """Return session -> digest of its pages, as runs of older versions do not say it themselves."""
-    digests: defaultdict[tuple[str, str], hashlib.blake2b] = defaultdict(new_digest)
-    for pages in landed.read_batches():
-        for source, session_id, body in pages.select(*SESSION, "body").iter_rows():
-            digest_page(digests[source, session_id], body)
-    return {session: digest.hexdigest() for session, digest in digests.items()}
 
 
 def read_ledger(
@@ -211,5 +212,5 @@ def read_drift(connection: duckdb.DuckDBPyConnection, run_ids: Sequence[str]) ->
 
 def find_newest_run(connection: duckdb.DuckDBPyConnection) -> list[str]:
     """Return the id of the run that began last; none of an empty warehouse."""
-    query = "SELECT run_id FROM runs ORDER BY started_at DESC LIMIT 1"
+    query = "SELECT run_id FROM runs ORDER BY sequence DESC LIMIT 1"
     return [run_id for (run_id,) in connection.execute(query).fetchall()]

@@ -9,7 +9,7 @@ import msgspec
 
 from pipelines.errors import LandingError, WarehouseBusy, WarehouseError, WarehouseNewer
 from pipelines.files import sync_directory
-from pipelines.landing.format import RAW, list_files, name_run
+from pipelines.landing.directory import RAW, list_files, name_run
 from pipelines.warehouse.duckdb_file import WAREHOUSE, list_loaded_runs, lock, open_tables
 from pipelines.warehouse.load import load_file
 

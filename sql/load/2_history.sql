@@ -1,5 +1,5 @@
 CREATE OR REPLACE TEMP TABLE newest_polls AS
-SELECT source, session_id, max(started_at) AS started_at
+SELECT source, session_id, arg_max(started_at, sequence) AS started_at
 FROM session_polls
 WHERE outcome = 'complete' AND status_filter IS NULL
 GROUP BY ALL;
@@ -43,6 +43,15 @@ WITH changes AS (
             OR (incoming.status, incoming.stop_reason_type)
             IS DISTINCT FROM (previous.status, previous.stop_reason_type)
         )
+),
+
+-- If the clock was set back between two polls, a bound that cannot be true is cut.
+bounded AS (
+    SELECT * REPLACE (
+        CASE WHEN previous_spell IS NULL THEN changed_after ELSE least(changed_after, observed_from) END
+        AS changed_after
+    )
+    FROM changes
 )
 
 SELECT
@@ -61,7 +70,7 @@ SELECT
             ELSE changed_after + to_microseconds(date_sub('microsecond', changed_after, observed_from) // 2)
         END
     ) AS changed_at
-FROM changes;
+FROM bounded;
 
 UPDATE thread_status_history
 SET

@@ -51,12 +51,13 @@ USING incoming_polls AS polls
 WHERE polls.outcome <> 'overtaken'
     AND polls.pages > 0
     AND NOT polls.repeats
+    AND session_digests.endpoint = 'threads'
     AND polls.source = session_digests.source
     AND polls.session_id = session_digests.session_id;
 
 -- What was not applied as it came must be looked at again.
 INSERT INTO session_digests BY NAME
-SELECT source, session_id, digest
+SELECT source, 'threads' AS endpoint, session_id, digest
 FROM incoming_polls AS polls
 WHERE outcome = 'complete'
     AND status_filter IS NULL

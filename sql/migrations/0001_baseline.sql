@@ -63,6 +63,7 @@ COMMENT ON COLUMN threads.missing_since IS 'Beginning of the first complete poll
 
 CREATE TABLE session_polls (
     run_id VARCHAR NOT NULL,
+    sequence BIGINT NOT NULL,
     source VARCHAR NOT NULL,
     session_id VARCHAR NOT NULL,
     label VARCHAR,
@@ -89,12 +90,13 @@ CREATE TABLE session_polls (
 );
 COMMENT ON TABLE session_polls IS 'The ledger, one row per run and session. A complete poll has outcome complete and no status_filter.';
 COMMENT ON COLUMN session_polls.run_id IS 'Run of the job, as Dagster names it';
+COMMENT ON COLUMN session_polls.sequence IS 'Place of the run among all: polls of a session are in this order, whatever the clocks said';
 COMMENT ON COLUMN session_polls.source IS 'Name of the source in the configuration';
 COMMENT ON COLUMN session_polls.session_id IS 'Session that was polled';
 COMMENT ON COLUMN session_polls.label IS 'What the configuration calls the session';
 COMMENT ON COLUMN session_polls.started_at IS 'Client clock: before the first request';
 COMMENT ON COLUMN session_polls.finished_at IS 'Client clock: after the last answer';
-COMMENT ON COLUMN session_polls.outcome IS 'complete, incomplete, gone, forbidden, failed, or overtaken where a later poll was loaded first';
+COMMENT ON COLUMN session_polls.outcome IS 'complete, incomplete, gone, forbidden, failed, or overtaken if a poll with a higher sequence was loaded first';
 COMMENT ON COLUMN session_polls.end_reason IS 'has_more_false, no_next_page, cursor_loop, no_cursor, no_progress, page_cap, malformed_thread, error, interrupted';
 COMMENT ON COLUMN session_polls.status_filter IS 'Statuses the poll asked for, separated by commas; null where it asked for all';
 COMMENT ON COLUMN session_polls.pages IS 'Pages that came';
@@ -115,9 +117,11 @@ COMMENT ON COLUMN session_polls.request_id IS 'The server''s id of the failed re
 
 CREATE TABLE runs (
     run_id VARCHAR NOT NULL,
+    sequence BIGINT NOT NULL,
     started_at TIMESTAMPTZ NOT NULL,
     finished_at TIMESTAMPTZ NOT NULL,
     version VARCHAR NOT NULL,
+    door VARCHAR NOT NULL,
     sessions_complete BIGINT NOT NULL,
     sessions_incomplete BIGINT NOT NULL,
     sessions_gone BIGINT NOT NULL,
@@ -127,15 +131,17 @@ CREATE TABLE runs (
 );
 COMMENT ON TABLE runs IS 'One row per run of the job that was loaded.';
 COMMENT ON COLUMN runs.run_id IS 'Run of the job, as Dagster names it';
+COMMENT ON COLUMN runs.sequence IS 'Place of the run among all, taken when it starts; numbers of killed runs are missing. Negative for runs that landed before there were numbers, in the order in which they began';
 COMMENT ON COLUMN runs.started_at IS 'Client clock: before the first poll';
 COMMENT ON COLUMN runs.finished_at IS 'Client clock: after the last poll';
 COMMENT ON COLUMN runs.version IS 'Version of session-threads that polled';
+COMMENT ON COLUMN runs.door IS 'What the run came through: command, dagster, or unknown';
 COMMENT ON COLUMN runs.sessions_complete IS 'Sessions polled to their end';
 COMMENT ON COLUMN runs.sessions_incomplete IS 'Sessions of which only a part came';
 COMMENT ON COLUMN runs.sessions_gone IS 'Sessions the server does not know';
 COMMENT ON COLUMN runs.sessions_forbidden IS 'Sessions the token may not read';
 COMMENT ON COLUMN runs.sessions_failed IS 'Sessions of which nothing came';
-COMMENT ON COLUMN runs.sessions_overtaken IS 'Sessions of which a later poll was loaded first';
+COMMENT ON COLUMN runs.sessions_overtaken IS 'Sessions of which a poll with a higher sequence was loaded first';
 
 CREATE TABLE thread_status_history (
     source VARCHAR NOT NULL,
@@ -197,11 +203,13 @@ COMMENT ON COLUMN schema_drift.run_id IS 'Run that saw it first';
 
 CREATE TABLE session_digests (
     source VARCHAR NOT NULL,
+    endpoint VARCHAR NOT NULL,
     session_id VARCHAR NOT NULL,
     digest VARCHAR NOT NULL
 );
-COMMENT ON TABLE session_digests IS 'Per session, what its last loaded poll brought, where that was complete: a poll of the same threads, byte for byte, changes nothing, and they need not be looked at.';
+COMMENT ON TABLE session_digests IS 'Per session and endpoint, what its last loaded poll brought, where that was complete: a poll of the same threads, byte for byte, changes nothing, and they need not be looked at.';
 COMMENT ON COLUMN session_digests.source IS 'Name of the source in the configuration';
+COMMENT ON COLUMN session_digests.endpoint IS 'What was polled: threads';
 COMMENT ON COLUMN session_digests.session_id IS 'Session that was polled';
 COMMENT ON COLUMN session_digests.digest IS 'BLAKE2 of the threads as they came, and of how they were read';
 

@@ -1,22 +1,24 @@
--- The polls of this run that the ledger does not hold yet. One that began before the latest
--- loaded poll of its session comes too late: it is recorded as overtaken and changes nothing.
+-- The polls of this run that the ledger does not hold yet. One whose run comes
+-- before that of the latest loaded poll of its session is too late: it is recorded as overtaken and
+-- changes nothing.
 CREATE OR REPLACE TEMP TABLE incoming_polls AS
 WITH latest AS (
-    SELECT source, session_id, max(started_at) AS started_at
+    SELECT source, session_id, max(sequence) AS sequence
     FROM session_polls
     GROUP BY ALL
 )
 SELECT
     landed_run.run_id,
+    landed_run.sequence,
     landed_polls.* REPLACE (
-        CASE WHEN latest.started_at > landed_polls.started_at THEN 'overtaken' ELSE landed_polls.outcome END
+        CASE WHEN latest.sequence >= landed_run.sequence THEN 'overtaken' ELSE landed_polls.outcome END
         AS outcome
     ),
     landed_digests.digest,
     coalesce(landed_digests.repeats, FALSE) AS repeats
 FROM landed_polls
 CROSS JOIN landed_run
-LEFT JOIN landed_digests USING (source, session_id)
+LEFT JOIN (FROM landed_digests WHERE endpoint = 'threads') AS landed_digests USING (source, session_id)
 LEFT JOIN latest USING (source, session_id)
 WHERE NOT EXISTS (
     FROM session_polls AS known

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pipelines.errors import WarehouseError
-from pipelines.landing.format import RAW, list_runs
+from pipelines.landing.directory import RAW, list_runs
 from pipelines.sandbox.world import World
 from pipelines.warehouse.load import load_landed
 from pipelines.warehouse.publication import publish

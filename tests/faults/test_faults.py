@@ -9,7 +9,7 @@ import pytest
 
 from pipelines.extract.discover import SourceSessions
 from pipelines.extract.poll import poll_sessions
-from pipelines.landing.format import RAW
+from pipelines.landing.directory import RAW
 from pipelines.landing.writer import land_polls
 from pipelines.records import Poll, Progress, Selection
 from pipelines.sandbox.faults import FAULTS, Faulty

@@ -25,7 +25,16 @@ SAMPLES = ROOT / "tests" / "samples"
 def make_pages(*pages: list[Any], session_id: str = "sess_odd") -> pl.DataFrame:
     """Return landed pages that hold these threads."""
     rows = [
-        ("qoder", session_id, number, None, OBSERVED, 200, json.dumps({"data": page}).encode())
+        (
+            "qoder",
+            "threads",
+            session_id,
+            number,
+            None,
+            OBSERVED,
+            200,
+            json.dumps({"data": page}).encode(),
+        )
         for number, page in enumerate(pages, 1)
     ]
     return pl.DataFrame(rows, schema=PAGES, orient="row")

@@ -12,24 +12,17 @@ import polars as pl
 import pytest
 
 from pipelines.errors import LandingError
-from pipelines.landing.format import (
-    FOOTER,
-    PAGES,
-    Footer,
-    Run,
-    list_runs,
-    read_run,
-    remove_unfinished,
-    write_run,
-)
+from pipelines.landing.directory import list_runs
+from pipelines.landing.format import FOOTER, FORMAT, PAGES, Footer, Run, read_run, write_run
+from pipelines.landing.retention import remove_unfinished
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 NOW = datetime(2026, 10, 1, 12, 0, 0, 123456, tzinfo=UTC)
 ROWS = [
-    ("qoder", "s1", 1, None, NOW, 200, b'{"data": []}'),
-    ("qoder", "s1", 2, "page=x", NOW, 200, b"\x00\xff"),
+    ("qoder", "threads", "s1", 1, None, NOW, 200, b'{"data": []}'),
+    ("qoder", "threads", "s1", 2, "page=x", NOW, 200, b"\x00\xff"),
 ]
 
 
@@ -104,7 +97,9 @@ def test_damaged_files(tmp_path: Path, body: bytes) -> None:
 
 def test_any_damage_is_noticed(tmp_path: Path) -> None:
     """Whatever happens to a landed file's bytes, it is named and nobody reads them."""
-    rows = [("qoder", "s1", page, None, NOW, 200, b"%d" % page * 99) for page in range(300)]
+    rows = [
+        ("qoder", "threads", "s1", page, None, NOW, 200, b"%d" % page * 99) for page in range(300)
+    ]
     path = write_run(tmp_path, make_footer(), list(rows))
     content = path.read_bytes()
     draw = random.Random(1)  # noqa: S311 - places, not secrets
@@ -144,6 +139,6 @@ def test_foreign_files(tmp_path: Path) -> None:
     pl.DataFrame({"a": [1]}).write_parquet(path, metadata={FOOTER: "{}"})
     with pytest.raises(LandingError, match="not a landed run"):
         read_run(path)
-    newer = Footer(make_footer().run, [], format=3)
+    newer = Footer(make_footer().run, [], format=FORMAT + 1)
     with pytest.raises(LandingError, match="newer version"):
         read_run(write_run(tmp_path, newer, []))

@@ -15,16 +15,9 @@ import pytest
 
 from pipelines.errors import LandingError
 from pipelines.landing import writer as writing
-from pipelines.landing.format import (
-    RAW,
-    SHARD,
-    list_files,
-    list_runs,
-    prune_runs,
-    read_run,
-    remove_unfinished,
-    write_run,
-)
+from pipelines.landing.directory import RAW, SHARD, list_files, list_runs
+from pipelines.landing.format import read_run, write_run
+from pipelines.landing.retention import prune_runs, remove_unfinished
 from pipelines.landing.writer import land_polls
 from pipelines.warehouse.load import load_landed
 from pipelines.warehouse.replay import replay
@@ -212,6 +205,7 @@ for number in range(1000):
 """
 
 
+@pytest.mark.slow
 def test_killed_while_landing(home: Path) -> None:
     """After kills at any moment every run there is can be read whole, and nothing else is a run."""
     draw = random.Random(5)  # noqa: S311 - moments, not secrets

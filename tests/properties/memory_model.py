@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pipelines.landing.format import Run
     from pipelines.records import Poll
 
 KNOWN_VALUES = {"idle", "running", "end_turn", "requires_action"}
@@ -36,20 +37,20 @@ class Model:
     drift: dict[tuple[str, str, str | None], Row] = field(default_factory=dict)
     runs: list[Row] = field(default_factory=list)
 
-    def load(self, run_id: str, polls: list[tuple[Poll, list[Listed]]]) -> None:
+    def load(self, run: Run, polls: list[tuple[Poll, list[Listed]]]) -> None:
         """Load a run: its polls, each with what it listed."""
         outcomes: Counter[str] = Counter()
         news: dict[tuple[str, str, str | None], list[tuple[datetime, Key]]] = {}
         for poll, listed in polls:
-            began = [r["started_at"] for r in self.ledger if r["session_id"] == poll.session_id]
-            is_overtaken = any(other > poll.started_at for other in began)
+            before = [r["sequence"] for r in self.ledger if r["session_id"] == poll.session_id]
+            is_overtaken = any(other >= run.place for other in before)
             counts = Counter() if is_overtaken else self._apply(poll, listed, news)
             outcome = "overtaken" if is_overtaken else poll.outcome
             outcomes[outcome] += 1
             kinds = ("new", "changed", "unchanged", "missing", "regressed")
             self.ledger.append(
-                {name: getattr(poll, name) for name in poll.__struct_fields__}
-                | {"run_id": run_id, "outcome": outcome}
+                {name: getattr(poll, name) for name in poll.__struct_fields__ if name != "endpoint"}
+                | {"run_id": run.id, "sequence": run.place, "outcome": outcome}
                 | {f"threads_{kind}": counts[kind] for kind in kinds}
             )
         for what, found in news.items():
@@ -60,11 +61,12 @@ class Model:
                     "value": what[2],
                     "examples": len({key for _, key in found}),
                     "first_seen_at": min(at for at, _ in found),
-                    "run_id": run_id,
+                    "run_id": run.id,
                 }
         names = ("complete", "incomplete", "gone", "forbidden", "failed", "overtaken")
         self.runs.append(
-            {"run_id": run_id} | {f"sessions_{name}": outcomes[name] for name in names}
+            {"run_id": run.id, "sequence": run.place}
+            | {f"sessions_{name}": outcomes[name] for name in names}
         )
 
     def _apply(

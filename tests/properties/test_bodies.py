@@ -52,7 +52,7 @@ def test_any_body(status: int, body: bytes) -> None:
     walk = Pagination(max_pages=10)
     walk.take(page)
     visit = PageFetch(1, None, page)
-    row = ("qoder", "sess_1", visit.number, None, NOW, 200, page.body)
+    row = ("qoder", "threads", "sess_1", visit.number, None, NOW, 200, page.body)
     frame = threads_frame(pl.DataFrame([row], schema=PAGES, orient="row"))
     assert frame.schema == THREADS
     assert frame.height == len(walk.ids)

@@ -31,7 +31,7 @@ TABLES = {
     "spells": "SELECT * FROM thread_spells",
     "ledger": "SELECT * FROM session_polls",
     "drift": "SELECT * FROM schema_drift",
-    "runs": "SELECT run_id, COLUMNS('sessions_.*') FROM runs",
+    "runs": "SELECT run_id, sequence, COLUMNS('sessions_.*') FROM runs",
 }
 ANSWERS = st.fixed_dictionaries(
     {
@@ -111,7 +111,8 @@ class Memory(RuleBasedStateMachine):
             poll, rows = self.poll(session, **answer)
             polls.append(poll)
             pages += rows
-        run = Run(id=f"run-{next(self.numbers)}", started_at=begun, finished_at=self.now)
+        number = next(self.numbers)
+        run = Run(id=f"run-{number}", sequence=number, started_at=begun, finished_at=self.now)
         landed = Landed(run, polls, pl.DataFrame(pages, schema=PAGES, orient="row"))
         if is_late:
             self.held.append(landed)
@@ -151,7 +152,7 @@ class Memory(RuleBasedStateMachine):
         for number, threads in enumerate(bodies, 1):
             self.now += timedelta(seconds=3)
             body = json.dumps({"data": threads}).encode()
-            rows.append(("qoder", session, number, None, self.now, 200, body))
+            rows.append(("qoder", "threads", session, number, None, self.now, 200, body))
         self.now += timedelta(seconds=1)
         listed = {thread["id"] for threads in bodies for thread in threads}
         poll = Poll(
@@ -177,7 +178,7 @@ class Memory(RuleBasedStateMachine):
         """Load a run into the tables and the model, and hold the two against each other."""
         load_run(self.connection, landed)
         self.loaded.append(landed)
-        self.model.load(landed.run.id, [(poll, self.listed(landed, poll)) for poll in landed.polls])
+        self.model.load(landed.run, [(poll, self.listed(landed, poll)) for poll in landed.polls])
         assert dump(self.connection) == self.model.dump()
 
     @staticmethod
@@ -200,6 +201,7 @@ class Memory(RuleBasedStateMachine):
         for number, landed in enumerate(again):
             renamed = Run(
                 id=f"again-{number}",
+                sequence=landed.run.sequence,
                 started_at=landed.run.started_at,
                 finished_at=landed.run.finished_at,
             )

@@ -12,8 +12,9 @@ import pytest
 from pipelines.errors import LandingError, WarehouseBusy, WarehouseError, WarehouseNewer
 from pipelines.frames.threads import THREADS
 from pipelines.http.page import MAX_DEPTH
-from pipelines.landing.format import RAW, list_runs, read_run
-from pipelines.warehouse.duckdb_file import open_warehouse
+from pipelines.landing.directory import RAW, list_runs
+from pipelines.landing.format import read_run
+from pipelines.warehouse.duckdb_file import open_warehouse, read_newest_sequence
 from pipelines.warehouse.load import load_landed, load_run
 from tests.builders import DAY, SESSION, at, land, load, read, thread
 
@@ -99,12 +100,47 @@ def test_regressed_thread(home: Path) -> None:
     assert (counts(row), state(home)) == ((0, 0, 0, 0, 1), {"a": ("idle", 0.5, 30.5, None)})
 
 
-def test_stale_poll(home: Path) -> None:
-    """A poll that began before the latest loaded one is recorded as stale and changes nothing."""
+def test_overtaken_poll(home: Path) -> None:
+    """A poll that comes before the latest loaded one is recorded as such and changes nothing."""
     load(home, 10, thread("a", "idle", updated=5))
     before = state(home)
     row = load(home, 0, thread("a", "running", updated=9), thread("b"))
     assert (row["outcome"], counts(row), state(home)) == ("overtaken", (0, 0, 0, 0, 0), before)
+
+
+def test_order_without_a_clock(home: Path) -> None:
+    """Polls come in the order of their numbers, whatever the clock said of when they began."""
+    load(home, 20, thread("a", "idle"), thread("b"), sequence=1)
+    row = load(home, 0, thread("a", "running", updated=1), sequence=2)
+    assert (row["outcome"], row["sequence"], counts(row)) == ("complete", 2, (0, 1, 0, 1, 0))
+    assert state(home) == {"a": ("running", 20.5, 0.5, None), "b": ("running", 20.5, 20.5, 0.0)}
+    land(home, 40, thread("a", "idle", updated=40), sequence=4, run_id="later")
+    land(home, 60, thread("a", "blocked", updated=39), sequence=3, run_id="earlier")
+    assert load_landed(home) == ["earlier", "later"]
+    assert state(home)["a"] == ("idle", 20.5, 40.5, None)
+    assert load(home, 80, sequence=4, run_id="same")["outcome"] == "overtaken"
+
+
+def test_clock_set_back(home: Path) -> None:
+    """If the clock is set back between two polls, the bounds of a change stay in order."""
+    load(home, 10, thread("a", "idle"), sequence=1)
+    load(home, 90, thread("a", "idle"), sequence=2)
+    load(home, 30, thread("a", "running"), sequence=3)
+    (row,) = read(home, "FROM thread_status_history WHERE spell = 2")
+    assert row["changed_after"] <= row["changed_at"] <= row["observed_from"] == at(30.5)
+    (row,) = read(home, "FROM thread_spells WHERE spell = 1")
+    assert row["seconds_low"] <= row["seconds"] <= row["seconds_high"]
+
+
+def test_numbers_go_on_from_the_ledger(home: Path) -> None:
+    """The highest number of the ledger is known without the landed files, and waits for nobody."""
+    assert read_newest_sequence(home) == 0
+    load(home, 0, thread("a"), sequence=None)
+    assert read_newest_sequence(home) == 0
+    load(home, 1, thread("a"), sequence=7)
+    assert read_newest_sequence(home) == 7
+    with open_warehouse(home):
+        assert read_newest_sequence(home) == 0
 
 
 def test_pending_runs_load_in_order(home: Path) -> None:
@@ -159,15 +195,19 @@ CHANGES: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("key", CHANGES)
-def test_every_column_counts_as_a_change(home: Path, key: str) -> None:
-    """A change of any field, one at a time, is a change of the thread."""
-    value = CHANGES[key]
-    nested = isinstance(value, dict) and key not in {"stop_reason", "usage", "agent"}
-    load(home, 0, thread("a"))
-    changed = thread("a") | (value if nested else {key: value})
-    assert counts(load(home, 10, changed)) == (0, 1, 0, 0, 0)
-    assert counts(load(home, 20, changed)) == (0, 0, 1, 0, 0)
+def test_every_column_counts_as_a_change(home: Path) -> None:
+    """A change of any field, one in each thread, is a change of the thread."""
+    changed = []
+    for key, value in CHANGES.items():
+        nested = isinstance(value, dict) and key not in {"stop_reason", "usage", "agent"}
+        changed.append(thread(key) | (value if nested else {key: value}))
+    number = len(CHANGES)
+    load(home, 0, *map(thread, CHANGES), thread("still"))
+    assert counts(load(home, 10, *changed, thread("still"))) == (0, number, 1, 0, 0)
+    assert {key: row[2] for key, row in state(home).items()} == (
+        dict.fromkeys(CHANGES, 10.5) | {"still": 0.5}
+    )
+    assert counts(load(home, 20, *changed, thread("still"))) == (0, 0, number + 1, 0, 0)
 
 
 def test_changes_cover_every_column(home: Path) -> None:
@@ -189,6 +229,7 @@ def test_run_row(home: Path) -> None:
     outcomes = ("complete", "incomplete", "gone", "forbidden", "failed", "overtaken")
     assert [row[f"sessions_{outcome}"] for outcome in outcomes] == [0, 1, 0, 0, 0, 0]
     assert (row["run_id"], row["started_at"], row["finished_at"]) == ("run-0", at(0), at(1))
+    assert (row["sequence"], row["version"], row["door"]) == (1, "1", "unknown")
 
 
 def test_violated_check_undoes_the_run(home: Path) -> None:

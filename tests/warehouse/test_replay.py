@@ -12,7 +12,8 @@ import polars as pl
 import pytest
 
 from pipelines.errors import LandingError, WarehouseError, WarehouseNewer
-from pipelines.landing.format import RAW, Footer, Run, list_files, list_runs, read_run, write_run
+from pipelines.landing.directory import RAW, list_files, list_runs
+from pipelines.landing.format import Footer, Run, read_run, write_run
 from pipelines.warehouse.duckdb_file import open_warehouse
 from pipelines.warehouse.load import load_landed
 from pipelines.warehouse.replay import replay

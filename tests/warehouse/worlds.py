@@ -99,6 +99,7 @@ class World:
         self.given.append((minute, listed, named | fields))
         ledger = {
             "run_id": f"run-{source}-{session_id}-{minute:g}",
+            "sequence": round(1000 * minute),
             "source": source,
             "session_id": session_id,
             "started_at": at(minute),

@@ -1,0 +1,51 @@
+"""Digests of what polls brought: equal ones mean equal threads, so that nobody need read them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from pipelines.http.page import raw_items
+from pipelines.landing.format import POLL
+
+if TYPE_CHECKING:
+    from pipelines.landing.format import Landed
+    from pipelines.records import Poll
+
+PollKey = tuple[str, str, str]
+
+
+class PageDigests:
+    """The digest of each poll's pages so far. Only the items count: a cursor may be another."""
+
+    def __init__(self) -> None:
+        self._digests: defaultdict[PollKey, hashlib.blake2b] = defaultdict(
+            lambda: hashlib.blake2b(digest_size=16)
+        )
+
+    def add(self, poll: PollKey, body: bytes) -> None:
+        """Add the next page of a poll: of a source, endpoint and session."""
+        self._digests[poll].update(raw_items(body))
+
+    def conclude(self, poll: PollKey) -> str:
+        """Return the digest of a poll's pages, all of which were added, and forget them."""
+        digest = self._digests[poll].hexdigest()
+        del self._digests[poll]
+        return digest
+
+
+def poll_key(poll: Poll) -> PollKey:
+    """Return what tells a poll from the others of its run."""
+    return (poll.source, poll.endpoint, poll.session_id)
+
+
+def read_digests(landed: Landed) -> dict[PollKey, str]:
+    """Return the digest of each poll, computed from its pages where its footer does not say it."""
+    if all(poll.digest for poll in landed.polls):
+        return {poll_key(poll): poll.digest or "" for poll in landed.polls}
+    digests = PageDigests()
+    for pages in landed.read_batches():
+        for source, endpoint, session_id, body in pages.select(*POLL, "body").iter_rows():
+            digests.add((source, endpoint, session_id), body)
+    return {poll_key(poll): digests.conclude(poll_key(poll)) for poll in landed.polls}

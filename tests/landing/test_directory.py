@@ -1,0 +1,125 @@
+"""Sequence numbers: each run has its own, above all that were, whoever else takes one."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pipelines.errors import LandingError
+from pipelines.landing import directory as landing
+from pipelines.landing.directory import RAW, give_back, list_runs, name_file, take_sequence
+from pipelines.landing.format import Footer, Run, read_run, write_run
+from pipelines.landing.retention import remove_unfinished
+from pipelines.warehouse.load import load_landed
+from tests.builders import land, thread
+from tests.support import ROOT, read_table
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NOW = datetime(2026, 10, 1, tzinfo=UTC)
+LATER = datetime.now(UTC) + timedelta(days=2)
+TAKER = """
+import sys
+from pathlib import Path
+from pipelines.landing.directory import take_sequence
+print([take_sequence(Path(sys.argv[1])) for _ in range(50)])
+"""
+
+
+def names(directory: Path) -> set[str]:
+    """Return the names of what lies in the directory."""
+    return {path.name for path in directory.iterdir()}
+
+
+def write(directory: Path, sequence: int) -> Path:
+    """Land an empty run with this number."""
+    run = Run(id=f"run-{sequence}", sequence=sequence, started_at=NOW, finished_at=NOW)
+    return write_run(directory, Footer(run, []), [])
+
+
+def test_numbers_rise(tmp_path: Path) -> None:
+    """A number is above those that were claimed, those that landed, and the ledger's."""
+    assert [take_sequence(tmp_path), take_sequence(tmp_path)] == [1, 2]
+    assert take_sequence(tmp_path, 41) == 42
+    write(tmp_path, 50)
+    assert take_sequence(tmp_path) == 51
+    (tmp_path / f"{name_file(NOW, 'run', 60)}.s1.{'0' * 32}.parquet").touch()
+    assert take_sequence(tmp_path, 3) == 61
+
+
+def test_claims_go_with_the_landing(tmp_path: Path) -> None:
+    """Once a run has landed its file says its number, and the claim is gone."""
+    taken = take_sequence(tmp_path)
+    path = write(tmp_path, taken)
+    give_back(tmp_path, taken)
+    assert names(tmp_path) == {path.name}
+    assert path.name.startswith("s0000000001-20261001T000000000000Z-run-1.")
+    assert read_run(path).run.sequence == 1
+    assert take_sequence(tmp_path) == 2
+
+
+def test_claims_of_killed_runs(tmp_path: Path) -> None:
+    """Claims of killed runs leave gaps, and all but the highest go when nobody can be running."""
+    for _ in range(3):
+        take_sequence(tmp_path)
+    remove_unfinished(tmp_path, datetime.now(UTC))
+    assert len(names(tmp_path)) == 3
+    remove_unfinished(tmp_path, LATER)
+    assert names(tmp_path) == {"s0000000003.claim"}
+    assert take_sequence(tmp_path) == 4
+    write(tmp_path, 5)
+    remove_unfinished(tmp_path, LATER)
+    assert len(names(tmp_path)) == 1
+
+
+def test_nobody_is_given_a_number_twice(tmp_path: Path) -> None:
+    """Processes and threads that take numbers at the same time take different ones."""
+    command = [sys.executable, "-c", TAKER, str(tmp_path)]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT) for _ in range(2)]
+    with ThreadPoolExecutor(4) as pool:
+        taken = list(pool.map(lambda _: take_sequence(tmp_path), range(50)))
+    for process in running:
+        taken += map(int, process.communicate()[0].decode().strip("[]\n").split(","))
+    assert len(set(taken)) == len(taken) == 150
+
+
+def test_a_run_that_came_and_went(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A number that was taken and landed after the directory was listed is not taken again."""
+    find = landing.find_numbers
+
+    def find_late(directory: Path, without: Path | None = None) -> list[int]:
+        numbers = find(directory, without)
+        if not without and numbers == [0]:
+            write(directory, 1)
+        return numbers
+
+    monkeypatch.setattr(landing, "find_numbers", find_late)
+    assert take_sequence(tmp_path) == 2
+    assert "s0000000001.claim" not in names(tmp_path)
+
+
+def test_without_room(tmp_path: Path) -> None:
+    """Where no claim can be made the error says so."""
+    missing = tmp_path / "missing"
+    with pytest.raises(LandingError, match=r"s0000000001\.claim: cannot be made"):
+        take_sequence(missing)
+
+
+def test_numbers_come_after_older_files(home: Path) -> None:
+    """Files without a number come first, in the order in which their runs began."""
+    land(home, 20, thread("a", "idle", updated=2), sequence=None)
+    land(home, 10, thread("a"), sequence=None)
+    land(home, 0, thread("a", "blocked", updated=3), sequence=1)
+    assert list(list_runs(home / RAW)) == ["run-10", "run-20", "run-0"]
+    assert load_landed(home) == ["run-10", "run-20", "run-0"]
+    warehouse = home / "warehouse.duckdb"
+    rows = read_table(warehouse, "SELECT run_id, sequence FROM runs ORDER BY sequence")
+    assert [row["run_id"] for row in rows] == ["run-10", "run-20", "run-0"]
+    assert [row["sequence"] < 0 for row in rows] == [True, True, False]
+    assert read_table(warehouse, "SELECT status FROM threads") == [{"status": "blocked"}]
