@@ -11,7 +11,7 @@ import pytest
 
 from pipelines.errors import LandingError, WarehouseBusy, WarehouseError, WarehouseNewer
 from pipelines.frames.threads import THREADS
-from pipelines.http.page import MAX_DEPTH
+from pipelines.http.bodies import MAX_DEPTH
 from pipelines.landing.directory import RAW, list_runs
 from pipelines.landing.format import read_run
 from pipelines.warehouse.duckdb_file import open_warehouse, read_newest_sequence
