@@ -43,3 +43,13 @@ def open_connections(
         where = "HTTPS_PROXY or ALL_PROXY"
         problem = f"this proxy cannot be used ({error})"
         raise SettingsError(where, problem, "Name an http proxy.") from None
+
+
+def explain(error: BaseException) -> str:
+    """Return what went wrong with a connection, if it can in the operating system's words."""
+    deepest = error
+    while cause := deepest.__cause__ or deepest.__context__:
+        deepest = cause
+    if isinstance(deepest, OSError) and deepest.strerror:
+        return deepest.strerror
+    return str(error) or type(error).__name__
