@@ -10,6 +10,7 @@ by `python -m benchmarks.transports`, which shows no difference for 10,000 threa
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -46,10 +47,12 @@ def open_connections(
 
 
 def explain(error: BaseException) -> str:
-    """Return what went wrong with a connection, if it can in the operating system's words."""
+    """Return what went wrong with a connection, in the operating system's words if it has some."""
     deepest = error
     while cause := deepest.__cause__ or deepest.__context__:
         deepest = cause
+    if isinstance(deepest, ConnectionError) and deepest.errno:
+        return os.strerror(deepest.errno)  # asyncio has other words for it
     if isinstance(deepest, OSError) and deepest.strerror:
         return deepest.strerror
     return str(error) or type(error).__name__
