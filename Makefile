@@ -10,7 +10,9 @@ PYTHON ?= $(shell for p in $(CANDIDATES); do \
 export DAGSTER_HOME ?= $(CURDIR)/dagster_home
 BIN := .venv/bin
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
-SIDE_BY_SIDE := --numprocesses auto --dist loadfile --no-loadscope-reorder
+# One process more than there are cores: some wait for a server or a timeout.
+WORKERS := $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
+SIDE_BY_SIDE := --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 QUICK := -m "not slow and not packaging"
 SLOW := -m "slow or packaging"
 DUCKDB_2 := 2.0.1

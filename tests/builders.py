@@ -30,11 +30,9 @@ HEADER = """\
 -- grain: one row
 -- columns:
 --   x: a number
--- needs: []
 """
 OWN = {
-    "good.sql": HEADER.replace("[]", "[status_distribution]")
-    + "SELECT 1 AS x FROM analytics.status_distribution LIMIT 1",
+    "good.sql": HEADER + "SELECT 1 AS x FROM analytics.status_distribution LIMIT 1",
     "order.sql": "\n" + HEADER + "SELECT 1 AS x",
     "malformed.sql": "SELECT 1",
     "Bad-Name.sql": HEADER + "SELECT 1 AS x",
@@ -51,8 +49,8 @@ OWN = {
     "deep.sql": HEADER + f"SELECT {'||'.join(['1'] * 2000)} AS x",
     "nested.sql": f"-- answers: {'[' * 3000}\nSELECT 1 AS x",
     "date.sql": HEADER.replace("What is it?", "2024-02-31") + "SELECT 1 AS x",
-    "a.sql": HEADER.replace("[]", "[b]") + "FROM analytics.b",
-    "b.sql": HEADER.replace("[]", "[a]") + "FROM analytics.a",
+    "a.sql": HEADER + "FROM analytics.b",
+    "b.sql": HEADER + "FROM analytics.a",
 }
 Pages = list[list[dict[str, Any]]]
 

@@ -238,7 +238,7 @@ def test_undone_load_fails_its_check(home: Path, instance: dg.DagsterInstance) -
     assert "is listed twice in threads" in str(failed["keys_are_unique"].metadata["violations"])
 
 
-HEADER = "-- answers: What is it?\n-- grain: one row\n-- columns: {x: a number}\n-- needs: []\n"
+HEADER = "-- answers: What is it?\n-- grain: one row\n-- columns: {x: a number}\n"
 
 
 @pytest.mark.slow

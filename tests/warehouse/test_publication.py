@@ -180,7 +180,7 @@ def test_failing_analysis_hinders_no_publication(
 ) -> None:
     """One that fails is named and keeps its table; one whose file is gone is gone."""
     load(home, 0, thread("a"))
-    header = "-- answers: x\n-- grain: x\n-- columns: {x: x}\n-- needs: []\n"
+    header = "-- answers: x\n-- grain: x\n-- columns: {x: x}\n"
     own = {name: parse_analysis(name, f"{header}SELECT 1 AS x") for name in ("kept", "gone")}
     publish(home, list_analyses() | own)
     broken = {"kept": parse_analysis("kept", f"{header}SELECT error('oh') AS x")}

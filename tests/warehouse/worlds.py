@@ -414,3 +414,17 @@ def build_all(
         return {
             name: fetch_records(connection, f"FROM analytics.{name}") for name in parsed_analyses()
         }
+
+
+def build_one(world: World, name: str) -> list[Row]:
+    """Return the rows of one analysis of the world in order, built after those that it reads."""
+    with connect(world) as connection:
+        for needed in list_needed(name):
+            build_analysis(connection, parsed_analyses()[needed])
+        return fetch_records(connection, f"FROM analytics.{name}")
+
+
+def list_needed(name: str) -> list[str]:
+    """Return the analyses that one reads, however far off, in order, and then itself."""
+    deeper = (list_needed(after) for after in parsed_analyses()[name].after)
+    return [*dict.fromkeys(other for names in deeper for other in names), name]
