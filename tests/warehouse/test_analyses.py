@@ -140,7 +140,7 @@ def test_empty_warehouse(home: Path, name: str) -> None:
 
 def build_each(home: Path) -> None:
     """Build every analysis, once."""
-    with open_warehouse(home) as connection:
+    with DuckdbFile(home).write() as connection:
         for analysis in list_analyses().values():
             build_analysis(connection, analysis)
 
