@@ -20,11 +20,10 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from pipelines.extract.paginate import PageFetch
-from pipelines.http.page import Page, read_envelope
 from pipelines.landing.directory import RAW
 from pipelines.landing.format import Footer, Run, page_row, write_run
-from pipelines.records import Poll
+from pipelines.providers.registry import find_endpoint
+from pipelines.records import Page, PageFetch, Poll
 from pipelines.warehouse.analyses import list_analyses
 from pipelines.warehouse.build import build_analysis
 from pipelines.warehouse.duckdb_file import open_warehouse
@@ -73,6 +72,7 @@ def land_pages(
 ) -> None:
     """Land one run that listed so many threads of each session on these pages."""
     polls, rows = [], []
+    read_page = find_endpoint("threads").read_page
     for session, bodies in pages.items():
         poll = Poll(
             source="bench",
@@ -93,7 +93,7 @@ def land_pages(
         )
         polls.append(poll)
         for number, body in enumerate(bodies, 1):
-            page = Page(200, started + timedelta(seconds=1), body, read_envelope(body))
+            page = Page(200, started + timedelta(seconds=1), body, read_page(body))
             rows.append(page_row(poll, PageFetch(number, None, page)))
     run = Run(
         id=f"run-{started:%Y%m%d%H%M}", started_at=started, finished_at=started, version="bench"

@@ -3,15 +3,72 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal
 
 import msgspec
+
+# A parameter of the request that leads to a page, and its value.
+Cursor = tuple[str, str]
+EndReason = Literal[
+    "has_more_false",
+    "no_next_page",
+    "cursor_loop",
+    "no_cursor",
+    "no_progress",
+    "page_cap",
+    "malformed_thread",
+    "error",
+    "interrupted",
+]
+# The server itself said that there is no more (spec 1-api.md, 1.2, rule 8).
+COMPLETE: frozenset[EndReason] = frozenset({"has_more_false", "no_next_page"})
+# Of every source, and of what was landed before there were others.
+DEFAULT_PROVIDER = "qoder"
+
+
+class Listing(msgspec.Struct, frozen=True):
+    """What a page says: the ids of its items in order, and the cursor to the next page or the end.
+
+    `fault` is where the first item lies that has no id.
+    """
+
+    ids: list[str]
+    fault: str | None
+    following: Cursor | EndReason
+
+
+class Page(msgspec.Struct, frozen=True):
+    """One page as the server sent it: `body` as landed, `observed_at` the instant (UTC) it came."""
+
+    status: int
+    observed_at: datetime
+    body: bytes
+    listing: Listing
+
+
+class PageFetch(msgspec.Struct, frozen=True):
+    """A page and how it was asked for: its number (from 1) and cursor (None for the first)."""
+
+    number: int
+    cursor: Cursor | None
+    page: Page
+
+
+class FetchedPage(msgspec.Struct, frozen=True):
+    """A page that has come, and from where; `endpoint` and `provider` say how it is read."""
+
+    source: str
+    session_id: str
+    fetch: PageFetch
+    endpoint: str = "threads"
+    provider: str = DEFAULT_PROVIDER
 
 
 class Poll(msgspec.Struct, frozen=True, kw_only=True):
     """What the ledger keeps of one session's poll, but the counts that only a load can tell.
 
-    `digest` is that of the threads on its pages, as `PollDigest` adds them up; `endpoint` is what
-    was polled.
+    `digest` is that of the threads on its pages, as the landing adds them up; `endpoint` is what
+    was polled, and `provider` says how its pages are read.
     """
 
     source: str
@@ -34,6 +91,7 @@ class Poll(msgspec.Struct, frozen=True, kw_only=True):
     error_type: str | None = None
     error_message: str | None = None
     request_id: str | None = None
+    provider: str = DEFAULT_PROVIDER
 
 
 class Selection(msgspec.Struct, frozen=True):

@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from pipelines.extract.paginate import PageFetch
-from pipelines.extract.poll import FetchedPage
-from pipelines.http.page import Page, read_envelope
 from pipelines.landing.directory import RAW
 from pipelines.landing.format import Footer, Run, page_row, write_run
-from pipelines.records import Poll
+from pipelines.providers.registry import find_endpoint
+from pipelines.records import FetchedPage, Page, PageFetch, Poll
 from pipelines.warehouse.analyses import list_analyses
 from pipelines.warehouse.build import build_analysis
 from pipelines.warehouse.duckdb_file import fetch_records, open_warehouse
@@ -72,12 +70,17 @@ def thread(
     return {"id": id_, "status": status, "updated_at": moment, **fields}
 
 
+def make_page(body: bytes, observed_at: datetime) -> Page:
+    """Return a page of threads that came so."""
+    return Page(200, observed_at, body, find_endpoint("threads").read_page(body))
+
+
 def land(
     home: Path, minute: float, *threads: dict[str, Any], outcome: str = "complete", **fields: Any
 ) -> None:
     """Land a run of one session's poll, begun at the minute, whose page came 30 s later."""
     body = msgspec.json.encode({"data": threads, "next_page": fields.pop("next_page", None)})
-    page = Page(200, at(minute + 0.5), body, read_envelope(body))
+    page = make_page(body, at(minute + 0.5))
     poll = Poll(
         source="qoder",
         session_id=SESSION,
@@ -162,7 +165,7 @@ async def poll(pages: Pages, *, fails: bool = False) -> AsyncGenerator[FetchedPa
     begun = datetime.now(UTC)
     for number, threads in enumerate(pages, 1):
         body = msgspec.json.encode({"data": threads})
-        page = Page(200, datetime.now(UTC), body, read_envelope(body))
+        page = make_page(body, datetime.now(UTC))
         yield FetchedPage("qoder", "sess_1", PageFetch(number, None, page))
     if fails:
         raise LookupError

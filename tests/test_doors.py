@@ -8,14 +8,14 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from pipelines.definitions import defs
 from pipelines.sandbox.world import World
 from tests.support import invoke, read_table, serve_world
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
 # What may differ between two polls of the same server, some seconds apart.
 SECONDS = 60.0
@@ -65,6 +65,7 @@ def are_alike(one: object, other: object) -> bool:
     return one == other
 
 
+@pytest.mark.slow
 def test_both_doors_fill_the_same_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two polls by Dagster's job and two by the command, of one server: every table is equal."""
     now = datetime(2026, 10, 1, tzinfo=UTC)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from pipelines.config.settings import Source, data_home, load_settings
-from pipelines.http.client import open_client
+from pipelines.config.settings import data_home, load_settings
+from pipelines.extract.poll import ask_once
 from pipelines.reporting.wording import count
 from pipelines.warehouse.duckdb_file import open_warehouse
 
@@ -18,14 +18,8 @@ def diagnose() -> Iterator[str]:
     """Yield what is right, a line each; raise SessionThreadsError for what is wrong."""
     for source in load_settings().sources:
         yield f"source {source.name}: {source.base_url}, {count(len(source.sessions), 'session')}"
-        asyncio.run(ask(source))
+        asyncio.run(ask_once(source))
         yield f"source {source.name}: the token is accepted"
     with open_warehouse(data_home()) as connection:
         counted = connection.execute("SELECT count(*) FROM threads").fetchone()
     yield f"warehouse: {data_home()}, {count(counted[0] if counted else 0, 'thread')}"
-
-
-async def ask(source: Source) -> None:
-    """Ask once for one thread of the source's first session. Raises ApiError."""
-    async with open_client(source.model_copy(update={"max_attempts": 1})) as client:
-        await client.list_threads(source.sessions[0].id, limit=1)

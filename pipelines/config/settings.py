@@ -36,6 +36,7 @@ from pipelines.config.values import (
     check_no_duplicate,
 )
 from pipelines.errors import SettingsError
+from pipelines.records import DEFAULT_PROVIDER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,6 +80,7 @@ class Source(_Strict):
     """One API, the token for it, and the sessions to poll there. Times carry their unit."""
 
     name: Name = DEFAULT_SOURCE
+    provider: Name = DEFAULT_PROVIDER
     base_url: BaseUrl = DEFAULT_BASE_URL
     token_env: Name | None = None
     max_requests_per_second: float = Field(default=50, gt=0, le=1000)

@@ -1,52 +1,46 @@
-"""All pages of one session: follow the cursors until the server says that it was the last one.
+"""All pages of one listing: follow the cursors until the server says that it was the last one.
 
-The rules are those of docs/api.md, 2; the numbers in the comments are theirs.
+Where a cursor stands on a page is the provider's (docs/api.md, 2.2 to 2.4); which cursors may be
+followed is said here, for all of them (2.5 to 2.8).
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from pipelines.errors import ApiError, PaginationIncomplete
-from pipelines.http.client import Cursor
-from pipelines.http.page import Page, thread_ids
+from pipelines.providers.base import Endpoint
+from pipelines.records import COMPLETE, Cursor, EndReason, Page, PageFetch
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable
 
-    from pipelines.http.client import Client, Order, RequestStats
-    from pipelines.http.page import Envelope
-
-EndReason = Literal[
-    "has_more_false",
-    "no_next_page",
-    "cursor_loop",
-    "no_cursor",
-    "no_progress",
-    "page_cap",
-    "malformed_thread",
-    "error",
-    "interrupted",
-]
-COMPLETE: frozenset[EndReason] = frozenset({"has_more_false", "no_next_page"})
+    from pipelines.http.client import Client, RequestStats
 
 
-class PageFetch(msgspec.Struct, frozen=True):
-    """A page and how it was asked for: its number (from 1) and cursor (None for the first)."""
+class ListRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What is listed: the objects of an endpoint, of what its path names, so many on a page.
 
-    number: int
-    cursor: Cursor | None
-    page: Page
+    In either order, or the server's own; in certain statuses, or all.
+    """
+
+    endpoint: Endpoint[Any]
+    ids: Mapping[str, str]
+    limit: int
+    order: str | None = None
+    statuses: tuple[str, ...] = ()
 
 
 class Pagination:
     """What one pagination has learnt so far; whole only when `is_complete`.
 
-    `start` is a cursor to begin behind; with a `before_id` the pagination goes backward.
+    `start` is a cursor to begin behind.
     """
 
     def __init__(self, *, max_pages: int, start: Cursor | None = None) -> None:
@@ -56,27 +50,26 @@ class Pagination:
         self.end_reason: EndReason = "interrupted"
         self.error: ApiError | None = None
         self.cursor = start
-        self._backward = start is not None and start[0] == "before_id"
         self._used = {start}
         self._max_pages = max_pages
         self._fault: str | None = None
 
     @property
     def is_complete(self) -> bool:
-        """Whether the server itself said that there is no more (rule 8)."""
+        """Whether the server itself said that there is no more (2.8)."""
         return self.end_reason in COMPLETE
 
     def take(self, page: Page) -> bool:
         """Take the page that the current cursor led to; return whether there is one to follow."""
-        ids, fault = thread_ids(page.envelope)
+        ids = page.listing.ids
         is_stale = bool(ids) and self.ids.issuperset(ids)
         self.pages += 1
-        if fault and not self._fault:
-            self._fault = f"page {self.pages}: {fault}, not a thread with an id"
+        if page.listing.fault and not self._fault:
+            self._fault = f"page {self.pages}: {page.listing.fault}"
         before = len(self.ids)
         self.ids.update(ids)
         self.duplicates += len(ids) - (len(self.ids) - before)
-        following = self._follow(next_cursor(page.envelope, backward=self._backward), is_stale)
+        following = self._follow(page.listing.following, is_stale)
         if isinstance(following, str):
             self._end(following)
             return False
@@ -89,7 +82,7 @@ class Pagination:
         self.end_reason, self.error = "error", error
 
     def _follow(self, following: Cursor | EndReason, is_stale: bool) -> Cursor | EndReason:  # noqa: FBT001
-        """Return the cursor, unless following it would lead nowhere (rule 6)."""
+        """Return the cursor, unless following it would lead nowhere (2.6)."""
         if isinstance(following, str):
             return following
         if following in self._used:
@@ -119,29 +112,25 @@ PROBLEMS: dict[EndReason, str] = {
 }
 
 
-def next_cursor(envelope: Envelope[Any], *, backward: bool = False) -> Cursor | EndReason:
-    """Return the cursor of the page after this one, or what ends the pagination here."""
-    if envelope.has_more is False:
-        return "has_more_false"  # rule 4
-    if envelope.next_page:
-        return ("page", envelope.next_page)  # rule 2
-    if envelope.has_more is None:
-        return "no_next_page"  # rule 4
-    if envelope.next_page is msgspec.UNSET:
-        edge = envelope.first_id if backward else envelope.last_id
-        if edge:
-            return ("before_id" if backward else "after_id", edge)  # rule 3
-    return "no_cursor"  # rule 6
+async def fetch_page(
+    client: Client, request: ListRequest, cursor: Cursor | None, stats: RequestStats
+) -> Page:
+    """Return the page that a cursor leads to, the first one without. Raises ApiError."""
+    endpoint = request.endpoint
+    params = endpoint.params(
+        limit=request.limit, cursor=cursor, order=request.order, statuses=request.statuses
+    )
+    parse = partial(endpoint.read_page, cursor=cursor)
+    response, listing = await client.get(endpoint.path(request.ids), params, parse, stats)
+    return Page(response.status, response.observed_at, response.body, listing)
 
 
 async def fetch_pages(
     client: Client,
-    session_id: str,
+    request: ListRequest,
     pagination: Pagination,
     *,
-    order: Order | None = None,
-    statuses: Sequence[str] = (),
-    stats: RequestStats | None = None,
+    stats: RequestStats,
     on_page: Callable[[PageFetch], Awaitable[None]],
 ) -> None:
     """Hand each page on as it comes, so that what came before an interruption stays.
@@ -154,10 +143,9 @@ async def fetch_pages(
         while is_more:
             await asyncio.sleep(max(0.0, earliest - time.monotonic()))
             earliest = time.monotonic() + interval
-            page = await client.list_threads(
-                session_id, cursor=pagination.cursor, order=order, statuses=statuses, stats=stats
-            )
-            cursor, is_more = pagination.cursor, pagination.take(page)
+            cursor = pagination.cursor
+            page = await fetch_page(client, request, cursor, stats)
+            is_more = pagination.take(page)
             await on_page(PageFetch(pagination.pages, cursor, page))
     except ApiError as error:
         pagination.fail(error)

@@ -7,33 +7,25 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from pipelines.errors import INTERRUPTED, ApiError, Interrupted, TokenRejected
 from pipelines.extract.interrupt import on_interrupt
-from pipelines.extract.paginate import PageFetch, Pagination, fetch_pages
+from pipelines.extract.paginate import ListRequest, Pagination, fetch_page, fetch_pages
 from pipelines.http.client import Client, RequestStats, open_client
-from pipelines.records import Poll, Progress, Selection
+from pipelines.providers.registry import PROVIDERS
+from pipelines.records import FetchedPage, PageFetch, Poll, Progress, Selection
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
-    from pipelines.config.settings import Session
+    from pipelines.config.settings import Session, Source
     from pipelines.extract.discover import SourceSessions
+    from pipelines.providers.base import Provider
 
 
 # Pages that wait for whoever takes them.
 MOST_WAITING = 32
-
-
-class FetchedPage(msgspec.Struct, frozen=True):
-    """A page that has come, and from where."""
-
-    source: str
-    session_id: str
-    fetch: PageFetch
-    endpoint: str = "threads"
-
+# The endpoint that is polled.
+THREADS = "threads"
 
 FetchedPages = asyncio.Queue["FetchedPage | asyncio.Task[Poll]"]
 
@@ -42,9 +34,16 @@ class _Fleet:
     """The sessions of one source: they share its client, its places, and its rejection."""
 
     def __init__(
-        self, client: Client, selection: Selection, progress: Progress, fetched_pages: FetchedPages
+        self,
+        client: Client,
+        provider: Provider,
+        selection: Selection,
+        progress: Progress,
+        fetched_pages: FetchedPages,
     ) -> None:
         self.client = client
+        self.provider = provider
+        self.endpoint = provider.endpoint(THREADS)
         self.fetched_pages = fetched_pages
         self.selection = selection
         self.progress = progress
@@ -63,24 +62,20 @@ class _Fleet:
         pagination = Pagination(max_pages=source.max_pages_per_session)
 
         async def hand_on(fetch: PageFetch) -> None:
-            self.progress.page(len(fetch.page.envelope.data))
+            self.progress.page(len(fetch.page.listing.ids))
+            page = FetchedPage(
+                source.name, session.id, fetch, self.endpoint.name, self.provider.name
+            )
             # First it is handed on, then there is time to be interrupted.
-            self.fetched_pages.put_nowait(FetchedPage(source.name, session.id, fetch))
+            self.fetched_pages.put_nowait(page)
             if self.fetched_pages.qsize() > MOST_WAITING:
                 await self.fetched_pages.join()
 
         try:
             async with self.places:
                 started_at = datetime.now(UTC)
-                await fetch_pages(
-                    self.client,
-                    session.id,
-                    pagination,
-                    order=source.order,
-                    statuses=self.selection.statuses,
-                    stats=stats,
-                    on_page=hand_on,
-                )
+                request = self._request(session)
+                await fetch_pages(self.client, request, pagination, stats=stats, on_page=hand_on)
         except asyncio.CancelledError:
             if self.stopped_by is None:
                 raise
@@ -91,6 +86,15 @@ class _Fleet:
         poll = self._conclude(session, pagination, stats, started_at)
         self.progress.end(poll)
         return poll
+
+    def _request(self, session: Session) -> ListRequest:
+        return ListRequest(
+            endpoint=self.endpoint,
+            ids={"session_id": session.id},
+            limit=self.provider.page_limit,
+            order=self.client.source.order,
+            statuses=self.selection.statuses,
+        )
 
     def stop(self, reason: ApiError) -> None:
         """End every session that is still being polled, at once and for this reason."""
@@ -115,7 +119,7 @@ class _Fleet:
             label=session.label,
             started_at=started_at,
             finished_at=datetime.now(UTC),
-            outcome=judge(pagination),
+            outcome=name_outcome(pagination),
             end_reason=pagination.end_reason,
             status_filter=",".join(self.selection.statuses) or None,
             pages=pagination.pages,
@@ -128,10 +132,22 @@ class _Fleet:
             error_type=error.error_type if error else None,
             error_message=str(error) if error else None,
             request_id=error.request_id if error else None,
+            endpoint=self.endpoint.name,
+            provider=self.provider.name,
         )
 
 
-def judge(pagination: Pagination) -> str:
+async def ask_once(source: Source) -> None:
+    """Ask once for one thread of the source's first session. Raises ApiError."""
+    provider = PROVIDERS[source.provider]
+    request = ListRequest(
+        endpoint=provider.endpoint(THREADS), ids={"session_id": source.sessions[0].id}, limit=1
+    )
+    async with open_client(source.model_copy(update={"max_attempts": 1}), provider) as client:
+        await fetch_page(client, request, None, RequestStats())
+
+
+def name_outcome(pagination: Pagination) -> str:
     """Return the ledger's word for how a pagination ended."""
     if pagination.is_complete:
         return "complete"
@@ -156,9 +172,10 @@ async def poll_sessions(
         fleets, tasks = [], []
         fetched_pages: FetchedPages = asyncio.Queue()
         for planned in plan:
-            opening = open_client(planned.source, backoff_s=backoff_s)
+            provider = PROVIDERS[planned.source.provider]
+            opening = open_client(planned.source, provider, backoff_s=backoff_s)
             client = await stack.enter_async_context(opening)
-            fleet = _Fleet(client, selection, progress, fetched_pages)
+            fleet = _Fleet(client, provider, selection, progress, fetched_pages)
             fleets.append(fleet)
             tasks += [fleet.launch(session) for session in planned.sessions]
 

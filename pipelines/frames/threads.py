@@ -15,8 +15,10 @@ import msgspec
 import polars as pl
 
 from pipelines.errors import LandingError
-from pipelines.http.page import read_threads
-from pipelines.http.thread import NOTHING, Agent, Fields, Model, Stats, Thread
+from pipelines.providers.items import NOTHING, Fields
+from pipelines.providers.registry import find_endpoint
+from pipelines.providers.thread import Agent, Model, Stats, Thread
+from pipelines.records import DEFAULT_PROVIDER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
 TIMESTAMP = pl.Datetime("us", "UTC")
 KEY = ("source", "session_id", "thread_id")
+# What these rows are read from.
+ENDPOINT = "threads"
 
 THREADS = pl.Schema(
     {
@@ -125,12 +129,14 @@ def threads_frame(
     Raises LandingError where a body is no page: it was damaged, or nested more deeply than any that
     is let in today.
     """
+    polls = list(polls)
     filters = {
         (poll.source, poll.session_id): poll.status_filter.split(",")
         for poll in polls
         if poll.status_filter
     }
-    numbers, threads, extras = list_threads(pages, filters, keep_agent_definition)
+    providers = {poll.source: poll.provider for poll in polls}
+    numbers, threads, extras = list_threads(pages, filters, providers, keep_agent_definition)
     origins = pages.select("source", "session_id", "observed_at")[numbers]
     return keep_newest(flatten_threads(origins, threads, extras))
 
@@ -138,6 +144,7 @@ def threads_frame(
 def list_threads(
     pages: pl.DataFrame,
     filters: Mapping[tuple[str, str], list[str]],
+    providers: Mapping[str, str],
     keep_agent_definition: bool,  # noqa: FBT001
 ) -> tuple[list[int], list[Thread], list[Fields]]:
     """Return of each thread on the pages: which page, the thread, and what no column can hold."""
@@ -147,8 +154,9 @@ def list_threads(
     columns = pages.select("source", "session_id", "body")
     for number, (source, session_id, body) in enumerate(columns.iter_rows()):
         wanted = filters.get((source, session_id))
+        endpoint = find_endpoint(ENDPOINT, providers.get(source, DEFAULT_PROVIDER))
         try:
-            for thread, extra in read_threads(body, keep_agent_definition):
+            for thread, extra in endpoint.read_items(body, keep_prompts=keep_agent_definition):
                 if wanted is None or thread.status in wanted:
                     numbers.append(number)
                     threads.append(thread)

@@ -1,4 +1,4 @@
-"""One request: authorized, paced, bounded in time and size, and tried again while that may help."""
+"""One request: signed, rate-limited, bounded in time and size, and tried again if that may help."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import httpx
 import msgspec
@@ -16,21 +15,39 @@ import tenacity
 from pipelines import __version__
 from pipelines.errors import ApiError, BodyTooLarge, MalformedBody, Unavailable
 from pipelines.http.rate_limit import RateLimiter
-from pipelines.http.response import Answer, ResponseParser, is_exhausted, read_reset
+from pipelines.http.response import RawResponse, ResponseParser, is_exhausted, read_reset
 from pipelines.http.transport import open_connections
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from pipelines.config.settings import Source
-    from pipelines.http.page import Page
+    from pipelines.http.auth import Scheme
 
-LIMIT = 100
 MAX_BODY_BYTES = 32 * 2**20
 TOO_MANY_REQUESTS = 429
 
-Order = Literal["asc", "desc"]
-Cursor = tuple[Literal["page", "after_id", "before_id"], str]
+T = TypeVar("T")
+
+
+class Dialect(Protocol):
+    """How the requests to a server must look, and how it names them in its responses."""
+
+    @property
+    def auth(self) -> Scheme:
+        """Return how the token is shown."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Return the headers that every request must have."""
+
+    @property
+    def params(self) -> Mapping[str, str]:
+        """Return the query parameters that every request must have."""
+
+    @property
+    def request_id_headers(self) -> Sequence[str]:
+        """Return the headers in which a request's id may come, lower case."""
 
 
 class RequestStats(msgspec.Struct):
@@ -49,38 +66,37 @@ class RequestStats(msgspec.Struct):
 
 
 class Client:
-    """The threads endpoint of one source. `backoff_s` is the first step of 1-2-4."""
+    """The server of one source. `backoff_s` is the first step of 1-2-4."""
 
-    def __init__(self, source: Source, http: httpx.AsyncClient, *, backoff_s: float = 1) -> None:
+    def __init__(
+        self, source: Source, dialect: Dialect, http: httpx.AsyncClient, *, backoff_s: float = 1
+    ) -> None:
         self.source = source
         self._http = http
-        self._parser = ResponseParser(source)
+        self._auth = dialect.auth(source.token.get_secret_value())
+        self._params = list(dialect.params.items())
+        self._parser = ResponseParser(source, dialect.request_id_headers)
         self._rate_limiter = RateLimiter(source.max_requests_per_second)
         self._backoff = tenacity.wait_random_exponential(multiplier=backoff_s, max=60)
 
-    async def list_threads(
+    async def get(
         self,
-        session_id: str,
-        *,
-        cursor: Cursor | None = None,
-        limit: int = LIMIT,
-        order: Order | None = None,
-        statuses: Sequence[str] = (),
-        stats: RequestStats | None = None,
-    ) -> Page:
-        """Return one page of a session's threads, asked for until it comes or retries are used up.
+        path: str,
+        params: Sequence[tuple[str, str]],
+        parse: Callable[[bytes], T],
+        stats: RequestStats,
+    ) -> tuple[RawResponse, T]:
+        """Ask for a path below the base URL until what `parse` reads comes, or retries are used up.
 
-        `cursor` is one of ("page", …), ("after_id", …), ("before_id", …), which exclude each
-        other. Every parameter is sent only where it is given, `limit` always. Raises ApiError.
+        Return the response, its body as it was parsed, and what `parse` made of it. `parse` raises
+        ValueError for a body that is not what was asked for. Raises ApiError.
         """
-        params: list[tuple[str, str]] = [("limit", str(limit)), *([cursor] if cursor else [])]
-        params += [("order", order)] if order else []
-        params += [("statuses[]", status) for status in statuses]
-        path = f"/sessions/{quote(session_id, safe='')}/threads"
-        url = httpx.URL(self.source.base_url + path, params=params)
-        return await self._retry(url, stats or RequestStats())
+        url = httpx.URL(self.source.base_url + path, params=[*params, *self._params])
+        return await self._retrying(stats)(self._request, url, parse, stats)
 
-    async def _retry(self, url: httpx.URL, stats: RequestStats) -> Page:
+    def _retrying(self, stats: RequestStats) -> tenacity.AsyncRetrying:
+        """Return how a request is tried again, and what of that is counted."""
+
         def note_wait(state: tenacity.RetryCallState) -> None:
             stats.retries += 1
             stats.wait(state.upcoming_sleep)
@@ -92,7 +108,7 @@ class Client:
             is_last = state.attempt_number >= self.source.max_attempts
             return is_last or state.idle_for >= self.source.retry_budget_s
 
-        attempts = tenacity.AsyncRetrying(
+        return tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception(
                 lambda error: isinstance(error, ApiError) and error.retryable
             ),
@@ -101,8 +117,6 @@ class Client:
             before_sleep=note_wait,
             reraise=True,
         )
-        page: Page = await attempts(self._request, url, stats)
-        return page
 
     def _choose_wait(self, state: tenacity.RetryCallState) -> float:
         """Return what the server asks for, else the back-off, within what the budget leaves."""
@@ -111,31 +125,31 @@ class Client:
         left = self.source.retry_budget_s - state.idle_for
         return min(left, asked if asked is not None else self._backoff(state))
 
-    async def _request(self, url: httpx.URL, stats: RequestStats) -> Page:
+    async def _request(
+        self, url: httpx.URL, parse: Callable[[bytes], T], stats: RequestStats
+    ) -> tuple[RawResponse, T]:
         stats.wait(await self._rate_limiter.turn())
         stats.requests += 1
         try:
             async with asyncio.timeout(self.source.request_timeout_s):
-                answer = await self._fetch(url, stats)
+                response = await self._fetch(url, stats)
         except (httpx.HTTPError, TimeoutError) as error:
             raise self._explain(error) from None
-        if is_exhausted(answer.headers):
-            reset = read_reset(answer.headers) or 0
+        if is_exhausted(response.headers):
+            reset = read_reset(response.headers) or 0
             self._rate_limiter.pause(min(reset, self.source.retry_budget_s))
-        return self._parser.read(answer)
+        return self._parser.read(response, parse)
 
-    async def _fetch(self, url: httpx.URL, stats: RequestStats) -> Answer:
-        token = self.source.token.get_secret_value()
-        headers = {"Authorization": f"Bearer {token}"}
+    async def _fetch(self, url: httpx.URL, stats: RequestStats) -> RawResponse:
         body = bytearray()
-        async with self._http.stream("GET", url, headers=headers) as response:
+        async with self._http.stream("GET", url, auth=self._auth) as response:
             async for chunk in response.aiter_bytes():
                 body += chunk
                 stats.bytes += len(chunk)
                 if len(body) > MAX_BODY_BYTES:
-                    problem = f"sent more than {MAX_BODY_BYTES} bytes for one page"
+                    problem = f"sent more than {MAX_BODY_BYTES} bytes at once"
                     raise self._parser.fail(BodyTooLarge, problem, "body_too_large")
-        return Answer(
+        return RawResponse(
             status=response.status_code,
             reason=response.reason_phrase,
             headers=response.headers,
@@ -156,8 +170,11 @@ class Client:
 
 
 @asynccontextmanager
-async def open_client(source: Source, *, backoff_s: float = 1) -> AsyncIterator[Client]:
+async def open_client(
+    source: Source, dialect: Dialect, *, backoff_s: float = 1
+) -> AsyncIterator[Client]:
     """Open the connections to one source and close them at the end."""
     headers = {"User-Agent": f"session-threads/{__version__}", "Accept": "application/json"}
+    headers |= dialect.headers
     async with open_connections(source.base_url, source.max_concurrency, headers) as http:
-        yield Client(source, http, backoff_s=backoff_s)
+        yield Client(source, dialect, http, backoff_s=backoff_s)

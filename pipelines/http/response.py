@@ -6,9 +6,9 @@ import email.utils
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
@@ -25,9 +25,11 @@ from pipelines.errors import (
     TokenRejected,
     Unavailable,
 )
-from pipelines.http.page import Page, read_envelope, replace_lone_surrogates
+from pipelines.http.bodies import replace_lone_surrogates
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pipelines.config.settings import Source
 
 RETRYABLE = frozenset({408, 429, 500, 502, 503, 504, 529})
@@ -46,9 +48,11 @@ MESSAGE_LENGTH = 300
 EPOCH_S = 10**9
 EPOCH_MS = 10**12
 
+T = TypeVar("T")
 
-class Answer(msgspec.Struct, frozen=True):
-    """An answer whose body has come whole."""
+
+class RawResponse(msgspec.Struct, frozen=True):
+    """A response whose body has come whole, at the instant (UTC) `observed_at`."""
 
     status: int
     reason: str
@@ -58,62 +62,71 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class ResponseParser:
-    """Reads the answers of one source, and lets its token into nothing that leaves this room."""
+    """Reads the responses of one source, and lets its token into nothing that leaves this room.
 
-    def __init__(self, source: Source) -> None:
+    `request_id_headers` are those in which the server may name a request, lower case.
+    """
+
+    def __init__(self, source: Source, request_id_headers: Sequence[str] = ()) -> None:
         self._where = f"source {source.name}: {urlsplit(source.base_url).netloc}"
+        self._request_id_headers = request_id_headers
         token = source.token.get_secret_value()
         forms = {token, json.dumps(token)[1:-1], token.replace("/", "\\/")}
         self._forms = sorted(forms, key=len, reverse=True)
         self._hides_in_bodies = len(token) >= SHORTEST_HIDDEN
 
-    def read(self, answer: Answer) -> Page:
-        """Return the page. Raises the ApiError that the answer means."""
-        if answer.status != httpx.codes.OK:
-            raise self._rejection(answer)
-        body = self._hide_in_body(answer.body)
+    def read(self, response: RawResponse, parse: Callable[[bytes], T]) -> tuple[RawResponse, T]:
+        """Return what `parse` makes of the body, beside the response with the body that it took.
+
+        `parse` raises ValueError for a body that is not what was asked for. Raises the ApiError
+        that the response means.
+        """
+        if response.status != httpx.codes.OK:
+            raise self._rejection(response)
+        body = self._hide_in_body(response.body)
         try:
             try:
-                envelope = read_envelope(body)
+                content = parse(body)
             except ValueError:
                 body = replace_lone_surrogates(body)
-                envelope = read_envelope(body)
-            return Page(answer.status, answer.observed_at, body, envelope)
+                content = parse(body)
         except ValueError as error:
-            message = f"answered 200 with something else than a page: {error}"
-            raise self.fail(MalformedBody, message, "malformed_body", answer) from None
+            message = f"answered 200 with something else than was asked for: {error}"
+            raise self.fail(MalformedBody, message, "malformed_body", response) from None
+        return msgspec.structs.replace(response, body=body), content
 
     def fail(
         self,
         kind: type[ApiError],
         message: str,
         error_type: str,
-        answer: Answer | None = None,
+        response: RawResponse | None = None,
         request_id: str | None = None,
     ) -> ApiError:
         """Return an error that names the source and shows no token."""
-        headers = answer.headers if answer else {}
-        request_id = request_id or to_line(headers.get("x-request-id"))
+        headers = response.headers if response else {}
+        named = (to_line(headers.get(name)) for name in self._request_id_headers)
+        request_id = request_id or next(filter(None, named), None)
         return kind(
             f"{self._where} {to_line(self._hide(message))}",
             error_type=self._hide(error_type),
-            status=answer.status if answer else None,
+            status=response.status if response else None,
             request_id=self._hide(request_id) if request_id else None,
             retry_after_s=read_wait(headers),
         )
 
-    def _rejection(self, answer: Answer) -> ApiError:
-        status = answer.status
-        error_type, message, request_id = read_error(answer)
+    def _rejection(self, response: RawResponse) -> ApiError:
+        status = response.status
+        error_type, message, request_id = read_error(response)
         kind = REJECTIONS.get(status, RequestRejected)
         if status in RETRYABLE:
             kind = Unavailable
         elif 300 <= status < 400:  # noqa: PLR2004 - redirects
-            kind, target = Redirected, to_line(answer.headers.get("location"))
+            kind, target = Redirected, to_line(response.headers.get("location"))
             message = f"a redirect to {target}, which is not followed. Fix base_url"
         error_type = error_type or ERROR_TYPES.get(status, f"http_{status}")
         error_type = TOKEN_REJECTED if kind is TokenRejected else error_type
-        return self.fail(kind, f"answered {status}: {message}", error_type, answer, request_id)
+        return self.fail(kind, f"answered {status}: {message}", error_type, response, request_id)
 
     def _hide(self, text: str) -> str:
         for form in self._forms:
@@ -126,16 +139,16 @@ class ResponseParser:
         return body
 
 
-def read_error(answer: Answer) -> tuple[str | None, str, str | None]:
+def read_error(response: RawResponse) -> tuple[str | None, str, str | None]:
     """Return (error.type, message on one line, request id) of any error body met in practice."""
     try:
-        body: Any = msgspec.json.decode(answer.body)
+        body: Any = msgspec.json.decode(response.body)
     except (ValueError, RecursionError):
         body = None
     body = body if isinstance(body, dict) else {}
     inner = body.get("error", body)
     inner = inner if isinstance(inner, dict) else {"message": inner}
-    message = to_line(inner.get("message")) or to_line(answer.reason) or "no message"
+    message = to_line(inner.get("message")) or to_line(response.reason) or "no message"
     parameter = to_line(inner.get("param"))
     message = f"{message} (param: {parameter})" if parameter else message
     return to_line(inner.get("type")), message, to_line(body.get("request_id"))
@@ -161,7 +174,7 @@ def read_wait(headers: Mapping[str, str]) -> float | None:
     asked = headers.get("retry-after", "")
     seconds = read_number(asked)
     seconds = read_date(asked) if seconds is None else seconds
-    # Many servers send the reset with every answer; it matters where nothing remains until then.
+    # Many servers send the reset with every response; it matters where nothing remains until then.
     is_open = bool(read_number(headers.get("x-ratelimit-remaining")))
     return read_reset(headers) if seconds is None and not is_open else seconds
 

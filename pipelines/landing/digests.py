@@ -6,8 +6,9 @@ import hashlib
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from pipelines.http.page import raw_items
 from pipelines.landing.format import POLL
+from pipelines.providers.registry import find_endpoint
+from pipelines.records import DEFAULT_PROVIDER
 
 if TYPE_CHECKING:
     from pipelines.landing.format import Landed
@@ -24,9 +25,9 @@ class PageDigests:
             lambda: hashlib.blake2b(digest_size=16)
         )
 
-    def add(self, poll: PollKey, body: bytes) -> None:
+    def add(self, poll: PollKey, provider: str, body: bytes) -> None:
         """Add the next page of a poll: of a source, endpoint and session."""
-        self._digests[poll].update(raw_items(body))
+        self._digests[poll].update(find_endpoint(poll[1], provider).raw_items(body))
 
     def conclude(self, poll: PollKey) -> str:
         """Return the digest of a poll's pages, all of which were added, and forget them."""
@@ -45,7 +46,9 @@ def read_digests(landed: Landed) -> dict[PollKey, str]:
     if all(poll.digest for poll in landed.polls):
         return {poll_key(poll): poll.digest or "" for poll in landed.polls}
     digests = PageDigests()
+    providers = {poll_key(poll): poll.provider for poll in landed.polls}
     for pages in landed.read_batches():
         for source, endpoint, session_id, body in pages.select(*POLL, "body").iter_rows():
-            digests.add((source, endpoint, session_id), body)
+            key = (source, endpoint, session_id)
+            digests.add(key, providers.get(key, DEFAULT_PROVIDER), body)
     return {poll_key(poll): digests.conclude(poll_key(poll)) for poll in landed.polls}

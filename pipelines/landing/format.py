@@ -28,8 +28,7 @@ from pipelines.records import Poll
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pipelines.extract.paginate import PageFetch
-    from pipelines.extract.poll import FetchedPage
+    from pipelines.records import FetchedPage, PageFetch
 
 PAGES = pl.Schema(
     {

@@ -20,8 +20,8 @@ from pipelines.records import Poll
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from pipelines.extract.poll import FetchedPage
     from pipelines.landing.format import PageRow
+    from pipelines.records import FetchedPage
 
 # As many bytes of pages wait in memory, and as many again are on their way to disk.
 SHARD_BYTES = 4 * 2**20
@@ -84,7 +84,7 @@ async def write_polls(polls: AsyncGenerator[FetchedPage | Poll], writer: ShardWr
                 ended.append(msgspec.structs.replace(item, digest=digest))
             else:
                 key = (item.source, item.endpoint, item.session_id)
-                digests.add(key, item.fetch.page.body)
+                digests.add(key, item.provider, item.fetch.page.body)
                 await writer.add(page_row(item, item.fetch))
     return ended
 

@@ -42,6 +42,7 @@ def test_full_file() -> None:
         """
         sources:
           - name: qoder
+            provider: qoder
             base_url: https://api.qoder.com.cn/api/v1/cloud/
             token_env: MY_TOKEN
             max_requests_per_second: 50
@@ -76,6 +77,7 @@ def test_defaults() -> None:
     assert [session.id for session in source.sessions] == ["sess_a", "sess_b"]
     assert source.model_dump(exclude={"sessions"}) == {
         "name": "qoder",
+        "provider": "qoder",
         "base_url": "https://api.qoder.com/api/v1/cloud",
         "token_env": None,
         "max_requests_per_second": 50,

@@ -9,8 +9,8 @@ import pytest
 
 from pipelines.defs.checks import LOAD_CHECKS, PUBLICATION_CHECKS
 from pipelines.errors import INTERRUPTED, TOKEN_REJECTED, ApiError, SessionThreadsError
-from pipelines.extract.paginate import EndReason
 from pipelines.http.response import ERROR_TYPES
+from pipelines.records import EndReason
 from pipelines.warehouse.analyses import BUILT
 from pipelines.warehouse.load import ENDED_WELL
 from tests.support import ROOT

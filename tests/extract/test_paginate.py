@@ -7,40 +7,47 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipelines.extract.paginate import PageFetch, Pagination, fetch_pages
-from pipelines.http.client import Client, Cursor, open_client
-from pipelines.http.page import thread_ids
+from pipelines.extract.paginate import ListRequest, Pagination, fetch_page, fetch_pages
+from pipelines.http.client import RequestStats, open_client
+from pipelines.providers.qoder import QODER, THREADS
 from pipelines.sandbox.server import Sandbox, serve
 from pipelines.sandbox.world import World
 from tests.support import CANARY, Script, make_source
 
 if TYPE_CHECKING:
     from pipelines.config.settings import Source
+    from pipelines.records import Cursor, PageFetch
 
 
-class Tour(Pagination):
+class Kept(Pagination):
     """A pagination, and the pages that it handed on."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self.visits: list[PageFetch] = []
+        self.fetches: list[PageFetch] = []
 
     async def keep(self, fetch: PageFetch) -> None:
         """Take a page over."""
-        self.visits.append(fetch)
+        self.fetches.append(fetch)
 
 
-def pagination(source: Source, start: Cursor | None = None, **options: Any) -> Tour:
-    """Pagination the source's first session to whatever end it comes."""
-    result = Tour(max_pages=source.max_pages_per_session, start=start)
+def make_request(session_id: str = "sess_1", **options: Any) -> ListRequest:
+    """Return what asks for the threads of a session."""
+    ids = {"session_id": session_id}
+    return ListRequest(**{"endpoint": THREADS, "ids": ids, "limit": 100, **options})
+
+
+def follow(source: Source, start: Cursor | None = None, **options: Any) -> Kept:
+    """Follow the pages of the source's first session to whatever end they come."""
+    result = Kept(max_pages=source.max_pages_per_session, start=start)
 
     async def run() -> None:
-        async with open_client(source, backoff_s=0.001) as client:
-            session_id = source.sessions[0].id
-            await fetch_pages(client, session_id, result, on_page=result.keep, **options)
+        async with open_client(source, QODER, backoff_s=0.001) as client:
+            request = make_request(source.sessions[0].id, **options)
+            await fetch_pages(client, request, result, stats=RequestStats(), on_page=result.keep)
 
     asyncio.run(run())
-    assert [fetch.number for fetch in result.visits] == list(range(1, result.pages + 1))
+    assert [fetch.number for fetch in result.fetches] == list(range(1, result.pages + 1))
     return result
 
 
@@ -50,11 +57,11 @@ def page(*ids: str, **keys: Any) -> dict[str, Any]:
     return {"data": [{"id": id_} for id_ in ids], **edges, **keys}
 
 
-def run_script(*answers: Any, **keys: Any) -> tuple[Tour, list[str]]:
-    """Pagination a scripted server; return the pagination and the queries it was asked."""
+def run_script(*answers: Any, **keys: Any) -> tuple[Kept, list[str]]:
+    """Follow the pages of a scripted server; return the pagination and the queries it was asked."""
     script = Script(*answers)
     with serve(script.app) as base_url:
-        return pagination(make_source(base_url, **keys)), script.queries
+        return follow(make_source(base_url, **keys)), script.queries
 
 
 def test_revision_a_follows_last_id() -> None:
@@ -181,11 +188,11 @@ def test_backward() -> None:
     with serve(Sandbox(world, token=CANARY).app) as base_url:
         source = make_source(base_url, sessions=[session_id])
         listed = [thread["id"] for thread in world.list_threads(session_id)]
-        result = pagination(source, ("before_id", listed[-1]))
+        result = follow(source, ("before_id", listed[-1]))
     assert result.is_complete
     assert result.ids == set(listed[:-1])
-    assert [fetch.cursor and fetch.cursor[0] for fetch in result.visits] == [
-        "before_id" for _ in result.visits
+    assert [fetch.cursor and fetch.cursor[0] for fetch in result.fetches] == [
+        "before_id" for _ in result.fetches
     ]
 
 
@@ -195,19 +202,27 @@ def test_order(order: str) -> None:
     world = World([150])
     (session_id,) = world.sessions
     with serve(Sandbox(world, token=CANARY).app) as base_url:
-        result = pagination(make_source(base_url, sessions=[session_id]), order=order)
+        result = follow(make_source(base_url, sessions=[session_id]), order=order)
         listed = [thread["id"] for thread in world.list_threads(session_id)]
-    walked = [id_ for fetch in result.visits for id_ in thread_ids(fetch.page.envelope)[0]]
-    common = [thread_id for thread_id in walked if thread_id in set(listed)]
+    came = [id_ for fetch in result.fetches for id_ in fetch.page.listing.ids]
+    common = [thread_id for thread_id in came if thread_id in set(listed)]
     assert common == (listed if order == "asc" else listed[::-1])
     assert result.is_complete
+
+
+def test_session_id_is_quoted() -> None:
+    """A session id is one segment of the path, whatever it holds."""
+    script = Script(page("t1", has_more=False))
+    with serve(script.app) as base_url:
+        follow(make_source(base_url, sessions=["a?b#c%d"]))
+    assert script.requests[0].scope["raw_path"].endswith(b"/sessions/a%3Fb%23c%25d/threads")
 
 
 def test_statuses_are_repeated() -> None:
     """Each status is a key of its own."""
     script = Script(page("t1", has_more=False))
     with serve(script.app) as base_url:
-        pagination(make_source(base_url), statuses=("idle", "running"))
+        follow(make_source(base_url), statuses=("idle", "running"))
     assert script.queries == ["limit=100&statuses%5B%5D=idle&statuses%5B%5D=running"]
 
 
@@ -216,20 +231,20 @@ def test_interval_between_pages() -> None:
     pages = [page(f"t{i}", has_more=i < 4, next_page=f"p{i}") for i in range(5)]
     script = Script(*pages)
     with serve(script.app) as base_url:
-        result = pagination(make_source(base_url, min_page_interval_ms=50))
+        result = follow(make_source(base_url, min_page_interval_ms=50))
     # The first answer is late by the time that connecting takes.
-    fetched_pages = [fetch.page.observed_at for fetch in result.visits[1:]]
-    assert (fetched_pages[-1] - fetched_pages[0]).total_seconds() >= 0.05 * 3 * 0.9
+    came = [fetch.page.observed_at for fetch in result.fetches[1:]]
+    assert (came[-1] - came[0]).total_seconds() >= 0.05 * 3 * 0.9
 
 
 def test_limit_is_the_callers() -> None:
-    """The client sends the limit it is given."""
+    """The limit that is asked for is sent."""
     script = Script(page("t1", has_more=False))
 
     async def ask(source: Source) -> None:
-        async with open_client(source) as client:
-            assert isinstance(client, Client)
-            await client.list_threads("sess_1", limit=7, cursor=("after_id", "t0"))
+        async with open_client(source, QODER) as client:
+            request = make_request(limit=7)
+            await fetch_page(client, request, ("after_id", "t0"), RequestStats())
 
     with serve(script.app) as base_url:
         asyncio.run(ask(make_source(base_url)))

@@ -13,8 +13,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipelines.frames.threads import THREADS, threads_frame
-from pipelines.http.thread import PROMPT_FIELDS, Thread, split
 from pipelines.landing.format import PAGES
+from pipelines.providers.items import split
+from pipelines.providers.thread import PROMPT_FIELDS, Thread
 from pipelines.records import Poll
 from tests.support import ROOT, decode_json_columns
 
@@ -417,7 +418,7 @@ def test_nothing_is_lost(thread: dict[str, Any]) -> None:
         {name: row[name] for name in ("stop_reason", "usage") if name in row}
     )
     for path, value in leaves(thread).items():
-        is_prompt = path[0] == "agent" and path[1:2] and path[1] in PROMPT_FIELDS
+        is_prompt = ".".join(map(str, path[:2])) in PROMPT_FIELDS
         is_expected = (path, value) in ((("id",), "t"), (("name",), ""), (("role",), ""))
         if is_prompt or is_expected:
             continue

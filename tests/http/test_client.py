@@ -20,27 +20,34 @@ from pipelines.errors import (
     Unavailable,
 )
 from pipelines.http.client import RequestStats, open_client
-from pipelines.http.page import thread_ids
 from pipelines.http.rate_limit import RateLimiter
 from pipelines.http.response import read_wait
+from pipelines.providers.qoder import QODER, THREADS
 from pipelines.sandbox.server import serve
 from tests.support import CANARY, ROOT, Script, make_source
 
 if TYPE_CHECKING:
-    from pipelines.http.page import Page
+    from pipelines.http.client import Client
+    from pipelines.http.response import RawResponse
+    from pipelines.records import Listing
 
 PAGE = {"data": [{"id": "t1"}], "has_more": False}
 ERRORS = json.loads((ROOT / "tests/samples/errors.json").read_text(encoding="utf-8"))
 
 
-def ask(
-    script: Script, stats: RequestStats | None = None, session_id: str = "sess_1", **keys: Any
-) -> Page:
-    """Ask a scripted server for the first page."""
+async def get(client: Client, stats: RequestStats | None = None) -> tuple[RawResponse, Listing]:
+    """Ask for a page of threads."""
+    return await client.get("/threads", [], THREADS.read_page, stats or RequestStats())
 
-    async def run(base_url: str) -> Page:
-        async with open_client(make_source(base_url, **keys), backoff_s=0.001) as client:
-            return await client.list_threads(session_id, stats=stats)
+
+def ask(
+    script: Script, stats: RequestStats | None = None, **keys: Any
+) -> tuple[RawResponse, Listing]:
+    """Ask a scripted server for a page of threads."""
+
+    async def run(base_url: str) -> tuple[RawResponse, Listing]:
+        async with open_client(make_source(base_url, **keys), QODER, backoff_s=0.001) as client:
+            return await get(client, stats)
 
     with serve(script.app) as base_url:
         return asyncio.run(run(base_url))
@@ -53,11 +60,11 @@ def answer(status: int, body: Any, **headers: str) -> tuple[int, dict[str, str],
 
 
 def test_page() -> None:
-    """A page comes with its body, its arrival and its envelope; the request is authorized."""
+    """A page comes with its body, its arrival and what it says; the request is signed."""
     script, stats = Script(PAGE), RequestStats()
-    page = ask(script, stats)
+    page, listing = ask(script, stats)
     assert json.loads(page.body) == PAGE
-    assert thread_ids(page.envelope) == (["t1"], None)
+    assert (listing.ids, listing.fault) == (["t1"], None)
     assert page.observed_at.tzinfo is not None
     assert script.requests[0].headers["authorization"] == f"Bearer {CANARY}"
     assert (stats.requests, stats.retries, stats.bytes) == (1, 0, len(page.body))
@@ -69,19 +76,12 @@ def test_halved_letters() -> None:
         r'{"data": [{"id": "a", "name": "cut \ud83d"}, {"id": "b", "name": "\ude00\uD83D\uDE00"},'
         r' {"id": "c", "name": "\\ud83d \n"}], "has_more": false}'
     )
-    page = ask(Script(answer(200, sent)))
+    page, listing = ask(Script(answer(200, sent)))
     assert [thread["name"] for thread in json.loads(page.body)["data"]] == [
         *("cut \N{REPLACEMENT CHARACTER}", "\N{REPLACEMENT CHARACTER}\N{GRINNING FACE}"),
         "\\ud83d \n",
     ]
-    assert thread_ids(page.envelope) == (["a", "b", "c"], None)
-
-
-def test_session_id_is_quoted() -> None:
-    """A session id is one segment of the path, whatever it holds."""
-    script = Script(PAGE)
-    ask(script, session_id="a?b#c%d")
-    assert script.requests[0].scope["raw_path"].endswith(b"/sessions/a%3Fb%23c%25d/threads")
+    assert (listing.ids, listing.fault) == (["a", "b", "c"], None)
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_rejections_are_not_retried(status: int, kind: type[ApiError]) -> None:
 def test_passing_failures_are_retried(status: int) -> None:
     """What may pass is asked for again, and the page that comes then is taken."""
     script, stats = Script(answer(status, ""), answer(status, "<html>"), PAGE), RequestStats()
-    assert thread_ids(ask(script, stats).envelope) == (["t1"], None)
+    assert ask(script, stats)[1].ids == ["t1"]
     assert (stats.requests, stats.retries) == (3, 2)
 
 
@@ -132,7 +132,7 @@ MALFORMED = [
 def test_malformed_bodies_are_retried(body: str) -> None:
     """A body that is not the JSON it should be is asked for again, then reported with the spot."""
     script = Script(answer(200, body))
-    with pytest.raises(MalformedBody, match="something else than a page"):
+    with pytest.raises(MalformedBody, match="something else than was asked for"):
         ask(script, max_attempts=2)
     assert len(script.requests) == 2
 
@@ -197,9 +197,9 @@ def test_exhausted_limit_pauses_the_source() -> None:
     script = Script(answer(200, PAGE, x_ratelimit_remaining="0", x_ratelimit_reset="0.5"), PAGE)
 
     async def run(base_url: str) -> RequestStats:
-        async with open_client(make_source(base_url)) as client:
-            await client.list_threads("sess_1")
-            await client.list_threads("sess_2", stats=(stats := RequestStats()))
+        async with open_client(make_source(base_url), QODER) as client:
+            await get(client)
+            await get(client, stats := RequestStats())
             return stats
 
     with serve(script.app) as base_url:
@@ -211,12 +211,12 @@ def test_rejection_slows_the_whole_source() -> None:
     script = Script(answer(429, "", retry_after="1"), PAGE)
 
     async def run(base_url: str) -> float:
-        async with open_client(make_source(base_url), backoff_s=0.001) as client:
-            rejected = asyncio.create_task(client.list_threads("sess_1"))
+        async with open_client(make_source(base_url), QODER, backoff_s=0.001) as client:
+            rejected = asyncio.create_task(get(client))
             while not script.requests:  # noqa: ASYNC110 - the server knows no event
                 await asyncio.sleep(0.01)
             await asyncio.sleep(0.1)
-            await client.list_threads("sess_2", stats=(stats := RequestStats()))
+            await get(client, stats := RequestStats())
             await rejected
             return stats.wait_seconds
 
@@ -228,8 +228,8 @@ def test_unreachable_host() -> None:
     """A host that does not answer is named, with what to do."""
 
     async def run() -> None:
-        async with open_client(make_source(max_attempts=2), backoff_s=0.001) as client:
-            await client.list_threads("sess_1")
+        async with open_client(make_source(max_attempts=2), QODER, backoff_s=0.001) as client:
+            await get(client)
 
     with pytest.raises(Unavailable, match=r"127\.0\.0\.1:1 gave no answer.*Check base_url"):
         asyncio.run(run())
@@ -266,7 +266,7 @@ def test_echoed_token_is_hidden() -> None:
     with pytest.raises(RequestRejected) as raised:
         ask(script)
     assert CANARY not in f"{raised.value}{raised.value.error_type}"
-    page = ask(Script({"data": [{"id": "t", "name": CANARY}]}))
+    page, _ = ask(Script({"data": [{"id": "t", "name": CANARY}]}))
     assert CANARY.encode() not in page.body
     assert b"[token]" in page.body
 

@@ -11,6 +11,7 @@ import pytest
 
 from pipelines.errors import ApiError, MalformedBody, SettingsError, Unavailable
 from pipelines.http.client import RequestStats, open_client
+from pipelines.providers.qoder import QODER, THREADS
 from tests.support import CANARY, make_source
 
 if TYPE_CHECKING:
@@ -60,9 +61,9 @@ def ask(wire: Wire) -> ApiError | None:
 
     async def act(address: str) -> None:
         source = make_source(f"http://{address}/x", max_attempts=2, request_timeout_s=1)
-        async with open_client(source, backoff_s=0.001) as client:
+        async with open_client(source, QODER, backoff_s=0.001) as client:
             try:
-                await client.list_threads("sess_1", stats=stats)
+                await client.get("/threads", [], THREADS.read_page, stats)
             except ApiError as error:
                 errors.append(error)
 
@@ -132,11 +133,11 @@ def test_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     async def act(address: str) -> None:
         monkeypatch.setenv("HTTPS_PROXY", address)
         source = make_source("https://api.example/x", max_attempts=1)
-        async with open_client(source) as client:
+        async with open_client(source, QODER) as client:
             with pytest.raises(
                 Unavailable, match=r"api\.example gave no answer \(502 Bad Gateway\)"
             ):
-                await client.list_threads("sess_1")
+                await client.get("/threads", [], THREADS.read_page, RequestStats())
 
     serve_wire(proxy, act)
     assert proxy.requests[0].startswith(b"CONNECT api.example:443 ")
@@ -155,7 +156,7 @@ def test_other_proxies_are_rejected(proxy: str, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("ALL_PROXY", proxy)
 
     async def run() -> None:
-        async with open_client(make_source("https://api.example/x")):
+        async with open_client(make_source("https://api.example/x"), QODER):
             pass
 
     with pytest.raises(SettingsError, match="this proxy cannot be used"):

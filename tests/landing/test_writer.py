@@ -205,6 +205,7 @@ for number in range(1000):
 """
 
 
+@pytest.mark.slow
 def test_killed_while_landing(home: Path) -> None:
     """After kills at any moment every run there is can be read whole, and nothing else is a run."""
     draw = random.Random(5)  # noqa: S311 - moments, not secrets
@@ -221,5 +222,7 @@ def test_killed_while_landing(home: Path) -> None:
         assert sum(batch.height for batch in read_run(path).read_batches()) == 20
     remove_unfinished(home / RAW, LATER)
     named = {shard.name for path in files for shard in read_run(path).shards}
-    assert {path.name for path in (home / RAW).iterdir()} == named | {path.name for path in files}
+    left = {path.name for path in (home / RAW).iterdir()} - {path.name for path in files} - named
+    # The highest number is kept, if its run left nothing else.
+    assert left <= {max(path.name for path in (home / RAW).glob("*"))}
     assert len(load_landed(home)) == len(files)

@@ -10,10 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.errors import ApiError
-from pipelines.extract.paginate import PageFetch, Pagination
+from pipelines.extract.paginate import Pagination
 from pipelines.frames.threads import THREADS, threads_frame
-from pipelines.http.response import Answer, ResponseParser
+from pipelines.http.response import RawResponse, ResponseParser
 from pipelines.landing.format import PAGES
+from pipelines.providers.qoder import THREADS as ENDPOINT
+from pipelines.records import Page
 from tests.support import make_source
 
 NOW = datetime(2026, 10, 1, tzinfo=UTC)
@@ -44,15 +46,14 @@ BODY = (
 @given(status=st.sampled_from([200, 200, 200, 302, 400, 401, 404, 429, 500]), body=BODY)
 def test_any_body(status: int, body: bytes) -> None:
     """Any body with any status gives frames of the right types, or an error of ours."""
-    interpreter = ResponseParser(make_source())
+    parser = ResponseParser(make_source())
     try:
-        page = interpreter.read(Answer(status, "Reason", {}, body, NOW))
+        raw, listing = parser.read(RawResponse(status, "Reason", {}, body, NOW), ENDPOINT.read_page)
     except ApiError:
         return
-    walk = Pagination(max_pages=10)
-    walk.take(page)
-    visit = PageFetch(1, None, page)
-    row = ("qoder", "threads", "sess_1", visit.number, None, NOW, 200, page.body)
+    pagination = Pagination(max_pages=10)
+    pagination.take(Page(raw.status, raw.observed_at, raw.body, listing))
+    row = ("qoder", "threads", "sess_1", 1, None, NOW, 200, raw.body)
     frame = threads_frame(pl.DataFrame([row], schema=PAGES, orient="row"))
     assert frame.schema == THREADS
-    assert frame.height == len(walk.ids)
+    assert frame.height == len(pagination.ids)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.extract.paginate import Pagination
-from pipelines.http.page import Page, read_envelope
+from tests.builders import make_page
 
 IDS = st.lists(st.integers(0, 10**6), unique=True, max_size=40)
 
@@ -22,7 +22,7 @@ def take_all(walk: Pagination, pages: dict[str | None, dict[str, Any]]) -> None:
     while is_more:
         cursor = walk.cursor and walk.cursor[1]
         body = json.dumps(pages[cursor]).encode()
-        is_more = walk.take(Page(200, datetime.now(UTC), body, read_envelope(body)))
+        is_more = walk.take(make_page(body, datetime.now(UTC)))
 
 
 def split(draw: st.DrawFn, ids: list[int]) -> list[list[str]]:
@@ -135,7 +135,7 @@ def test_world_that_moves(ids: list[int], born: list[int], limit: int) -> None:
                 "has_more": bool(page) and page[-1] != listed[-1],
             }
         ).encode()
-        is_more = walk.take(Page(200, datetime.now(UTC), body, read_envelope(body)))
+        is_more = walk.take(make_page(body, datetime.now(UTC)))
         if waiting:
             listed = sorted({*listed, waiting.pop()})
     assert walk.is_complete

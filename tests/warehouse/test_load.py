@@ -11,7 +11,7 @@ import pytest
 
 from pipelines.errors import LandingError, WarehouseBusy, WarehouseError, WarehouseNewer
 from pipelines.frames.threads import THREADS
-from pipelines.http.page import MAX_DEPTH
+from pipelines.http.bodies import MAX_DEPTH
 from pipelines.landing.directory import RAW, list_runs
 from pipelines.landing.format import read_run
 from pipelines.warehouse.duckdb_file import open_warehouse, read_newest_sequence
@@ -195,15 +195,19 @@ CHANGES: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("key", CHANGES)
-def test_every_column_counts_as_a_change(home: Path, key: str) -> None:
-    """A change of any field, one at a time, is a change of the thread."""
-    value = CHANGES[key]
-    nested = isinstance(value, dict) and key not in {"stop_reason", "usage", "agent"}
-    load(home, 0, thread("a"))
-    changed = thread("a") | (value if nested else {key: value})
-    assert counts(load(home, 10, changed)) == (0, 1, 0, 0, 0)
-    assert counts(load(home, 20, changed)) == (0, 0, 1, 0, 0)
+def test_every_column_counts_as_a_change(home: Path) -> None:
+    """A change of any field, one in each thread, is a change of the thread."""
+    changed = []
+    for key, value in CHANGES.items():
+        nested = isinstance(value, dict) and key not in {"stop_reason", "usage", "agent"}
+        changed.append(thread(key) | (value if nested else {key: value}))
+    number = len(CHANGES)
+    load(home, 0, *map(thread, CHANGES), thread("still"))
+    assert counts(load(home, 10, *changed, thread("still"))) == (0, number, 1, 0, 0)
+    assert {key: row[2] for key, row in state(home).items()} == (
+        dict.fromkeys(CHANGES, 10.5) | {"still": 0.5}
+    )
+    assert counts(load(home, 20, *changed, thread("still"))) == (0, 0, number + 1, 0, 0)
 
 
 def test_changes_cover_every_column(home: Path) -> None:

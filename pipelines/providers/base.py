@@ -1,0 +1,129 @@
+"""What a provider is made of: how its servers are reached, and what they can be asked for.
+
+    THREADS = Endpoint("threads", "/sessions/{session_id}/threads", item=Thread,
+                       paginator=PageElseAfterId())
+    QODER = Provider(name="qoder", base_url="https://…", auth=bearer, endpoints=(THREADS,), …)
+
+A module of this folder that lists such objects as its PROVIDERS makes them configurable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Generic, Protocol, TypeVar
+from urllib.parse import quote
+
+import msgspec
+
+from pipelines.http.auth import Scheme
+from pipelines.providers.items import Fields, ItemReader
+from pipelines.records import Cursor, EndReason, Listing
+
+Params = list[tuple[str, str]]
+S = TypeVar("S", bound=msgspec.Struct)
+
+
+class Paginator(Protocol):
+    """Where the items of a page lie, and what follows it."""
+
+    @property
+    def key(self) -> str:
+        """Return the key of the list of items."""
+
+    @property
+    def envelope(self) -> Any:  # noqa: ANN401 - a generic struct is no type that can be named
+        """Return the struct of a page, generic in its items."""
+
+    def find_next(self, page: Any, cursor: Cursor | None) -> Cursor | EndReason:  # noqa: ANN401
+        """Return the cursor of the page after this one, to which `cursor` led, or what ended it.
+
+        That is `has_more_false` or `no_next_page` where the server said so, `no_cursor` where it
+        says that there is more and not where.
+        """
+
+
+class Endpoint(Generic[S]):
+    """One kind of object that a provider lists, a page at a time.
+
+    `path` is a template of the path behind the base URL; `item` the documented object, whose fields
+    in `prompt_fields` (paths such as `agent.system`) are not kept unless the user says so. The
+    parameters are named as the server spells them; None where it takes none.
+    """
+
+    def __init__(  # noqa: PLR0913 - its parts
+        self,
+        name: str,
+        path: str,
+        *,
+        item: type[S],
+        paginator: Paginator,
+        prompt_fields: Sequence[str] = (),
+        limit_param: str | None = "limit",
+        order_param: str | None = "order",
+        status_param: str | None = None,
+    ) -> None:
+        self.name = name
+        self._path = path
+        self._paginator = paginator
+        self._items = ItemReader(item, paginator.envelope, paginator.key, prompt_fields)
+        self._names = (limit_param, order_param, status_param)
+
+    def path(self, ids: Mapping[str, str]) -> str:
+        """Return the path; each id is one segment, whatever it holds."""
+        return self._path.format_map({name: quote(id_, safe="") for name, id_ in ids.items()})
+
+    def params(
+        self,
+        *,
+        limit: int,
+        cursor: Cursor | None = None,
+        order: str | None = None,
+        statuses: Sequence[str] = (),
+    ) -> Params:
+        """Return the parameters of a request, each as the server spells it."""
+        limit_param, order_param, status_param = self._names
+        params: Params = [(limit_param, str(limit))] if limit_param else []
+        params += [cursor] if cursor else []
+        params += [(order_param, order)] if order_param and order else []
+        return params + [(status_param, status) for status in statuses if status_param]
+
+    def read_page(self, body: bytes, cursor: Cursor | None = None) -> Listing:
+        """Return what the page says to which `cursor` led. Raises ValueError if it is none."""
+        page, ids, fault = self._items.read_page(body)
+        return Listing(ids, fault, self._paginator.find_next(page, cursor))
+
+    def read_items(self, body: bytes, *, keep_prompts: bool = False) -> list[tuple[S, Fields]]:
+        """Return a page's items, each with what it holds beyond the documented, at its path.
+
+        Raises ValueError if the body is no page.
+        """
+        return self._items.read_items(body, keep_prompts=keep_prompts)
+
+    def raw_items(self, body: bytes) -> bytes | msgspec.Raw:
+        """Return a page's items as they came, without what leads to other pages."""
+        return self._items.raw_items(body)
+
+
+class Provider(msgspec.Struct, frozen=True, kw_only=True):
+    """An API: what a source of it needs to know unless the configuration says otherwise.
+
+    `headers` and `params` are sent with every request. `token_variables` are where the token is
+    looked for, in this order; `base_url_variable` and `session_ids_variable` override the
+    configuration of the source that is called as the provider.
+    """
+
+    name: str
+    base_url: str
+    auth: Scheme
+    headers: Mapping[str, str] = {}
+    params: Mapping[str, str] = {}
+    token_variables: tuple[str, ...]
+    base_url_variable: str | None = None
+    session_ids_variable: str | None = None
+    page_limit: int = 100
+    request_id_headers: tuple[str, ...] = ("x-request-id",)
+    endpoints: tuple[Endpoint[Any], ...]
+
+    def endpoint(self, name: str) -> Endpoint[Any]:
+        """Return the endpoint of this name. Raises LookupError if there is none."""
+        return {endpoint.name: endpoint for endpoint in self.endpoints}[name]

@@ -1,0 +1,74 @@
+"""Qoder, in both revisions of its API (docs/api.md): a server's answers say which one it speaks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+
+import msgspec
+
+from pipelines.http.auth import bearer
+from pipelines.providers.base import Endpoint, Provider
+from pipelines.providers.thread import PROMPT_FIELDS, Thread
+
+if TYPE_CHECKING:
+    from pipelines.records import Cursor, EndReason
+
+T = TypeVar("T")
+
+
+class Envelope(msgspec.Struct, Generic[T], frozen=True):
+    """The response around the items. `next_page` is UNSET where the key is missing: revision A."""
+
+    data: list[T]
+    has_more: bool | None = None
+    first_id: str | None = None
+    last_id: str | None = None
+    next_page: str | msgspec.UnsetType | None = msgspec.UNSET
+
+
+class PageElseAfterId:
+    """Revision B gives an opaque cursor; revision A goes on behind the last id.
+
+    A listing that began before an id (`before_id`) goes backward.
+    """
+
+    key: ClassVar[str] = "data"
+    envelope: ClassVar[Any] = Envelope
+
+    def find_next(self, page: Envelope[Any], cursor: Cursor | None) -> Cursor | EndReason:
+        """Return the cursor of the next page, or what ends the listing here."""
+        if page.has_more is False:
+            return "has_more_false"  # docs/api.md, 2.4
+        if page.next_page:
+            return ("page", page.next_page)  # docs/api.md, 2.2
+        if page.has_more is None:
+            return "no_next_page"  # docs/api.md, 2.4
+        if page.next_page is msgspec.UNSET:
+            is_backward = cursor is not None and cursor[0] == "before_id"
+            edge = page.first_id if is_backward else page.last_id
+            if edge:
+                return ("before_id" if is_backward else "after_id", edge)  # docs/api.md, 2.3
+        return "no_cursor"  # docs/api.md, 2.6
+
+
+THREADS = Endpoint(
+    "threads",
+    "/sessions/{session_id}/threads",
+    item=Thread,
+    paginator=PageElseAfterId(),
+    prompt_fields=PROMPT_FIELDS,
+    status_param="statuses[]",
+)
+
+QODER = Provider(
+    name="qoder",
+    base_url="https://api.qoder.com/api/v1/cloud",
+    auth=bearer,
+    token_variables=("QODER_PAT", "QODER_ACCESS_TOKEN"),
+    base_url_variable="QODER_BASE_URL",
+    session_ids_variable="QODER_SESSION_IDS",
+    page_limit=100,
+    endpoints=(THREADS,),
+)
+
+PROVIDERS = (QODER,)
