@@ -18,6 +18,7 @@ import duckdb
 import polars as pl
 
 from pipelines.errors import AlertError
+from pipelines.files import replace_file
 from pipelines.reporting.health import read_health
 from pipelines.reporting.wording import Duration
 from pipelines.warehouse.duckdb_file import (
@@ -25,7 +26,6 @@ from pipelines.warehouse.duckdb_file import (
     ArrowStream,
     fetch_records,
     open_published,
-    quote,
     read_sql,
 )
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from pipelines.config.settings import Settings
 
 ALERTED = "alerted.parquet"
+KEYS = pl.Schema(dict.fromkeys(("source", "session_id", "thread_id", "reason"), pl.String()))
 UNHEALTHY = pl.Schema({"source": pl.String(), "session_id": pl.String(), "reason": pl.String()})
 TOLD_STATES = frozenset({"failing", "stale"})
 REASONS = {"needs_you": "needs you", "gave_up": "gave up"}
@@ -53,28 +54,33 @@ def send_alerts(
     cannot be read.
     """
     path = home / ALERTED
-    temporary = path.with_suffix(".tmp")
     try:
-        come, gone, news = compare_findings(
-            home, unhealthy_sessions(home, settings, now), temporary
-        )
+        unhealthy = unhealthy_sessions(home, settings, now)
+        come, gone, news, findings = compare_findings(home, unhealthy)
     except duckdb.Error as error:
         first = str(error).splitlines()[0]
         hint = f"Remove {ALERTED}, or bring the tables up to date with `session-threads run`"
         raise AlertError(f"{home}: findings cannot be compared ({first}). {hint}") from None
-    if come:
-        send(compose_news(news, come))
-    if come or gone:
-        temporary.replace(path)
+    if not come and not gone:
+        return 0, 0
+    try:
+        with replace_file(path) as file:
+            findings.write_parquet(file)
+            file.flush()
+            if come:
+                send(compose_news(news, come))
+    except OSError as error:
+        problem = f"cannot be written ({error.strerror}), so nobody is told"
+        raise AlertError(f"{path}: {problem}. Make room") from None
     return come, gone
 
 
 def compare_findings(
-    home: Path, unhealthy: pl.DataFrame, temporary: Path
-) -> tuple[int, int, list[dict[str, Any]]]:
-    """Return how many findings came and went since they were told, and the first that came.
+    home: Path, unhealthy: pl.DataFrame
+) -> tuple[int, int, list[dict[str, Any]], pl.DataFrame]:
+    """Return how many findings came and went since they were told, the first that came, and all.
 
-    Where there are any, the findings are written to `temporary`.
+    All of them have the schema KEYS, and are what counts as told from now on.
     """
     findings, changes, news = (text for _, text in read_sql("alerts"))
     with open_published(home) as connection:
@@ -84,10 +90,8 @@ def compare_findings(
             connection.execute("INSERT INTO told BY NAME FROM read_parquet(?)", [str(told)])
         (counted,) = fetch_records(connection, changes)
         rows = fetch_records(connection, news)
-        if counted["come"] or counted["gone"]:
-            connection.execute(f"COPY finding_keys TO {quote(str(temporary))} (FORMAT parquet)")
-            temporary.chmod(0o600)
-    return counted["come"], counted["gone"], rows
+        keys = connection.execute("FROM finding_keys").fetchall()
+    return counted["come"], counted["gone"], rows, pl.DataFrame(keys, schema=KEYS, orient="row")
 
 
 def unhealthy_sessions(home: Path, settings: Settings, now: datetime) -> pl.DataFrame:

@@ -8,7 +8,6 @@ import os
 import shutil
 import sys
 from contextlib import closing, contextmanager, suppress
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ import duckdb
 import filelock
 
 from pipelines.errors import WarehouseBusy, WarehouseError, WarehouseNewer, WarehouseOlder
-from pipelines.files import make_private
+from pipelines.files import list_seeds, make_private, replace_file, sql_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -30,20 +29,12 @@ PUBLISHED = "threads.duckdb"
 LOCK = "warehouse.lock"
 HOLDER = "warehouse.holder"
 # What a killed writer may leave behind: unfinished files, and what DuckDB spilled to disk.
-LEFTOVERS = ("threads.tmp*", "replay.tmp*", f"{WAREHOUSE}.tmp", f"{HOLDER}.tmp")
+LEFTOVERS = (f"{PUBLISHED}.*.tmp", "replay.tmp*", f"{WAREHOUSE}.tmp", f"{HOLDER}.*.tmp")
 WAIT_LIMIT_S = 600.0
 REPLAY_HINT = "Rebuild it from the landed pages: session-threads replay"
 SCHEMA_VERSION = """
     CREATE TABLE IF NOT EXISTS schema_version (version INTEGER, name VARCHAR, views VARCHAR)
 """
-
-
-@cache
-def sql_directory() -> Path:
-    """Return the folder of the SQL files: in a wheel inside the package, else beside it."""
-    package = Path(__file__).parents[1]
-    installed = package / "sql"
-    return installed if installed.is_dir() else package.parent / "sql"
 
 
 def read_sql(folder: str) -> list[tuple[str, str]]:
@@ -116,11 +107,8 @@ def lock(home: Path) -> Iterator[None]:
 
 def _name_holder(home: Path) -> None:
     """Say who holds the lock; where the disk is full, the lock holds all the same."""
-    temporary = home / f"{HOLDER}.tmp"
-    with suppress(OSError):
-        temporary.write_text(f"process {os.getpid()} ({Path(sys.argv[0]).name})", encoding="utf-8")
-        temporary.chmod(0o600)
-        temporary.replace(home / HOLDER)
+    with suppress(OSError), replace_file(home / HOLDER) as file:
+        file.write(f"process {os.getpid()} ({Path(sys.argv[0]).name})".encode())
 
 
 def _read_holder(home: Path) -> str:
@@ -240,7 +228,7 @@ def _connect(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
 
 
 def migrate(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
-    """Bring a file to this version's schema, whole or not at all: tables, then views and macros.
+    """Bring a file to this version's schema, whole or not at all: tables, then seeds and views.
 
     Raises WarehouseNewer for a newer version's file, WarehouseOlder for one made before the first
     release.
@@ -258,7 +246,7 @@ def migrate(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
             connection.execute(
                 "INSERT INTO schema_version (version, name) VALUES (?, ?)", [version, name]
             )
-        _create_views(connection, path)
+        _renew(connection, path)
 
 
 def check_schema(path: Path, applied: Mapping[int, str], known: Mapping[int, str]) -> None:
@@ -274,13 +262,17 @@ def check_schema(path: Path, applied: Mapping[int, str], known: Mapping[int, str
         )
 
 
-def _create_views(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
-    """Create the views and macros anew where the file holds those of another version."""
-    views = read_sql("views")
-    digest = hashlib.sha256("".join(text for _, text in views).encode()).hexdigest()[:12]
+def _renew(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Fill the seeds, and create the views and macros, if the file holds another version's."""
+    views, seeds = read_sql("views"), list_seeds()
+    texts = [text for _, text in views] + [seed.read_text(encoding="utf-8") for seed in seeds]
+    digest = hashlib.sha256("".join(texts).encode()).hexdigest()[:12]
     current = connection.execute("SELECT max(views) FROM schema_version").fetchone()
     if current == (digest,):
         return
+    for seed in seeds:
+        connection.execute(f"DELETE FROM {seed.stem}")  # noqa: S608 - the name of a file of ours
+        connection.execute(f"INSERT INTO {seed.stem} BY NAME FROM read_csv(?)", [str(seed)])
     for name, text in views:
         _define(connection, path, name, text)
     connection.execute("UPDATE schema_version SET views = ?", [digest])

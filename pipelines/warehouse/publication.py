@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 from typing import TYPE_CHECKING
 
 import duckdb
 
 from pipelines.errors import WarehouseError
-from pipelines.files import sync_directory
+from pipelines.files import replace_file
 from pipelines.warehouse.build import build_outdated
 from pipelines.warehouse.duckdb_file import PUBLISHED, WAREHOUSE, lock, open_tables
 
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 
 
 logger = logging.getLogger(__name__)
+BUFFER_BYTES = 2**20
 
 
 def publish(home: Path, analyses: Mapping[str, Analysis]) -> Path:
@@ -32,22 +32,17 @@ def publish(home: Path, analyses: Mapping[str, Analysis]) -> Path:
     WarehouseError, and leaves the previous copy, where the disk has no room.
     """
     path = home / PUBLISHED
-    temporary = path.with_suffix(".tmp")
     with lock(home), open_tables(home / WAREHOUSE) as connection:
         for problem in build_outdated(connection, analyses):
             logger.warning("%s", problem)
         try:
             # After it the file alone holds everything, and nobody else writes to it.
             connection.execute("CHECKPOINT")
-            temporary.touch(mode=0o600)
-            shutil.copyfile(home / WAREHOUSE, temporary)
-            with temporary.open("rb") as file:
-                os.fsync(file.fileno())
-            temporary.replace(path)
+            with (home / WAREHOUSE).open("rb") as source, replace_file(path) as file:
+                shutil.copyfileobj(source, file, BUFFER_BYTES)
         except (duckdb.Error, OSError) as error:
             first = str(error).splitlines()[0]
             raise WarehouseError(
                 f"{path}: cannot be published ({first}). The previous copy stays"
             ) from None
-        sync_directory(home)
     return path
