@@ -9,6 +9,7 @@ from pipelines.defs.resources import Configuration
 from pipelines.defs.schedule import build_schedule, expect_each_interval, poll_threads
 from pipelines.defs.sensors import build_sensors
 from pipelines.warehouse.analyses import list_analyses
+from pipelines.warehouse.place import open_warehouse
 
 
 @dg.definitions
@@ -26,6 +27,7 @@ def defs() -> dg.Definitions:
         resources={
             "analyses": analyses,
             "configuration": Configuration(),
+            "warehouse": open_warehouse(),
             # No asset hands a value on: the manager that writes them to files costs its imports.
             "io_manager": dg.mem_io_manager,
         },

@@ -67,19 +67,23 @@ def replace_file(path: Path) -> Iterator[BinaryIO]:
     try:
         with os.fdopen(descriptor, "wb") as file:
             yield file
-            file.flush()
-            os.fsync(descriptor)
-        temporary.replace(path)
+        replace_synced(temporary, path)
     except BaseException:
         with suppress(OSError):
-            temporary.unlink()
+            temporary.unlink(missing_ok=True)
         raise
-    sync_directory(path.parent)
 
 
-def sync_directory(directory: Path) -> None:
-    """Make a rename in the directory survive a loss of power."""
-    descriptor = os.open(directory, os.O_RDONLY)
+def replace_synced(temporary: Path, path: Path) -> None:
+    """Put a file in the place of another so that both survive a loss of power. Raises OSError."""
+    synchronize(temporary)
+    temporary.replace(path)
+    synchronize(path.parent)
+
+
+def synchronize(path: Path) -> None:
+    """Wait until a file's content is on disk, or the names of a folder."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

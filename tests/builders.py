@@ -13,9 +13,11 @@ from pipelines.providers.registry import find_endpoint
 from pipelines.records import FetchedPage, Page, PageFetch, Poll
 from pipelines.warehouse.analyses import list_analyses
 from pipelines.warehouse.build import build_analysis
-from pipelines.warehouse.duckdb_file import fetch_records, open_warehouse
+from pipelines.warehouse.duckdb_file import DuckdbFile
 from pipelines.warehouse.load import load_landed
 from pipelines.warehouse.publication import publish
+from pipelines.warehouse.replay import Replayed, replay
+from pipelines.warehouse.sql import fetch_records
 from tests.support import read_table
 
 if TYPE_CHECKING:
@@ -30,11 +32,9 @@ HEADER = """\
 -- grain: one row
 -- columns:
 --   x: a number
--- needs: []
 """
 OWN = {
-    "good.sql": HEADER.replace("[]", "[status_distribution]")
-    + "SELECT 1 AS x FROM analytics.status_distribution LIMIT 1",
+    "good.sql": HEADER + "SELECT 1 AS x FROM analytics.status_distribution LIMIT 1",
     "order.sql": "\n" + HEADER + "SELECT 1 AS x",
     "malformed.sql": "SELECT 1",
     "Bad-Name.sql": HEADER + "SELECT 1 AS x",
@@ -51,8 +51,8 @@ OWN = {
     "deep.sql": HEADER + f"SELECT {'||'.join(['1'] * 2000)} AS x",
     "nested.sql": f"-- answers: {'[' * 3000}\nSELECT 1 AS x",
     "date.sql": HEADER.replace("What is it?", "2024-02-31") + "SELECT 1 AS x",
-    "a.sql": HEADER.replace("[]", "[b]") + "FROM analytics.b",
-    "b.sql": HEADER.replace("[]", "[a]") + "FROM analytics.a",
+    "a.sql": HEADER + "FROM analytics.b",
+    "b.sql": HEADER + "FROM analytics.a",
 }
 Pages = list[list[dict[str, Any]]]
 
@@ -114,10 +114,21 @@ def sequence_of(minute: float) -> int:
     return 1 + round(60 * minute)
 
 
+def load_all(home: Path, keep_days: int | None = None) -> list[str]:
+    """Load what has landed in a data directory; return the runs' ids."""
+    return load_landed(DuckdbFile(home), home / RAW, keep_days)
+
+
+def replay_all(home: Path, *, partial: bool = False, skip_damaged: bool = False) -> Replayed:
+    """Rebuild the tables of a data directory."""
+    warehouse = DuckdbFile(home)
+    return replay(warehouse, home / RAW, partial=partial, skip_damaged=skip_damaged)
+
+
 def load(home: Path, minute: float, *threads: dict[str, Any], **fields: Any) -> dict[str, Any]:
     """Land and load a run; return its row of the ledger."""
     land(home, minute, *threads, **fields)
-    (run_id,) = load_landed(home)
+    (run_id,) = load_all(home)
     (row,) = read(home, f"FROM session_polls WHERE run_id = '{run_id}'")
     return row
 
@@ -130,7 +141,7 @@ def read(home: Path, query: str) -> list[dict[str, Any]]:
 def see(home: Path, minute: float, *threads: dict[str, Any], **fields: Any) -> None:
     """Load and publish a poll that began at the minute."""
     load(home, minute, *threads, **fields)
-    publish(home, {name: list_analyses()[name] for name in NEEDED})
+    publish(DuckdbFile(home), {name: list_analyses()[name] for name in NEEDED})
 
 
 def instant(minute: float) -> str:
@@ -146,7 +157,7 @@ def born(id_: str, created: float, updated: float = 0, **fields: Any) -> dict[st
 def build(home: Path, name: str) -> list[dict[str, Any]]:
     """Build an analysis, and first those it reads; return its rows in order."""
     analyses = list_analyses()
-    with open_warehouse(home) as connection:
+    with DuckdbFile(home).write() as connection:
         for needed in [*analyses[name].after, name]:
             for deeper in analyses[needed].after:
                 build_analysis(connection, analyses[deeper])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipelines.files import list_statuses, replace_file
-from pipelines.warehouse.duckdb_file import open_warehouse
+from pipelines.warehouse.duckdb_file import DuckdbFile
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -82,13 +82,13 @@ def test_content_and_name_reach_the_disk(tmp_path: Path, monkeypatch: pytest.Mon
 def test_statuses_are_one_list(home: Path) -> None:
     """SQL reads the same statuses as Python, and those of another version are replaced."""
     query = "SELECT status FROM statuses WHERE is_closed = ? ORDER BY rank"
-    with open_warehouse(home) as connection:
+    with DuckdbFile(home).write() as connection:
         for closed in (True, False):
             rows = connection.execute(query, [closed]).fetchall()
             assert tuple(status for (status,) in rows) == list_statuses(closed=closed)
         connection.execute("UPDATE statuses SET is_closed = TRUE")
         connection.execute("UPDATE schema_version SET views = 'of another version'")
-    with open_warehouse(home) as connection:
+    with DuckdbFile(home).write() as connection:
         rows = connection.execute(query, [True]).fetchall()
     assert tuple(status for (status,) in rows) == list_statuses(closed=True)
     assert set(list_statuses(closed=True)) == {"archived", "terminated", "cancelled"}

@@ -23,6 +23,7 @@ from pipelines.files import make_private
 from pipelines.sandbox.server import TOKEN, Sandbox, serve
 from pipelines.sandbox.world import World, draw_sizes
 from pipelines.warehouse.analyses import list_analyses
+from pipelines.warehouse.place import open_warehouse
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,12 +84,12 @@ def run_dagster_job() -> None:
 
 def show_analyses() -> None:
     """Print some rows of three analyses, each below the command that gives them."""
-    analyses, target = list_analyses(), Target("table")
+    warehouse, analyses, target = open_warehouse(), list_analyses(), Target("table")
     print_heading("session-threads show status_distribution --where \"dimension = 'all'\"")
-    write_analysis(analyses["status_distribution"], target, "dimension = 'all'")
+    write_analysis(warehouse, analyses["status_distribution"], target, "dimension = 'all'")
     for name in ("thread_durations", "attention"):
         print_heading(f"session-threads show {name} --limit 2")
-        write_analysis(analyses[name], target, limit=2)
+        write_analysis(warehouse, analyses[name], target, limit=2)
 
 
 def write_settings(home: Path, base_url: str, session_ids: list[str]) -> Path:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pipelines.config.settings import data_home, load_settings
 from pipelines.extract.poll import ask_once
 from pipelines.reporting.wording import count
-from pipelines.warehouse.duckdb_file import open_warehouse
+from pipelines.warehouse.place import open_warehouse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +20,6 @@ def diagnose() -> Iterator[str]:
         yield f"source {source.name}: {source.base_url}, {count(len(source.sessions), 'session')}"
         asyncio.run(ask_once(source))
         yield f"source {source.name}: the token is accepted"
-    with open_warehouse(data_home()) as connection:
+    with open_warehouse().write() as connection:
         counted = connection.execute("SELECT count(*) FROM threads").fetchone()
     yield f"warehouse: {data_home()}, {count(counted[0] if counted else 0, 'thread')}"

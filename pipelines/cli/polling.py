@@ -69,11 +69,13 @@ def build(name: str | None) -> None:
     from pipelines.cli.exit_status import exit_of_build
     from pipelines.config.settings import load_analyses_dir
     from pipelines.warehouse.analyses import choose_analyses, list_analyses
+    from pipelines.warehouse.place import open_warehouse
 
+    warehouse = open_warehouse()
     known = list_analyses(load_analyses_dir())
     chosen = choose_analyses(known, name) if name else known
-    outcomes = steps.build(chosen)
-    path = steps.publish(known)
+    outcomes = steps.build(warehouse, chosen)
+    path = steps.publish(warehouse, known)
     click.echo(f"built {count(len(outcomes), 'analysis', 'analyses')}. Data: {path}")
     conclude(exit_of_build(outcomes))
 

@@ -9,7 +9,7 @@ import dagster as dg
 from pipelines.config.settings import load_settings
 from pipelines.defs.metadata import tabulate
 from pipelines.errors import LoadRejected, SettingsError
-from pipelines.reporting.health import find_oldest, judge, pair_sessions
+from pipelines.reporting.health import find_oldest, pair_sessions, session_state
 from pipelines.warehouse.analyses import BUILT, Analysis
 from pipelines.warehouse.load import ENDED_WELL
 
@@ -88,7 +88,7 @@ def check_freshness(health: Sequence[Row]) -> dg.AssetCheckResult:
     old = [
         f"{session.id}: last complete poll {row['last_complete_poll'] or 'never'}"
         for _, session, row in pair_sessions(settings, health)
-        if judge(dict(row) | {"failure_streak": 0}, oldest) != "ok"
+        if session_state(dict(row) | {"failure_streak": 0}, oldest) != "ok"
     ]
     return dg.AssetCheckResult(
         check_name=FRESH, passed=not old, metadata={"stale": old, "oldest": oldest.isoformat()}

@@ -4,6 +4,7 @@ import dagster as dg
 
 from pipelines.config.settings import Settings, load_settings
 from pipelines.warehouse.analyses import Analysis
+from pipelines.warehouse.base import Warehouse
 
 
 class Configuration:
@@ -15,4 +16,5 @@ class Configuration:
 
 
 ConfigurationParam = dg.ResourceParam[Configuration]
+WarehouseParam = dg.ResourceParam[Warehouse]
 AnalysesParam = dg.ResourceParam[dict[str, Analysis]]

@@ -13,9 +13,9 @@ import dagster as dg
 
 from pipelines.config.settings import data_home, load_key, load_settings
 from pipelines.defs.schedule import poll_threads
-from pipelines.reporting.alerts import compose_failure, describe_polls, send_alerts
+from pipelines.reporting.alerts import ALERTED, compose_failure, describe_polls, send_alerts
 from pipelines.reporting.webhook import find_webhook, post
-from pipelines.warehouse.duckdb_file import PUBLISHED
+from pipelines.warehouse.place import open_warehouse
 
 INTERVAL_S = 30
 MOST_RUNS = 10
@@ -90,7 +90,7 @@ def describe_failure(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
     return compose_failure(
         run.run_id,
         causes,
-        describe_polls(data_home(), run.run_id),
+        describe_polls(open_warehouse(), run.run_id),
         is_retried=run.tags.get(WILL_RETRY) == "true",
     )
 
@@ -106,11 +106,14 @@ def build_news_sensor(variable: str) -> dg.SensorDefinition:
         f" the webhook in {variable}: each once, and again where it has gone and come back.",
     )
     def alert_on_attention() -> dg.SkipReason:
-        if not (data_home() / PUBLISHED).exists():
+        warehouse = open_warehouse()
+        if not warehouse.is_published():
             return dg.SkipReason("Nothing is published yet.")
         settings = load_settings(with_tokens=False)
         send = partial(post, find_webhook(variable))
-        come, gone = send_alerts(data_home(), settings, datetime.now(UTC), send)
+        come, gone = send_alerts(
+            warehouse, data_home() / ALERTED, settings, datetime.now(UTC), send
+        )
         return dg.SkipReason(
             f"Told of {come} new, {gone} are gone." if come or gone else "No news."
         )

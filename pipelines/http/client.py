@@ -16,7 +16,7 @@ from pipelines import __version__
 from pipelines.errors import ApiError, BodyTooLarge, MalformedBody, Unavailable
 from pipelines.http.rate_limit import RateLimiter
 from pipelines.http.response import RawResponse, ResponseParser, is_exhausted, read_reset
-from pipelines.http.transport import open_connections
+from pipelines.http.transport import explain, open_connections
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -162,7 +162,7 @@ class Client:
         if isinstance(error, httpx.DecodingError):
             problem = f"sent a body that cannot be decoded: {error}"
             return self._parser.fail(MalformedBody, problem, "malformed_body")
-        kind, what = "connection_error", str(error) or type(error).__name__
+        kind, what = "connection_error", explain(error)
         if isinstance(error, TimeoutError):
             kind, what = "timeout", f"no whole answer within {self.source.request_timeout_s:g} s"
         hint = "Check base_url and the network, then run again"

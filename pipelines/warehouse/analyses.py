@@ -1,10 +1,9 @@
 """The analyses: one SQL file each, whose header says what it answers and what must hold.
 
 The comment lines at the head of a file are YAML: `answers`, `grain`, `columns` (name: meaning, its
-unit in brackets at the end), `needs` (the tables it reads), `checks` and `warnings` (name: a query
-that finds no row; where a check does, the previous table is kept). Below them stands one query.
-The file is named like its table in the schema `analytics`. What an analysis has to wait for is
-read off its query.
+unit in brackets at the end), `checks` and `warnings` (name: a query that finds no row; if a check
+does, the previous table is kept). Below them stands one query. The file is named like its table in
+the schema `analytics`. What an analysis reads is read off its query; views read no analysis.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pipelines.errors import AnalysisError
-from pipelines.warehouse.duckdb_file import quote, quote_name, read_sql
+from pipelines.warehouse.sql import quote, quote_name, read_sql
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -63,7 +62,6 @@ class Header(BaseModel):
     answers: str
     grain: str
     columns: dict[str, str] = Field(min_length=1)
-    needs: tuple[str, ...]
     checks: dict[Name, str] = {}
     warnings: dict[Name, str] = {}
 
@@ -80,7 +78,7 @@ class Header(BaseModel):
 class Analysis(BaseModel):
     """One analysis: `name` is its table in schema `analytics`, `query` fills it.
 
-    `after` names the analyses that the query reads, `version` follows the file's content.
+    `reads` names the tables and views of the query, `version` follows the file's content.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -89,7 +87,13 @@ class Analysis(BaseModel):
     header: Header
     query: str
     version: str
-    after: frozenset[str]
+    reads: frozenset[str]
+
+    @property
+    def after(self) -> frozenset[str]:
+        """The analyses that it reads, and is built after."""
+        prefix = f"{SCHEMA}."
+        return frozenset(t.removeprefix(prefix) for t in self.reads if t.startswith(prefix))
 
     @property
     def table(self) -> str:
@@ -115,7 +119,7 @@ class Analysis(BaseModel):
 
 
 def list_analyses(own: Path | None = None) -> dict[str, Analysis]:
-    """Return name -> analysis of every file, each after those it needs.
+    """Return name -> analysis of every file, each after those it reads.
 
     `own` is the user's directory of further files. One of them that cannot be used does not take
     the others away: it becomes an analysis that fails when it is built, and says why.
@@ -179,10 +183,10 @@ def _name_broken(stem: str, found: Mapping[str, Analysis]) -> str:
 
 def _stand_in(name: str, problem: str) -> Analysis:
     """Return an analysis that fails with the problem when it is built."""
-    header = Header(answers=problem, grain="none", columns={"problem": "none"}, needs=())
+    header = Header(answers=problem, grain="none", columns={"problem": "none"})
     query = f"SELECT error({quote(problem)}) AS problem"
     version = hash_text(problem)
-    return Analysis(name=name, header=header, query=query, version=version, after=frozenset())
+    return Analysis(name=name, header=header, query=query, version=version, reads=frozenset())
 
 
 def hash_text(text: str) -> str:
@@ -197,21 +201,10 @@ def parse_analysis(name: str, text: str) -> Analysis:
     length = next((i for i, line in enumerate(lines) if not line.startswith("--")), len(lines))
     header = _parse_header("\n".join(line[2:].removeprefix(" ") for line in lines[:length]))
     query = "\n".join(lines[length:]).strip().removesuffix(";")
-    tables = find_tables(query)
-    needs = {table.removeprefix(f"{SCHEMA}.") for table in tables}
-    if needs != set(header.needs):
-        raise AnalysisError(
-            f"the query reads {sorted(needs)}, the header needs {sorted(header.needs)}"
-        )
+    reads = frozenset(find_tables(query))
     for check in (*header.checks.values(), *header.warnings.values()):
         find_tables(check)
-    return Analysis(
-        name=name,
-        header=header,
-        query=query,
-        version=hash_text(text),
-        after=frozenset(t.removeprefix(f"{SCHEMA}.") for t in tables if t.startswith(f"{SCHEMA}.")),
-    )
+    return Analysis(name=name, header=header, query=query, version=hash_text(text), reads=reads)
 
 
 def _parse_header(text: str) -> Header:

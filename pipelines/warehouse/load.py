@@ -12,17 +12,11 @@ from pipelines.errors import LandingError, LoadRejected
 from pipelines.frames.threads import TIMESTAMP, describe_reading, polls_frame, threads_frame
 from pipelines.landing.digests import poll_key
 from pipelines.landing.digests import read_digests as read_poll_digests
-from pipelines.landing.directory import RAW, list_runs
+from pipelines.landing.directory import list_runs
 from pipelines.landing.format import MOVE_HINT, POLL, THREADS_ENDPOINT, read_run
 from pipelines.landing.retention import prune_runs, remove_unfinished
-from pipelines.warehouse.duckdb_file import (
-    ArrowStream,
-    fetch_records,
-    open_warehouse,
-    read_sql,
-    transaction,
-)
 from pipelines.warehouse.memory import spare_memory
+from pipelines.warehouse.sql import ArrowStream, fetch_records, read_sql, transaction
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +27,7 @@ if TYPE_CHECKING:
     from pipelines.landing.digests import PollKey
     from pipelines.landing.format import Landed, Run
     from pipelines.records import Poll
+    from pipelines.warehouse.base import Warehouse
 
 RUN = pl.Schema(
     {
@@ -58,23 +53,22 @@ FIX = "The tables are as before; `session-threads replay` rebuilds them from the
 ENDED_WELL = frozenset({"complete", "overtaken"})
 
 
-def load_landed(home: Path, keep_days: int | None = None) -> list[str]:
-    """Load every landed run that the warehouse does not hold; return their ids.
+def load_landed(warehouse: Warehouse, directory: Path, keep_days: int | None = None) -> list[str]:
+    """Load every run that landed in the directory and is not in the warehouse; return their ids.
 
-    More than one where an earlier run was interrupted between landing and loading. After that, and
+    More than one if an earlier run was interrupted between landing and loading. After that, and
     only then, landed files older than `keep_days` are removed, and unfinished ones of killed runs.
     """
-    with open_warehouse(home) as connection:
+    with warehouse.write() as connection:
         loaded = {run_id for (run_id,) in connection.execute("SELECT run_id FROM runs").fetchall()}
-        pending = {
-            run_id: path for run_id, path in list_runs(home / RAW).items() if run_id not in loaded
-        }
+        runs = list_runs(directory)
+        pending = {run_id: path for run_id, path in runs.items() if run_id not in loaded}
         for path in pending.values():
             load_file(connection, path)
         now = datetime.now(UTC)
-        remove_unfinished(home / RAW, now)
+        remove_unfinished(directory, now)
         if keep_days is not None:
-            prune_runs(home / RAW, loaded | set(pending), keep_days, now)
+            prune_runs(directory, loaded | set(pending), keep_days, now)
     return list(pending)
 
 

@@ -19,7 +19,6 @@
 --   log_rank: chi-squared of the log-rank test of the two versions' lifetimes, one degree of freedom; null where it says nothing
 --   verdict: "better (threads close sooner), worse (later), unclear (log_rank below 3.84, that is p above 5 %), too few (fewer than 10 closed in one of the two); null for the first version"
 --   as_of: beginning of the newest poll that the version rests on (UTC)
--- needs: [survival, thread_durations]
 -- checks:
 --   bounds_are_in_order: >-
 --     FROM analytics.agent_versions WHERE terminated_share_low > terminated_share + 1e-9

@@ -14,7 +14,6 @@
 --   threshold_basis: "where that comes from: agent_and_status or status (the 95th percentile of at least 20 ended spells), or configured (attention_after_minutes)"
 --   severity: "low below the threshold, and of a closed thread, in which nobody waits; medium up to three times as long, high beyond"
 --   as_of: beginning of the newest poll that the row rests on (UTC)
--- needs: [analysis_settings, session_polls, thread_durations, thread_spells, threads]
 -- checks:
 --   one_row_per_thread: >-
 --     SELECT source, session_id, thread_id, count(*) AS found FROM analytics.attention

@@ -9,7 +9,6 @@
 --   completions: number of threads that were closed
 --   backlog: number of threads open at the end of the hour, or at as_of
 --   as_of: beginning of the newest poll of the source that brought something (UTC)
--- needs: [session_polls, threads]
 -- checks:
 --   peaks_are_highest: >-
 --     FROM analytics.concurrency WHERE open_peak < backlog OR open_peak < open_mean - 1e-6
@@ -18,47 +17,20 @@
 --     FROM analytics.concurrency
 --     QUALIFY backlog > lag(backlog) OVER (PARTITION BY source ORDER BY hour) + arrivals - completions
 WITH newest AS (
-    -- What brought nothing says nothing of who is open.
-    SELECT
-        source,
-        row_number() OVER ()::SMALLINT AS source_number,
-        max(started_at) AS as_of,
-        epoch_us(max(started_at)) AS seen_us
-    FROM session_polls
-    WHERE outcome <> 'overtaken' AND pages > 0
-    GROUP BY source
-),
-
--- A thread that went missing while it was open counts until then, and is no completion. One that
--- closed at a time that the server does not tell had closed when it was seen so.
-thread_intervals AS (
-    SELECT
-        source,
-        epoch_us(created_at) AS born_us,
-        epoch_us(CASE WHEN is_open THEN missing_since ELSE coalesce(archived_at, updated_at, last_changed_at) END) AS gone_us,
-        NOT is_open AS is_completed
-    FROM threads
-    WHERE created_at IS NOT NULL
-),
-
-moves AS (
-    SELECT source, born_us AS at_us, 1::TINYINT AS change, FALSE AS is_completed
-    FROM thread_intervals
-    UNION ALL
-    SELECT source, greatest(gone_us, born_us), -1, is_completed
-    FROM thread_intervals
-    WHERE gone_us IS NOT NULL
+    SELECT source, as_of, epoch_us(as_of) AS seen_us, row_number() OVER ()::SMALLINT AS source_number
+    FROM source_as_of
+    WHERE as_of IS NOT NULL
 ),
 
 -- Clocks may differ: what the server dates after the newest poll has happened by then.
 placed AS (
     SELECT
-        newest.source_number,
-        moves.change,
-        moves.is_completed,
-        least(greatest(moves.at_us, newest.seen_us - 87_660 * 3_600_000_000), newest.seen_us) AS at_us,
-        newest.seen_us
-    FROM moves
+        source_number,
+        change,
+        is_completion,
+        least(greatest(epoch_us(changed_at), seen_us - 87_660 * 3_600_000_000), seen_us) AS at_us,
+        seen_us
+    FROM open_changes
     JOIN newest USING (source)
 ),
 
@@ -85,21 +57,19 @@ hourly AS (
         sum(change) AS change,
         sum(change::DOUBLE * rest_us) AS open_us,
         count_if(change > 0) AS arrivals,
-        count_if(is_completed) AS completions
+        count_if(is_completion) AS completions
     FROM counted
     GROUP BY source_number, hour
 ),
 
 hours AS (
-    SELECT
-        newest.source,
-        newest.source_number,
-        newest.as_of,
-        newest.seen_us,
-        unnest(generate_series(min(hourly.hour), newest.seen_us // 3_600_000_000)) AS hour
+    SELECT newest.*, unnest(generate_series(first_hour, seen_us // 3_600_000_000)) AS hour
     FROM newest
-    JOIN hourly USING (source_number)
-    GROUP BY newest.source, newest.source_number, newest.as_of, newest.seen_us
+    JOIN (
+        SELECT source_number, min(hour) AS first_hour
+        FROM hourly
+        GROUP BY source_number
+    ) AS starts USING (source_number)
 ),
 
 backlogs AS (
@@ -107,9 +77,8 @@ backlogs AS (
         hours.*,
         hourly.* EXCLUDE (source_number, hour, change),
         least(3_600_000_000, hours.seen_us - hours.hour * 3_600_000_000) AS length_us,
-        sum(hourly.change) OVER in_time AS backlog,
-        coalesce(sum(hourly.change) OVER (in_time ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0)
-        AS backlog_before
+        coalesce(sum(hourly.change) OVER in_time, 0) AS backlog,
+        backlog - coalesce(hourly.change, 0) AS backlog_before
     FROM hours
     LEFT JOIN hourly USING (source_number, hour)
     WINDOW in_time AS (PARTITION BY hours.source ORDER BY hours.hour)

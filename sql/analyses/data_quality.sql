@@ -6,57 +6,19 @@
 --   rows: number of threads that it holds for; of regressions the number of times, of unknown fields that of paths and types
 --   example: one of them, as session/thread, or the field; null where there is none
 --   as_of: beginning of the newest poll of the source, or of all of them, that brought something; null where none did (UTC)
--- needs: [documented, schema_drift, session_polls, thread_durations, threads]
 -- checks:
 --   examples_stand_beside_findings: FROM analytics.data_quality WHERE (rows > 0) <> (example IS NOT NULL)
 -- warnings:
 --   nothing_is_odd: SELECT "check", source, rows, example FROM analytics.data_quality WHERE rows > 0
-WITH RECURSIVE newest AS (
-    SELECT source, max(started_at) FILTER (outcome <> 'overtaken' AND pages > 0) AS as_of
-    FROM session_polls
-    GROUP BY source
+WITH newest AS (
+    FROM source_as_of
     UNION ALL
-    SELECT '(any)', max(started_at) FILTER (outcome <> 'overtaken' AND pages > 0)
-    FROM session_polls
+    SELECT '(any)', max(as_of)
+    FROM source_as_of
     HAVING count(*) > 0
 ),
 
--- Only few threads have no depth: those below an orphan, and those of a cycle.
-rootless AS (
-    SELECT threads.source, threads.session_id, threads.thread_id, threads.parent_thread_id
-    FROM threads
-    JOIN analytics.thread_durations AS durations USING (source, session_id, thread_id)
-    WHERE durations.depth IS NULL
-),
-
-orphans AS (
-    SELECT source, session_id, thread_id
-    FROM rootless AS child
-    ANTI JOIN rootless AS parent
-        ON parent.source = child.source
-        AND parent.session_id = child.session_id
-        AND parent.thread_id = child.parent_thread_id
-),
-
-below_orphans AS (
-    FROM orphans
-    UNION ALL
-    SELECT child.source, child.session_id, child.thread_id
-    FROM rootless AS child
-    JOIN below_orphans AS parent
-        ON parent.source = child.source
-        AND parent.session_id = child.session_id
-        AND parent.thread_id = child.parent_thread_id
-),
-
 odd_threads AS (
-    SELECT source, session_id, thread_id, 'negative_duration' AS "check"
-    FROM threads
-    JOIN analytics.thread_durations AS durations USING (source, session_id, thread_id)
-    WHERE durations.elapsed_seconds IS NULL
-        AND threads.created_at IS NOT NULL
-        AND (threads.is_open OR coalesce(threads.archived_at, threads.updated_at) IS NOT NULL)
-    UNION ALL
     SELECT
         source,
         session_id,
@@ -74,21 +36,25 @@ odd_threads AS (
                     )
                     THEN 'unknown_status'
             END
-        ])
+        ]) AS "check"
     FROM threads
+    UNION ALL
+    SELECT source, session_id, thread_id, 'negative_duration'
+    FROM threads
+    JOIN analytics.thread_durations AS durations USING (source, session_id, thread_id)
+    WHERE durations.elapsed_seconds IS NULL
+        AND threads.created_at IS NOT NULL
+        AND (threads.is_open OR coalesce(threads.archived_at, threads.updated_at) IS NOT NULL)
+    UNION ALL
+    SELECT source, session_id, thread_id, CASE WHEN is_orphan THEN 'orphan' ELSE 'parent_cycle' END
+    FROM thread_tree
+    WHERE is_orphan OR is_in_cycle
 ),
 
 findings AS (
     SELECT "check", source, 1 AS rows, session_id || '/' || thread_id AS example
     FROM odd_threads
     WHERE "check" IS NOT NULL
-    UNION ALL
-    SELECT 'orphan', source, 1, session_id || '/' || thread_id
-    FROM orphans
-    UNION ALL
-    SELECT 'parent_cycle', source, 1, session_id || '/' || thread_id
-    FROM rootless
-    ANTI JOIN below_orphans USING (source, session_id, thread_id)
     UNION ALL
     SELECT 'regression', source, threads_regressed, session_id
     FROM session_polls

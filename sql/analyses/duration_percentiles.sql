@@ -17,7 +17,6 @@
 --   km_p50: median that counts open threads as censored (Kaplan-Meier), with basis closed; null where the curve does not fall that far (seconds)
 --   km_p90: likewise the time at which nine in ten threads are closed (seconds)
 --   as_of: beginning of the newest poll that the group rests on (UTC)
--- needs: [survival, thread_durations]
 -- checks:
 --   percentiles_rise: >-
 --     FROM analytics.duration_percentiles
@@ -40,7 +39,8 @@ WITH members AS (
         agent_version,
         coalesce(model, '(none)') AS model,
         basis,
-        elapsed_seconds,
+        is_censored,
+        CASE WHEN NOT is_censored THEN elapsed_seconds END AS seconds,
         as_of
     FROM analytics.thread_durations
 ),
@@ -52,40 +52,18 @@ groups AS (
             source, session_id, role, agent, agent_version, model
         )),
         own_role AS role,
-        count_if(basis = 'open') AS n_open,
+        coalesce(basis, 'closed') AS basis,
+        count(seconds) AS n,
+        count_if(is_censored) AS n_open,
+        quantile_cont(seconds, [0.5, 0.75, 0.9, 0.95, 0.99]) AS percentiles,
+        -- Decimals add up to the same in any order.
+        avg(seconds::DECIMAL(18, 6)) AS mean,
+        max(seconds) AS longest,
         max(as_of) AS as_of
     FROM members
-    GROUP BY own_role, GROUPING SETS (
-        (), (source), (session_id), (role), (agent), (agent, agent_version), (model)
-    )
-),
-
-lifetimes AS (
-    SELECT
-        unnest(dimension_of(
-            grouping(source, session_id, role, agent, agent_version, model),
-            source, session_id, role, agent, agent_version, model
-        )),
-        own_role AS role,
-        coalesce(basis, 'closed') AS basis,
-        count(*) AS n,
-        quantile_cont(elapsed_seconds, [0.5, 0.75, 0.9, 0.95, 0.99]) AS percentiles,
-        -- Decimals add up to the same in any order.
-        avg(elapsed_seconds::DECIMAL(18, 6)) AS mean,
-        max(elapsed_seconds) AS longest
-    FROM members
-    WHERE basis <> 'open' AND elapsed_seconds IS NOT NULL
     GROUP BY own_role, ROLLUP (basis), GROUPING SETS (
         (), (source), (session_id), (role), (agent), (agent, agent_version), (model)
     )
-),
-
-rows_wanted AS (
-    SELECT dimension, value, role, basis
-    FROM lifetimes
-    UNION
-    SELECT dimension, value, role, 'closed'
-    FROM groups
 ),
 
 medians AS (
@@ -104,21 +82,21 @@ SELECT
     groups.dimension,
     groups.value,
     groups.role,
-    rows_wanted.basis,
-    coalesce(lifetimes.n, 0) AS n,
-    groups.n_open,
-    lifetimes.percentiles[1] AS p50,
-    lifetimes.percentiles[2] AS p75,
-    lifetimes.percentiles[3] AS p90,
-    lifetimes.percentiles[4] AS p95,
-    lifetimes.percentiles[5] AS p99,
-    lifetimes.mean,
-    lifetimes.longest AS max,
+    groups.basis,
+    groups.n,
+    max(groups.n_open) OVER same_group AS n_open,
+    groups.percentiles[1] AS p50,
+    groups.percentiles[2] AS p75,
+    groups.percentiles[3] AS p90,
+    groups.percentiles[4] AS p95,
+    groups.percentiles[5] AS p99,
+    groups.mean,
+    groups.longest AS max,
     medians.km_p50,
     medians.km_p90,
-    groups.as_of
-FROM rows_wanted
-JOIN groups USING (dimension, value, role)
-LEFT JOIN lifetimes USING (dimension, value, role, basis)
+    max(groups.as_of) OVER same_group AS as_of
+FROM groups
 LEFT JOIN medians USING (dimension, value, role, basis)
-ORDER BY groups.dimension, groups.value, groups.role, rows_wanted.basis
+WHERE groups.basis = 'closed' OR groups.n > 0
+WINDOW same_group AS (PARTITION BY groups.dimension, groups.value, groups.role)
+ORDER BY groups.dimension, groups.value, groups.role, groups.basis

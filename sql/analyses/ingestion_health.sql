@@ -15,7 +15,6 @@
 --   open_threads: number of them that are open and not missing
 --   missing: number of them that the newest complete poll no longer listed
 --   as_of: beginning of the newest poll of the session, also of one that failed or was overtaken (UTC)
--- needs: [session_polls, threads]
 -- checks:
 --   one_row_per_session: >-
 --     SELECT source, session_id, count(*) AS found FROM analytics.ingestion_health
@@ -26,9 +25,9 @@
 WITH polls AS (
     SELECT
         *,
-        outcome = 'complete' AND status_filter IS NULL AS is_complete,
         outcome NOT IN ('complete', 'overtaken') AS is_failure,
-        max(started_at) FILTER (outcome = 'complete') OVER session AS last_success,
+        max(sequence) FILTER (outcome = 'complete') OVER session AS last_success,
+        is_failure AND coalesce(sequence > last_success, TRUE) AS is_in_streak,
         max(started_at) OVER (PARTITION BY source) AS newest_of_source
     FROM session_polls
     WINDOW session AS (PARTITION BY source, session_id)
@@ -38,16 +37,12 @@ sessions AS (
     SELECT
         source,
         session_id,
-        arg_max_null(label, started_at) AS label,
-        max(started_at) FILTER (is_complete) AS last_complete_poll,
         any_value(newest_of_source) AS newest_of_source,
         count(*) AS polls,
         count_if(is_failure) AS failures,
-        count_if(is_failure AND (last_success IS NULL OR started_at > last_success)) AS failure_streak,
-        arg_max(outcome, started_at) FILTER (outcome <> 'overtaken') AS last_outcome,
-        arg_max_null(error_message, started_at)
-            FILTER (is_failure AND (last_success IS NULL OR started_at > last_success)) AS last_error,
-        max(started_at) AS as_of
+        count_if(is_in_streak) AS failure_streak,
+        arg_max_null(error_message, sequence) FILTER (is_in_streak) AS last_error,
+        arg_max(started_at, sequence) AS as_of
     FROM polls
     GROUP BY source, session_id
 ),
@@ -66,18 +61,19 @@ counts AS (
 SELECT
     sessions.source,
     sessions.session_id,
-    sessions.label,
-    sessions.last_complete_poll,
-    (epoch_us(sessions.newest_of_source) - epoch_us(sessions.last_complete_poll)) / 1e6 AS lag_seconds,
+    latest.label,
+    latest.complete_at AS last_complete_poll,
+    seconds_between(latest.complete_at, sessions.newest_of_source) AS lag_seconds,
     sessions.polls,
     sessions.failures,
     sessions.failure_streak,
-    sessions.last_outcome,
+    latest.last_outcome,
     sessions.last_error,
     coalesce(counts.threads, 0) AS threads,
     coalesce(counts.open_threads, 0) AS open_threads,
     coalesce(counts.missing, 0) AS missing,
     sessions.as_of
 FROM sessions
+JOIN latest_polls AS latest USING (source, session_id)
 LEFT JOIN counts USING (source, session_id)
 ORDER BY sessions.failure_streak DESC, lag_seconds DESC NULLS FIRST, sessions.source, sessions.session_id

@@ -8,7 +8,6 @@
 --   share: threads / n; null where n is 0
 --   n: number of threads in the group
 --   as_of: beginning of the newest poll that the group rests on (UTC)
--- needs: [documented, thread_durations]
 -- checks:
 --   shares_add_up: >-
 --     SELECT dimension, value, sum(share) AS total FROM analytics.status_distribution

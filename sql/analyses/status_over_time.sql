@@ -7,7 +7,6 @@
 --   threads: number of threads in the status at the end of the hour, in the newest hour at its newest poll; those that had gone missing left out
 --   sessions_polled: number of sessions with a complete poll that began in the hour
 --   sessions_stale: number of sessions polled earlier that had no complete poll in the hour, so that their threads are counted as they were seen before
--- needs: [session_polls, thread_status_history, threads]
 -- checks:
 --   counts_are_not_negative: FROM analytics.status_over_time WHERE threads < 0
 --   ends_at_the_present: >-

@@ -13,7 +13,6 @@
 --   p90_seconds_before: 90th percentile of the estimates (seconds)
 --   possibly_missed: "upper estimate of how many of them passed through a status that no poll saw. The claim, of at least 95 % of rows: transitions - possibly_missed of them or more were direct, and the time before each of these lies between its bounds"
 --   as_of: beginning of the newest poll of the source that brought something (UTC)
--- needs: [session_polls, thread_spells]
 -- checks:
 --   shares_add_up: >-
 --     SELECT source, from_status, sum(share) AS total FROM analytics.status_transitions

@@ -8,7 +8,6 @@
 --   share: threads / n
 --   n: number of threads in the group
 --   as_of: beginning of the newest poll that the group rests on (UTC)
--- needs: [thread_durations]
 -- checks:
 --   threads_add_up: >-
 --     SELECT dimension, value, sum(threads) AS total, max(n) AS n

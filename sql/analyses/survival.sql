@@ -12,7 +12,6 @@
 --   ci_low: lower end of its 95 % confidence interval (Greenwood, on the log-log scale); null where survival is 0 or 1
 --   ci_high: upper end of it
 --   as_of: beginning of the newest poll that the curve rests on (UTC)
--- needs: [thread_durations]
 -- checks:
 --   curves_fall: >-
 --     SELECT dimension, value, role, t_seconds, survival FROM analytics.survival

@@ -20,7 +20,6 @@
 --   depth: number of ancestors; null under a parent that is not listed or in a cycle
 --   children: number of threads it created itself
 --   as_of: beginning of the newest poll that the row rests on (UTC)
--- needs: [session_polls, threads]
 -- checks:
 --   as_many_rows_as_threads: >-
 --     SELECT count(*) AS rows FROM analytics.thread_durations
@@ -31,159 +30,68 @@
 --   durations_are_not_negative: >-
 --     SELECT source, session_id, thread_id, elapsed_seconds FROM analytics.thread_durations
 --     WHERE elapsed_seconds < 0 OR quiet_seconds < 0
-WITH RECURSIVE parents AS (
-    SELECT source, session_id, parent_thread_id AS thread_id, count(*) AS children
-    FROM threads
-    WHERE parent_thread_id IS NOT NULL
-    GROUP BY ALL
+WITH parents AS MATERIALIZED (
+    FROM parent_threads
 ),
 
--- Few threads are parents: these alone are looked up, and any other stands one below its own.
-branches AS MATERIALIZED (
-    SELECT threads.rowid AS thread, source, session_id, thread_id, threads.parent_thread_id, parents.children
-    FROM parents
-    JOIN threads USING (source, session_id, thread_id)
-),
-
-births AS MATERIALIZED (
-    SELECT child.thread AS child, parent.thread AS parent
-    FROM branches AS child
-    JOIN branches AS parent
-        ON parent.source = child.source
-        AND parent.session_id = child.session_id
-        AND parent.thread_id = child.parent_thread_id
-),
-
-ancestry AS (
-    SELECT thread, 0 AS depth
-    FROM branches
-    WHERE parent_thread_id IS NULL
-    UNION ALL
-    SELECT births.child, ancestry.depth + 1
-    FROM births
-    JOIN ancestry ON ancestry.thread = births.parent
-),
-
--- One row each; grouped, for how many groups there are DuckDB guesses well, and recursions badly.
-thread_tree AS MATERIALIZED (
+observed AS (
     SELECT
-        thread,
-        any_value(branches.source) AS source,
-        any_value(branches.session_id) AS session_id,
-        any_value(branches.thread_id) AS thread_id,
-        any_value(branches.children) AS children,
-        any_value(ancestry.depth) AS depth
-    FROM branches
-    LEFT JOIN ancestry USING (thread)
-    GROUP BY thread
-),
-
-complete_polls AS (
-    SELECT source, session_id, started_at
-    FROM session_polls
-    WHERE outcome = 'complete' AND status_filter IS NULL
-),
-
-loaded_polls AS (
-    SELECT source, session_id, started_at
-    FROM session_polls
-    WHERE outcome <> 'overtaken' AND pages > 0
-),
-
-newest_polls AS (
-    SELECT
-        source,
-        session_id,
-        max(started_at) FILTER (outcome = 'complete' AND status_filter IS NULL) AS completed_at,
-        max(started_at) FILTER (outcome <> 'overtaken' AND pages > 0) AS loaded_at
-    FROM session_polls
-    GROUP BY source, session_id
-),
-
-listed AS NOT MATERIALIZED (
-    SELECT threads.*, threads.rowid AS thread, newest.loaded_at, newest.completed_at AS listed_at
+        threads.*,
+        own.children,
+        parent.depth AS depth_of_parent,
+        CASE
+            WHEN earlier.thread_row IS NOT NULL THEN earlier.as_of
+            WHEN threads.last_changed_at >= latest.loaded_at
+                THEN greatest(latest.complete_at, latest.loaded_at)
+            ELSE latest.complete_at
+        END AS as_of,
+        CASE
+            WHEN threads.archived_at IS NOT NULL THEN 'archived'
+            WHEN threads.is_open THEN 'open'
+            ELSE 'terminated'
+        END AS basis
     FROM threads
-    LEFT JOIN newest_polls AS newest USING (source, session_id)
-    WHERE threads.missing_since IS NULL
-    UNION ALL
-    SELECT missing.*, newest.loaded_at, listing.started_at
-    FROM (SELECT *, rowid AS thread FROM threads WHERE missing_since IS NOT NULL) AS missing
-    LEFT JOIN newest_polls AS newest USING (source, session_id)
-    ASOF LEFT JOIN complete_polls AS listing
-        ON listing.source = missing.source
-        AND listing.session_id = missing.session_id
-        AND listing.started_at < missing.missing_since
-),
-
--- Most threads changed either before the newest poll that lists them or in the newest of all:
--- these are not looked up as of an instant.
-seen AS (
-    SELECT *, greatest(listed_at, CASE WHEN last_changed_at >= loaded_at THEN loaded_at END) AS as_of
-    FROM listed
-    WHERE last_changed_at <= listed_at OR last_changed_at >= loaded_at
-    UNION ALL
-    SELECT listing.*, greatest(listing.listed_at, change.started_at)
-    FROM (
-        FROM listed
-        WHERE NOT coalesce(last_changed_at <= listed_at OR last_changed_at >= loaded_at, FALSE)
-    ) AS listing
-    ASOF LEFT JOIN loaded_polls AS change
-        ON change.source = listing.source
-        AND change.session_id = listing.session_id
-        AND change.started_at <= listing.last_changed_at
+    LEFT JOIN latest_polls AS latest USING (source, session_id)
+    LEFT JOIN earlier_observations AS earlier ON earlier.thread_row = threads.rowid
+    LEFT JOIN parents AS own ON own.thread_row = threads.rowid
+    LEFT JOIN parents AS parent
+        ON parent.source = threads.source
+        AND parent.session_id = threads.session_id
+        AND parent.thread_id = threads.parent_thread_id
 ),
 
 lifetimes AS (
     SELECT
         *,
-        CASE
-            WHEN archived_at IS NOT NULL THEN 'archived'
-            WHEN is_open THEN 'open'
-            ELSE 'terminated'
-        END AS basis,
-        -- Microseconds are exact; seconds as floating point are not.
-        epoch_us(created_at) AS born_us,
-        epoch_us(updated_at) AS updated_us,
-        epoch_us(archived_at) AS archived_us,
-        epoch_us(as_of) AS seen_us
-    FROM seen
-),
-
-spans AS (
-    SELECT
-        *,
-        CASE basis WHEN 'archived' THEN archived_us WHEN 'terminated' THEN updated_us ELSE seen_us END
-        - born_us AS span_us
-    FROM lifetimes
+        seconds_between(
+            created_at,
+            CASE basis WHEN 'archived' THEN archived_at WHEN 'terminated' THEN updated_at ELSE as_of END
+        ) AS lifetime_seconds
+    FROM observed
 )
 
 SELECT
-    spans.source,
-    spans.session_id,
-    spans.thread_id,
-    spans.role,
-    coalesce(spans.agent_id, spans.agent_name) AS agent,
-    spans.agent_version,
-    spans.agent_model AS model,
-    spans.status,
-    spans.stop_reason_type,
-    spans.missing_since,
-    CASE WHEN spans.span_us >= 0 THEN spans.span_us / 1e6 END AS elapsed_seconds,
-    spans.is_open AS is_censored,
-    spans.basis,
-    (spans.updated_us - spans.born_us) / 1e6 AS active_span_seconds,
+    source,
+    session_id,
+    thread_id,
+    role,
+    coalesce(agent_id, agent_name) AS agent,
+    agent_version,
+    agent_model AS model,
+    status,
+    stop_reason_type,
+    missing_since,
+    CASE WHEN lifetime_seconds >= 0 THEN lifetime_seconds END AS elapsed_seconds,
+    is_open AS is_censored,
+    basis,
+    seconds_between(created_at, updated_at) AS active_span_seconds,
     CASE
-        WHEN spans.is_open AND spans.updated_us IS NOT NULL
-            THEN greatest(spans.seen_us - spans.updated_us, 0) / 1e6
+        WHEN is_open AND updated_at IS NOT NULL
+            THEN greatest(seconds_between(updated_at, as_of), 0)
     END AS quiet_seconds,
-    spans.active_seconds,
-    CASE WHEN spans.parent_thread_id IS NULL THEN 0 ELSE parent.depth + 1 END AS depth,
-    coalesce(own.children, 0) AS children,
-    spans.as_of
-FROM spans
-LEFT JOIN thread_tree AS own USING (thread)
-LEFT JOIN thread_tree AS parent
-    ON parent.source = spans.source
-    AND parent.session_id = spans.session_id
-    AND parent.thread_id = spans.parent_thread_id
-ORDER BY spans.source, spans.session_id, spans.thread_id
+    active_seconds,
+    CASE WHEN parent_thread_id IS NULL THEN 0 ELSE depth_of_parent + 1 END AS depth,
+    coalesce(children, 0) AS children,
+    as_of
+FROM lifetimes
+ORDER BY source, session_id, thread_id

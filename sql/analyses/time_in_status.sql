@@ -10,7 +10,6 @@
 --   seconds_high: "upper bound of it, the time between the nearest polls that did not see the status, and three poll gaps for stays that no poll saw; at most the group's whole time. The claim: at least 95 % of rows have the truth between their bounds. A status that no poll saw in the group has no row, and three poll gaps of time at most likewise (seconds)"
 --   share: seconds / seconds of the group in all statuses; null where that is 0
 --   as_of: beginning of the newest poll that the group rests on (UTC)
--- needs: [session_polls, thread_durations, thread_spells, thread_status_history]
 -- checks:
 --   shares_add_up: >-
 --     SELECT dimension, value, sum(share) AS total FROM analytics.time_in_status
@@ -18,41 +17,19 @@
 --   bounds_are_in_order: >-
 --     FROM analytics.time_in_status
 --     WHERE seconds_low > seconds + 1e-3 OR seconds > seconds_high + 1e-3 OR seconds_low < 0
-WITH status_intervals AS (
-    -- A closed thread spends no time: neither in its last spell, which has no end, nor in one
-    -- between its termination and its archival.
+WITH per_thread AS (
+    -- A closed thread spends no time in its last spell, which has no end, nor in one between its
+    -- termination and its archival. Decimals add up to the same in any order.
     SELECT
         durations.rowid AS thread,
-        coalesce(spells.status, '(none)') AS status,
-        spells.seconds,
-        spells.seconds_low,
-        spells.seconds_high
-    FROM thread_spells AS spells
+        intervals.status,
+        sum(intervals.seconds::DECIMAL(18, 6)) AS seconds,
+        sum(intervals.seconds_low::DECIMAL(18, 6)) AS seconds_low,
+        sum(intervals.seconds_high::DECIMAL(18, 6)) AS seconds_high
+    FROM status_intervals AS intervals
     JOIN analytics.thread_durations AS durations USING (source, session_id, thread_id)
-    WHERE (durations.is_censored OR NOT spells.is_current)
-        AND coalesce(spells.status, '') NOT IN ('archived', 'terminated', 'cancelled')
-    UNION ALL
-    SELECT
-        durations.rowid,
-        '(unobserved)',
-        (epoch_us(first.changed_at) - epoch_us(first.changed_after)) / 1e6,
-        0,
-        (epoch_us(first.observed_from) - epoch_us(first.changed_after)) / 1e6
-    FROM thread_status_history AS first
-    JOIN analytics.thread_durations AS durations USING (source, session_id, thread_id)
-    WHERE first.spell = 1 AND first.changed_at > first.changed_after
-),
-
--- Decimals add up to the same in any order.
-per_thread AS (
-    SELECT
-        thread,
-        status,
-        sum(seconds::DECIMAL(18, 6)) AS seconds,
-        sum(seconds_low::DECIMAL(18, 6)) AS seconds_low,
-        sum(seconds_high::DECIMAL(18, 6)) AS seconds_high
-    FROM status_intervals
-    GROUP BY thread, status
+    WHERE durations.is_censored OR NOT intervals.is_current
+    GROUP BY thread, intervals.status
 ),
 
 -- The poll gap of a session, on average.
@@ -60,10 +37,8 @@ gaps AS (
     SELECT
         source,
         session_id,
-        (epoch_us(max(started_at)) - epoch_us(min(started_at))) / 1e6 / nullif(count(*) - 1, 0)
-        AS gap_seconds
-    FROM session_polls
-    WHERE outcome = 'complete' AND status_filter IS NULL
+        seconds_between(min(started_at), max(started_at)) / nullif(count(*) - 1, 0) AS gap_seconds
+    FROM complete_polls
     GROUP BY source, session_id
 ),
 

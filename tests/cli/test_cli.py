@@ -459,7 +459,7 @@ def test_own_analyses(fleet: World, home: Path, tmp_path: Path) -> None:
     """An analysis of one's own is listed and shown; run ends with 1 where its check finds a row."""
     assert fleet.sessions
     header = "-- answers: How long is it?\n-- grain: one row\n-- columns: {x: a time (seconds)}\n"
-    header += "-- needs: []\n-- checks: {small: FROM analytics.mine WHERE x > 7500}\n"
+    header += "-- checks: {small: FROM analytics.mine WHERE x > 7500}\n"
     (tmp_path / "sessions.yaml").write_text("analyses_dir: .\n")
     (tmp_path / "mine.sql").write_text(f"{header}SELECT 7500.0 AS x")
     assert invoke("run").returncode == 0
@@ -480,11 +480,11 @@ def test_build(fleet: World, home: Path, tmp_path: Path) -> None:
     """Build makes an analysis and what it reads, or all, and publishes; it asks no server."""
     header = "-- answers: What?\n-- grain: one row\n-- columns: {n: number of threads}\n"
     checks = "-- checks: {few: FROM analytics.mine WHERE n > 1}\n"
-    needs, query = "-- needs: [thread_durations]\n", "SELECT count(*) AS n"
+    query = "SELECT count(*) AS n FROM analytics.thread_durations"
     (tmp_path / "sessions.yaml").write_text("analyses_dir: .\n")
     assert invoke("run").returncode == 0
     asked = len(read_table(home / "threads.duckdb", "FROM session_polls"))
-    (tmp_path / "mine.sql").write_text(f"{header}{needs}{query} FROM analytics.thread_durations")
+    (tmp_path / "mine.sql").write_text(f"{header}{query}")
     built = invoke("build", "mine")
     data = f"Data: {home / 'threads.duckdb'}\n"
     assert (built.returncode, built.stdout) == (0, f"built 2 analyses. {data}")
@@ -492,9 +492,7 @@ def test_build(fleet: World, home: Path, tmp_path: Path) -> None:
     assert read_table(home / "threads.duckdb", "FROM analytics.mine") == [{"n": listed}]
     assert len(read_table(home / "threads.duckdb", "FROM session_polls")) == asked
 
-    (tmp_path / "mine.sql").write_text(
-        f"{header}{needs}{checks}{query} FROM analytics.thread_durations"
-    )
+    (tmp_path / "mine.sql").write_text(f"{header}{checks}{query}")
     failing = invoke("build")
     assert failing.returncode == 1
     assert failing.stderr == (
@@ -508,7 +506,7 @@ def test_build(fleet: World, home: Path, tmp_path: Path) -> None:
 @pytest.fixture
 def published(home: Path, tmp_path: Path) -> Path:
     """Return a published copy with one analysis of one's own, `own`."""
-    header = "-- answers: What?\n-- grain: one row\n-- needs: []\n-- columns:\n"
+    header = "-- answers: What?\n-- grain: one row\n-- columns:\n"
     columns = "".join(f"--   {name}: a time (seconds)\n" for name in OWN)
     row = ", ".join(f"{value} AS {name}" for name, value in OWN.items())
     (tmp_path / "sessions.yaml").write_text("analyses_dir: .\n")

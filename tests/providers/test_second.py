@@ -22,7 +22,7 @@ from pipelines.providers.registry import PROVIDERS
 from pipelines.providers.thread import Thread
 from pipelines.records import Poll, Progress, Selection
 from pipelines.sandbox.server import serve
-from pipelines.warehouse.load import load_landed
+from tests.builders import load_all
 from tests.support import CANARY, make_source, read_table
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def polled(home: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, Poll]
         plan = [SourceSessions(source, source.sessions)]
         polls = poll_sessions(plan, Selection(statuses=("running",)), Progress())
         _, ended = asyncio.run(land_polls(polls, home / RAW, "run"))
-    load_landed(home)
+    load_all(home)
     return {poll.session_id: poll for poll in ended}, server.queries
 
 

@@ -1,14 +1,7 @@
 -- An ended spell was last seen where the next one's doubt begins; a current one by the newest
 -- complete poll, unless that did not see it.
 CREATE OR REPLACE VIEW thread_spells AS
-WITH newest_polls AS (
-    SELECT source, session_id, max(started_at) AS started_at
-    FROM session_polls
-    WHERE outcome = 'complete' AND status_filter IS NULL
-    GROUP BY ALL
-),
-
-seen AS (
+WITH seen AS (
     SELECT *, greatest(observed_from, ended_after) AS observed_until
     FROM thread_status_history
     WHERE ended_before IS NOT NULL
@@ -17,10 +10,10 @@ seen AS (
         spell.*,
         greatest(
             spell.observed_from,
-            CASE WHEN unseen.thread_id IS NULL THEN newest.started_at ELSE unseen.last_seen_at END
+            CASE WHEN unseen.thread_id IS NULL THEN latest.complete_at ELSE unseen.last_seen_at END
         ) AS observed_until
     FROM thread_status_history AS spell
-    LEFT JOIN newest_polls AS newest USING (source, session_id)
+    LEFT JOIN latest_polls AS latest USING (source, session_id)
     LEFT JOIN spells_unseen AS unseen USING (source, session_id, thread_id)
     WHERE spell.ended_before IS NULL
 )
@@ -40,11 +33,9 @@ SELECT
     ended_at,
     next_status,
     observed_until,
-    (epoch_us(coalesce(ended_at, observed_until)) - epoch_us(changed_at)) / 1e6 AS seconds,
-    (epoch_us(observed_until) - epoch_us(observed_from)) / 1e6 AS seconds_low,
-    (
-        epoch_us(coalesce(ended_before, observed_until)) - epoch_us(least(changed_after, changed_at))
-    ) / 1e6 AS seconds_high,
+    seconds_between(changed_at, coalesce(ended_at, observed_until)) AS seconds,
+    seconds_between(observed_from, observed_until) AS seconds_low,
+    seconds_between(least(changed_after, changed_at), coalesce(ended_before, observed_until)) AS seconds_high,
     ended_before IS NULL AS is_current
 FROM seen;
 COMMENT ON VIEW thread_spells IS 'The spells of thread_status_history with the time until which each was seen (observed_until), its estimated length in seconds and the bounds of that (seconds_low, seconds_high); of a current spell the length so far.';

@@ -1,0 +1,42 @@
+"""The views: what several analyses would repeat, in layers, each in one place."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from pipelines.warehouse.analyses import SCHEMA, find_tables
+from pipelines.warehouse.sql import read_sql
+
+VIEWS = {
+    name.partition("_")[2]: (int(name.partition("_")[0]), text)
+    for name, text in read_sql("views")
+    if f"CREATE OR REPLACE VIEW {name.partition('_')[2]} AS" in text
+}
+
+
+def read_query(text: str) -> str:
+    """Return the query of a view's file."""
+    _, _, query = text.partition(" AS\n")
+    return query.partition("COMMENT ON VIEW")[0].strip().removesuffix(";")
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_layers(name: str) -> None:
+    """A view reads tables, and views of lower layers, never an analysis: those come later."""
+    layer, text = VIEWS[name]
+    tables = find_tables(read_query(text))
+    assert not any(table.startswith(SCHEMA) for table in tables)
+    below = [VIEWS[table][0] for table in tables if table in VIEWS]
+    assert layer == 1 + max(below, default=0)
+
+
+def test_one_view_a_file() -> None:
+    """A file is named like its view, behind the number of its layer; macros are in layer 0."""
+    for name, text in read_sql("views"):
+        found = re.findall(r"^CREATE OR REPLACE (VIEW|MACRO) (\w+)", text, re.MULTILINE)
+        if name.startswith("0_"):
+            assert {kind for kind, _ in found} == {"MACRO"}
+        else:
+            assert found == [("VIEW", name.partition("_")[2])]
