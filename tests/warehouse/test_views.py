@@ -33,7 +33,7 @@ def test_layers(name: str) -> None:
 
 
 def test_one_view_a_file() -> None:
-    """A file is named like its view, behind the number of its layer; macros, in layer 0, read none."""
+    """A file is named like its view, behind its layer; macros, in layer 0, read no table."""
     for name, text in read_sql("views"):
         found = re.findall(r"^CREATE OR REPLACE (VIEW|MACRO) (\w+)", text, re.MULTILINE)
         if name.startswith("0_"):
