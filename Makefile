@@ -10,7 +10,9 @@ PYTHON ?= $(shell for p in $(CANDIDATES); do \
 export DAGSTER_HOME ?= $(CURDIR)/dagster_home
 BIN := .venv/bin
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
-SIDE_BY_SIDE := --numprocesses auto --dist loadfile --no-loadscope-reorder
+# One process more than there are cores: some wait for a server or a timeout.
+WORKERS := $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
+SIDE_BY_SIDE := --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 QUICK := -m "not slow and not packaging"
 SLOW := -m "slow or packaging"
 DUCKDB_2 := 2.0.1
@@ -28,7 +30,7 @@ run: .venv/runtime ## the main job against the configured API
 dev: .venv/runtime ## Dagster's UI with the job and its schedule
 	$(BIN)/dagster dev -w workspace.yaml
 
-notebook: .venv/dev ## the notebook, to look at the data and to change
+notebook: .venv/dev ## the notebook, to look at the data and change the queries
 	MARIMO_SKIP_UPDATE_CHECK=1 $(BIN)/marimo edit notebooks/threads.py
 
 test: .venv/dev ## the quick tests, in three minutes on two cores
@@ -70,10 +72,10 @@ test-duckdb-2: .venv-duckdb-2/dev-$(DUCKDB_2) ## types and the quick tests with 
 figures: .venv/dev ## what polling cannot see, by simulation: table and figure of docs/analyses.md
 	PYTHONPATH=. $(BIN)/python benchmarks/polling.py
 
-docs: .venv/dev ## the pages that follow from the code
+docs: .venv/dev ## the pages that are made from the code
 	PYTHONPATH=. $(BIN)/python docs/generate.py
 
-lock: ## resolve the dependencies anew (needs uv)
+lock: ## resolve the locked dependencies again (needs uv)
 	uv pip compile $(COMPILE) --group build --output-file requirements.lock pyproject.toml
 	uv pip compile $(COMPILE) --group dev --extra notebook \
 		--constraints requirements.lock --output-file requirements-dev.lock pyproject.toml

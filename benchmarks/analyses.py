@@ -23,7 +23,7 @@ from rich.table import Table
 
 from pipelines.warehouse.analyses import list_analyses
 from pipelines.warehouse.build import build_analysis
-from pipelines.warehouse.duckdb_file import open_warehouse
+from pipelines.warehouse.duckdb_file import DuckdbFile
 
 FLEET = Path(__file__).with_name("fleet.sql")
 SPELLS = 5
@@ -35,14 +35,14 @@ def make_fleet(home: Path, threads: int, sessions: int) -> None:
     """Fill a warehouse with a fleet of so many threads."""
     template = Template(FLEET.read_text(encoding="utf-8"))
     statements = template.substitute(threads=threads, sessions=sessions, spells=SPELLS, polls=POLLS)
-    with open_warehouse(home) as connection:
+    with DuckdbFile(home).write() as connection:
         connection.execute(statements)
 
 
 def measure(home: Path) -> dict[str, list[float]]:
     """Return analysis -> seconds, rows, and the peak memory of this process so far in MB."""
     figures = {}
-    with open_warehouse(home) as connection:
+    with DuckdbFile(home).write() as connection:
         connection.execute(f"SET threads = {CORES}")
         for name, analysis in list_analyses().items():
             started = time.perf_counter()

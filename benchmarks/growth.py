@@ -18,8 +18,9 @@ from statistics import median
 from benchmarks.loads import land_pages, measure
 from benchmarks.report import print_rows, save
 from benchmarks.server import FIRST, encode_pages, render_states
+from pipelines.landing.directory import RAW
 from pipelines.warehouse.analyses import list_analyses
-from pipelines.warehouse.duckdb_file import PUBLISHED, WAREHOUSE
+from pipelines.warehouse.duckdb_file import PUBLISHED, WAREHOUSE, DuckdbFile
 from pipelines.warehouse.load import load_landed
 from pipelines.warehouse.publication import publish
 
@@ -30,8 +31,8 @@ NEAR = 4  # polls around a shown one whose median is its time
 
 def poll(home: Path) -> tuple[float, float]:
     """Load, analyse and publish what has landed; return the seconds of loading and of the rest."""
-    load = measure(lambda: load_landed(home))
-    return load, measure(lambda: publish(home, list_analyses()))
+    load = measure(lambda: load_landed(DuckdbFile(home), home / RAW))
+    return load, measure(lambda: publish(DuckdbFile(home), list_analyses()))
 
 
 def weigh(home: Path) -> dict[str, float]:

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,7 @@ from pipelines.providers.registry import find_endpoint
 from pipelines.records import Page, PageFetch, Poll
 from pipelines.warehouse.analyses import list_analyses
 from pipelines.warehouse.build import build_analysis
-from pipelines.warehouse.duckdb_file import open_warehouse
+from pipelines.warehouse.duckdb_file import DuckdbFile
 from pipelines.warehouse.load import load_landed
 from pipelines.warehouse.publication import publish
 
@@ -110,7 +111,7 @@ def measure(step: Callable[[], object]) -> float:
 
 def build_all(home: Path) -> None:
     """Build every analysis."""
-    with open_warehouse(home) as connection:
+    with DuckdbFile(home).write() as connection:
         for analysis in list_analyses().values():
             build_analysis(connection, analysis)
 
@@ -128,9 +129,9 @@ def measure_round(count: int, sessions: int) -> dict[str, tuple[float, float]]:
                 versions[number] += 1
             threads = [make_thread(number, version) for number, version in enumerate(versions)]
             land(home, minute, [threads[index::sessions] for index in range(sessions)])
-            load = measure(lambda home=home: load_landed(home))  # type: ignore[misc]
+            load = measure(partial(load_landed, DuckdbFile(home), home / RAW))
             build_all(home)
-            results[poll] = (load, measure(lambda home=home: publish(home, list_analyses())))  # type: ignore[misc]
+            results[poll] = (load, measure(partial(publish, DuckdbFile(home), list_analyses())))
     return results
 
 

@@ -45,8 +45,9 @@ from pipelines.sandbox.world import (
 )
 from pipelines.warehouse.analyses import list_analyses
 from pipelines.warehouse.build import build_analysis
-from pipelines.warehouse.duckdb_file import fetch_records, migrate
 from pipelines.warehouse.load import load_run
+from pipelines.warehouse.schema import migrate
+from pipelines.warehouse.sql import fetch_records
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

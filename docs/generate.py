@@ -10,7 +10,8 @@ import jinja2
 
 from docs.performance import FILTERS, gather_performance
 from pipelines.warehouse.analyses import list_analyses
-from pipelines.warehouse.duckdb_file import fetch_records, migrate
+from pipelines.warehouse.schema import migrate
+from pipelines.warehouse.sql import fetch_records
 
 DOCS = Path(__file__).parent
 

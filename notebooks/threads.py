@@ -1,4 +1,4 @@
-"""The threads of your sessions: pick some, and see how they fare.
+"""The threads of your sessions: choose some, and look at statuses, lifetimes and what needs you.
 
 `marimo run notebooks/threads.py` opens it as an app, `make notebook` for editing.
 """
@@ -21,18 +21,18 @@ with app.setup:
     from pipelines.cli.tables import format_value, read_duration
     from pipelines.config.settings import data_home
     from pipelines.errors import WarehouseError
-    from pipelines.warehouse.duckdb_file import attach_published
+    from pipelines.warehouse.duckdb_file import DuckdbFile
 
 
 @app.cell(hide_code=True)
 def _():
-    # Text that can be searched, and no menu, from which data can be sent to another host.
+    # SVG, so that text can be searched; no menu, because it can send data to another host.
     alt.renderers.set_embed_options(renderer="svg", actions=False)
     mo.md("""
     # Threads
 
-    This page reads a copy of the tables, and keeps the one it has opened: no load waits for it, and
-    it shows nothing that was loaded since, until you open the newest. Times are UTC.
+    This page keeps the copy of the tables that it has opened: no load waits for it, and it does not
+    show what was loaded since, until you open the newest copy. Times are UTC.
     """)
     return
 
@@ -48,7 +48,7 @@ def _():
 def _(reopen):
     reopen.value  # a press runs this cell again
     try:
-        connection = attach_published(data_home())
+        connection = DuckdbFile(data_home()).attach()
     except WarehouseError as error:
         mo.stop(True, mo.callout(mo.plain_text(str(error)), kind="danger"))
     return (connection,)
@@ -56,8 +56,8 @@ def _(reopen):
 
 @app.cell
 def _(connection):
-    # Names come from a server. What nobody can see is shown as such, a name of 10 kB is cut, and an
-    # address is broken, of which a table would make a picture or a link.
+    # Names come from a server: invisible characters are shown as such, a name of 10 kB is cut, and
+    # an address is broken up, because the table would make a picture or a link of it.
     connection.execute(r"""
         CREATE OR REPLACE TEMP MACRO shown(name) AS coalesce(
             regexp_replace(
@@ -126,7 +126,7 @@ def _(all_days, kept, names):
 @app.cell
 def _(agent, all_days, connection, days, kept, session, source):
     kept.update(source=source.value, session=session.value, agent=agent.value)
-    # All days mean every thread, also one of which it is not known when it was created.
+    # If all days are chosen, threads without a known time of creation are shown too.
     first, last = days.value if days.value != all_days else (None, None)
     connection.execute(
         """
@@ -341,9 +341,9 @@ def _(percentiles):
     _text = mo.md("""
     ## How long do they live?
 
-    A closed thread has a lifetime. An open one has an age only: it is *censored*, stands in no
+    A closed thread has a lifetime. An open one has only an age: it is *censored*, is in no
     percentile, and counts in the curve as open for as long as is known. Coordinators live as long
-    as their session, and are kept apart.
+    as their session, and are shown apart.
     """)
     mo.vstack([_text, show_table(percentiles, ["p50", "p90", "p99", "longest"])])
     return
@@ -515,8 +515,8 @@ def _(time_in_status):
     _text = mo.md("""
     ## Where does the time go?
 
-    Beside each status the number of threads that were seen in it. The bar is the estimate, the line
-    spans what the polls allow. Time before a thread was first seen, and stays that no poll saw:
+    Beside each status is the number of threads that were seen in it. The bar is the estimate, the
+    line its bounds. Time before a thread was first seen, and statuses that no poll saw, are in
     `analytics.time_in_status`.
     """)
     _statuses = alt.Chart(time_in_status).encode(
@@ -562,7 +562,8 @@ def _(attention):
     _text = mo.md("""
     ## Which of them need you?
 
-    `quiet` for longer than is `usual` is medium, three times as long high; a closed thread is low.
+    Severity is medium if a thread has been `quiet` for longer than is `usual`, high from three
+    times as long, and low for a closed thread.
     """)
     mo.vstack([_text, show_table(attention, ["quiet", "usual"])])
     return
@@ -593,8 +594,8 @@ def _(by_session):
     _text = mo.md("""
     ## Queries to start from
 
-    `selected` holds the threads picked above, with their lifetimes, `selected_spells` the statuses
-    they were seen in, `analytics` all analyses.
+    `selected` holds the threads chosen above with their lifetimes, `selected_spells` the statuses
+    in which they were seen, and `analytics` all analyses.
     """)
     mo.vstack([_text, show_table(by_session, ["p50"])])
     return

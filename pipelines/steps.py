@@ -7,7 +7,6 @@ Pages land while others are fetched; only the end of a step returns what it has 
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 import uuid
 from pathlib import Path
@@ -15,13 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from pipelines.config.settings import (
-    data_home,
-    load_analyses_dir,
-    load_analysis_settings,
-    load_settings,
-)
-from pipelines.errors import AnalysisError, SettingsError
+from pipelines.errors import AnalysisError
 from pipelines.extract.discover import list_configured
 from pipelines.extract.plan import plan_polls
 from pipelines.extract.poll import poll_sessions
@@ -29,11 +22,11 @@ from pipelines.landing.directory import RAW
 from pipelines.landing.writer import land_polls
 from pipelines.records import Poll, Progress, Selection
 from pipelines.warehouse.analyses import Analysis, list_analyses
-from pipelines.warehouse.build import Built, build_analysis, build_outdated, write_settings
-from pipelines.warehouse.duckdb_file import open_warehouse, read_newest_sequence
+from pipelines.warehouse.build import Built, build_analysis, write_settings
 from pipelines.warehouse.load import find_newest_run, load_landed, read_drift, read_ledger
-from pipelines.warehouse.publication import publish as publish_copy
-from pipelines.warehouse.replay import replay as replay_landed
+from pipelines.warehouse.place import open_warehouse
+from pipelines.warehouse.publication import publish as publish_tables
+from pipelines.warehouse.replay import replay as replay_runs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -42,9 +35,16 @@ if TYPE_CHECKING:
 
     from pipelines.config.settings import Settings
     from pipelines.extract.discover import SourceSessions
+    from pipelines.warehouse.base import Warehouse
     from pipelines.warehouse.replay import Replayed
 
-logger = logging.getLogger(__name__)
+
+class RunStart(msgspec.Struct, frozen=True):
+    """A run that begins: its id, what its sequence number must exceed, and who runs it."""
+
+    id: str
+    newest_sequence: int
+    door: str
 
 
 class Landed(msgspec.Struct, frozen=True):
@@ -106,27 +106,31 @@ def poll(
     planned: Sequence[SourceSessions],
     selection: Selection,
     progress: Progress,
-    run_id: str,
+    run: RunStart,
 ) -> Landed:
     """Fetch every page of the planned sessions, and land each as it comes. Raises LandingError."""
-    pages = poll_sessions(planned, selection, progress)
-    keep = settings.keep_agent_definition
-    newest = read_newest_sequence(data_home())
-    landing = land_polls(
-        pages, data_home() / RAW, run_id, newest=newest, keep_agent_definition=keep
+    path, polls = asyncio.run(
+        land_polls(
+            poll_sessions(planned, selection, progress),
+            settings.home / RAW,
+            run.id,
+            newest=run.newest_sequence,
+            door=run.door,
+            keep_agent_definition=settings.keep_agent_definition,
+        )
     )
-    path, polls = asyncio.run(landing)
     return Landed(path, polls)
 
 
-def load() -> Loaded:
+def load(settings: Settings, warehouse: Warehouse) -> Loaded:
     """Load every landed run that the warehouse does not hold, each in one transaction.
 
-    Raises LoadRejected, LandingError, WarehouseError.
+    Landed pages that the settings keep no longer are removed then. Raises LoadRejected,
+    LandingError, WarehouseError.
     """
-    run_ids = load_landed(data_home(), find_retention())
-    with open_warehouse(data_home()) as connection:
-        write_settings(connection, load_analysis_settings())
+    run_ids = load_landed(warehouse, settings.home / RAW, settings.raw_retention_days)
+    with warehouse.write() as connection:
+        write_settings(connection, settings.for_analyses)
         return Loaded(
             run_ids=run_ids,
             ledger=read_ledger(connection, run_ids or find_newest_run(connection)),
@@ -134,17 +138,9 @@ def load() -> Loaded:
         )
 
 
-def find_retention() -> int | None:
-    """Return for how many days pages are kept; for ever where the settings are rejected."""
-    try:
-        return load_settings(with_tokens=False).raw_retention_days
-    except SettingsError:
-        return None
-
-
-def build(analyses: Mapping[str, Analysis]) -> list[Outcome]:
+def build(warehouse: Warehouse, analyses: Mapping[str, Analysis]) -> list[Outcome]:
     """Build these analyses, whatever was built before, in this order; return how each went."""
-    with open_warehouse(data_home()) as connection:
+    with warehouse.write() as connection:
         return [attempt(connection, analysis) for analysis in analyses.values()]
 
 
@@ -159,9 +155,9 @@ def attempt(connection: duckdb.DuckDBPyConnection, analysis: Analysis) -> Outcom
     return Outcome(analysis, built, failures, time.monotonic() - started)
 
 
-def publish(analyses: Mapping[str, Analysis]) -> Path:
-    """Replace the copy that readers open, analyses older than the newest load built before."""
-    return publish_copy(data_home(), analyses)
+def publish(warehouse: Warehouse, analyses: Mapping[str, Analysis]) -> Path:
+    """Let readers see what is written, analyses older than the newest load built before."""
+    return publish_tables(warehouse, analyses)
 
 
 def run(
@@ -171,29 +167,29 @@ def run(
 
     Raises what a step raises.
     """
-    started, run_id = time.monotonic(), str(uuid.uuid4())
+    started, warehouse = time.monotonic(), open_warehouse(settings.home)
     selection, progress = selection or Selection(), progress or Progress()
-    analyses = list_analyses(load_analyses_dir())
-    poll(settings, plan(discover(settings), selection), selection, progress, run_id)
-    loaded = load()
-    outcomes = build(analyses)
-    publish(analyses)
+    analyses = list_analyses(settings.analyses_dir)
+    begun = RunStart(str(uuid.uuid4()), warehouse.newest_sequence(), "command")
+    poll(settings, plan(discover(settings), selection), selection, progress, begun)
+    loaded = load(settings, warehouse)
+    outcomes = build(warehouse, analyses)
+    publish(warehouse, analyses)
     return Result(
-        run_id=run_id,
-        ledger=[row for row in loaded.ledger if row["run_id"] == run_id],
+        run_id=begun.id,
+        ledger=[row for row in loaded.ledger if row["run_id"] == begun.id],
         drift=loaded.drift,
         findings=list(dict.fromkeys(line for each in outcomes for line in each.failures.values())),
         seconds=time.monotonic() - started,
-        data=data_home(),
+        data=settings.home,
     )
 
 
-def replay(*, partial: bool = False, skip_damaged: bool = False) -> Replayed:
+def replay(settings: Settings, *, partial: bool = False, skip_damaged: bool = False) -> Replayed:
     """Rebuild the tables from the landed pages, then the analyses, and publish both."""
-    replayed = replay_landed(data_home(), partial=partial, skip_damaged=skip_damaged)
-    with open_warehouse(data_home()) as connection:
-        write_settings(connection, load_analysis_settings())
-        for problem in build_outdated(connection, list_analyses(load_analyses_dir())):
-            logger.warning("%s", problem)
-    publish(list_analyses(load_analyses_dir()))
+    warehouse, directory = open_warehouse(settings.home), settings.home / RAW
+    replayed = replay_runs(warehouse, directory, partial=partial, skip_damaged=skip_damaged)
+    with warehouse.write() as connection:
+        write_settings(connection, settings.for_analyses)
+    publish(warehouse, list_analyses(settings.analyses_dir))
     return replayed

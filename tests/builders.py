@@ -13,9 +13,11 @@ from pipelines.providers.registry import find_endpoint
 from pipelines.records import FetchedPage, Page, PageFetch, Poll
 from pipelines.warehouse.analyses import list_analyses
 from pipelines.warehouse.build import build_analysis
-from pipelines.warehouse.duckdb_file import fetch_records, open_warehouse
+from pipelines.warehouse.duckdb_file import DuckdbFile
 from pipelines.warehouse.load import load_landed
 from pipelines.warehouse.publication import publish
+from pipelines.warehouse.replay import Replayed, replay
+from pipelines.warehouse.sql import fetch_records
 from tests.support import read_table
 
 if TYPE_CHECKING:
@@ -112,10 +114,21 @@ def sequence_of(minute: float) -> int:
     return 1 + round(60 * minute)
 
 
+def load_all(home: Path, keep_days: int | None = None) -> list[str]:
+    """Load what has landed in a data directory; return the runs' ids."""
+    return load_landed(DuckdbFile(home), home / RAW, keep_days)
+
+
+def replay_all(home: Path, *, partial: bool = False, skip_damaged: bool = False) -> Replayed:
+    """Rebuild the tables of a data directory."""
+    warehouse = DuckdbFile(home)
+    return replay(warehouse, home / RAW, partial=partial, skip_damaged=skip_damaged)
+
+
 def load(home: Path, minute: float, *threads: dict[str, Any], **fields: Any) -> dict[str, Any]:
     """Land and load a run; return its row of the ledger."""
     land(home, minute, *threads, **fields)
-    (run_id,) = load_landed(home)
+    (run_id,) = load_all(home)
     (row,) = read(home, f"FROM session_polls WHERE run_id = '{run_id}'")
     return row
 
@@ -128,7 +141,7 @@ def read(home: Path, query: str) -> list[dict[str, Any]]:
 def see(home: Path, minute: float, *threads: dict[str, Any], **fields: Any) -> None:
     """Load and publish a poll that began at the minute."""
     load(home, minute, *threads, **fields)
-    publish(home, {name: list_analyses()[name] for name in NEEDED})
+    publish(DuckdbFile(home), {name: list_analyses()[name] for name in NEEDED})
 
 
 def instant(minute: float) -> str:
@@ -144,7 +157,7 @@ def born(id_: str, created: float, updated: float = 0, **fields: Any) -> dict[st
 def build(home: Path, name: str) -> list[dict[str, Any]]:
     """Build an analysis, and first those it reads; return its rows in order."""
     analyses = list_analyses()
-    with open_warehouse(home) as connection:
+    with DuckdbFile(home).write() as connection:
         for needed in [*analyses[name].after, name]:
             for deeper in analyses[needed].after:
                 build_analysis(connection, analyses[deeper])

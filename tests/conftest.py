@@ -12,15 +12,14 @@ import hypothesis
 import polars as pl
 import pytest
 
-from pipelines.cli.main import SELDOM
 from tests.support import CANARY, ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-# As the command does: looking through all that was imported takes a fifth of the suite's start.
-gc.set_threshold(*SELDOM)
+# Looking through all that was imported takes a fifth of the suite's start.
+gc.set_threshold(50_000, 20, 100)
 # `make soak` looks longer; neither is timed, for machines are noisy.
 hypothesis.settings.register_profile("default", deadline=None)
 hypothesis.settings.register_profile("soak", deadline=None, max_examples=100_000)

@@ -16,15 +16,15 @@ import duckdb
 import msgspec
 
 from pipelines.cli.tables import make_console, print_records, read_duration
-from pipelines.config.settings import data_home
 from pipelines.errors import QueryError
 from pipelines.reporting.wording import to_printable
-from pipelines.warehouse.duckdb_file import open_published, quote, quote_name
+from pipelines.warehouse.sql import quote, quote_name
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from pipelines.warehouse.analyses import Analysis
+    from pipelines.warehouse.base import Warehouse
 
 COPY_OPTIONS = {
     "csv": "FORMAT csv, HEADER",
@@ -68,14 +68,18 @@ class Target(msgspec.Struct, frozen=True):
 
 
 def write_analysis(
-    analysis: Analysis, target: Target, where: str | None = None, limit: int | None = None
+    warehouse: Warehouse,
+    analysis: Analysis,
+    target: Target,
+    where: str | None = None,
+    limit: int | None = None,
 ) -> None:
     """Write an analysis' published rows, as write_query does."""
     table = f"analytics.{analysis.name}"
     query = f"SELECT * FROM {table}"  # noqa: S608 - one of ours
     query += f" WHERE (\n{where}\n)" if where else ""
     query += f"\nLIMIT {limit}" if limit is not None else ""
-    with open_published(data_home()) as connection:
+    with warehouse.read() as connection:
         try:
             connection.execute(f"DESCRIBE {table}")
         except duckdb.CatalogException:
@@ -91,9 +95,9 @@ def write_catalogue(answers: Mapping[str, str], target: Target) -> None:
         write_rows(connection, f"FROM (VALUES {rows}) AS _(name, answers)", target)
 
 
-def write_query(query: str, target: Target) -> None:
+def write_query(warehouse: Warehouse, query: str, target: Target) -> None:
     """Write the rows of a query of the published copy to the target. Raises QueryError."""
-    with open_published(data_home()) as connection:
+    with warehouse.read() as connection:
         write_rows(connection, query, target)
 
 

@@ -6,13 +6,11 @@ import dagster as dg
 import duckdb
 
 from pipelines import steps
-from pipelines.config.settings import data_home
 from pipelines.defs.checks import SHOWN_ROWS, check_analysis, specify_checks
 from pipelines.defs.metadata import OWNERS, describe_analysis
-from pipelines.defs.resources import AnalysesParam
+from pipelines.defs.resources import AnalysesParam, WarehouseParam
 from pipelines.warehouse.analyses import Analysis
 from pipelines.warehouse.build import read_warnings
-from pipelines.warehouse.duckdb_file import open_warehouse
 
 
 def define_analyses(analyses: Mapping[str, Analysis]) -> dg.AssetsDefinition:
@@ -31,12 +29,14 @@ def define_analyses(analyses: Mapping[str, Analysis]) -> dg.AssetsDefinition:
 
 
 def build_analyses(
-    context: dg.AssetExecutionContext, analyses: AnalysesParam
+    context: dg.AssetExecutionContext, analyses: AnalysesParam, warehouse: WarehouseParam
 ) -> Iterator[dg.MaterializeResult]:
     """Build the selected analyses, and yield what Dagster keeps of each."""
     selected = {key.to_user_string() for key in context.selected_asset_keys}
-    outcomes = steps.build({name: analyses[name] for name in analyses if name in selected})
-    with open_warehouse(data_home()) as connection:
+    outcomes = steps.build(
+        warehouse, {name: analyses[name] for name in analyses if name in selected}
+    )
+    with warehouse.write() as connection:
         for outcome in outcomes:
             for problem in outcome.failures.values():
                 context.log.warning(problem)

@@ -11,7 +11,6 @@ import dagster as dg
 from pydantic import Field
 
 from pipelines import steps
-from pipelines.config.settings import data_home
 from pipelines.defs.analyses import define_analyses
 from pipelines.defs.checks import (
     LOAD_CHECKS,
@@ -30,13 +29,12 @@ from pipelines.defs.metadata import (
     describe_table,
 )
 from pipelines.defs.report import report
-from pipelines.defs.resources import AnalysesParam, ConfigurationParam
+from pipelines.defs.resources import AnalysesParam, ConfigurationParam, WarehouseParam
 from pipelines.errors import INTERRUPTED, TOKEN_REJECTED, LoadRejected
 from pipelines.records import Progress, Selection
 from pipelines.reporting.health import read_rows
 from pipelines.reporting.wording import count
 from pipelines.warehouse.analyses import Analysis
-from pipelines.warehouse.duckdb_file import open_warehouse
 from pipelines.warehouse.load import read_ledger
 
 
@@ -58,7 +56,10 @@ class PollConfig(dg.Config):
     group_name="ingestion", kinds={"python", "parquet"}, owners=OWNERS, metadata=describe_pages()
 )
 def thread_pages(
-    context: dg.AssetExecutionContext, config: PollConfig, configuration: ConfigurationParam
+    context: dg.AssetExecutionContext,
+    config: PollConfig,
+    configuration: ConfigurationParam,
+    warehouse: WarehouseParam,
 ) -> dg.MaterializeResult:
     """Every page of the threads of the configured sessions, as the server sent it.
 
@@ -68,7 +69,8 @@ def thread_pages(
     settings = configuration.load()
     selection = Selection(tuple(config.sessions), tuple(config.statuses))
     planned = steps.plan(steps.discover(settings), selection)
-    landed = steps.poll(settings, planned, selection, Progress(), context.run.run_id)
+    begun = steps.RunStart(context.run.run_id, warehouse.newest_sequence(), "dagster")
+    landed = steps.poll(settings, planned, selection, Progress(), begun)
     for poll in landed.polls:
         if poll.error_message:
             context.log.warning("session %s: %s", poll.session_id, poll.error_message)
@@ -83,19 +85,21 @@ def thread_pages(
     metadata={"dagster/table_name": "main.threads"},
     check_specs=LOAD_CHECKS,
 )
-def threads() -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
+def threads(
+    configuration: ConfigurationParam, warehouse: WarehouseParam
+) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
     """The current state of every thread, its history, and the ledger of polls they rest on.
 
     All tables of a run change in one transaction, or none does.
     """
     started = time.monotonic()
     try:
-        loaded = steps.load()
+        loaded = steps.load(configuration.load_tolerant(), warehouse)
     except LoadRejected as rejection:
         yield check_keys(rejection)
         raise
     seconds = round(time.monotonic() - started, 3)
-    with open_warehouse(data_home()) as connection:
+    with warehouse.write() as connection:
         table = describe_table(connection, "main", "threads")
     yield dg.MaterializeResult(
         metadata=describe_ledger(loaded.ledger) | table | {"seconds": seconds},
@@ -108,21 +112,24 @@ def threads() -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
 
 
 def published_database(
-    context: dg.AssetExecutionContext, analyses: AnalysesParam
+    context: dg.AssetExecutionContext,
+    configuration: ConfigurationParam,
+    analyses: AnalysesParam,
+    warehouse: WarehouseParam,
 ) -> Iterator[dg.MaterializeResult]:
     """The copy that people query, `threads.duckdb`: replaced at once, also for a new ledger.
 
     The run fails after it, so that someone is told, if its own poll brought nothing.
     """
-    with open_warehouse(data_home()) as connection:
+    with warehouse.write() as connection:
         ledger = read_ledger(connection, [context.run.run_id])
     started = time.monotonic()
-    path = steps.publish(analyses)
+    path = steps.publish(warehouse, analyses)
     seconds = round(time.monotonic() - started, 3)
-    health = read_rows(data_home())
+    health = read_rows(warehouse)
     yield dg.MaterializeResult(
         metadata=describe_publication(path, health, seconds),
-        check_results=[check_freshness(health)],
+        check_results=[check_freshness(configuration, health)],
     )
     if problem := find_problem(ledger):
         raise dg.Failure(problem, allow_retries=False)

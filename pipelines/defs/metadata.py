@@ -11,7 +11,7 @@ from pipelines.landing.format import PAGES
 from pipelines.records import Poll
 from pipelines.warehouse.analyses import SCHEMA, Analysis
 from pipelines.warehouse.build import Built
-from pipelines.warehouse.duckdb_file import fetch_records, quote_name
+from pipelines.warehouse.sql import fetch_records, quote_name
 
 Metadata = dict[str, Any]
 PREVIEW_ROWS = 10

@@ -16,13 +16,13 @@ from pipelines import __version__
 from pipelines.errors import ApiError, BodyTooLarge, MalformedBody, Unavailable
 from pipelines.http.rate_limit import RateLimiter
 from pipelines.http.response import RawResponse, ResponseParser, is_exhausted, read_reset
-from pipelines.http.transport import open_connections
+from pipelines.http.transport import explain, open_connections
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
     from pipelines.config.settings import Source
-    from pipelines.http.auth import Scheme
+    from pipelines.http.auth import Auth
 
 MAX_BODY_BYTES = 32 * 2**20
 TOO_MANY_REQUESTS = 429
@@ -34,7 +34,7 @@ class Dialect(Protocol):
     """How the requests to a server must look, and how it names them in its responses."""
 
     @property
-    def auth(self) -> Scheme:
+    def auth(self) -> Auth:
         """Return how the token is shown."""
 
     @property
@@ -73,7 +73,7 @@ class Client:
     ) -> None:
         self.source = source
         self._http = http
-        self._auth = dialect.auth(source.token.get_secret_value())
+        self._signature = dialect.auth.sign(source.token.get_secret_value())
         self._params = list(dialect.params.items())
         self._parser = ResponseParser(source, dialect.request_id_headers)
         self._rate_limiter = RateLimiter(source.max_requests_per_second)
@@ -142,7 +142,7 @@ class Client:
 
     async def _fetch(self, url: httpx.URL, stats: RequestStats) -> RawResponse:
         body = bytearray()
-        async with self._http.stream("GET", url, auth=self._auth) as response:
+        async with self._http.stream("GET", url, headers=self._signature) as response:
             async for chunk in response.aiter_bytes():
                 body += chunk
                 stats.bytes += len(chunk)
@@ -162,7 +162,7 @@ class Client:
         if isinstance(error, httpx.DecodingError):
             problem = f"sent a body that cannot be decoded: {error}"
             return self._parser.fail(MalformedBody, problem, "malformed_body")
-        kind, what = "connection_error", str(error) or type(error).__name__
+        kind, what = "connection_error", explain(error)
         if isinstance(error, TimeoutError):
             kind, what = "timeout", f"no whole answer within {self.source.request_timeout_s:g} s"
         hint = "Check base_url and the network, then run again"

@@ -2,7 +2,7 @@
 
     THREADS = Endpoint("threads", "/sessions/{session_id}/threads", item=Thread,
                        paginator=PageElseAfterId())
-    QODER = Provider(name="qoder", base_url="https://…", auth=bearer, endpoints=(THREADS,), …)
+    QODER = Provider(name="qoder", base_url="https://…", auth=BEARER, endpoints=(THREADS,), …)
 
 A module of this folder that lists such objects as its PROVIDERS makes them configurable.
 """
@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from pipelines.http.auth import Scheme
+from pipelines.http.auth import Auth
 from pipelines.providers.items import Fields, ItemReader
 from pipelines.records import Cursor, EndReason, Listing
 
@@ -99,6 +99,10 @@ class Endpoint(Generic[S]):
         """
         return self._items.read_items(body, keep_prompts=keep_prompts)
 
+    def describe_items(self) -> tuple[Any, ...]:
+        """Return what is documented of an item, with types, and what is left out of the rest."""
+        return self._items.describe()
+
     def raw_items(self, body: bytes) -> bytes | msgspec.Raw:
         """Return a page's items as they came, without what leads to other pages."""
         return self._items.raw_items(body)
@@ -114,7 +118,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     base_url: str
-    auth: Scheme
+    auth: Auth
     headers: Mapping[str, str] = {}
     params: Mapping[str, str] = {}
     token_variables: tuple[str, ...]

@@ -18,16 +18,10 @@ import duckdb
 import polars as pl
 
 from pipelines.errors import AlertError
+from pipelines.files import replace_file
 from pipelines.reporting.health import read_health
 from pipelines.reporting.wording import Duration
-from pipelines.warehouse.duckdb_file import (
-    PUBLISHED,
-    ArrowStream,
-    fetch_records,
-    open_published,
-    quote,
-    read_sql,
-)
+from pipelines.warehouse.sql import ArrowStream, fetch_records, read_sql
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -35,65 +29,73 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipelines.config.settings import Settings
+    from pipelines.warehouse.base import Warehouse
 
 ALERTED = "alerted.parquet"
+KEYS = pl.Schema(dict.fromkeys(("source", "session_id", "thread_id", "reason"), pl.String()))
 UNHEALTHY = pl.Schema({"source": pl.String(), "session_id": pl.String(), "reason": pl.String()})
-TOLD_STATES = frozenset({"failing", "stale"})
+REPORTED_STATES = frozenset({"failing", "stale"})
 REASONS = {"needs_you": "needs you", "gave_up": "gave up"}
 LONGEST_ID = 80
 UNSAFE = re.compile(r"[^\w.:-]")
 
 
 def send_alerts(
-    home: Path, settings: Settings, now: datetime, send: Callable[[str], None]
+    warehouse: Warehouse,
+    sent: Path,
+    settings: Settings,
+    now: datetime,
+    send: Callable[[str], None],
 ) -> tuple[int, int]:
-    """Send the findings that were not told yet, if there are any; return how many came and went.
+    """Send the findings that are not in the file `sent` yet; return how many came and went.
 
-    Raises what `send` raises: nothing counts as told then. Raises AlertError where what was told
-    cannot be read.
+    Raises what `send` raises: nothing counts as sent then. Raises AlertError if the file cannot be
+    read.
     """
-    path = home / ALERTED
-    temporary = path.with_suffix(".tmp")
+    unhealthy = unhealthy_sessions(warehouse, settings, now)
     try:
-        come, gone, news = compare_findings(
-            home, unhealthy_sessions(home, settings, now), temporary
-        )
+        come, gone, news, findings = compare_findings(warehouse, unhealthy, sent)
     except duckdb.Error as error:
         first = str(error).splitlines()[0]
-        hint = f"Remove {ALERTED}, or bring the tables up to date with `session-threads run`"
-        raise AlertError(f"{home}: findings cannot be compared ({first}). {hint}") from None
-    if come:
-        send(compose_news(news, come))
-    if come or gone:
-        temporary.replace(path)
+        hint = f"Remove {sent.name}, or bring the tables up to date with `session-threads run`"
+        raise AlertError(f"{sent.parent}: findings cannot be compared ({first}). {hint}") from None
+    if not come and not gone:
+        return 0, 0
+    try:
+        with replace_file(sent) as file:
+            findings.write_parquet(file)
+            file.flush()
+            if come:
+                send(compose_news(news, come))
+    except OSError as error:
+        problem = f"cannot be written ({error.strerror}), and findings must not be sent twice"
+        raise AlertError(f"{sent}: {problem}. Make room") from None
     return come, gone
 
 
 def compare_findings(
-    home: Path, unhealthy: pl.DataFrame, temporary: Path
-) -> tuple[int, int, list[dict[str, Any]]]:
-    """Return how many findings came and went since they were told, and the first that came.
+    warehouse: Warehouse, unhealthy: pl.DataFrame, sent: Path
+) -> tuple[int, int, list[dict[str, Any]], pl.DataFrame]:
+    """Return how many findings came and went since they were sent, the first that came, and all.
 
-    Where there are any, the findings are written to `temporary`.
+    All of them have the schema KEYS, and are what counts as sent once the first are.
     """
     findings, changes, news = (text for _, text in read_sql("alerts"))
-    with open_published(home) as connection:
+    with warehouse.read() as connection:
         connection.register("unhealthy", ArrowStream(unhealthy))
         connection.execute(findings)
-        if (told := home / ALERTED).exists():
-            connection.execute("INSERT INTO told BY NAME FROM read_parquet(?)", [str(told)])
+        if sent.exists():
+            connection.execute("INSERT INTO told BY NAME FROM read_parquet(?)", [str(sent)])
         (counted,) = fetch_records(connection, changes)
         rows = fetch_records(connection, news)
-        if counted["come"] or counted["gone"]:
-            connection.execute(f"COPY finding_keys TO {quote(str(temporary))} (FORMAT parquet)")
-            temporary.chmod(0o600)
-    return counted["come"], counted["gone"], rows
+        keys = connection.execute("FROM finding_keys").fetchall()
+    return counted["come"], counted["gone"], rows, pl.DataFrame(keys, schema=KEYS, orient="row")
 
 
-def unhealthy_sessions(home: Path, settings: Settings, now: datetime) -> pl.DataFrame:
+def unhealthy_sessions(warehouse: Warehouse, settings: Settings, now: datetime) -> pl.DataFrame:
     """Return the configured sessions that are failing or stale, with the schema UNHEALTHY."""
-    lines = read_health(home, settings, now)
-    rows = [(x.source, x.session_id, x.state) for x in lines if x.state in TOLD_STATES]
+    lines = read_health(warehouse, settings, now)
+    rows = [(x.source, x.session_id, x.state) for x in lines if x.state in REPORTED_STATES]
     return pl.DataFrame(rows, schema=UNHEALTHY, orient="row")
 
 
@@ -128,15 +130,15 @@ def compose_failure(
     return f"session-threads: run {mark(run_id)} failed {where}{ended}. {next_}"
 
 
-def describe_polls(home: Path, run_id: str) -> list[str]:
+def describe_polls(warehouse: Warehouse, run_id: str) -> list[str]:
     """Return how the failed polls of a run ended, a phrase for each way; none before its load."""
-    if not (home / PUBLISHED).exists():
+    if not warehouse.is_published():
         return []
     query = """
         SELECT outcome, error_type, count(*) AS sessions FROM session_polls
         WHERE run_id = ? AND error_type IS NOT NULL GROUP BY ALL ORDER BY ALL LIMIT 5
     """
-    with open_published(home) as connection:
+    with warehouse.read() as connection:
         rows = fetch_records(connection, query, [run_id])
     return [f"{r['sessions']} {mark(r['outcome'])}: {mark(r['error_type'])}" for r in rows]
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 import msgspec
 
-from pipelines.config.settings import STALE_AFTER_INTERVALS
 from pipelines.errors import WarehouseError
-from pipelines.warehouse.duckdb_file import PUBLISHED, fetch_records, open_published
+from pipelines.warehouse.sql import fetch_records
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-    from pathlib import Path
 
     from pipelines.config.settings import Session, Settings
+    from pipelines.warehouse.base import Warehouse
 
 NEVER: dict[str, Any] = {
     "last_complete_poll": None,
@@ -45,7 +44,7 @@ class Health(msgspec.Struct, frozen=True):
         return self.label or self.session_id
 
 
-def read_health(home: Path, settings: Settings, now: datetime) -> list[Health]:
+def read_health(warehouse: Warehouse, settings: Settings, now: datetime) -> list[Health]:
     """Return a line per configured session, those in trouble first.
 
     A session is failing where its last poll did not end complete, and stale where the last complete
@@ -57,10 +56,10 @@ def read_health(home: Path, settings: Settings, now: datetime) -> list[Health]:
             source=source,
             session_id=session.id,
             label=session.label,
-            state=judge(row, oldest),
+            state=session_state(row, oldest),
             **{name: row[name] for name in Health.__struct_fields__ if name in NEVER},
         )
-        for source, session, row in pair_sessions(settings, read_rows(home))
+        for source, session, row in pair_sessions(settings, read_rows(warehouse))
     ]
     return sorted(lines, key=lambda line: line.state == "ok")
 
@@ -77,22 +76,22 @@ def pair_sessions(
 
 def find_oldest(settings: Settings, now: datetime) -> datetime:
     """Return when the last complete poll of a session must have begun for it not to be stale."""
-    return now - STALE_AFTER_INTERVALS * timedelta(minutes=settings.poll_interval_minutes)
+    return now - settings.stale_after
 
 
-def read_rows(home: Path) -> list[dict[str, Any]]:
-    """Return the rows of ingestion_health; none where nothing is published yet."""
-    if not (home / PUBLISHED).exists():
+def read_rows(warehouse: Warehouse) -> list[dict[str, Any]]:
+    """Return the rows of ingestion_health; none if nothing is published yet."""
+    if not warehouse.is_published():
         return []
-    with open_published(home) as connection:
+    with warehouse.read() as connection:
         try:
             return fetch_records(connection, "FROM analytics.ingestion_health")
         except duckdb.CatalogException:
             hint = "It was published by an older version: run `session-threads run` first"
-            raise WarehouseError(f"{home}: ingestion_health is missing. {hint}") from None
+            raise WarehouseError(f"ingestion_health is missing. {hint}") from None
 
 
-def judge(row: Mapping[str, Any], oldest: datetime) -> str:
+def session_state(row: Mapping[str, Any], oldest: datetime) -> str:
     """Return the word for a session's row of ingestion_health."""
     if row["failure_streak"]:
         return "failing"

@@ -21,7 +21,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pipelines.errors import AnalysisError
-from pipelines.warehouse.duckdb_file import quote, quote_name, read_sql
+from pipelines.warehouse.sql import quote, quote_name, read_sql
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

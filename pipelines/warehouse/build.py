@@ -11,8 +11,8 @@ from pydantic import BaseModel
 
 from pipelines.errors import AnalysisError
 from pipelines.warehouse.analyses import BUILT, SCHEMA
-from pipelines.warehouse.duckdb_file import fetch_records, quote, quote_name, transaction
 from pipelines.warehouse.memory import spare_memory
+from pipelines.warehouse.sql import fetch_records, quote, quote_name, transaction
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -8,22 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from pipelines import __version__
 from pipelines.errors import LandingError, LoadRejected
-from pipelines.frames.threads import TIMESTAMP, polls_frame, threads_frame
+from pipelines.frames.threads import TIMESTAMP, describe_reading, polls_frame, threads_frame
 from pipelines.landing.digests import poll_key
 from pipelines.landing.digests import read_digests as read_poll_digests
-from pipelines.landing.directory import RAW, list_runs
+from pipelines.landing.directory import list_runs
 from pipelines.landing.format import MOVE_HINT, POLL, THREADS_ENDPOINT, read_run
 from pipelines.landing.retention import prune_runs, remove_unfinished
-from pipelines.warehouse.duckdb_file import (
-    ArrowStream,
-    fetch_records,
-    open_warehouse,
-    read_sql,
-    transaction,
-)
 from pipelines.warehouse.memory import spare_memory
+from pipelines.warehouse.sql import ArrowStream, fetch_records, read_sql, transaction
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,6 +27,7 @@ if TYPE_CHECKING:
     from pipelines.landing.digests import PollKey
     from pipelines.landing.format import Landed, Run
     from pipelines.records import Poll
+    from pipelines.warehouse.base import Warehouse
 
 RUN = pl.Schema(
     {
@@ -59,23 +53,22 @@ FIX = "The tables are as before; `session-threads replay` rebuilds them from the
 ENDED_WELL = frozenset({"complete", "overtaken"})
 
 
-def load_landed(home: Path, keep_days: int | None = None) -> list[str]:
-    """Load every landed run that the warehouse does not hold; return their ids.
+def load_landed(warehouse: Warehouse, directory: Path, keep_days: int | None = None) -> list[str]:
+    """Load every run that landed in the directory and is not in the warehouse; return their ids.
 
-    More than one where an earlier run was interrupted between landing and loading. After that, and
+    More than one if an earlier run was interrupted between landing and loading. After that, and
     only then, landed files older than `keep_days` are removed, and unfinished ones of killed runs.
     """
-    with open_warehouse(home) as connection:
+    with warehouse.write() as connection:
         loaded = {run_id for (run_id,) in connection.execute("SELECT run_id FROM runs").fetchall()}
-        pending = {
-            run_id: path for run_id, path in list_runs(home / RAW).items() if run_id not in loaded
-        }
+        runs = list_runs(directory)
+        pending = {run_id: path for run_id, path in runs.items() if run_id not in loaded}
         for path in pending.values():
             load_file(connection, path)
         now = datetime.now(UTC)
-        remove_unfinished(home / RAW, now)
+        remove_unfinished(directory, now)
         if keep_days is not None:
-            prune_runs(home / RAW, loaded | set(pending), keep_days, now)
+            prune_runs(directory, loaded | set(pending), keep_days, now)
     return list(pending)
 
 
@@ -172,21 +165,22 @@ def read_digests(connection: duckdb.DuckDBPyConnection) -> dict[PollKey, str]:
 def digests_frame(landed: Landed, known: dict[PollKey, str]) -> pl.DataFrame:
     """Return the digest of each complete poll's threads, and whether it repeats the known one.
 
-    One row per session, with the schema DIGESTS. The digest also tells how threads are read: by
-    another version of this program the same bytes may mean something else.
+    One row per session, with the schema DIGESTS. The digest also says how threads are read: the
+    same bytes may mean more to a version that reads another column.
     """
-    reading = f"{__version__} {landed.run.keep_agent_definition} "
-    complete = [
-        poll_key(poll)
+    polls = [
+        poll
         for poll in thread_polls(landed)
         if poll.outcome == "complete" and not poll.status_filter
     ]
-    landed_digests = read_poll_digests(landed) if complete else {}
+    readings = {poll.provider: describe_reading(poll.provider) for poll in polls}
+    landed_digests = read_poll_digests(landed) if polls else {}
     rows = []
-    for poll in complete:
-        text = reading + landed_digests[poll]
-        digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-        rows.append((*poll, digest, known.get(poll) == digest))
+    for poll in polls:
+        key = poll_key(poll)
+        parts = (readings[poll.provider], landed.run.keep_agent_definition, landed_digests[key])
+        digest = hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
+        rows.append((*key, digest, known.get(key) == digest))
     return pl.DataFrame(rows, schema=DIGESTS, orient="row")
 
 

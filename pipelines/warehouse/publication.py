@@ -1,53 +1,32 @@
-"""The published copy: replaced at once, so that readers never meet a load and never block one."""
+"""Publish what the tables hold, with analyses that all speak of the same load."""
 
 from __future__ import annotations
 
 import logging
-import os
-import shutil
 from typing import TYPE_CHECKING
 
-import duckdb
-
-from pipelines.errors import WarehouseError
-from pipelines.files import sync_directory
 from pipelines.warehouse.build import build_outdated
-from pipelines.warehouse.duckdb_file import PUBLISHED, WAREHOUSE, lock, open_tables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from pipelines.warehouse.analyses import Analysis
+    import duckdb
 
+    from pipelines.warehouse.analyses import Analysis
+    from pipelines.warehouse.base import Warehouse
 
 logger = logging.getLogger(__name__)
 
 
-def publish(home: Path, analyses: Mapping[str, Analysis]) -> Path:
-    """Replace the file that readers open by a copy of the warehouse; return its path.
+def publish(warehouse: Warehouse, analyses: Mapping[str, Analysis]) -> Path:
+    """Let readers see what the warehouse holds; return what they open.
 
-    Analyses that are older than the newest load are built first; one that fails is logged. A
-    reader that has the copy before open keeps it, whole, until it opens the file again. Raises
-    WarehouseError, and leaves the previous copy, where the disk has no room.
+    Analyses that are older than the newest load are built first; one that fails is logged.
     """
-    path = home / PUBLISHED
-    temporary = path.with_suffix(".tmp")
-    with lock(home), open_tables(home / WAREHOUSE) as connection:
+
+    def prepare(connection: duckdb.DuckDBPyConnection) -> None:
         for problem in build_outdated(connection, analyses):
             logger.warning("%s", problem)
-        try:
-            # After it the file alone holds everything, and nobody else writes to it.
-            connection.execute("CHECKPOINT")
-            temporary.touch(mode=0o600)
-            shutil.copyfile(home / WAREHOUSE, temporary)
-            with temporary.open("rb") as file:
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except (duckdb.Error, OSError) as error:
-            first = str(error).splitlines()[0]
-            raise WarehouseError(
-                f"{path}: cannot be published ({first}). The previous copy stays"
-            ) from None
-        sync_directory(home)
-    return path
+
+    return warehouse.publish(prepare)

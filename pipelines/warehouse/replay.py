@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from pipelines.errors import LandingError, WarehouseBusy, WarehouseError, WarehouseNewer
-from pipelines.files import sync_directory
-from pipelines.landing.directory import RAW, list_files, name_run
-from pipelines.warehouse.duckdb_file import WAREHOUSE, list_loaded_runs, lock, open_tables
+from pipelines.landing.directory import list_files, name_run
 from pipelines.warehouse.load import load_file
 
 if TYPE_CHECKING:
@@ -18,6 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import duckdb
+
+    from pipelines.warehouse.base import Warehouse
 
 PARTIAL_HINT = "To replace the tables by what remains, say so: session-threads replay --partial"
 SKIP_HINT = "To leave such files out: session-threads replay --skip-damaged"
@@ -30,47 +29,36 @@ class Replayed(msgspec.Struct, frozen=True):
     skipped: list[str]
 
 
-def replay(home: Path, *, partial: bool = False, skip_damaged: bool = False) -> Replayed:
-    """Load every landed run into a new file and put it in the warehouse's place, whole.
+def replay(
+    warehouse: Warehouse, directory: Path, *, partial: bool = False, skip_damaged: bool = False
+) -> Replayed:
+    """Load every run that landed in the directory into new tables, and put them in the old's place.
 
     Runs are loaded in the order in which the warehouse loaded them, so that the tables come out
-    equal. Raises, and replaces nothing: WarehouseError where runs of the warehouse have no landed
-    pages any more and `partial` is false; LandingError where a file is damaged or not one of ours
-    and `skip_damaged` is false.
+    equal. Raises, and replaces nothing: WarehouseError if runs of the warehouse have no landed
+    pages any more and `partial` is false; LandingError if a file is damaged or not one of ours and
+    `skip_damaged` is false.
     """
-    path, temporary = home / WAREHOUSE, home / "replay.tmp"
-    with lock(home):
-        order = read_load_order(path, partial=partial)
-        files = list_files(home / RAW)
+    with warehouse.rebuild() as connection:
+        order = read_load_order(warehouse, partial=partial)
+        files = list_files(directory)
         if not files:
-            raise WarehouseError(f"{home / RAW}: there are no landed pages to replay")
+            raise WarehouseError(f"{directory}: there are no landed pages to replay")
         if not partial:
-            reject_gaps(order, [name_run(file) for file in files], home / RAW)
+            reject_gaps(order, [name_run(file) for file in files], directory)
         rank = {run_id: number for number, run_id in enumerate(order)}
         files.sort(key=lambda file: rank.get(name_run(file), len(rank)))
-        with open_tables(temporary) as connection:
-            replayed = load_files(connection, files, skip_damaged=skip_damaged)
-            # Closing would keep silent where the disk has no room for it.
-            connection.execute("CHECKPOINT")
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        # A log that an unreadable warehouse has left does not belong to the new file.
-        path.with_suffix(".duckdb.wal").unlink(missing_ok=True)
-        temporary.replace(path)
-        sync_directory(home)
-    return replayed
+        return load_files(connection, files, skip_damaged=skip_damaged)
 
 
-def read_load_order(path: Path, *, partial: bool) -> list[str]:
-    """Return the ids of the warehouse's runs as they were loaded; none where there is no warehouse.
+def read_load_order(warehouse: Warehouse, *, partial: bool) -> list[str]:
+    """Return the ids of the warehouse's runs as they were loaded; none if there is no warehouse.
 
-    An unreadable one is passed over only where `partial` allows to replace it, a newer version's
+    An unreadable one is passed over only if `partial` allows to replace it, a newer version's
     never.
     """
-    if not path.exists():
-        return []
     try:
-        return list_loaded_runs(path)
+        return warehouse.list_loaded_runs()
     except (WarehouseBusy, WarehouseNewer):
         raise
     except WarehouseError as error:

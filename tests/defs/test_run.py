@@ -13,7 +13,7 @@ import pytest
 from pipelines.definitions import defs
 from pipelines.sandbox.server import serve
 from pipelines.sandbox.world import World
-from pipelines.warehouse.duckdb_file import open_warehouse
+from pipelines.warehouse.duckdb_file import DuckdbFile
 from tests.builders import land, load, thread
 from tests.defs.job import CORE, execute
 from tests.support import CANARY, Script, read_table, serve_world
@@ -228,7 +228,7 @@ def find_failed(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEva
 def test_undone_load_fails_its_check(home: Path, instance: dg.DagsterInstance) -> None:
     """A load that is undone fails the check of keys, which names the rows, and then the run."""
     load(home, 0, thread("a"))
-    with open_warehouse(home) as connection:
+    with DuckdbFile(home).write() as connection:
         connection.execute("INSERT INTO threads FROM threads")
     land(home, 10, thread("a", "idle", updated=5))
     result = execute(instance, "threads")

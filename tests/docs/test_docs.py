@@ -12,10 +12,10 @@ import pytest
 import yaml
 
 from docs.generate import render_pages
-from pipelines.config.settings import load_analyses_dir
+from pipelines.config.loader import load_tolerant
 from pipelines.warehouse.analyses import list_analyses
 from pipelines.warehouse.build import build_analysis
-from pipelines.warehouse.duckdb_file import migrate
+from pipelines.warehouse.schema import migrate
 from tests.support import ROOT
 
 DOCS = ROOT / "docs"
@@ -47,7 +47,7 @@ def test_example_is_an_analysis() -> None:
     directory.mkdir()
     (directory / "tokens_by_agent.sql").write_text(query, encoding="utf-8")
     Path("sessions.yaml").write_text(key, encoding="utf-8")
-    own = load_analyses_dir({})
+    own = load_tolerant({}).analyses_dir
     assert own == directory.absolute()
     with duckdb.connect() as connection:
         migrate(connection, Path("memory"))
@@ -61,13 +61,24 @@ def test_example_is_an_analysis() -> None:
     assert "How many tokens did each agent use?" in shown
 
 
-@pytest.mark.parametrize("page", [ROOT / "README.md", *sorted(DOCS.glob("*.md"))], ids=str)
+@pytest.mark.parametrize("page", [*sorted(ROOT.glob("*.md")), *sorted(DOCS.glob("*.md"))], ids=str)
 def test_links(page: Path) -> None:
     """Every page, picture, file and heading that is linked to is there."""
     for target, _, anchor in re.findall(r"\]\(([^)#:]*)(#([\w-]+))?\)", page.read_text("utf-8")):
         path = page.parent / target if target else page
         assert path.exists(), (page, target)
         assert not anchor or anchor in list_anchors(path), (page, target, anchor)
+
+
+@pytest.mark.parametrize("name", ["CONTRIBUTING.md", "docs/how-it-works.md", "docs/faults.md"])
+def test_named_paths(name: str) -> None:
+    """Every file and folder of the checkout that a page names is there."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    paths = set(
+        re.findall(r"`((?:\.ci|benchmarks|docs|notebooks|pipelines|sql|tests)/[^`]*)`", text)
+    )
+    assert paths
+    assert not {path for path in paths if not (ROOT / path).exists()}
 
 
 def list_anchors(page: Path) -> set[str]:

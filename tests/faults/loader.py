@@ -7,9 +7,9 @@ from pathlib import Path
 
 from pipelines.warehouse.analyses import list_analyses
 from pipelines.warehouse.build import build_analysis
-from pipelines.warehouse.duckdb_file import open_warehouse
-from pipelines.warehouse.load import load_landed
+from pipelines.warehouse.duckdb_file import DuckdbFile
 from pipelines.warehouse.publication import publish
+from tests.builders import load_all
 
 SOME = ("ingestion_health", "status_distribution", "thread_durations")
 
@@ -17,11 +17,11 @@ SOME = ("ingestion_health", "status_distribution", "thread_durations")
 def load_and_publish(home: Path) -> None:
     """Load what has landed, build some analyses and publish."""
     analyses = {name: analysis for name, analysis in list_analyses().items() if name in SOME}
-    load_landed(home)
-    with open_warehouse(home) as connection:
+    load_all(home)
+    with DuckdbFile(home).write() as connection:
         for analysis in analyses.values():
             build_analysis(connection, analysis)
-    publish(home, analyses)
+    publish(DuckdbFile(home), analyses)
 
 
 if __name__ == "__main__":

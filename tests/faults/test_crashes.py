@@ -19,10 +19,9 @@ import pytest
 from pipelines.errors import WarehouseError
 from pipelines.landing.directory import RAW, list_runs
 from pipelines.sandbox.world import World
-from pipelines.warehouse.load import load_landed
+from pipelines.warehouse.duckdb_file import DuckdbFile
 from pipelines.warehouse.publication import publish
-from pipelines.warehouse.replay import replay
-from tests.builders import land, load, thread
+from tests.builders import land, load, load_all, replay_all, thread
 from tests.faults import loader
 from tests.faults.loader import load_and_publish
 from tests.support import invoke, read_table, serve_world
@@ -218,8 +217,8 @@ def test_readers_and_loads(home: Path) -> None:
 HOLDING = """
 import sys, time
 from pathlib import Path
-from pipelines.warehouse.duckdb_file import open_warehouse
-with open_warehouse(Path(sys.argv[1])) as connection:
+from pipelines.warehouse.duckdb_file import DuckdbFile
+with DuckdbFile(Path(sys.argv[1])).write() as connection:
     print("open", flush=True)
     time.sleep(float(sys.argv[2]))
 """
@@ -253,16 +252,15 @@ def test_second_writer_waits(home: Path, caplog: pytest.LogCaptureFixture) -> No
 
 def test_waiting_has_a_limit(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A writer that waits too long gives up, names the holder, and loses nothing."""
-    monkeypatch.setattr("pipelines.warehouse.duckdb_file.WAIT_LIMIT_S", 0.2)
+    monkeypatch.setattr("pipelines.warehouse.lock.WAIT_LIMIT_S", 0.2)
     from pipelines.errors import WarehouseBusy  # noqa: PLC0415
-    from pipelines.warehouse.load import load_landed  # noqa: PLC0415
 
     land(home, 0, thread("a"))
     with hold(home, 60) as holder:
         with pytest.raises(WarehouseBusy, match=rf"process {holder.pid} .* next run loads"):
-            load_landed(home)
+            load_all(home)
         holder.kill()
-    assert load_landed(home) == ["run-0"]
+    assert load_all(home) == ["run-0"]
 
 
 @pytest.fixture
@@ -320,11 +318,11 @@ def test_full_disk_in_a_replay(small_disk: Path, leave: int) -> None:
     home = small_disk / "data"
     for number in range(6):
         land_past(home, number)
-    load_landed(home)
+    load_all(home)
     before = dump(home / "warehouse.duckdb")
     fill(small_disk, leave)
     with suppress(WarehouseError):
-        replay(home)
+        replay_all(home)
     assert dump(home / "warehouse.duckdb") == before
     assert {path.name for path in home.iterdir()} == KNOWN - {"threads.duckdb"}
 
@@ -332,7 +330,7 @@ def test_full_disk_in_a_replay(small_disk: Path, leave: int) -> None:
 def test_readers_do_not_keep_old_copies_alive(home: Path) -> None:
     """A publication goes on while a thread of this process reads the copy before."""
     load(home, 0, thread("a"))
-    path = publish(home, {})
+    path = publish(DuckdbFile(home), {})
     done = threading.Event()
     seen: list[int] = []
 
@@ -344,7 +342,7 @@ def test_readers_do_not_keep_old_copies_alive(home: Path) -> None:
     reader.start()
     for number in range(1, 6):
         load(home, 10 * number, *(thread(f"t{i}") for i in range(number)), thread("a"))
-        publish(home, {})
+        publish(DuckdbFile(home), {})
     done.set()
     reader.join()
     assert set(seen) <= {1, 2, 3, 4, 5, 6}

@@ -15,7 +15,7 @@ from pipelines.records import Poll, Progress, Selection
 from pipelines.sandbox.faults import FAULTS, Faulty
 from pipelines.sandbox.server import Sandbox, serve
 from pipelines.sandbox.world import World
-from pipelines.warehouse.load import load_landed
+from tests.builders import load_all
 from tests.support import CANARY, ROOT, make_source, read_table
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def poll_once(home: Path, plan: Mapping[int, str], **keys: Any) -> tuple[Poll, F
 
     with serve(faulty) as base_url:
         (poll,) = asyncio.run(run(base_url))
-    load_landed(home)
+    load_all(home)
     (row,) = read_table(home / "warehouse.duckdb", "SELECT count(*) AS n FROM threads")
     return poll, faulty, row["n"]
 

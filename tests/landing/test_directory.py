@@ -15,8 +15,7 @@ from pipelines.landing import directory as landing
 from pipelines.landing.directory import RAW, give_back, list_runs, name_file, take_sequence
 from pipelines.landing.format import Footer, Run, read_run, write_run
 from pipelines.landing.retention import remove_unfinished
-from pipelines.warehouse.load import load_landed
-from tests.builders import land, thread
+from tests.builders import land, load_all, thread
 from tests.support import ROOT, read_table
 
 if TYPE_CHECKING:
@@ -117,7 +116,7 @@ def test_numbers_come_after_older_files(home: Path) -> None:
     land(home, 10, thread("a"), sequence=None)
     land(home, 0, thread("a", "blocked", updated=3), sequence=1)
     assert list(list_runs(home / RAW)) == ["run-10", "run-20", "run-0"]
-    assert load_landed(home) == ["run-10", "run-20", "run-0"]
+    assert load_all(home) == ["run-10", "run-20", "run-0"]
     warehouse = home / "warehouse.duckdb"
     rows = read_table(warehouse, "SELECT run_id, sequence FROM runs ORDER BY sequence")
     assert [row["run_id"] for row in rows] == ["run-10", "run-20", "run-0"]

@@ -15,9 +15,7 @@ import pytest
 
 from pipelines.landing.directory import RAW, list_runs
 from pipelines.landing.format import PAGES, read_run
-from pipelines.warehouse.load import load_landed
-from pipelines.warehouse.replay import replay
-from tests.builders import land, read, thread
+from tests.builders import land, load_all, read, replay_all, thread
 from tests.support import ROOT
 
 if TYPE_CHECKING:
@@ -78,17 +76,17 @@ def test_older_files_are_read(older: Path) -> None:
 
 def test_older_files_are_loaded(older: Path) -> None:
     """They become the tables that their own version made of them, loaded or replayed."""
-    assert load_landed(older) == RUNS
+    assert load_all(older) == RUNS
     assert read_tables(older) == read_expected()
-    assert replay(older).runs == RUNS
+    assert replay_all(older).runs == RUNS
     assert read_tables(older) == read_expected()
 
 
 def test_newer_runs_come_after_older_files(older: Path) -> None:
     """A run with a number comes after them, also if its clock says that it began before."""
     land(older, 0, thread("t1"), sequence=1, run_id="newer")
-    assert load_landed(older) == [*RUNS, "newer"]
+    assert load_all(older) == [*RUNS, "newer"]
     assert read(older, "SELECT run_id FROM runs ORDER BY sequence DESC LIMIT 1") == [
         {"run_id": "newer"}
     ]
-    assert replay(older).runs == [*RUNS, "newer"]
+    assert replay_all(older).runs == [*RUNS, "newer"]

@@ -19,9 +19,7 @@ from pipelines.landing.directory import RAW, SHARD, list_files, list_runs
 from pipelines.landing.format import read_run, write_run
 from pipelines.landing.retention import prune_runs, remove_unfinished
 from pipelines.landing.writer import land_polls
-from pipelines.warehouse.load import load_landed
-from pipelines.warehouse.replay import replay
-from tests.builders import Pages, crowd, poll
+from tests.builders import Pages, crowd, load_all, poll, replay_all
 from tests.support import ROOT, read_table
 
 if TYPE_CHECKING:
@@ -62,7 +60,7 @@ def test_round_trip(home: Path) -> None:
     assert [number for batch in batches for number in batch["page"]] == [1, 2, 3]
     assert [batch.height for batch in batches] == [1, 1, 1, 0]
     assert {path.stat().st_mode & 0o777 for path in (home / RAW).iterdir()} == {0o600}
-    assert load_landed(home) == ["run-1"]
+    assert load_all(home) == ["run-1"]
     assert statuses(home) == dict.fromkeys(("t0", "t1", "t2", "t3", "t4", "t5"), "idle")
 
 
@@ -80,19 +78,19 @@ def test_duplicates_over_shards(home: Path) -> None:
         {"id": "t3", "updated_at": old, "status": "idle"},
     ]
     land(home, "run-1", [first, second])
-    load_landed(home)
+    load_all(home)
     assert statuses(home) == {"t1": "idle", "t2": "idle", "t3": "idle"}
 
 
 def test_unchanged_polls_read_no_page(home: Path) -> None:
     """A poll that brings what the one before brought is loaded without its pages."""
     land(home, "run-1", crowd("idle"))
-    load_landed(home)
+    load_all(home)
     before = set(shards(home))
     land(home, "run-2", crowd("idle"))
     for shard in set(shards(home)) - before:
         shard.write_bytes(b"nobody reads this")
-    assert load_landed(home) == ["run-2"]
+    assert load_all(home) == ["run-2"]
     query = "SELECT threads_unchanged AS n FROM session_polls WHERE run_id = 'run-2'"
     assert read_table(home / "warehouse.duckdb", query) == [{"n": 6}]
 
@@ -101,7 +99,7 @@ def test_unchanged_polls_read_no_page(home: Path) -> None:
 def test_harmed_shards(home: Path, harm: str) -> None:
     """A shard that is damaged or lost is named, the tables stay, and a replay can leave it out."""
     land(home, "run-1", crowd("idle"))
-    load_landed(home)
+    load_all(home)
     land(home, "run-2", crowd("running"))
     shard = shards(home)[-2]
     if harm == "lost":
@@ -109,11 +107,11 @@ def test_harmed_shards(home: Path, harm: str) -> None:
     else:
         shard.write_bytes(shard.read_bytes()[:-1])
     with pytest.raises(LandingError, match=rf"{shard.name}: not a landed run.* Move it away"):
-        load_landed(home)
+        load_all(home)
     assert set(statuses(home).values()) == {"idle"}
     with pytest.raises(LandingError, match=r"--skip-damaged"):
-        replay(home)
-    assert replay(home, skip_damaged=True).runs == ["run-1"]
+        replay_all(home)
+    assert replay_all(home, skip_damaged=True).runs == ["run-1"]
     assert set(statuses(home).values()) == {"idle"}
 
 
@@ -143,7 +141,7 @@ def test_interrupted_last_file(home: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(writing, "write_run", write_slowly)
     asyncio.run(cancel())
-    assert load_landed(home) == ["run-1"]
+    assert load_all(home) == ["run-1"]
     assert len(statuses(home)) == 6
 
 
@@ -163,7 +161,7 @@ def test_shards_of_killed_runs(home: Path) -> None:
     """Shards without their run's file are no run, and go when nobody can be writing there."""
     kept = land(home, "run-1", crowd("idle"))
     land(home, "run-2", crowd("running")).unlink()
-    assert load_landed(home) == ["run-1"]
+    assert load_all(home) == ["run-1"]
     assert len(shards(home)) == 6
     remove_unfinished(home / RAW, LATER)
     assert [shard.name for shard in shards(home)] == [shard.name for shard in read_run(kept).shards]
@@ -184,10 +182,10 @@ def test_replay(home: Path) -> None:
     """Runs of several files are replayed row for row."""
     for number, status in enumerate(("idle", "running", "running")):
         land(home, f"run-{number}", crowd(status))
-        load_landed(home)
+        load_all(home)
     tables = ("threads", "thread_status_history", "session_polls", "session_digests", "runs")
     before = [read_table(home / "warehouse.duckdb", f"FROM {t} ORDER BY ALL") for t in tables]
-    replay(home)
+    replay_all(home)
     after = [read_table(home / "warehouse.duckdb", f"FROM {t} ORDER BY ALL") for t in tables]
     assert after == before
 
@@ -225,4 +223,4 @@ def test_killed_while_landing(home: Path) -> None:
     left = {path.name for path in (home / RAW).iterdir()} - {path.name for path in files} - named
     # The highest number is kept, if its run left nothing else.
     assert left <= {max(path.name for path in (home / RAW).glob("*"))}
-    assert len(load_landed(home)) == len(files)
+    assert len(load_all(home)) == len(files)

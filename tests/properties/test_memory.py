@@ -17,8 +17,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from pipelines.landing.format import PAGES, Landed, Run
 from pipelines.records import Poll
-from pipelines.warehouse.duckdb_file import migrate
 from pipelines.warehouse.load import load_run
+from pipelines.warehouse.schema import migrate
 from tests.properties.memory_model import Listed, Model
 
 START = datetime(2026, 10, 1, tzinfo=UTC)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import msgspec
@@ -22,7 +21,7 @@ from pipelines.providers.registry import PROVIDERS
 from pipelines.providers.thread import Thread
 from pipelines.records import Poll, Progress, Selection
 from pipelines.sandbox.server import serve
-from pipelines.warehouse.load import load_landed
+from tests.builders import load_all
 from tests.support import CANARY, make_source, read_table
 
 if TYPE_CHECKING:
@@ -61,7 +60,7 @@ class Bookmarks:
 MADE_UP = Provider(
     name="made-up",
     base_url="https://api.example/v9",
-    auth=partial(HeaderAuth, "x-api-key"),
+    auth=HeaderAuth("x-api-key"),
     headers={"made-up-version": "2026-11-26"},
     params={"beta": "true"},
     token_variables=("MADE_UP_KEY",),
@@ -118,7 +117,7 @@ def polled(home: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, Poll]
         plan = [SourceSessions(source, source.sessions)]
         polls = poll_sessions(plan, Selection(statuses=("running",)), Progress())
         _, ended = asyncio.run(land_polls(polls, home / RAW, "run"))
-    load_landed(home)
+    load_all(home)
     return {poll.session_id: poll for poll in ended}, server.queries
 
 

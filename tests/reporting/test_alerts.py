@@ -16,14 +16,15 @@ from pipelines.errors import AlertError, SettingsError
 from pipelines.reporting.alerts import ALERTED, compose_failure, compose_news, send_alerts
 from pipelines.reporting.webhook import find_webhook, post
 from pipelines.sandbox.server import serve
+from pipelines.warehouse.duckdb_file import DuckdbFile
 from tests.builders import SESSION, at, see, thread
-from tests.support import CANARY, Receiver
+from tests.support import CANARY, Receiver, make_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-SETTINGS = Settings.model_validate({"sources": [{"sessions": [SESSION]}]})
+SETTINGS = Settings(sources=(make_source(sessions=[SESSION]),))
 WAITING: dict[str, Any] = {"stop_reason": {"type": "requires_action"}}
 
 
@@ -38,7 +39,7 @@ def receiver() -> Iterator[tuple[Receiver, SecretStr]]:
 def tell(home: Path, minute: float, send: Any = None) -> list[str]:
     """Return what is told at the minute."""
     told: list[str] = []
-    send_alerts(home, SETTINGS, at(minute), send or told.append)
+    send_alerts(DuckdbFile(home), home / ALERTED, SETTINGS, at(minute), send or told.append)
     return told
 
 
@@ -206,5 +207,5 @@ def test_freshness_is_of_the_clock(home: Path) -> None:
     see(home, 0, thread("a", "running"))
     late = at(0) + timedelta(minutes=31)
     told: list[str] = []
-    assert send_alerts(home, SETTINGS, late, told.append) == (1, 0)
+    assert send_alerts(DuckdbFile(home), home / ALERTED, SETTINGS, late, told.append) == (1, 0)
     assert "stale" in told[0]

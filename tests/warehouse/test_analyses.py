@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pytest
 
-from pipelines.config.settings import load_analysis_settings
+from pipelines.config.settings import Settings
 from pipelines.errors import AnalysisError
 from pipelines.warehouse.analyses import find_tables, list_analyses, parse_analysis
 from pipelines.warehouse.build import build_analysis, read_warnings, write_settings
-from pipelines.warehouse.duckdb_file import fetch_records, open_warehouse, transaction
+from pipelines.warehouse.duckdb_file import DuckdbFile
 from pipelines.warehouse.memory import limit_memory, spare_memory
+from pipelines.warehouse.sql import fetch_records, transaction
 from tests.builders import HEADER, OWN, at, born, build, instant, load, thread
 
 if TYPE_CHECKING:
@@ -137,28 +138,42 @@ def test_empty_warehouse(home: Path, name: str) -> None:
     assert {row.get("n", 0) for row in rows} <= {0}
 
 
+def build_each(home: Path) -> None:
+    """Build every analysis, once."""
+    with DuckdbFile(home).write() as connection:
+        for analysis in list_analyses().values():
+            build_analysis(connection, analysis)
+
+
 def test_thread_of_which_nothing_is_known(home: Path) -> None:
     """A thread that is an id and nothing else is counted everywhere, and breaks no check."""
     load(home, 0, {"id": "t"})
     (session,) = build(home, "session_summary")
     assert (session["threads"], session["other"], session["open"]) == (1, 1, 1)
-    for name in list_analyses():
-        build(home, name)
+    build_each(home)
     assert {row["check"] for row in build(home, "data_quality") if row["rows"]} == {
         "undated",
         "unknown_status",
     }
 
 
-@pytest.mark.parametrize("name", list_analyses())
-def test_pasted_query_gives_the_same(home: Path, name: str) -> None:
-    """The file's query, pasted into a plain DuckDB shell, gives the table's rows."""
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a data directory in which every analysis of two threads is built."""
+    home = tmp_path_factory.mktemp("built") / "home"
     child = {"parent_thread_id": "t0", "agent": {"id": "x", "version": 1}}
     load(home, 0, born("t0", 0, 0), born("t1", 0, 0, status="idle", **child))
     load(home, 10, born("t0", 0, 0), born("t1", 0, 9, status="blocked", **child))
-    rows = build(home, name)
-    with duckdb.connect(str(home / "warehouse.duckdb"), read_only=True) as connection:
+    build_each(home)
+    return home
+
+
+@pytest.mark.parametrize("name", list_analyses())
+def test_pasted_query_gives_the_same(built: Path, name: str) -> None:
+    """The file's query, pasted into a plain DuckDB shell, gives the table's rows."""
+    with duckdb.connect(str(built / "warehouse.duckdb"), read_only=True) as connection:
         connection.execute("SET TimeZone = 'America/New_York'")
+        rows = fetch_records(connection, f"FROM analytics.{name}")
         pasted = fetch_records(connection, list_analyses()[name].query)
     assert pasted == rows
     assert rows
@@ -169,7 +184,7 @@ def test_header_describes_the_table(home: Path, name: str) -> None:
     """The header's texts are the table's comments."""
     build(home, name)
     header = list_analyses()[name].header
-    with open_warehouse(home) as connection:
+    with DuckdbFile(home).write() as connection:
         columns = connection.execute(
             "SELECT column_name, comment FROM duckdb_columns() WHERE table_name = ?", [name]
         ).fetchall()
@@ -212,7 +227,7 @@ def test_header_describes_the_table(home: Path, name: str) -> None:
 )  # fmt: skip
 def test_broken_analysis(home: Path, text: str, problem: str) -> None:
     """A file that is wrong, or whose check finds a row, is named, and the previous table stays."""
-    with open_warehouse(home) as connection:
+    with DuckdbFile(home).write() as connection:
         build_analysis(connection, parse_analysis("a", HEADER + "SELECT 1 AS x"))
         with pytest.raises(AnalysisError, match=problem):
             build_analysis(connection, parse_analysis("a", text))
@@ -225,7 +240,7 @@ def test_warnings(home: Path) -> None:
         "large: FROM analytics.a WHERE x > 1, odd: FROM nowhere, none: FROM analytics.a LIMIT 0"
     )
     text = f"{HEADER}-- warnings: {{{queries}}}\nSELECT unnest([1, 2, 3, 4]) AS x"
-    with open_warehouse(home) as connection:
+    with DuckdbFile(home).write() as connection:
         analysis = parse_analysis("a", text)
         assert build_analysis(connection, analysis).rows == 4
         found = read_warnings(connection, analysis, 2)
@@ -296,7 +311,7 @@ def test_own_analyses(home: Path, tmp_path: Path) -> None:
     analyses = list_analyses(tmp_path)
     well = {"good", "order", "date"}
     assert analyses.keys() == list_analyses().keys() | BROKEN.keys() | well
-    with open_warehouse(home) as connection:
+    with DuckdbFile(home).write() as connection:
         for name in ("thread_durations", "status_distribution"):
             build_analysis(connection, analyses[name])
         for name in well:
@@ -314,7 +329,7 @@ def test_endless_query_is_ended(home: Path, monkeypatch: pytest.MonkeyPatch) -> 
         "WITH RECURSIVE n AS (SELECT 1 AS x UNION ALL SELECT x FROM n) SELECT max(x) AS x FROM n"
     )
     with (
-        open_warehouse(home) as connection,
+        DuckdbFile(home).write() as connection,
         pytest.raises(AnalysisError, match=r"analysis endless: .*nterrupt"),
     ):
         build_analysis(connection, parse_analysis("endless", HEADER + endless))
@@ -324,7 +339,7 @@ def test_analysis_that_needs_more_memory(home: Path, monkeypatch: pytest.MonkeyP
     """One that needs more memory than was guessed takes it; the limit is as before."""
     monkeypatch.setattr("pipelines.warehouse.memory.LEAST_MIB", 16)
     greedy = "SELECT len(list(i)) AS x FROM range(3_000_000) AS numbers (i)"
-    with open_warehouse(home) as connection:
+    with DuckdbFile(home).write() as connection:
         connection.execute("SET memory_limit = '1.5GiB'")
         before = connection.execute("SELECT current_setting('memory_limit')").fetchall()
         with pytest.raises(duckdb.OutOfMemoryException), limit_memory(connection, 16):
@@ -338,7 +353,7 @@ def test_analysis_that_needs_more_memory(home: Path, monkeypatch: pytest.MonkeyP
 def test_commit_that_needs_more_memory(home: Path) -> None:
     """Work whose commit runs out of memory, another error, is done again without a limit."""
     tries: list[int] = []
-    with open_warehouse(home) as connection:
+    with DuckdbFile(home).write() as connection:
         connection.execute("CREATE TABLE wide (x VARCHAR, y VARCHAR)")
 
         def fill() -> None:
@@ -357,9 +372,9 @@ def test_commit_that_needs_more_memory(home: Path) -> None:
 
 def test_default_of_the_settings(home: Path) -> None:
     """What the analyses read of the configuration is there before a run has written it."""
-    with open_warehouse(home) as connection:
+    with DuckdbFile(home).write() as connection:
         rows = connection.execute("SELECT name, value FROM analysis_settings").fetchall()
-        assert dict(rows) == load_analysis_settings({})
+        assert dict(rows) == Settings().for_analyses
         write_settings(connection, {"attention_after_minutes": 5})
         assert connection.execute("FROM analysis_settings").fetchall() == [
             ("attention_after_minutes", 5)

@@ -9,9 +9,8 @@ import msgspec
 import pytest
 
 from pipelines.warehouse.build import build_analysis
-from pipelines.warehouse.duckdb_file import fetch_records
-from pipelines.warehouse.load import load_landed
-from tests.builders import land, read
+from pipelines.warehouse.sql import fetch_records
+from tests.builders import land, load_all, read
 from tests.warehouse.worlds import (
     SESSION,
     SOURCE,
@@ -19,6 +18,7 @@ from tests.warehouse.worlds import (
     World,
     at,
     build_all,
+    build_one,
     connect,
     parsed_analyses,
     simulate,
@@ -85,7 +85,7 @@ def test_survival_by_hand() -> None:
     """Five lifetimes, one of them censored at the time of a closing: a textbook's figures."""
     world = World()
     world.poll(100, *FIVE)
-    rows = build_all(world)["survival"]
+    rows = build_one(world, "survival")
     assert groups_of(rows) == ALONE
     # Greenwood's sums: 1/20, + 1/12, + 1/6; the censored one is at risk at 30 minutes.
     curve = [
@@ -107,7 +107,7 @@ def test_duration_percentiles_by_hand() -> None:
     """The same five: percentiles between two lifetimes lie on the line from one to the other."""
     world = World()
     world.poll(100, *FIVE)
-    rows = build_all(world)["duration_percentiles"]
+    rows = build_one(world, "duration_percentiles")
     assert groups_of(rows) == ALONE
     names = ("p50", "p75", "p90", "p95", "p99", "mean", "max", "km_p50", "km_p90")
     expected = {
@@ -130,7 +130,7 @@ def test_percentiles_of_equal_lifetimes() -> None:
     lasted = 47930.000003 / MINUTE
     world = World()
     world.poll(1000, terminated("a", 0, lasted), terminated("b", 0, lasted))
-    (row,) = only(build_all(world)["duration_percentiles"], dimension="all", basis="terminated")
+    (row,) = only(build_one(world, "duration_percentiles"), dimension="all", basis="terminated")
     assert (row["n"], row["max"]) == (2, pytest.approx(47930.000003))
 
 
@@ -179,7 +179,7 @@ def test_agent_versions_by_hand() -> None:
         state("no_agent", agent_version=1),
     ]
     world.poll(10, *listed)
-    rows = build_all(world)["agent_versions"]
+    rows = build_one(world, "agent_versions")
     assert list(rows[0]) == list(parsed_analyses()["agent_versions"].header.columns)
     names = ("version", "n", "n_closed", "km_p50", "version_before", "ratio", "verdict")
     assert columns(rows, *names) == [
@@ -230,7 +230,7 @@ def overlapping() -> World:
 def test_concurrency_by_hand() -> None:
     """Ends at the stroke of an hour, a moment's life, a future one, and one gone missing."""
     names = ("hour", "open_peak", "open_mean", "arrivals", "completions", "backlog")
-    rows = build_all(overlapping())["concurrency"]
+    rows = build_one(overlapping(), "concurrency")
     assert only(rows, source=SOURCE, as_of=at(150)) == [
         dict(zip(names, cells, strict=True))
         for cells in [
@@ -245,7 +245,7 @@ def test_session_summary_by_hand() -> None:
     """The same world at a glance, every column."""
     world = overlapping()
     world.poll(40, outcome="gone", session_id="lost")
-    lost, row = build_all(world)["session_summary"]
+    lost, row = build_one(world, "session_summary")
     assert row == {
         "source": SOURCE,
         "session_id": SESSION,
@@ -281,7 +281,7 @@ def test_ingestion_health_of_the_last_failure() -> None:
     world.poll(0, state("a"), label="old")
     world.poll(10, outcome="failed", label="old", error_message="first")
     world.poll(20, outcome="incomplete")
-    (row,) = build_all(world)["ingestion_health"]
+    (row,) = build_one(world, "ingestion_health")
     assert (row["label"], row["failure_streak"], row["last_error"]) == (None, 2, None)
     assert (row["lag_seconds"], row["last_outcome"]) == (20 * MINUTE, "incomplete")
 
@@ -295,7 +295,7 @@ def test_status_over_time_by_hand() -> None:
     world.poll(80, outcome="failed", session_id="sess_2")
     world.poll(130, state("a", "idle", 5, 50))
     world.poll(-50, outcome="overtaken")
-    rows = only(build_all(world)["status_over_time"], source=SOURCE)
+    rows = only(build_one(world, "status_over_time"), source=SOURCE)
     assert columns(rows, *rows[0]) == [
         (at(0), "idle", 1, 2, 0),
         (at(0), "running", 1, 2, 0),
@@ -312,7 +312,7 @@ def test_status_over_time_with_overlapping_polls() -> None:
     late: Row = {"finished_at": at(66), "observed_at": at(65)}
     world.poll(40, state("a", "running", 5, 5), state("new", "idle", 64, 64), **late)
     world.poll(50, state("a", "running", 5, 5))
-    rows = build_all(world)["status_over_time"]
+    rows = build_one(world, "status_over_time")
     assert columns(rows, "hour", "status", "threads") == [
         (at(0), "idle", 0),
         (at(0), "running", 1),
@@ -338,7 +338,7 @@ def spelled() -> World:
 
 def test_time_in_status_by_hand() -> None:
     """Five spells and a birth that no poll saw; the time after a termination is nobody's."""
-    rows = build_all(spelled())["time_in_status"]
+    rows = build_one(spelled(), "time_in_status")
     assert groups_of(rows) == ALONE
     # The page of minute 30.5 shows no new updated_at: that change is put between it and minute 20.
     expected = [
@@ -367,7 +367,7 @@ def test_bounds_of_time_in_status_by_hand() -> None:
     for minute in (20, 30, 40, 60):
         outcome = "failed" if minute == 30 else "complete"
         world.poll(minute, state("c"), state("d", "idle"), session_id="s2", outcome=outcome)
-    rows = build_all(world)["time_in_status"]
+    rows = build_one(world, "time_in_status")
     names = ("value", "status", "seconds", "seconds_low", "seconds_high")
     found = [row for row in rows if row["dimension"] in {"all", "session"}]
     assert [
@@ -383,7 +383,7 @@ def test_bounds_of_time_in_status_by_hand() -> None:
 
 def test_status_transitions_by_hand() -> None:
     """The same spells: what followed them; each that ended was seen once, and may hide another."""
-    rows = build_all(spelled())["status_transitions"]
+    rows = build_one(spelled(), "status_transitions")
     assert only(rows, source=SOURCE, as_of=at(40)) == [
         {
             "from_status": start,
@@ -425,7 +425,7 @@ def test_possibly_missed_by_hand() -> None:
                 shown = state(f"t{number}", "idle", 0, idle)
             listed.append(shown)
         world.poll(minute, *listed)
-    rows = build_all(world)["status_transitions"]
+    rows = build_one(world, "status_transitions")
     assert columns(rows, "from_status", "to_status", "transitions", "possibly_missed") == [
         # What follows never ends: as often as idle itself, 2 * 2/20 of 20: 4, and 2 * 2 of chance.
         ("idle", "terminated", 20, 8),
@@ -467,7 +467,7 @@ def needy() -> World:
 
 def test_attention_by_hand() -> None:
     """Who needs someone against a configured half hour, the worst first."""
-    rows = build_all(needy())["attention"]
+    rows = build_one(needy(), "attention")
     same: Row = {"source": SOURCE, "session_id": SESSION, "role": "coordinator", "agent": None}
     same |= {"threshold_seconds": 1800.0, "threshold_basis": "configured", "as_of": at(1640)}
     names = ("thread_id", "status", "stop_reason_type", "reason", "quiet_seconds", "severity")
@@ -556,7 +556,7 @@ def test_attention_leaves_out_what_is_gone() -> None:
             brought = listed if outcome == "complete" else ()
             world.poll(100 + 100 * number, *brought, session_id=session, outcome=outcome)
     world.poll(100, *listed, session_id="gone", source="other")
-    rows = build_all(world)["attention"]
+    rows = build_one(world, "attention")
     assert {(row["source"], row["session_id"]) for row in rows} == {
         (SOURCE, "gone_for_a_while"),
         (SOURCE, "in_doubt"),
@@ -584,7 +584,7 @@ def test_attention_learns_what_is_usual(spells: int, expected: list[tuple[str, f
     world.poll(0.2, *(state(f"t{i}", **agent) for i in range(1, spells + 1)), *waiting)
     idle = [state(f"t{i}", "idle", 0, i, **agent) for i in range(1, spells + 1)]
     world.poll(100, *idle, *waiting)
-    rows = {row["thread_id"]: row for row in build_all(world)["attention"]}
+    rows = {row["thread_id"]: row for row in build_one(world, "attention")}
     assert rows.keys() == {"own", "other"}
     found = columns([rows["own"], rows["other"]], "threshold_basis", "threshold_seconds")
     assert [basis for basis, _ in found] == [basis for basis, _ in expected]
@@ -620,7 +620,7 @@ def test_stop_reasons_by_hand() -> None:
         ("session", SESSION): everyone,
         ("source", SOURCE): everyone,
     }
-    rows = build_all(world)["stop_reasons"]
+    rows = build_one(world, "stop_reasons")
     names = ("dimension", "value", "stop_reason_type", "threads", "share", "n", "as_of")
     assert columns(rows, *names) == [
         (*group, *cells, at(10)) for group, own in expected.items() for cells in own
@@ -665,7 +665,7 @@ def test_data_quality_by_hand() -> None:
     nothing = sorted({(check, "other") for check, source in findings if source == SOURCE})
     expected: list[tuple[Any, ...]] = [(*key, *found) for key, found in findings.items()]
     expected += [(*key, 0, None) for key in nothing]
-    rows = build_all(world)["data_quality"]
+    rows = build_one(world, "data_quality")
     assert columns(rows, "check", "source", "rows", "example") == expected
     assert {(row["source"], row["as_of"]) for row in rows} == {
         (SOURCE, at(50)),
@@ -678,7 +678,7 @@ def test_order_of_status_distribution() -> None:
     """The most frequent status comes first, and the statuses of no thread come last."""
     world = World()
     world.poll(0, state("a", "weird"), state("b", "weird"), state("c", "running"))
-    rows = only(build_all(world)["status_distribution"], dimension="all")
+    rows = only(build_one(world, "status_distribution"), dimension="all")
     statuses = ["weird", "running", *(status for status in KNOWN if status != "running")]
     assert [row["status"] for row in rows] == statuses
 
@@ -773,7 +773,7 @@ def test_worlds_are_what_the_loader_makes(home: Path) -> None:
         known = {name: fields[name] for name in ("outcome", "status_filter") if name in fields}
         if known["outcome"] != "overtaken":
             land(home, minute, *map(send, shown), **known)
-    load_landed(home)
+    load_all(home)
     assert any(len(spells) > 4 for spells in world.history.values())
     assert sum(poll["threads_regressed"] for poll in world.polls[-8:]) > 50
     unseen = list(world.unseen())

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pipelines.errors import WarehouseError, WarehouseOlder
-from pipelines.warehouse.duckdb_file import open_warehouse, read_sql
-from pipelines.warehouse.load import load_landed
-from pipelines.warehouse.replay import replay
-from tests.builders import DAY, at, land, load, read, thread
+from pipelines.warehouse.duckdb_file import DuckdbFile
+from pipelines.warehouse.sql import read_sql
+from tests.builders import DAY, at, land, load, load_all, read, replay_all, thread
 from tests.support import ROOT
 
 if TYPE_CHECKING:
@@ -208,13 +207,13 @@ def test_damaged_history_undoes_the_run(home: Path, violation: str) -> None:
     """History that contradicts itself undoes the load, and the error says which thread."""
     load(home, 0, thread("a", "idle"))
     load(home, 10, thread("a", "running"))
-    with open_warehouse(home) as connection:
+    with DuckdbFile(home).write() as connection:
         connection.execute(DAMAGES[violation])
     tables = ("threads", "thread_status_history", "session_polls", "runs")
     before = {table: read(home, f"FROM {table}") for table in tables}
     land(home, 20, thread("a", "running"), thread("b"))
     with pytest.raises(WarehouseError, match=rf"run-20 is not loaded: .*thread a .*{violation}"):
-        load_landed(home)
+        load_all(home)
     assert {table: read(home, f"FROM {table}") for table in tables} == before
 
 
@@ -316,10 +315,10 @@ def test_replay_replaces_an_older_warehouse(home: Path) -> None:
     (home / "warehouse.duckdb").write_bytes(gzip.decompress(packed.read_bytes()))
     for row in reversed(read(home, "FROM runs ORDER BY started_at")):
         land(home, int(row["run_id"].removeprefix("run-")), thread("a", "idle", updated=-5))
-    with pytest.raises(WarehouseOlder), open_warehouse(home):
+    with pytest.raises(WarehouseOlder), DuckdbFile(home).write():
         pass
     order = [row["run_id"] for row in read(home, "SELECT run_id FROM runs ORDER BY rowid")]
-    replay(home)
+    replay_all(home)
     assert [row["run_id"] for row in read(home, "SELECT run_id FROM runs ORDER BY rowid")] == order
 
 
@@ -327,8 +326,8 @@ def test_failed_upgrade_changes_nothing(home: Path, monkeypatch: pytest.MonkeyPa
     """A migration that fails leaves the file at the version it had."""
     load(home, 0, thread("a", "idle"))
     steps = [("0001_baseline", ""), ("0002_x", "DROP VIEW thread_spells; SELECT * FROM no_such")]
-    monkeypatch.setattr("pipelines.warehouse.duckdb_file.read_sql", lambda _: steps)
-    with pytest.raises(WarehouseError, match="0002_x"), open_warehouse(home):
+    monkeypatch.setattr("pipelines.warehouse.schema.read_sql", lambda _: steps)
+    with pytest.raises(WarehouseError, match="0002_x"), DuckdbFile(home).write():
         pass
     assert read(home, "SELECT max(version) AS v FROM schema_version") == [{"v": 1}]
     assert read(home, "SELECT count(*) AS n FROM thread_spells") == [{"n": 1}]
@@ -342,12 +341,12 @@ def test_views_are_created_anew(home: Path, monkeypatch: pytest.MonkeyPatch) -> 
     def read_other(folder: str) -> list[tuple[str, str]]:
         return [*read_sql(folder), ("9_other", view)] if folder == "views" else read_sql(folder)
 
-    monkeypatch.setattr("pipelines.warehouse.duckdb_file.read_sql", read_other)
-    with open_warehouse(home):
+    monkeypatch.setattr("pipelines.warehouse.schema.read_sql", read_other)
+    with DuckdbFile(home).write():
         pass
     assert read(home, "FROM staleness") == [{"stale_after_seconds": 7}]
     monkeypatch.undo()
-    with open_warehouse(home):
+    with DuckdbFile(home).write():
         pass
     assert read(home, "FROM staleness") == [{"stale_after_seconds": 1800.0}]
     assert read(home, "SELECT count(*) AS n FROM threads") == [{"n": 1}]

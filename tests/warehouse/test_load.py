@@ -7,16 +7,18 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import polars as pl
 import pytest
 
 from pipelines.errors import LandingError, WarehouseBusy, WarehouseError, WarehouseNewer
+from pipelines.frames import threads as frames
 from pipelines.frames.threads import THREADS
 from pipelines.http.bodies import MAX_DEPTH
 from pipelines.landing.directory import RAW, list_runs
 from pipelines.landing.format import read_run
-from pipelines.warehouse.duckdb_file import open_warehouse, read_newest_sequence
-from pipelines.warehouse.load import load_landed, load_run
-from tests.builders import DAY, SESSION, at, land, load, read, thread
+from pipelines.warehouse.duckdb_file import DuckdbFile
+from pipelines.warehouse.load import load_run
+from tests.builders import DAY, SESSION, at, land, load, load_all, read, thread
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -116,7 +118,7 @@ def test_order_without_a_clock(home: Path) -> None:
     assert state(home) == {"a": ("running", 20.5, 0.5, None), "b": ("running", 20.5, 20.5, 0.0)}
     land(home, 40, thread("a", "idle", updated=40), sequence=4, run_id="later")
     land(home, 60, thread("a", "blocked", updated=39), sequence=3, run_id="earlier")
-    assert load_landed(home) == ["earlier", "later"]
+    assert load_all(home) == ["earlier", "later"]
     assert state(home)["a"] == ("idle", 20.5, 40.5, None)
     assert load(home, 80, sequence=4, run_id="same")["outcome"] == "overtaken"
 
@@ -134,21 +136,21 @@ def test_clock_set_back(home: Path) -> None:
 
 def test_numbers_go_on_from_the_ledger(home: Path) -> None:
     """The highest number of the ledger is known without the landed files, and waits for nobody."""
-    assert read_newest_sequence(home) == 0
+    assert DuckdbFile(home).newest_sequence() == 0
     load(home, 0, thread("a"), sequence=None)
-    assert read_newest_sequence(home) == 0
+    assert DuckdbFile(home).newest_sequence() == 0
     load(home, 1, thread("a"), sequence=7)
-    assert read_newest_sequence(home) == 7
-    with open_warehouse(home):
-        assert read_newest_sequence(home) == 0
+    assert DuckdbFile(home).newest_sequence() == 7
+    with DuckdbFile(home).write():
+        assert DuckdbFile(home).newest_sequence() == 0
 
 
 def test_pending_runs_load_in_order(home: Path) -> None:
     """Runs that landed and were not loaded are loaded first to last, each once."""
     land(home, 10, thread("a", "idle", updated=5))
     land(home, 0, thread("a"))
-    assert load_landed(home) == ["run-0", "run-10"]
-    assert load_landed(home) == []
+    assert load_all(home) == ["run-0", "run-10"]
+    assert load_all(home) == []
     assert state(home) == {"a": ("idle", 0.5, 10.5, None)}
 
 
@@ -165,9 +167,9 @@ def test_loading_again_changes_nothing(home: Path) -> None:
     load(home, 0, thread("a"))
     load(home, 10, thread("b"))
     before = {table: read(home, f"FROM {table}") for table in ("threads", "session_polls")}
-    with open_warehouse(home) as connection:
+    with DuckdbFile(home).write() as connection:
         connection.execute("DELETE FROM runs")
-    assert load_landed(home) == ["run-0", "run-10"]
+    assert load_all(home) == ["run-0", "run-10"]
     assert {table: read(home, f"FROM {table}") for table in before} == before
 
 
@@ -195,6 +197,30 @@ CHANGES: dict[str, Any] = {
 }
 
 
+def test_columns_that_are_new(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A column that a version adds fills with the next poll, of unchanged sessions too.
+
+    What tells is how pages are read, not the version: one that reads alike looks at nothing again.
+    """
+    odd = thread("a", agent={"type": "advisor"})
+    load(home, 0, odd)
+    with DuckdbFile(home).write() as connection:
+        connection.execute("UPDATE threads SET agent_type = 'by hand'")
+    monkeypatch.setattr("pipelines.__version__", "99")
+    assert counts(load(home, 10, odd)) == (0, 0, 1, 0, 0)
+    assert read(home, "SELECT agent_type FROM threads") == [{"agent_type": "by hand"}]
+    with DuckdbFile(home).write() as connection:
+        connection.execute("ALTER TABLE threads ADD COLUMN agent_kind VARCHAR")
+    schema = pl.Schema({**THREADS, "agent_kind": pl.String()})
+    monkeypatch.setattr(frames, "THREADS", schema)
+    monkeypatch.setitem(frames.DERIVED, "agent_kind", pl.col("agent.type"))
+    assert counts(load(home, 20, odd)) == (0, 1, 0, 0, 0)
+    assert read(home, "SELECT agent_type, agent_kind FROM threads") == [
+        {"agent_type": "advisor", "agent_kind": "advisor"}
+    ]
+    assert counts(load(home, 30, odd)) == (0, 0, 1, 0, 0)
+
+
 def test_every_column_counts_as_a_change(home: Path) -> None:
     """A change of any field, one in each thread, is a change of the thread."""
     changed = []
@@ -213,7 +239,7 @@ def test_every_column_counts_as_a_change(home: Path) -> None:
 def test_changes_cover_every_column(home: Path) -> None:
     """The changes above touch every column that comes from the server."""
     load(home, 0, thread("a"))
-    with open_warehouse(home) as connection:
+    with DuckdbFile(home).write() as connection:
         table = [row[0] for row in connection.execute("DESCRIBE threads").fetchall()]
     known = {"source", "session_id", "thread_id", "first_seen_at", "last_changed_at"}
     known |= {"missing_since", "observed_at"}
@@ -235,13 +261,13 @@ def test_run_row(home: Path) -> None:
 def test_violated_check_undoes_the_run(home: Path) -> None:
     """A row listed twice undoes the whole load, and the error says which row."""
     load(home, 0, thread("a"))
-    with open_warehouse(home) as connection:
+    with DuckdbFile(home).write() as connection:
         connection.execute("INSERT INTO threads FROM threads")
     land(home, 10, thread("b"))
     with pytest.raises(
         WarehouseError, match=r"run-10 is not loaded: thread a of session sess_1.*twice"
     ):
-        load_landed(home)
+        load_all(home)
     assert [row["run_id"] for row in read(home, "SELECT run_id FROM runs")] == ["run-0"]
     assert set(state(home)) == {"a"}
 
@@ -260,7 +286,7 @@ def test_doubled_rows_undo_the_run(home: Path, table: str, found: str) -> None:
     load(home, 0, thread("a", colour="red"), outcome="incomplete")
     land(home, 10, thread("a", colour="red"), outcome="incomplete")
     first, second = list_runs(home / RAW).values()
-    with open_warehouse(home) as connection:
+    with DuckdbFile(home).write() as connection:
         connection.execute(f"INSERT INTO {table} FROM {table}")
         before = connection.execute(f"FROM {table}").fetchall()
         path = second if table == "spells_unseen" else first
@@ -275,7 +301,7 @@ def test_damaged_file(home: Path) -> None:
     path = home / RAW / "20261001T010000000000Z-run-x.parquet"
     path.write_bytes(b"PAR1 not really")
     with pytest.raises(LandingError, match=r"run-x\.parquet: not a landed run"):
-        load_landed(home)
+        load_all(home)
     assert set(state(home)) == {"a"}
 
 
@@ -299,9 +325,9 @@ def test_deep_thread(home: Path) -> None:
 def test_newer_warehouse(home: Path) -> None:
     """A warehouse of a newer version is rejected."""
     load(home, 0, thread("a"))
-    with open_warehouse(home) as connection:
+    with DuckdbFile(home).write() as connection:
         connection.execute("INSERT INTO schema_version (version, name) VALUES (999, '0999_future')")
-    with pytest.raises(WarehouseNewer, match=r"schema 999.*Upgrade"), open_warehouse(home):
+    with pytest.raises(WarehouseNewer, match=r"schema 999.*Upgrade"), DuckdbFile(home).write():
         pass
 
 
@@ -320,7 +346,7 @@ def test_busy_warehouse(home: Path, tmp_path: Path) -> None:
         assert holder.stdout is not None
         holder.stdout.readline()
         with pytest.raises(WarehouseBusy, match=r"another program has it open.*PID"):
-            load_landed(home)
+            load_all(home)
         holder.communicate()
 
 

@@ -11,10 +11,9 @@ import pytest
 from pipelines.errors import WarehouseError
 from pipelines.warehouse.analyses import list_analyses, parse_analysis
 from pipelines.warehouse.build import build_analysis
-from pipelines.warehouse.duckdb_file import attach_published, open_published, open_warehouse
+from pipelines.warehouse.duckdb_file import DuckdbFile
 from pipelines.warehouse.publication import publish
-from pipelines.warehouse.replay import replay
-from tests.builders import load, thread
+from tests.builders import load, replay_all, thread
 from tests.support import read_table
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ TABLES = (
 def test_copy_is_the_warehouse(home: Path) -> None:
     """Tables, views, comments and rows are those of the warehouse."""
     load(home, 0, thread("a"), thread("b"))
-    path = publish(home, list_analyses())
+    path = publish(DuckdbFile(home), list_analyses())
     for query in (
         "SELECT table_name, comment, estimated_size FROM duckdb_tables() ORDER BY ALL",
         "SELECT view_name, comment, sql FROM duckdb_views() WHERE NOT internal ORDER BY ALL",
@@ -83,11 +82,11 @@ def test_each_reader_of_one_process_may_have_the_newest_copy(home: Path) -> None
     """What is attached anew is the newest copy, though another reader beside it has the old one."""
     query = "SELECT count(*) FROM thread_dimensions WHERE dimension = 'all'"
     load(home, 0, thread("a"))
-    publish(home, list_analyses())
-    with attach_published(home) as old:
+    publish(DuckdbFile(home), list_analyses())
+    with DuckdbFile(home).attach() as old:
         load(home, 10, thread("a"), thread("b"))
-        publish(home, list_analyses())
-        with attach_published(home) as new:
+        publish(DuckdbFile(home), list_analyses())
+        with DuckdbFile(home).attach() as new:
             new.execute("CREATE TEMP TABLE mine AS FROM threads")
             assert new.execute("FROM mine SELECT count(*)").fetchone() == (2,)
             assert new.execute(query).fetchone() == (2,)
@@ -124,7 +123,7 @@ def test_what_changed_is_copied(home: Path, how: str) -> None:
     load(home, 0, thread("a"), thread("b"))
     path = publish_all(home)
     if how == "catalogue":
-        with open_warehouse(home) as connection:
+        with DuckdbFile(home).write() as connection:
             connection.execute("COMMENT ON TABLE threads IS 'another'")
     if how == "damaged":
         path.write_bytes(b"no database")
@@ -137,10 +136,10 @@ def test_replayed_tables_are_copied(home: Path) -> None:
     """A warehouse that a replay has put in place is copied whole, whatever was published before."""
     load(home, 0, thread("a", "idle"), thread("b"))
     load(home, 10, thread("a", "running", updated=5), thread("b"))
-    with open_warehouse(home) as connection:
+    with DuckdbFile(home).write() as connection:
         connection.execute("UPDATE threads SET name = 'damaged'")
     path = publish_all(home)
-    replay(home)
+    replay_all(home)
     load(home, 20, thread("a", "running", updated=5), thread("b"))
     publish_all(home)
     assert_equal(home, path)
@@ -149,7 +148,7 @@ def test_replayed_tables_are_copied(home: Path) -> None:
 def test_drift_of_unchanged_threads_is_published(home: Path) -> None:
     """What was found new in a thread that did not change reaches the copy."""
     load(home, 0, thread("a", colour="red"))
-    with open_warehouse(home) as connection:
+    with DuckdbFile(home).write() as connection:
         connection.execute("DELETE FROM schema_drift; DELETE FROM session_digests")
     path = publish_all(home)
     load(home, 10, thread("a", colour="red"))
@@ -160,13 +159,13 @@ def test_drift_of_unchanged_threads_is_published(home: Path) -> None:
 
 def publish_all(home: Path) -> Path:
     """Build some analyses and publish."""
-    return publish(home, SOME)
+    return publish(DuckdbFile(home), SOME)
 
 
 def test_copy_speaks_of_one_load(home: Path) -> None:
     """Where another run was loaded since the analyses were built, they are built anew."""
     load(home, 0, thread("a"))
-    with open_warehouse(home) as connection:
+    with DuckdbFile(home).write() as connection:
         for name in ("thread_durations", "status_distribution"):
             build_analysis(connection, list_analyses()[name])
     load(home, 10, thread("a"), thread("b"))
@@ -182,10 +181,10 @@ def test_failing_analysis_hinders_no_publication(
     load(home, 0, thread("a"))
     header = "-- answers: x\n-- grain: x\n-- columns: {x: x}\n"
     own = {name: parse_analysis(name, f"{header}SELECT 1 AS x") for name in ("kept", "gone")}
-    publish(home, list_analyses() | own)
+    publish(DuckdbFile(home), list_analyses() | own)
     broken = {"kept": parse_analysis("kept", f"{header}SELECT error('oh') AS x")}
     load(home, 10, thread("b"))
-    path = publish(home, list_analyses() | broken)
+    path = publish(DuckdbFile(home), list_analyses() | broken)
     assert "analysis kept: Invalid Input Error: oh. The previous table is kept" in caplog.text
     assert read_table(path, "FROM analytics.kept") == [{"x": 1}]
     tables = read_table(path, "SELECT table_name FROM duckdb_tables()")
@@ -209,17 +208,16 @@ def assert_equal(home: Path, path: Path) -> None:
 def test_leftovers_are_replaced(home: Path) -> None:
     """What a killed publication left behind does not hinder the next."""
     load(home, 0, thread("a"))
-    (home / "threads.tmp").write_bytes(b"half a database")
-    (home / "threads.tmp.wal").write_bytes(b"half a log")
-    publish(home, list_analyses())
-    assert not list(home.glob("*.tmp*"))
+    (home / "threads.duckdb.0a1b2c3d.tmp").write_bytes(b"half a database")
+    publish(DuckdbFile(home), list_analyses())
+    assert not list(home.glob("*.tmp"))
 
 
 def test_nothing_published(home: Path) -> None:
     """Before the first publication the error says what to do."""
     with (
         pytest.raises(WarehouseError, match="Run `session-threads run` first"),
-        open_published(home),
+        DuckdbFile(home).read(),
     ):
         pass
 

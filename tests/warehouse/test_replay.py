@@ -14,10 +14,8 @@ import pytest
 from pipelines.errors import LandingError, WarehouseError, WarehouseNewer
 from pipelines.landing.directory import RAW, list_files, list_runs
 from pipelines.landing.format import Footer, Run, read_run, write_run
-from pipelines.warehouse.duckdb_file import open_warehouse
-from pipelines.warehouse.load import load_landed
-from pipelines.warehouse.replay import replay
-from tests.builders import at, land, load, read, thread
+from pipelines.warehouse.duckdb_file import DuckdbFile
+from tests.builders import at, land, load, load_all, read, replay_all, thread
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,7 +60,7 @@ def past(past_once: Path, home: Path) -> Path:
 def test_replay_gives_the_same_tables(past: Path) -> None:
     """Every table comes out equal, row for row, overtaken polls included, in a new file."""
     before, inode = tables(past), (past / "warehouse.duckdb").stat().st_ino
-    replayed = replay(past)
+    replayed = replay_all(past)
     assert replayed.runs == ["run-0", "run-20", "run-10", "run-30", "run-40"]
     assert tables(past) == before
     assert (past / "warehouse.duckdb").stat().st_ino != inode
@@ -79,8 +77,8 @@ def test_without_a_warehouse(past: Path) -> None:
     """Where the warehouse is lost, its runs are replayed as they began, pending ones too."""
     land(past, 50, thread("a"))
     (past / "warehouse.duckdb").unlink()
-    assert replay(past).runs == [f"run-{minute}" for minute in (0, 10, 20, 30, 40, 50)]
-    assert load_landed(past) == []
+    assert replay_all(past).runs == [f"run-{minute}" for minute in (0, 10, 20, 30, 40, 50)]
+    assert load_all(past) == []
 
 
 def test_gaps_are_rejected(past: Path) -> None:
@@ -88,9 +86,9 @@ def test_gaps_are_rejected(past: Path) -> None:
     before = tables(past)
     list_runs(past / RAW)["run-0"].unlink()
     with pytest.raises(WarehouseError, match=r"1 of 5 loaded runs .* first is run-0.*--partial"):
-        replay(past)
+        replay_all(past)
     assert tables(past) == before
-    assert replay(past, partial=True).runs == ["run-20", "run-10", "run-30", "run-40"]
+    assert replay_all(past, partial=True).runs == ["run-20", "run-10", "run-30", "run-40"]
     assert tables(past) != before
 
 
@@ -100,9 +98,9 @@ def test_damaged_files(past: Path) -> None:
     foreign = past / RAW / "foreign.parquet"
     foreign.write_bytes(b"PAR1")
     with pytest.raises(LandingError, match=r"foreign\.parquet: not a landed run.*--skip-damaged"):
-        replay(past)
+        replay_all(past)
     assert not list(past.glob("replay*"))
-    assert replay(past, skip_damaged=True).skipped == [str(foreign)]
+    assert replay_all(past, skip_damaged=True).skipped == [str(foreign)]
     assert tables(past) == before
 
 
@@ -117,11 +115,11 @@ def test_bodies_that_are_no_pages(past: Path, body: bytes) -> None:
     polls = [msgspec.structs.replace(landed.polls[0], started_at=started)]
     path = write_run(past / RAW, Footer(run, polls), rows)
     with pytest.raises(LandingError, match=rf"{path}: a page of session sess_1 is none .*Move it"):
-        load_landed(past)
+        load_all(past)
     assert tables(past) == before
     with pytest.raises(LandingError, match=rf"{path}: .*--skip-damaged"):
-        replay(past)
-    assert replay(past, skip_damaged=True).skipped == [str(path)]
+        replay_all(past)
+    assert replay_all(past, skip_damaged=True).skipped == [str(path)]
     assert tables(past) == before
 
 
@@ -129,25 +127,25 @@ def test_unreadable_warehouse(past: Path) -> None:
     """A warehouse that cannot be opened is replaced only if told to."""
     (past / "warehouse.duckdb").write_bytes(b"not a database" * 1000)
     with pytest.raises(WarehouseError, match=r"cannot be opened.*--partial"):
-        replay(past)
-    assert len(replay(past, partial=True).runs) == 5
+        replay_all(past)
+    assert len(replay_all(past, partial=True).runs) == 5
 
 
 @pytest.mark.parametrize("partial", [False, True])
 def test_newer_warehouse(past: Path, *, partial: bool) -> None:
     """A newer version's warehouse is never replaced, and nobody is told how it could be."""
-    with open_warehouse(past) as connection:
+    with DuckdbFile(past).write() as connection:
         connection.execute("INSERT INTO schema_version (version, name) VALUES (999, '0999_future')")
     before = tables(past)
     with pytest.raises(WarehouseNewer, match=r"Upgrade session-threads$"):
-        replay(past, partial=partial)
+        replay_all(past, partial=partial)
     assert tables(past) == before
 
 
 def test_nothing_to_replay(home: Path) -> None:
     """Without landed pages nothing is replaced."""
     with pytest.raises(WarehouseError, match="no landed pages"):
-        replay(home)
+        replay_all(home)
 
 
 def test_retention(home: Path) -> None:
@@ -159,10 +157,10 @@ def test_retention(home: Path) -> None:
     damaged = home / RAW / "20260101T000000000000Z-damaged.parquet"
     damaged.write_bytes(b"")
     with pytest.raises(LandingError):
-        load_landed(home, keep_days=1)
+        load_all(home, keep_days=1)
     assert len(list_files(home / RAW)) == 4
     damaged.unlink()
-    load_landed(home, keep_days=1)
+    load_all(home, keep_days=1)
     assert list(list_runs(home / RAW)) == [f"run-{recent:g}"]
 
 

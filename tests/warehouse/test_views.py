@@ -7,7 +7,7 @@ import re
 import pytest
 
 from pipelines.warehouse.analyses import SCHEMA, find_tables, list_analyses
-from pipelines.warehouse.duckdb_file import read_sql
+from pipelines.warehouse.sql import read_sql
 
 VIEWS = {
     name.partition("_")[2]: (int(name.partition("_")[0]), text)

@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import polars as pl
 
-from pipelines.config.settings import load_analysis_settings
+from pipelines.config.settings import Settings
 from pipelines.frames.threads import TIMESTAMP
 from pipelines.warehouse.analyses import list_analyses
 from pipelines.warehouse.build import build_analysis, write_settings
-from pipelines.warehouse.duckdb_file import ArrowStream, fetch_records, migrate
+from pipelines.warehouse.schema import migrate
+from pipelines.warehouse.sql import ArrowStream, fetch_records
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -375,7 +376,7 @@ def fill(connection: duckdb.DuckDBPyConnection, world: World, seed: int | None =
         "session_polls": world.polls,
         "schema_drift": world.drift,
     }
-    write_settings(connection, load_analysis_settings({}) | world.settings)
+    write_settings(connection, Settings().for_analyses | world.settings)
     for table, given in tables.items():
         rows = list(given)
         if seed is not None:
@@ -414,3 +415,17 @@ def build_all(
         return {
             name: fetch_records(connection, f"FROM analytics.{name}") for name in parsed_analyses()
         }
+
+
+def build_one(world: World, name: str) -> list[Row]:
+    """Return the rows of one analysis of the world in order, built after those that it reads."""
+    with connect(world) as connection:
+        for needed in list_needed(name):
+            build_analysis(connection, parsed_analyses()[needed])
+        return fetch_records(connection, f"FROM analytics.{name}")
+
+
+def list_needed(name: str) -> list[str]:
+    """Return the analyses that one reads, however far off, in order, and then itself."""
+    deeper = (list_needed(after) for after in parsed_analyses()[name].after)
+    return [*dict.fromkeys(other for names in deeper for other in names), name]

@@ -3,35 +3,35 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
-from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING
 
 from pipelines.errors import ReportError
-from pipelines.files import make_private
+from pipelines.files import make_private, replace_file
 from pipelines.reporting.report.sections import read_sections
-from pipelines.warehouse.duckdb_file import open_published
 
 if TYPE_CHECKING:
     from datetime import datetime
+    from pathlib import Path
+
+    from pipelines.warehouse.base import Warehouse
 
 REPORTS = "reports"
 LATEST = "threads.html"
 HINT = "Make room, or name another file with --out"
 
 
-def write_report(home: Path, out: Path | None = None) -> Path:
-    """Write the report of what is published in a data directory; return its path.
+def write_report(warehouse: Warehouse, directory: Path, out: Path | None = None) -> Path:
+    """Write the report of what is published; return its path.
 
-    Without `out` it lies in `reports/`, named by the time of the newest poll. Raises WarehouseError
-    where nothing is published yet, ReportError where the report cannot be drawn or written.
+    Without `out` it lies in the directory of reports, named by the time of the newest poll.
+    Raises WarehouseError if nothing is published yet, ReportError if the report cannot be drawn or
+    written.
     """
-    with open_published(home) as connection:
+    with warehouse.read() as connection:
         sections = read_sections(connection)
     if out is None:
-        out = home / REPORTS / name_report(sections["headline"].rows[0]["as_of"])
-    if out.parent == home / REPORTS:
+        out = directory / name_report(sections["headline"].rows[0]["as_of"])
+    if out.parent == directory:
         make_private(out.parent)
     # Imported late: Altair takes half a second, which every run of the main job would pay.
     from pipelines.reporting.report.page import render_page  # noqa: PLC0415
@@ -55,18 +55,7 @@ def write_whole(path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")  # a device or a pipe, which none may replace
         return
     path = path.resolve()
-    temporary = None
-    try:
-        with NamedTemporaryFile(
-            "w", encoding="utf-8", dir=path.parent, prefix=f".{path.stem}-", delete=False
-        ) as file:
-            temporary = Path(file.name)
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(path.stat().st_mode if path.exists() else 0o600)
-        temporary.replace(path)
-    finally:
-        if temporary is not None:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
+    with replace_file(path) as file:
+        file.write(text.encode())
+        if path.exists():
+            os.fchmod(file.fileno(), path.stat().st_mode & 0o7777)

@@ -8,7 +8,7 @@ import duckdb
 import msgspec
 
 from pipelines.errors import ReportError
-from pipelines.warehouse.duckdb_file import fetch_records, read_sql
+from pipelines.warehouse.sql import fetch_records, read_sql
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

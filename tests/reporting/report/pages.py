@@ -5,7 +5,8 @@ from __future__ import annotations
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 
-from pipelines.warehouse.duckdb_file import open_warehouse
+from pipelines.reporting.report.file import REPORTS, write_report
+from pipelines.warehouse.duckdb_file import DuckdbFile
 from pipelines.warehouse.publication import publish
 from tests.warehouse.worlds import World, fill, parsed_analyses, simulate, state
 
@@ -30,9 +31,9 @@ HARMFUL = (
 
 def publish_world(home: Path, world: World) -> Path:
     """Publish a world in a data directory, and return that."""
-    with open_warehouse(home) as connection:
+    with DuckdbFile(home).write() as connection:
         fill(connection, world)
-    publish(home, parsed_analyses())
+    publish(DuckdbFile(home), parsed_analyses())
     return home
 
 
@@ -112,3 +113,8 @@ class Outline(HTMLParser):
             and self.elements[-1][0] in {"td", "bdi", "span", "button"}
         ):
             self._rows[-1][-1] += data.strip()
+
+
+def draw_report(home: Path, out: Path | None = None) -> Path:
+    """Write the report of what a data directory has published; return its path."""
+    return write_report(DuckdbFile(home), home / REPORTS, out)

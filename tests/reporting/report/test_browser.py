@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from pipelines.reporting.report.file import write_report
 from tests.browser import Watched, needs_browser, open_browser
-from tests.reporting.report.pages import HARMFUL, harm, move, publish_world
+from tests.reporting.report.pages import HARMFUL, draw_report, harm, move, publish_world
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +39,7 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Return reports of a fleet that moves and of one that means harm."""
     worlds = {"moving": move(), "harmful": harm()}
     return {
-        name: write_report(publish_world(tmp_path_factory.mktemp(name), world))
+        name: draw_report(publish_world(tmp_path_factory.mktemp(name), world))
         for name, world in worlds.items()
     }
 

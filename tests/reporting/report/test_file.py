@@ -13,8 +13,8 @@ import pytest
 
 from pipelines.definitions import defs
 from pipelines.errors import LandingError, ReportError, WarehouseError
-from pipelines.reporting.report.file import write_report, write_whole
-from tests.reporting.report.pages import publish_world
+from pipelines.reporting.report.file import write_whole
+from tests.reporting.report.pages import draw_report, publish_world
 from tests.warehouse.worlds import World, state
 
 COMMAND = Path(sys.executable).parent / "session-threads"
@@ -87,7 +87,7 @@ def test_out_in_no_directory(home: Path, tmp_path: Path) -> None:
     out = tmp_path / "nowhere" / "page.html"
     problem = re.escape(f"{out}: cannot be written (No such file or directory)")
     with pytest.raises(ReportError, match=f"{problem}.*--out"):
-        write_report(home, out)
+        draw_report(home, out)
 
 
 def test_no_directory_for_reports(home: Path) -> None:
@@ -97,7 +97,7 @@ def test_no_directory_for_reports(home: Path) -> None:
     blocked.write_text("no directory")
     try:
         with pytest.raises(LandingError, match=re.escape(f"{blocked}: cannot be made")):
-            write_report(home)
+            draw_report(home)
     finally:
         blocked.unlink()
 
@@ -120,7 +120,7 @@ def test_no_room(tmp_path: Path) -> None:
 def test_full_disk(home: Path) -> None:
     """A full disk is named as such."""
     with pytest.raises(ReportError, match="No space left on device"):
-        write_report(home, Path("/dev/full"))
+        draw_report(home, Path("/dev/full"))
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_copy_of_an_older_version(tmp_path: Path, drop: str, missing: str) -> No
     copy = home / "threads.duckdb"
     subprocess.run([sys.executable, "-c", run_on_copy, copy, drop], check=True, timeout=60)
     with pytest.raises(ReportError, match=rf"{missing}.*`session-threads run` builds it, or says"):
-        write_report(home)
+        draw_report(home)
 
 
 def test_asset(home: Path) -> None:

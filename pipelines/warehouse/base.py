@@ -1,0 +1,63 @@
+"""Where the tables are: what every place for them can do, and nobody beside it does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    import duckdb
+
+    Connection = duckdb.DuckDBPyConnection
+
+
+class Warehouse(Protocol):
+    """The tables. One process writes at a time; any number read what was published last.
+
+    Every method raises WarehouseError, in one line that names the place and what to do.
+    """
+
+    def write(self) -> AbstractContextManager[Connection]:
+        """Open the tables, made or brought to this version's schema, for this process alone.
+
+        Waits for another process that writes, and raises WarehouseBusy if that takes too long.
+        """
+
+    def read(self) -> AbstractContextManager[Connection]:
+        """Open what was published last, to read."""
+
+    def attach(self) -> Connection:
+        """Return a connection that reads what was published last for as long as you keep it.
+
+        It may hold temporary tables of yours.
+        """
+
+    def is_published(self) -> bool:
+        """Whether there is something to read."""
+
+    def publish(self, prepare: Callable[[Connection], None]) -> Path:
+        """Let readers see what is written now, whole, once `prepare` has added to it.
+
+        Returns what they open. Those who read go on with what they have opened.
+        """
+
+    def rebuild(self) -> AbstractContextManager[Connection]:
+        """Give new, empty tables, and put them in the place of the old ones at the end.
+
+        Nothing is replaced if the block raises.
+        """
+
+    def list_loaded_runs(self) -> list[str]:
+        """Return the ids of the runs that the tables hold, in the order of their loads.
+
+        An older version's tables are read as they are; a newer version's raise WarehouseNewer.
+        """
+
+    def newest_sequence(self) -> int:
+        """Return the highest sequence number of the loaded runs; 0 if there is none to read.
+
+        It waits for nobody.
+        """

@@ -1,0 +1,81 @@
+"""The schema of a file of tables: its migrations, and the views that are made anew."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import duckdb
+
+from pipelines.errors import WarehouseError, WarehouseNewer, WarehouseOlder
+from pipelines.files import list_seeds
+from pipelines.warehouse.sql import read_sql, transaction
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+REPLAY_HINT = "Rebuild it from the landed pages: session-threads replay"
+SCHEMA_VERSION = """
+    CREATE TABLE IF NOT EXISTS schema_version (version INTEGER, name VARCHAR, views VARCHAR)
+"""
+
+
+def migrate(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Bring a file to this version's schema, whole or not at all: tables, then seeds and views.
+
+    Raises WarehouseNewer for a newer version's file, WarehouseOlder for one made before the first
+    release.
+    """
+    connection.execute(SCHEMA_VERSION)
+    applied = dict(connection.execute("SELECT version, name FROM schema_version").fetchall())
+    migrations = {
+        int(name.partition("_")[0]): (name, text) for name, text in read_sql("migrations")
+    }
+    check_schema(path, applied, {version: name for version, (name, _) in migrations.items()})
+    pending = {version: item for version, item in migrations.items() if version not in applied}
+    with transaction(connection):
+        for version, (name, text) in pending.items():
+            _define(connection, path, name, text)
+            connection.execute(
+                "INSERT INTO schema_version (version, name) VALUES (?, ?)", [version, name]
+            )
+        _renew(connection, path)
+
+
+def check_schema(path: Path, applied: Mapping[int, str], known: Mapping[int, str]) -> None:
+    """Raise WarehouseNewer or WarehouseOlder where the file has migrations that are not known."""
+    newest, newest_known = max(applied, default=0), max(known)
+    if any(known.get(version, name) != name for version, name in applied.items()):
+        problem = "made by an older version, before the first release"
+        raise WarehouseOlder(f"{path}: {problem}. {REPLAY_HINT}")
+    if newest > newest_known:
+        raise WarehouseNewer(
+            f"{path}: made by a newer version (schema {newest}, this one knows"
+            f" {newest_known}). Upgrade session-threads"
+        )
+
+
+def _renew(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Fill the seeds, and create the views and macros, if the file holds another version's."""
+    views, seeds = read_sql("views"), list_seeds()
+    texts = [text for _, text in views] + [seed.read_text(encoding="utf-8") for seed in seeds]
+    digest = hashlib.sha256("".join(texts).encode()).hexdigest()[:12]
+    current = connection.execute("SELECT max(views) FROM schema_version").fetchone()
+    if current == (digest,):
+        return
+    for seed in seeds:
+        connection.execute(f"DELETE FROM {seed.stem}")  # noqa: S608 - the name of a file of ours
+        connection.execute(f"INSERT INTO {seed.stem} BY NAME FROM read_csv(?)", [str(seed)])
+    for name, text in views:
+        _define(connection, path, name, text)
+    connection.execute("UPDATE schema_version SET views = ?", [digest])
+
+
+def _define(connection: duckdb.DuckDBPyConnection, path: Path, name: str, text: str) -> None:
+    try:
+        connection.execute(text)
+    except duckdb.Error as error:
+        first = str(error).splitlines()[0]
+        problem = f"{path}: cannot be upgraded, {name} fails ({first})"
+        raise WarehouseError(f"{problem}. It is as it was; report this") from None

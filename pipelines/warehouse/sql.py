@@ -1,0 +1,62 @@
+"""SQL: our files of it, names and literals in it, transactions, rows and frames."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from pipelines.files import sql_directory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import duckdb
+    import polars as pl
+
+
+def read_sql(folder: str) -> list[tuple[str, str]]:
+    """Return (name, text) of every SQL file of one of our folders, in the order of their names."""
+    files = sorted((sql_directory() / folder).glob("*.sql"))
+    return [(file.stem, file.read_text(encoding="utf-8")) for file in files]
+
+
+def quote(text: str) -> str:
+    """Return the text as an SQL literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def quote_name(name: str) -> str:
+    """Return the name as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+class ArrowStream:
+    """A polars frame as DuckDB can read it without pyarrow."""
+
+    def __init__(self, frame: pl.DataFrame) -> None:
+        self._frame = frame
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """Hand over the frame (Arrow PyCapsule interface)."""
+        return self._frame.__arrow_c_stream__(requested_schema)
+
+
+@contextmanager
+def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Commit what the block does, or undo all of it."""
+    connection.begin()
+    try:
+        yield
+    except BaseException:
+        connection.rollback()
+        raise
+    connection.commit()
+
+
+def fetch_records(
+    connection: duckdb.DuckDBPyConnection, query: str, parameters: list[object] | None = None
+) -> list[dict[str, Any]]:
+    """Return a query's rows as dictionaries."""
+    result = connection.execute(query, parameters)
+    names = [column[0] for column in result.description]
+    return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
