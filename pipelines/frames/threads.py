@@ -7,6 +7,7 @@ type, is kept as it came in `extra`, under the path it had, so that nothing is l
 
 from __future__ import annotations
 
+import hashlib
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ import msgspec
 import polars as pl
 
 from pipelines.errors import LandingError
+from pipelines.files import list_statuses
 from pipelines.frames.instants import means_archived, read_instant
 from pipelines.providers.items import NOTHING, Fields
 from pipelines.providers.registry import find_endpoint
@@ -83,7 +85,9 @@ POLLS = pl.Schema(
     }
 )
 
-CLOSED = ("archived", "terminated", "cancelled")
+CLOSED = list_statuses(closed=True)
+# Raise it when values are read otherwise than before, so that the threads are read again.
+DERIVATIONS = 2
 INSTANTS = ("created_at", "updated_at", "archived_at")
 # Of what threads come with, that which is no text; timestamps are microseconds since 1970.
 TYPES: dict[str, pl.DataType] = {
@@ -139,6 +143,18 @@ def threads_frame(
     numbers, threads, extras = list_threads(pages, filters, providers, keep_agent_definition)
     origins = pages.select("source", "session_id", "observed_at")[numbers]
     return keep_newest(flatten_threads(origins, threads, extras))
+
+
+def describe_reading(provider: str = DEFAULT_PROVIDER) -> str:
+    """Return a fingerprint of how a provider's pages become rows: pages read alike have one.
+
+    It is made of the schema of this code, not of its version: the columns, what the provider
+    documents, which statuses are closed, and DERIVATIONS.
+    """
+    documented = find_endpoint(ENDPOINT, provider).describe_items()
+    columns = {name: str(type_) for name, type_ in THREADS.items()}
+    parts = (DERIVATIONS, CLOSED, columns, documented)
+    return hashlib.blake2b(_encoder.encode(parts), digest_size=16).hexdigest()
 
 
 def list_threads(

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +19,7 @@ import polars as pl
 
 from pipelines import __version__
 from pipelines.errors import LandingError
-from pipelines.files import make_private, sync_directory
+from pipelines.files import make_private, replace_file
 from pipelines.landing.directory import NAME, name_file
 from pipelines.records import Poll
 
@@ -136,9 +134,7 @@ def write_run(directory: Path, footer: Footer, rows: list[PageRow]) -> Path:
     """
     make_private(directory)
     stem = name_file(footer.run.started_at, footer.run.id, footer.run.sequence)
-    path = write_pages(directory, stem, rows, {FOOTER: msgspec.json.encode(footer).decode()})
-    sync_directory(directory)
-    return path
+    return write_pages(directory, stem, rows, {FOOTER: msgspec.json.encode(footer).decode()})
 
 
 def write_pages(directory: Path, stem: str, rows: list[PageRow], metadata: dict[str, str]) -> Path:
@@ -149,16 +145,10 @@ def write_pages(directory: Path, stem: str, rows: list[PageRow], metadata: dict[
     )
     content = buffer.getbuffer()
     path = directory / f"{stem}.{digest_content(content)}.parquet"
-    temporary = path.with_suffix(".tmp")
     try:
-        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as file:
+        with replace_file(path) as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
     except OSError as error:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
         problem = f"cannot be written ({_first_line(error)}). Nothing of this run is loaded"
         raise LandingError(f"{path}: {problem}; make room, then run again") from None
     return path

@@ -99,6 +99,10 @@ class Endpoint(Generic[S]):
         """
         return self._items.read_items(body, keep_prompts=keep_prompts)
 
+    def describe_items(self) -> tuple[Any, ...]:
+        """Return what is documented of an item, with types, and what is left out of the rest."""
+        return self._items.describe()
+
     def raw_items(self, body: bytes) -> bytes | msgspec.Raw:
         """Return a page's items as they came, without what leads to other pages."""
         return self._items.raw_items(body)

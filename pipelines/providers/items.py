@@ -89,6 +89,10 @@ class ItemReader(Generic[S]):
             return body
         return raw
 
+    def describe(self) -> tuple[Any, ...]:
+        """Return what is read of an item: its key, its fields with types, and what is left out."""
+        return self._key, describe_fields(self.struct), self._prompts
+
     def _check_depth(self, items: Sequence[S]) -> None:
         check_depth(list(map(list, map(self._open_values, items))))
 
@@ -143,6 +147,14 @@ def _types(struct: type[msgspec.Struct]) -> dict[str, tuple[Any, type[msgspec.St
     return {
         field.name: (field.type, next(filter(_is_struct, get_args(field.type)), None))
         for field in msgspec.structs.fields(struct)
+    }
+
+
+def describe_fields(struct: type[msgspec.Struct]) -> dict[str, Any]:
+    """Return field -> its type as text, or the fields of the struct that it may hold."""
+    return {
+        name: [str(kind), describe_fields(inner)] if inner else str(kind)
+        for name, (kind, inner) in _types(struct).items()
     }
 
 

@@ -18,9 +18,10 @@ import duckdb
 import polars as pl
 
 from pipelines.errors import AlertError
+from pipelines.files import replace_file
 from pipelines.reporting.health import read_health
 from pipelines.reporting.wording import Duration
-from pipelines.warehouse.sql import ArrowStream, fetch_records, quote, read_sql
+from pipelines.warehouse.sql import ArrowStream, fetch_records, read_sql
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from pipelines.warehouse.base import Warehouse
 
 ALERTED = "alerted.parquet"
+KEYS = pl.Schema(dict.fromkeys(("source", "session_id", "thread_id", "reason"), pl.String()))
 UNHEALTHY = pl.Schema({"source": pl.String(), "session_id": pl.String(), "reason": pl.String()})
 REPORTED_STATES = frozenset({"failing", "stale"})
 REASONS = {"needs_you": "needs you", "gave_up": "gave up"}
@@ -50,27 +52,33 @@ def send_alerts(
     Raises what `send` raises: nothing counts as sent then. Raises AlertError if the file cannot be
     read.
     """
-    temporary = sent.with_suffix(".tmp")
     unhealthy = unhealthy_sessions(warehouse, settings, now)
     try:
-        come, gone, news = compare_findings(warehouse, unhealthy, sent, temporary)
+        come, gone, news, findings = compare_findings(warehouse, unhealthy, sent)
     except duckdb.Error as error:
         first = str(error).splitlines()[0]
         hint = f"Remove {sent.name}, or bring the tables up to date with `session-threads run`"
         raise AlertError(f"{sent.parent}: findings cannot be compared ({first}). {hint}") from None
-    if come:
-        send(compose_news(news, come))
-    if come or gone:
-        temporary.replace(sent)
+    if not come and not gone:
+        return 0, 0
+    try:
+        with replace_file(sent) as file:
+            findings.write_parquet(file)
+            file.flush()
+            if come:
+                send(compose_news(news, come))
+    except OSError as error:
+        problem = f"cannot be written ({error.strerror}), and findings must not be sent twice"
+        raise AlertError(f"{sent}: {problem}. Make room") from None
     return come, gone
 
 
 def compare_findings(
-    warehouse: Warehouse, unhealthy: pl.DataFrame, sent: Path, temporary: Path
-) -> tuple[int, int, list[dict[str, Any]]]:
-    """Return how many findings came and went since they were sent, and the first that came.
+    warehouse: Warehouse, unhealthy: pl.DataFrame, sent: Path
+) -> tuple[int, int, list[dict[str, Any]], pl.DataFrame]:
+    """Return how many findings came and went since they were sent, the first that came, and all.
 
-    If there are any, the findings are written to `temporary`.
+    All of them have the schema KEYS, and are what counts as sent once the first are.
     """
     findings, changes, news = (text for _, text in read_sql("alerts"))
     with warehouse.read() as connection:
@@ -80,10 +88,8 @@ def compare_findings(
             connection.execute("INSERT INTO told BY NAME FROM read_parquet(?)", [str(sent)])
         (counted,) = fetch_records(connection, changes)
         rows = fetch_records(connection, news)
-        if counted["come"] or counted["gone"]:
-            connection.execute(f"COPY finding_keys TO {quote(str(temporary))} (FORMAT parquet)")
-            temporary.chmod(0o600)
-    return counted["come"], counted["gone"], rows
+        keys = connection.execute("FROM finding_keys").fetchall()
+    return counted["come"], counted["gone"], rows, pl.DataFrame(keys, schema=KEYS, orient="row")
 
 
 def unhealthy_sessions(warehouse: Warehouse, settings: Settings, now: datetime) -> pl.DataFrame:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from pipelines.errors import WarehouseBusy, WarehouseError, WarehouseOlder
-from pipelines.files import sync_directory
+from pipelines.files import replace_file, replace_synced
 from pipelines.warehouse.lock import lock
 from pipelines.warehouse.schema import migrate
 from pipelines.warehouse.sql import quote
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
 WAREHOUSE = "warehouse.duckdb"
 PUBLISHED = "threads.duckdb"
+BUFFER_BYTES = 2**20
 
 
 class DuckdbFile:
@@ -72,15 +72,13 @@ class DuckdbFile:
 
         Raises WarehouseError, and leaves the previous copy, if the disk has no room.
         """
-        temporary = self.published.with_suffix(".tmp")
         with self.write() as connection:
             prepare(connection)
             try:
                 # After it the file alone holds everything, and nobody else writes to it.
                 connection.execute("CHECKPOINT")
-                temporary.touch(mode=0o600)
-                shutil.copyfile(self.path, temporary)
-                replace_synced(temporary, self.published)
+                with self.path.open("rb") as tables, replace_file(self.published) as file:
+                    shutil.copyfileobj(tables, file, BUFFER_BYTES)
             except (duckdb.Error, OSError) as error:
                 raise WarehouseError(
                     f"{self.published}: cannot be published ({first_line(error)})."
@@ -154,14 +152,6 @@ def open_tables(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         ) from None
     finally:
         connection.close()
-
-
-def replace_synced(temporary: Path, path: Path) -> None:
-    """Put a file in the place of another so that it survives a loss of power."""
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    sync_directory(path.parent)
 
 
 def first_line(error: BaseException) -> str:

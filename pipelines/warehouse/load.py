@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from pipelines import __version__
 from pipelines.errors import LandingError, LoadRejected
-from pipelines.frames.threads import TIMESTAMP, polls_frame, threads_frame
+from pipelines.frames.threads import TIMESTAMP, describe_reading, polls_frame, threads_frame
 from pipelines.landing.digests import poll_key
 from pipelines.landing.digests import read_digests as read_poll_digests
 from pipelines.landing.directory import list_runs
@@ -166,21 +165,22 @@ def read_digests(connection: duckdb.DuckDBPyConnection) -> dict[PollKey, str]:
 def digests_frame(landed: Landed, known: dict[PollKey, str]) -> pl.DataFrame:
     """Return the digest of each complete poll's threads, and whether it repeats the known one.
 
-    One row per session, with the schema DIGESTS. The digest also tells how threads are read: by
-    another version of this program the same bytes may mean something else.
+    One row per session, with the schema DIGESTS. The digest also says how threads are read: the
+    same bytes may mean more to a version that reads another column.
     """
-    reading = f"{__version__} {landed.run.keep_agent_definition} "
-    complete = [
-        poll_key(poll)
+    polls = [
+        poll
         for poll in thread_polls(landed)
         if poll.outcome == "complete" and not poll.status_filter
     ]
-    landed_digests = read_poll_digests(landed) if complete else {}
+    readings = {poll.provider: describe_reading(poll.provider) for poll in polls}
+    landed_digests = read_poll_digests(landed) if polls else {}
     rows = []
-    for poll in complete:
-        text = reading + landed_digests[poll]
-        digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-        rows.append((*poll, digest, known.get(poll) == digest))
+    for poll in polls:
+        key = poll_key(poll)
+        parts = (readings[poll.provider], landed.run.keep_agent_definition, landed_digests[key])
+        digest = hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
+        rows.append((*key, digest, known.get(key) == digest))
     return pl.DataFrame(rows, schema=DIGESTS, orient="row")
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import filelock
 
 from pipelines.errors import WarehouseBusy, WarehouseError
-from pipelines.files import make_private
+from pipelines.files import make_private, replace_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 LOCK = "warehouse.lock"
 HOLDER = "warehouse.holder"
 # What a killed writer may leave behind: unfinished files, and what DuckDB spilled to disk.
-LEFTOVERS = ("threads.tmp*", "replay.tmp*", "warehouse.duckdb.tmp", f"{HOLDER}.tmp")
+LEFTOVERS = ("threads.duckdb.*.tmp", "replay.tmp*", "warehouse.duckdb.tmp", f"{HOLDER}.*.tmp")
 WAIT_LIMIT_S = 600.0
 
 
@@ -64,11 +64,8 @@ def _acquire(file_lock: filelock.BaseFileLock, home: Path, wait_s: float) -> Non
 
 def _name_holder(home: Path) -> None:
     """Say who holds the lock; where the disk is full, the lock holds all the same."""
-    temporary = home / f"{HOLDER}.tmp"
-    with suppress(OSError):
-        temporary.write_text(f"process {os.getpid()} ({Path(sys.argv[0]).name})", encoding="utf-8")
-        temporary.chmod(0o600)
-        temporary.replace(home / HOLDER)
+    with suppress(OSError), replace_file(home / HOLDER) as file:
+        file.write(f"process {os.getpid()} ({Path(sys.argv[0]).name})".encode())
 
 
 def _read_holder(home: Path) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from pipelines.errors import WarehouseError, WarehouseNewer, WarehouseOlder
+from pipelines.files import list_seeds
 from pipelines.warehouse.sql import read_sql, transaction
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ SCHEMA_VERSION = """
 
 
 def migrate(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
-    """Bring a file to this version's schema, whole or not at all: tables, then views and macros.
+    """Bring a file to this version's schema, whole or not at all: tables, then seeds and views.
 
     Raises WarehouseNewer for a newer version's file, WarehouseOlder for one made before the first
     release.
@@ -39,7 +40,7 @@ def migrate(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
             connection.execute(
                 "INSERT INTO schema_version (version, name) VALUES (?, ?)", [version, name]
             )
-        _create_views(connection, path)
+        _renew(connection, path)
 
 
 def check_schema(path: Path, applied: Mapping[int, str], known: Mapping[int, str]) -> None:
@@ -55,13 +56,17 @@ def check_schema(path: Path, applied: Mapping[int, str], known: Mapping[int, str
         )
 
 
-def _create_views(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
-    """Create the views and macros anew where the file holds those of another version."""
-    views = read_sql("views")
-    digest = hashlib.sha256("".join(text for _, text in views).encode()).hexdigest()[:12]
+def _renew(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Fill the seeds, and create the views and macros, if the file holds another version's."""
+    views, seeds = read_sql("views"), list_seeds()
+    texts = [text for _, text in views] + [seed.read_text(encoding="utf-8") for seed in seeds]
+    digest = hashlib.sha256("".join(texts).encode()).hexdigest()[:12]
     current = connection.execute("SELECT max(views) FROM schema_version").fetchone()
     if current == (digest,):
         return
+    for seed in seeds:
+        connection.execute(f"DELETE FROM {seed.stem}")  # noqa: S608 - the name of a file of ours
+        connection.execute(f"INSERT INTO {seed.stem} BY NAME FROM read_csv(?)", [str(seed)])
     for name, text in views:
         _define(connection, path, name, text)
     connection.execute("UPDATE schema_version SET views = ?", [digest])

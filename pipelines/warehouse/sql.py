@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from pipelines.files import sql_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import duckdb
     import polars as pl
-
-
-@cache
-def sql_directory() -> Path:
-    """Return the folder of the SQL files: in a wheel inside the package, else beside it."""
-    package = Path(__file__).parents[1]
-    installed = package / "sql"
-    return installed if installed.is_dir() else package.parent / "sql"
 
 
 def read_sql(folder: str) -> list[tuple[str, str]]:

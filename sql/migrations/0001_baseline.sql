@@ -1,7 +1,7 @@
 COMMENT ON TABLE schema_version IS 'The migrations that were applied to this file.';
 COMMENT ON COLUMN schema_version.version IS 'Number of the migration';
 COMMENT ON COLUMN schema_version.name IS 'Its file in sql/migrations';
-COMMENT ON COLUMN schema_version.views IS 'Digest of the views and macros that were created last, from sql/views';
+COMMENT ON COLUMN schema_version.views IS 'Digest of the seeds, views and macros that were written last, from sql/seeds and sql/views';
 
 CREATE TABLE threads (
     source VARCHAR NOT NULL,
@@ -184,6 +184,16 @@ COMMENT ON COLUMN spells_unseen.source IS 'Name of the source in the configurati
 COMMENT ON COLUMN spells_unseen.session_id IS 'Session that was polled';
 COMMENT ON COLUMN spells_unseen.thread_id IS 'Thread, unique within its session only';
 COMMENT ON COLUMN spells_unseen.last_seen_at IS 'Beginning of the last complete poll that saw the spell; null where none has yet';
+
+CREATE TABLE statuses (
+    status VARCHAR NOT NULL,
+    is_closed BOOLEAN NOT NULL,
+    rank INTEGER NOT NULL
+);
+COMMENT ON TABLE statuses IS 'The statuses of threads that are known; any other counts as open. Its rows are those of sql/seeds/statuses.csv, written anew by each version.';
+COMMENT ON COLUMN statuses.status IS 'Status, as threads have it';
+COMMENT ON COLUMN statuses.is_closed IS 'Whether a thread that has it is closed: it will not run again';
+COMMENT ON COLUMN statuses.rank IS 'Order in which statuses are shown: what moves first';
 
 CREATE TABLE schema_drift (
     path VARCHAR NOT NULL,

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipelines.frames.threads import THREADS, threads_frame
+from pipelines.frames.threads import THREADS, describe_reading, threads_frame
 from pipelines.landing.format import PAGES
-from pipelines.providers.items import split
+from pipelines.providers.items import describe_fields, split
 from pipelines.providers.thread import PROMPT_FIELDS, Thread
 from pipelines.records import Poll
 from tests.support import ROOT, decode_json_columns
@@ -493,3 +493,21 @@ def test_stop_reason_as_a_text(reason: str) -> None:
     assert flatten({"id": "t", "stop_reason": reason}) == flatten(
         {"id": "t", "stop_reason": {"type": reason}}
     )
+
+
+def test_reading_has_a_fingerprint(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It changes with a column, a documented field, a closed status or a derivation alone."""
+    before = {describe_reading()}
+    monkeypatch.setattr("pipelines.__version__", "99")
+    assert {describe_reading()} == before
+    changes = {
+        "THREADS": pl.Schema({**THREADS, "colour": pl.String()}),
+        "CLOSED": ("archived",),
+        "DERIVATIONS": 0,
+    }
+    for name, value in changes.items():
+        with monkeypatch.context() as patch:
+            patch.setattr(f"pipelines.frames.threads.{name}", value)
+            before.add(describe_reading())
+    assert len(before) == 4
+    assert describe_fields(Thread)["agent"][1]["model"][1] == {"id": "str | None"}

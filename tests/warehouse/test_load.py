@@ -7,9 +7,11 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import polars as pl
 import pytest
 
 from pipelines.errors import LandingError, WarehouseBusy, WarehouseError, WarehouseNewer
+from pipelines.frames import threads as frames
 from pipelines.frames.threads import THREADS
 from pipelines.http.bodies import MAX_DEPTH
 from pipelines.landing.directory import RAW, list_runs
@@ -193,6 +195,30 @@ CHANGES: dict[str, Any] = {
     "startup_seconds": {"stats": {"startup_seconds": 1}},
     "stop_reason.event_ids": {"stop_reason": {"event_ids": ["e"]}},
 }
+
+
+def test_columns_that_are_new(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A column that a version adds fills with the next poll, of unchanged sessions too.
+
+    What tells is how pages are read, not the version: one that reads alike looks at nothing again.
+    """
+    odd = thread("a", agent={"type": "advisor"})
+    load(home, 0, odd)
+    with DuckdbFile(home).write() as connection:
+        connection.execute("UPDATE threads SET agent_type = 'by hand'")
+    monkeypatch.setattr("pipelines.__version__", "99")
+    assert counts(load(home, 10, odd)) == (0, 0, 1, 0, 0)
+    assert read(home, "SELECT agent_type FROM threads") == [{"agent_type": "by hand"}]
+    with DuckdbFile(home).write() as connection:
+        connection.execute("ALTER TABLE threads ADD COLUMN agent_kind VARCHAR")
+    schema = pl.Schema({**THREADS, "agent_kind": pl.String()})
+    monkeypatch.setattr(frames, "THREADS", schema)
+    monkeypatch.setitem(frames.DERIVED, "agent_kind", pl.col("agent.type"))
+    assert counts(load(home, 20, odd)) == (0, 1, 0, 0, 0)
+    assert read(home, "SELECT agent_type, agent_kind FROM threads") == [
+        {"agent_type": "advisor", "agent_kind": "advisor"}
+    ]
+    assert counts(load(home, 30, odd)) == (0, 0, 1, 0, 0)
 
 
 def test_every_column_counts_as_a_change(home: Path) -> None:

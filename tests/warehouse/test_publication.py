@@ -208,10 +208,9 @@ def assert_equal(home: Path, path: Path) -> None:
 def test_leftovers_are_replaced(home: Path) -> None:
     """What a killed publication left behind does not hinder the next."""
     load(home, 0, thread("a"))
-    (home / "threads.tmp").write_bytes(b"half a database")
-    (home / "threads.tmp.wal").write_bytes(b"half a log")
+    (home / "threads.duckdb.0a1b2c3d.tmp").write_bytes(b"half a database")
     publish(DuckdbFile(home), list_analyses())
-    assert not list(home.glob("*.tmp*"))
+    assert not list(home.glob("*.tmp"))
 
 
 def test_nothing_published(home: Path) -> None:

@@ -82,7 +82,7 @@ def draw_status_over_time(sections: Sections) -> Figure | None:
 def draw_open_over_time(sections: Sections) -> Figure | None:
     """Return the threads in statuses that are not closed, stacked."""
     rows = [row for row in list_counts(sections) if row["status"] not in CLOSED]
-    description = "The same without archived and terminated threads."
+    description = "The same without closed threads."
     return draw_stack("open_over_time", "The same, open statuses alone", description, rows)
 
 

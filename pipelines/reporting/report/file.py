@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
-from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING
 
 from pipelines.errors import ReportError
-from pipelines.files import make_private
+from pipelines.files import make_private, replace_file
 from pipelines.reporting.report.sections import read_sections
 
 if TYPE_CHECKING:
     from datetime import datetime
+    from pathlib import Path
 
     from pipelines.warehouse.base import Warehouse
 
@@ -57,18 +55,7 @@ def write_whole(path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")  # a device or a pipe, which none may replace
         return
     path = path.resolve()
-    temporary = None
-    try:
-        with NamedTemporaryFile(
-            "w", encoding="utf-8", dir=path.parent, prefix=f".{path.stem}-", delete=False
-        ) as file:
-            temporary = Path(file.name)
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(path.stat().st_mode if path.exists() else 0o600)
-        temporary.replace(path)
-    finally:
-        if temporary is not None:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
+    with replace_file(path) as file:
+        file.write(text.encode())
+        if path.exists():
+            os.fchmod(file.fileno(), path.stat().st_mode & 0o7777)

@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from pipelines import __version__
 from pipelines.reporting.report.charts import draw_charts
+from pipelines.reporting.report.style import classify
 from pipelines.reporting.report.tables import LAYOUTS, format_value, make_table
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def read_template(name: str) -> str:
 
 
 def make_environment() -> jinja2.Environment:
-    """Return where templates are found, and the filter that they use; all text is escaped."""
+    """Return where templates are found, and the filters that they use; all text is escaped."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("pipelines.reporting.report"),
         autoescape=True,
@@ -67,7 +68,7 @@ def make_environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["read"] = format_value
+    environment.filters |= {"read": format_value, "classify": classify}
     return environment
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import altair as alt
 import msgspec
 
+from pipelines.files import list_statuses
 from pipelines.reporting.report.tables import shorten
 
 if TYPE_CHECKING:
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     from pipelines.reporting.report.sections import Row
 
 # From the ground of a stack to its top: closed threads below those that move.
-CLOSED = ("archived", "terminated")
-STATUSES = (*CLOSED, "other", "idle", "rescheduling", "blocked", "running")
+CLOSED = list_statuses(closed=True)[::-1]
+STATUSES = (*CLOSED, "other", *list_statuses(closed=False)[::-1])
 SERIES = 5
 NICE_S = (
     *(0.01, 0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 6 * 3600, 12 * 3600),
