@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
     from pipelines.config.settings import Source
-    from pipelines.http.auth import Scheme
+    from pipelines.http.auth import Auth
 
 MAX_BODY_BYTES = 32 * 2**20
 TOO_MANY_REQUESTS = 429
@@ -42,7 +42,7 @@ class Dialect(Protocol):
     """How the requests to a server must look, and how it names them in its responses."""
 
     @property
-    def auth(self) -> Scheme:
+    def auth(self) -> Auth:
         """Return how the token is shown."""
 
     @property
@@ -81,7 +81,7 @@ class Client:
     ) -> None:
         self.source = source
         self._http = http
-        self._auth = dialect.auth(source.token.get_secret_value())
+        self._signature = dialect.auth.sign(source.token.get_secret_value())
         self._params = list(dialect.params.items())
         self._parser = ResponseParser(source, dialect.request_id_headers)
         self._rate_limiter = RateLimiter(source.max_requests_per_second)
@@ -166,7 +166,7 @@ class Client:
 
     async def _fetch(self, url: httpx.URL, stats: RequestStats) -> RawResponse:
         body = bytearray()
-        async with self._http.stream("GET", url, auth=self._auth) as response:
+        async with self._http.stream("GET", url, headers=self._signature) as response:
             inflater = Inflater(response.headers.get("content-encoding"))
             async for chunk in response.aiter_raw():
                 inflated = inflater.inflate(chunk, MAX_BODY_BYTES - len(body))

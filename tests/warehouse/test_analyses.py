@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pytest
 
-from pipelines.config.settings import load_analysis_settings
+from pipelines.config.settings import Settings
 from pipelines.errors import AnalysisError
 from pipelines.warehouse.analyses import find_tables, list_analyses, parse_analysis
 from pipelines.warehouse.build import build_analysis, read_warnings, write_settings
@@ -374,7 +374,7 @@ def test_default_of_the_settings(home: Path) -> None:
     """What the analyses read of the configuration is there before a run has written it."""
     with DuckdbFile(home).write() as connection:
         rows = connection.execute("SELECT name, value FROM analysis_settings").fetchall()
-        assert dict(rows) == load_analysis_settings({})
+        assert dict(rows) == Settings().for_analyses
         write_settings(connection, {"attention_after_minutes": 5})
         assert connection.execute("FROM analysis_settings").fetchall() == [
             ("attention_after_minutes", 5)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import polars as pl
 
-from pipelines.config.settings import load_analysis_settings
+from pipelines.config.settings import Settings
 from pipelines.frames.threads import TIMESTAMP
 from pipelines.warehouse.analyses import list_analyses
 from pipelines.warehouse.build import build_analysis, write_settings
@@ -376,7 +376,7 @@ def fill(connection: duckdb.DuckDBPyConnection, world: World, seed: int | None =
         "session_polls": world.polls,
         "schema_drift": world.drift,
     }
-    write_settings(connection, load_analysis_settings({}) | world.settings)
+    write_settings(connection, Settings().for_analyses | world.settings)
     for table, given in tables.items():
         rows = list(given)
         if seed is not None:
