@@ -54,7 +54,8 @@ labelled AS (
         coalesce(gaps.gap_seconds, 0)::DECIMAL(18, 6) AS gap_seconds,
         per_thread.* EXCLUDE (thread)
     FROM per_thread
-    JOIN analytics.thread_durations AS durations ON durations.rowid = per_thread.thread
+    -- A left one, for of how many rows an inner one gives DuckDB has no idea.
+    LEFT JOIN analytics.thread_durations AS durations ON durations.rowid = per_thread.thread
     LEFT JOIN gaps USING (source, session_id)
 ),
 

@@ -1,11 +1,10 @@
 -- Kaplan-Meier curves with Greenwood's 95 % intervals on the log-log scale. `lifetimes` names what has
--- the columns curve, elapsed_seconds, is_censored. A curve has at most 200 points, and every one where
--- it falls to a half and to a tenth.
+-- the columns curve, n (how many lifetimes the curve is of), elapsed_seconds, is_censored. A curve has at
+-- most 200 points, and every one where it falls to a half and to a tenth.
 CREATE OR REPLACE MACRO kaplan_meier(lifetimes) AS TABLE (
     WITH ranked AS (
         SELECT
             *,
-            count(*) OVER (PARTITION BY curve) AS n,
             rank() OVER (PARTITION BY curve ORDER BY elapsed_seconds) - 1 AS ended_before,
             n - row_number() OVER (PARTITION BY curve ORDER BY elapsed_seconds, is_censored) AS staying
         FROM query_table(lifetimes)
@@ -37,27 +36,6 @@ CREATE OR REPLACE MACRO kaplan_meier(lifetimes) AS TABLE (
         SELECT
             curve,
             part,
-            sum(fall) AS fall,
-            bool_or(is_last) AS is_last,
-            round(exp(sum(sum(fall)) OVER in_parts), 12) AS survival,
-            exp(coalesce(sum(sum(fall)) OVER (in_parts ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0))
-            AS survival_before
-        FROM risks
-        GROUP BY curve, part
-        WINDOW in_parts AS (PARTITION BY curve ORDER BY part)
-    ),
-
-    km_drops AS (
-        SELECT curve, part
-        FROM parts
-        WHERE (survival <= 0.5 AND survival_before > 0.5 - 1e-9)
-            OR (survival <= 0.1 AND survival_before > 0.1 - 1e-9)
-            OR is_last
-    ),
-
-    points AS (
-        SELECT
-            curve,
             max(elapsed_seconds) AS t_seconds,
             min(at_risk) AS at_risk,
             count_if(NOT is_censored) AS closed,
@@ -66,8 +44,46 @@ CREATE OR REPLACE MACRO kaplan_meier(lifetimes) AS TABLE (
             sum(fall) AS fall,
             sum(term) AS term
         FROM risks
-        LEFT JOIN km_drops USING (curve, part)
-        GROUP BY curve, part, CASE WHEN km_drops.part IS NOT NULL THEN elapsed_seconds END
+        GROUP BY curve, part
+    ),
+
+    falling AS (
+        SELECT
+            curve,
+            part,
+            is_last,
+            round(exp(sum(fall) OVER in_parts), 12) AS survival,
+            exp(coalesce(sum(fall) OVER (in_parts ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0))
+            AS survival_before
+        FROM parts
+        WINDOW in_parts AS (PARTITION BY curve ORDER BY part)
+    ),
+
+    km_drops AS (
+        SELECT curve, part
+        FROM falling
+        WHERE (survival <= 0.5 AND survival_before > 0.5 - 1e-9)
+            OR (survival <= 0.1 AND survival_before > 0.1 - 1e-9)
+            OR is_last
+    ),
+
+    points AS (
+        SELECT * EXCLUDE (part)
+        FROM parts
+        ANTI JOIN km_drops USING (curve, part)
+        UNION ALL
+        SELECT
+            curve,
+            elapsed_seconds,
+            min(at_risk),
+            count_if(NOT is_censored),
+            count_if(is_censored),
+            bool_or(is_last),
+            sum(fall),
+            sum(term)
+        FROM risks
+        SEMI JOIN km_drops USING (curve, part)
+        GROUP BY curve, elapsed_seconds
     ),
 
     steps AS (

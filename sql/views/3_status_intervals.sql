@@ -10,7 +10,7 @@ SELECT
     seconds_high,
     is_current
 FROM thread_spells
-WHERE coalesce(status, '') NOT IN ('archived', 'terminated', 'cancelled')
+ANTI JOIN (FROM statuses WHERE is_closed) AS closed USING (status)
 UNION ALL
 SELECT
     source,
