@@ -94,5 +94,6 @@ SELECT
     seconds::DOUBLE / nullif((sum(seconds) OVER same_group)::DOUBLE, 0) AS share,
     max(as_of) OVER same_group AS as_of
 FROM counts
+ANTI JOIN (FROM statuses WHERE is_closed) AS closed USING (status)
 WINDOW same_group AS (PARTITION BY dimension, value)
 ORDER BY dimension, value, seconds DESC, status
