@@ -175,7 +175,7 @@ while True:
             seen.add(connection.execute(
                 "SELECT (SELECT count(*) FROM runs), (SELECT count(*) FROM threads),"
                 " (SELECT max(n) FROM analytics.status_distribution),"
-                " (SELECT count(*) FROM thread_status_history WHERE end_reason IS NULL)"
+                " (SELECT count(*) FROM thread_status_history WHERE ended_before IS NULL)"
             ).fetchone())
             time.sleep(0.02)
         (row,) = seen
