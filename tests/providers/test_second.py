@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import msgspec
@@ -61,7 +60,7 @@ class Bookmarks:
 MADE_UP = Provider(
     name="made-up",
     base_url="https://api.example/v9",
-    auth=partial(HeaderAuth, "x-api-key"),
+    auth=HeaderAuth("x-api-key"),
     headers={"made-up-version": "2026-11-26"},
     params={"beta": "true"},
     token_variables=("MADE_UP_KEY",),
