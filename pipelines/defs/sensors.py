@@ -122,8 +122,6 @@ def build_news_sensor(
         send = partial(post, find_webhook(variable))
         told = settings.home / ALERTED
         come, gone = send_alerts(warehouse, told, settings, datetime.now(UTC), send)
-        return dg.SkipReason(
-            f"{come} new, {gone} gone." if come or gone else "No news."
-        )
+        return dg.SkipReason(f"{come} new, {gone} gone." if come or gone else "No news.")
 
     return alert_on_attention
