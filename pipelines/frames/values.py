@@ -1,0 +1,61 @@
+"""Values of one column: timestamps, and what is kept as JSON."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import polars as pl
+
+from pipelines.providers.items import NOTHING, Fields
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+TIMESTAMP = pl.Datetime("us", "UTC")
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_encoder = msgspec.json.Encoder(order="sorted")
+
+
+def read_instant(text: str | None) -> int | None:
+    """Return an RFC 3339 timestamp as microseconds since 1970, finer digits cut.
+
+    None for one without an offset: it says no instant.
+    """
+    if text is None:
+        return None
+    try:
+        return (datetime.fromisoformat(text) - _EPOCH) // _MICROSECOND
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def to_json(objects: Sequence[Fields | None]) -> list[str | None]:
+    """Return what is known of each object as JSON with sorted keys; None where nothing is."""
+    lines = _encoder.encode_lines(objects).decode().split("\n")[:-1]
+    return [
+        _encode_known(fields) if "null" in line or "{}" in line else line
+        for fields, line in zip(objects, lines, strict=True)
+    ]
+
+
+def _encode_known(fields: Fields | None) -> str | None:
+    known = _prune(fields) if fields else None
+    return _encoder.encode(known).decode() if known else None
+
+
+def _prune(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    """Leave out of an object what is null or {}: not known."""
+    if not isinstance(value, dict):
+        return value
+    pruned = {name: _prune(inner) for name, inner in value.items()}
+    return {name: inner for name, inner in pruned.items() if inner is not None and inner != {}}
+
+
+def merge(fields: Fields, path: Sequence[str], value: object) -> Fields:
+    """Return the fields with a value at a path."""
+    name, *rest = path
+    return fields | {name: merge(fields.get(name, NOTHING), rest, value) if rest else value}
