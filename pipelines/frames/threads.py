@@ -16,7 +16,8 @@ import polars as pl
 
 from pipelines.errors import LandingError
 from pipelines.files import list_statuses
-from pipelines.frames.values import TIMESTAMP, merge, read_instant, to_json
+from pipelines.frames.instants import means_archived, read_instant
+from pipelines.frames.values import TIMESTAMP, merge, to_json
 from pipelines.providers.registry import find_endpoint
 from pipelines.providers.thread import Agent, Model, Stats, Thread
 from pipelines.records import DEFAULT_PROVIDER
@@ -63,7 +64,7 @@ THREADS = pl.Schema(
 
 CLOSED = list_statuses(closed=True)
 # Raise it when values are read otherwise than before, so that the threads are read again.
-DERIVATIONS = 1
+DERIVATIONS = 2
 INSTANTS = ("created_at", "updated_at", "archived_at")
 # Of what threads come with, that which is no text; timestamps are microseconds since 1970.
 TYPES: dict[str, pl.DataType] = {
@@ -73,6 +74,7 @@ TYPES: dict[str, pl.DataType] = {
     "duration_seconds": pl.Float64(),
     "startup_seconds": pl.Float64(),
     "has_odd_parent": pl.Boolean(),
+    "has_odd_archival": pl.Boolean(),
 } | dict.fromkeys(INSTANTS, pl.Int64())
 # How a column of THREADS follows from what came, where not as it came.
 _is_root = pl.col("parent_thread_id").is_null() & ~pl.col("has_odd_parent")
@@ -88,6 +90,7 @@ DERIVED = {
     "agent_model": pl.col("agent.model"),
     "agent_version": pl.coalesce("agent_version", "agent.version"),
     "is_open": pl.col("archived_at").is_null()
+    & ~pl.col("has_odd_archival")
     & ~pl.col("status").is_in(CLOSED).fill_null(value=False),
 }
 NO_AGENT, NO_STATS = Agent(), Stats()
@@ -176,14 +179,16 @@ def flatten_threads(
     came |= to_columns(Stats, [stats or NO_STATS for stats in came.pop("stats")])
     instants = {name: list(map(read_instant, came[name])) for name in INSTANTS}
     kept = keep_odd_values(extras, came, instants, origins["session_id"].to_list())
-    kinds = [reason.get("type") if reason else None for reason in came["stop_reason"]]
+    reasons = list(map(read_reason, came["stop_reason"]))
+    kinds = [reason.get("type") if reason else None for reason in reasons]
     came |= instants | {
         "agent.model": [m.id if isinstance(m, Model) else m for m in came["agent.model"]],
         "stop_reason_type": [kind if isinstance(kind, str) else None for kind in kinds],
-        "stop_reason": to_json(came["stop_reason"]),
+        "stop_reason": to_json(reasons),
         "usage": to_json(came["usage"]),
         "extra": to_json(kept),
         "has_odd_parent": ["parent_thread_id" in extra for extra in extras],
+        "has_odd_archival": [means_archived(extra.get("archived_at")) for extra in kept],
     }
     columns = [
         pl.Series(name, values, TYPES.get(name, pl.String()))
@@ -226,3 +231,10 @@ def keep_odd_values(
             if instant is None and text is not None:
                 kept[row] = merge(kept[row], [name], text)
     return kept
+
+
+def read_reason(reason: Fields | str | None) -> Fields | None:
+    """Return a stop reason as an object; one that is a plain text is its type."""
+    if isinstance(reason, str):
+        return {"type": reason} if reason else None
+    return reason

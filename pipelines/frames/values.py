@@ -1,8 +1,7 @@
-"""Values of one column: timestamps, and what is kept as JSON."""
+"""Values that columns hold as JSON, and the type of those that are times."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -15,22 +14,7 @@ if TYPE_CHECKING:
 
 TIMESTAMP = pl.Datetime("us", "UTC")
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 _encoder = msgspec.json.Encoder(order="sorted")
-
-
-def read_instant(text: str | None) -> int | None:
-    """Return an RFC 3339 timestamp as microseconds since 1970, finer digits cut.
-
-    None for one without an offset: it says no instant.
-    """
-    if text is None:
-        return None
-    try:
-        return (datetime.fromisoformat(text) - _EPOCH) // _MICROSECOND
-    except (ValueError, TypeError, OverflowError):
-        return None
 
 
 def to_json(objects: Sequence[Fields | None]) -> list[str | None]:

@@ -19,7 +19,7 @@ T = TypeVar("T")
 class Envelope(msgspec.Struct, Generic[T], frozen=True):
     """The response around the items. `next_page` is UNSET where the key is missing: revision A."""
 
-    data: list[T]
+    data: list[T] | None
     has_more: bool | None = None
     first_id: str | None = None
     last_id: str | None = None
