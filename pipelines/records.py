@@ -27,6 +27,8 @@ EndReason = Literal[
 COMPLETE: frozenset[EndReason] = frozenset({"has_more_false", "no_next_page"})
 # Of every source, and of what was landed before there were others.
 DEFAULT_PROVIDER = "qoder"
+# The endpoint that lists them, by the name that raw rows, footers and digests call it.
+THREADS_ENDPOINT = "threads"
 
 
 class Listing(msgspec.Struct, frozen=True):
@@ -63,7 +65,7 @@ class FetchedPage(msgspec.Struct, frozen=True):
     source: str
     session_id: str
     fetch: PageFetch
-    endpoint: str = "threads"
+    endpoint: str = THREADS_ENDPOINT
     provider: str = DEFAULT_PROVIDER
 
 
@@ -76,7 +78,7 @@ class Poll(msgspec.Struct, frozen=True, kw_only=True):
 
     source: str
     session_id: str
-    endpoint: str = "threads"
+    endpoint: str = THREADS_ENDPOINT
     label: str | None
     started_at: datetime
     finished_at: datetime

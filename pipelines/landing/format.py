@@ -21,7 +21,7 @@ from pipelines import __version__
 from pipelines.errors import LandingError
 from pipelines.files import make_private, replace_file
 from pipelines.landing.directory import NAME, name_file
-from pipelines.records import Poll
+from pipelines.records import THREADS_ENDPOINT, Poll
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,7 +47,6 @@ FOOTER = "session-threads"
 # 1: one file. 2: with shards. 3: with endpoint, sequence and door, ended_by called end_reason.
 FORMAT = 3
 # Until format 3 threads were all that was polled.
-THREADS_ENDPOINT = "threads"
 OLDER_PAGES = pl.Schema({name: type_ for name, type_ in PAGES.items() if name != "endpoint"})
 MOVE_HINT = "Move it away, then run again"
 # A panic of polars is no Exception.

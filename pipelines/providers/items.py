@@ -39,7 +39,7 @@ class ItemReader(Generic[S]):
         self.struct = struct
         self._key = key
         self._prompts = [path.split(".") for path in prompt_fields]
-        self._open_values = attrgetter("id", *_list_open_fields(struct))
+        self._open_fields = _list_open_fields(struct)
         self._decode_documented = msgspec.json.Decoder(envelope[struct]).decode
         self._decode_any = msgspec.json.Decoder(envelope[Any]).decode
         self._decode_items = _decoder(key, list[struct] | None)  # type: ignore[valid-type]
@@ -94,7 +94,9 @@ class ItemReader(Generic[S]):
         return self._key, describe_fields(self.struct), self._prompts
 
     def _check_depth(self, items: Sequence[S]) -> None:
-        check_depth(list(map(list, map(self._open_values, items))))
+        if self._open_fields:
+            # With the id: of one name alone attrgetter gives the value and no tuple.
+            check_depth(list(map(list, map(attrgetter("id", *self._open_fields), items))))
 
     def _find_ids(self, items: Sequence[Any]) -> tuple[list[str], str | None]:
         faults = [

@@ -15,8 +15,9 @@ from pipelines.frames.values import TIMESTAMP
 from pipelines.landing.digests import poll_key
 from pipelines.landing.digests import read_digests as read_poll_digests
 from pipelines.landing.directory import list_runs
-from pipelines.landing.format import MOVE_HINT, POLL, THREADS_ENDPOINT, read_run
+from pipelines.landing.format import MOVE_HINT, POLL, read_run
 from pipelines.landing.retention import prune_runs, remove_unfinished
+from pipelines.records import THREADS_ENDPOINT
 from pipelines.warehouse.memory import spare_memory
 from pipelines.warehouse.sql import ArrowStream, fetch_records, read_sql, transaction
 
