@@ -31,11 +31,9 @@ from pipelines.warehouse.replay import replay as replay_runs
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import duckdb
-
     from pipelines.config.settings import Settings
     from pipelines.extract.discover import SourceSessions
-    from pipelines.warehouse.base import Warehouse
+    from pipelines.warehouse.base import Connection, Warehouse
     from pipelines.warehouse.replay import Replayed
 
 
@@ -122,42 +120,40 @@ def poll(
     return Landed(path, polls)
 
 
-def load(settings: Settings, warehouse: Warehouse) -> Loaded:
-    """Load every landed run that the warehouse does not hold, each in one transaction.
+def load(settings: Settings, tables: Connection) -> Loaded:
+    """Load every landed run that the tables do not hold, each in one transaction.
 
     Landed pages older than the settings keep them are removed then. Raises LoadRejected,
     LandingError, WarehouseError.
     """
-    run_ids = load_landed(warehouse, settings.home / RAW, settings.raw_retention_days)
-    with warehouse.write() as connection:
-        write_settings(connection, settings.for_analyses)
-        return Loaded(
-            run_ids=run_ids,
-            ledger=read_ledger(connection, run_ids or find_newest_run(connection)),
-            drift=read_drift(connection, run_ids),
-        )
+    run_ids = load_landed(tables, settings.home / RAW, settings.raw_retention_days)
+    write_settings(tables, settings.for_analyses)
+    return Loaded(
+        run_ids=run_ids,
+        ledger=read_ledger(tables, run_ids or find_newest_run(tables)),
+        drift=read_drift(tables, run_ids),
+    )
 
 
-def build(warehouse: Warehouse, analyses: Mapping[str, Analysis]) -> list[Outcome]:
+def build(tables: Connection, analyses: Mapping[str, Analysis]) -> list[Outcome]:
     """Build these analyses, whatever was built before, in this order; return how each went."""
-    with warehouse.write() as connection:
-        return [attempt(connection, analysis) for analysis in analyses.values()]
+    return [attempt(tables, analysis) for analysis in analyses.values()]
 
 
-def attempt(connection: duckdb.DuckDBPyConnection, analysis: Analysis) -> Outcome:
+def attempt(tables: Connection, analysis: Analysis) -> Outcome:
     """Build an analysis; return its table, or what was wrong: its previous table stays."""
     started = time.monotonic()
     built, failures = None, {}
     try:
-        built = build_analysis(connection, analysis)
+        built = build_analysis(tables, analysis)
     except AnalysisError as error:
         failures = error.failures
     return Outcome(analysis, built, failures, time.monotonic() - started)
 
 
-def publish(warehouse: Warehouse, analyses: Mapping[str, Analysis]) -> Path:
+def publish(warehouse: Warehouse, tables: Connection, analyses: Mapping[str, Analysis]) -> Path:
     """Publish what is written; analyses older than the newest load are built before."""
-    return publish_tables(warehouse, analyses)
+    return publish_tables(warehouse, tables, analyses)
 
 
 def run(
@@ -172,9 +168,10 @@ def run(
     analyses = list_analyses(settings.analyses_dir)
     begun = RunStart(str(uuid.uuid4()), warehouse.newest_sequence(), "command")
     poll(settings, plan(discover(settings), selection), selection, progress, begun)
-    loaded = load(settings, warehouse)
-    outcomes = build(warehouse, analyses)
-    publish(warehouse, analyses)
+    with warehouse.write() as tables:
+        loaded = load(settings, tables)
+        outcomes = build(tables, analyses)
+        publish(warehouse, tables, analyses)
     return Result(
         run_id=begun.id,
         ledger=[row for row in loaded.ledger if row["run_id"] == begun.id],
@@ -189,7 +186,7 @@ def replay(settings: Settings, *, partial: bool = False, skip_damaged: bool = Fa
     """Rebuild the tables from the landed pages, then the analyses, and publish both."""
     warehouse, directory = open_warehouse(settings.home), settings.home / RAW
     replayed = replay_runs(warehouse, directory, partial=partial, skip_damaged=skip_damaged)
-    with warehouse.write() as connection:
-        write_settings(connection, settings.for_analyses)
-    publish(warehouse, list_analyses(settings.analyses_dir))
+    with warehouse.write() as tables:
+        write_settings(tables, settings.for_analyses)
+        publish(warehouse, tables, list_analyses(settings.analyses_dir))
     return replayed

@@ -76,8 +76,9 @@ def build(name: str | None) -> None:
     warehouse = open_warehouse(settings.home)
     known = list_analyses(settings.analyses_dir)
     chosen = choose_analyses(known, name) if name else known
-    outcomes = steps.build(warehouse, chosen)
-    path = steps.publish(warehouse, known)
+    with warehouse.write() as tables:
+        outcomes = steps.build(tables, chosen)
+        path = steps.publish(warehouse, tables, known)
     click.echo(f"built {count(len(outcomes), 'analysis', 'analyses')}. Data: {path}")
     conclude(exit_of_build(outcomes))
 

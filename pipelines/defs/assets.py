@@ -94,13 +94,13 @@ def threads(
     """
     started = time.monotonic()
     try:
-        loaded = steps.load(configuration.load_tolerant(), warehouse)
+        with warehouse.write() as tables:
+            loaded = steps.load(configuration.load_tolerant(), tables)
+            table = describe_table(tables, "main", "threads")
     except LoadRejected as rejection:
         yield check_keys(rejection)
         raise
     seconds = round(time.monotonic() - started, 3)
-    with warehouse.write() as connection:
-        table = describe_table(connection, "main", "threads")
     yield dg.MaterializeResult(
         metadata=describe_ledger(loaded.ledger) | table | {"seconds": seconds},
         check_results=[
@@ -121,10 +121,10 @@ def published_database(
 
     The run fails after it, so that someone notices, if its own poll brought nothing.
     """
-    with warehouse.write() as connection:
-        ledger = read_ledger(connection, [context.run.run_id])
     started = time.monotonic()
-    path = steps.publish(warehouse, analyses)
+    with warehouse.write() as tables:
+        ledger = read_ledger(tables, [context.run.run_id])
+        path = steps.publish(warehouse, tables, analyses)
     seconds = round(time.monotonic() - started, 3)
     health = read_rows(warehouse)
     yield dg.MaterializeResult(

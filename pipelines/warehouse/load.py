@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from pipelines.landing.digests import PollKey
     from pipelines.landing.format import Landed, Run
     from pipelines.records import Poll
-    from pipelines.warehouse.base import Warehouse
 
 RUN = pl.Schema(
     {
@@ -55,22 +54,23 @@ FIX = "The tables are as before; `session-threads replay` rebuilds them from the
 ENDED_WELL = frozenset({"complete", "overtaken"})
 
 
-def load_landed(warehouse: Warehouse, directory: Path, keep_days: int | None = None) -> list[str]:
-    """Load every run that landed in the directory and is not in the warehouse; return their ids.
+def load_landed(
+    tables: duckdb.DuckDBPyConnection, directory: Path, keep_days: int | None = None
+) -> list[str]:
+    """Load every run that landed in the directory and is not in the tables; return their ids.
 
     More than one if an earlier run was interrupted between landing and loading. After that, and
     only then, landed files older than `keep_days` are removed, and unfinished ones of killed runs.
     """
-    with warehouse.write() as connection:
-        loaded = {run_id for (run_id,) in connection.execute("SELECT run_id FROM runs").fetchall()}
-        runs = list_runs(directory)
-        pending = {run_id: path for run_id, path in runs.items() if run_id not in loaded}
-        for path in pending.values():
-            load_file(connection, path)
-        now = datetime.now(UTC)
-        remove_unfinished(directory, now)
-        if keep_days is not None:
-            prune_runs(directory, loaded | set(pending), keep_days, now)
+    loaded = {run_id for (run_id,) in tables.execute("SELECT run_id FROM runs").fetchall()}
+    runs = list_runs(directory)
+    pending = {run_id: path for run_id, path in runs.items() if run_id not in loaded}
+    for path in pending.values():
+        load_file(tables, path)
+    now = datetime.now(UTC)
+    remove_unfinished(directory, now)
+    if keep_days is not None:
+        prune_runs(directory, loaded | set(pending), keep_days, now)
     return list(pending)
 
 
