@@ -1,4 +1,4 @@
-"""One poll: every session of every source, side by side, each with an honest end."""
+"""One poll: every session of every source, side by side, each with its outcome."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Pages that wait for whoever takes them.
+# How many pages may wait to be taken.
 MOST_WAITING = 32
 
 FetchedPages = asyncio.Queue["FetchedPage | asyncio.Task[Poll]"]
 
 
 class _Fleet:
-    """The sessions of one source: they share its client, its places, and its rejection."""
+    """The sessions of one source: they share its client, its places, and what ends all of them."""
 
     def __init__(
         self,
@@ -179,8 +179,8 @@ async def poll_sessions(
 ) -> AsyncGenerator[FetchedPage | Poll]:
     """Yield each page as it comes, and each session's poll when it has ended, failed ones too.
 
-    Pages of several sessions come interleaved, those of one in order, its poll after them. Whoever
-    is slow to take them slows the polls down, so that few pages wait in memory.
+    Pages of several sessions come interleaved, those of one in order, its poll after them. A caller
+    that takes them slowly slows the polls down, so that few pages wait in memory.
     """
     progress = Unfailing(progress)
     progress.begin(sum(len(planned.sessions) for planned in plan))

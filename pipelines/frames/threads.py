@@ -74,7 +74,7 @@ TYPES: dict[str, pl.DataType] = {
     "has_odd_parent": pl.Boolean(),
     "has_odd_archival": pl.Boolean(),
 } | dict.fromkeys(INSTANTS, pl.Int64())
-# How a column of THREADS follows from what came, where not as it came.
+# How a column of THREADS is derived, if it is not taken as it came.
 _is_root = pl.col("parent_thread_id").is_null() & ~pl.col("has_odd_parent")
 DERIVED = {
     "thread_id": pl.col("id"),
@@ -103,7 +103,7 @@ def threads_frame(
 
     A thread listed more than once is kept as of its newest `updated_at`; of equal ones the later
     page wins. A poll that asked for certain statuses keeps only those: some servers ignore it.
-    Raises LandingError where a body is no page: it was damaged, or nested more deeply than any that
+    Raises LandingError if a body is no page: it was damaged, or nested more deeply than any that
     is let in today.
     """
     polls = list(polls)
