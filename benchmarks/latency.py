@@ -24,7 +24,7 @@ SESSIONS = 1000
 
 
 def ask(arguments: tuple[str, ...], home: Path) -> Cost:
-    """Return what the command costs. Raises RuntimeError where it fails."""
+    """Return what the command costs. Raises RuntimeError if it fails."""
     environ = clean(os.environ) | {"SESSION_THREADS_HOME": str(home)}
     cost = measure([find_product(), *arguments], home, environ)
     if cost.exit_code:

@@ -1,7 +1,7 @@
 """The whole pipeline in plain Python: discover, plan, poll, load, build, publish.
 
 Dagster's assets, the command, `replay` and the demo call these functions and nothing beside them.
-Pages land while others are fetched; only the end of a step returns what it has brought.
+Pages land while others are fetched; a step returns its result at its end.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def discover(settings: Settings) -> list[SourceSessions]:
 
 
 def plan(found: Sequence[SourceSessions], selection: Selection) -> list[SourceSessions]:
-    """Return what of them is asked in this run. Raises SettingsError for a selection of nothing."""
+    """Return what this run asks of them. Raises SettingsError for a selection of nothing."""
     return plan_polls(found, selection)
 
 
@@ -123,7 +123,7 @@ def poll(
 def load(settings: Settings, tables: Connection) -> Loaded:
     """Load every landed run that the tables do not hold, each in one transaction.
 
-    Landed pages that the settings keep no longer are removed then. Raises LoadRejected,
+    Landed pages older than the settings keep them are removed then. Raises LoadRejected,
     LandingError, WarehouseError.
     """
     run_ids = load_landed(tables, settings.home / RAW, settings.raw_retention_days)
@@ -152,14 +152,14 @@ def attempt(tables: Connection, analysis: Analysis) -> Outcome:
 
 
 def publish(warehouse: Warehouse, tables: Connection, analyses: Mapping[str, Analysis]) -> Path:
-    """Let readers see what is written, analyses older than the newest load built before."""
+    """Publish what is written; analyses older than the newest load are built before."""
     return publish_tables(warehouse, tables, analyses)
 
 
 def run(
     settings: Settings, selection: Selection | None = None, progress: Progress | None = None
 ) -> Result:
-    """Take all steps in this process, once; a poll that brings nothing stands in the ledger.
+    """Take all steps in this process, once; a poll that brings nothing is recorded in the ledger.
 
     Raises what a step raises.
     """

@@ -19,7 +19,7 @@ from pipelines.sandbox.command import sandbox
 
 
 class Cli(click.Group):
-    """Turns every failure of ours into one line on standard error and its exit code."""
+    """Turns every SessionThreadsError into one line on standard error and its exit code."""
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - as in click
         """Run a command; a traceback only with --debug."""
@@ -59,7 +59,7 @@ def main(*, debug: bool) -> None:
     os.umask(0o077)  # what it writes holds names of threads
     atexit.register(end_at_once)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # a name that the locale has no letters for
+        sys.stdout.reconfigure(errors="replace")  # a name with letters that the locale lacks
 
 
 for command in (

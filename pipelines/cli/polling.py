@@ -1,6 +1,6 @@
 """The commands that make data: run, check, build, replay, demo.
 
-Imports of what one command alone needs stand in that command: --help answers at once.
+What only one command needs is imported in that command, so that --help is quick.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def build(name: str | None) -> None:
 
 
 @click.command()
-@click.option("--partial", is_flag=True, help="Also where pages of some loaded runs are gone.")
+@click.option("--partial", is_flag=True, help="Even if pages of some loaded runs are gone.")
 @click.option("--skip-damaged", is_flag=True, help="Leave out files that cannot be read.")
 def replay(*, partial: bool, skip_damaged: bool) -> None:
     """Rebuild the tables from the landed pages, offline.

@@ -39,7 +39,7 @@ from pipelines.warehouse.load import read_ledger
 
 
 class PollConfig(dg.Config):
-    """What this run polls: everything that is configured, unless told otherwise."""
+    """What this run polls: by default everything that is configured."""
 
     sessions: list[str] = Field(
         default_factory=list,
@@ -119,7 +119,7 @@ def published_database(
 ) -> Iterator[dg.MaterializeResult]:
     """The copy that people query, `threads.duckdb`: replaced at once, also for a new ledger.
 
-    The run fails after it, so that someone is told, if its own poll brought nothing.
+    The run fails after it, so that someone notices, if its own poll brought nothing.
     """
     started = time.monotonic()
     with warehouse.write() as tables:
@@ -136,7 +136,7 @@ def published_database(
 
 
 def find_problem(ledger: Sequence[Mapping[str, Any]]) -> str | None:
-    """Return why someone must look at a run, in one line; None where its polls brought data."""
+    """Return why someone must look at a run, in one line; None if its polls brought data."""
     ended = [row for row in ledger if row["error_type"] in {TOKEN_REJECTED, INTERRUPTED}]
     if ended:
         return str(ended[0]["error_message"])

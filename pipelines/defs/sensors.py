@@ -26,7 +26,7 @@ WILL_RETRY = "dagster/will_retry"
 def build_sensors(
     settings: Settings, configuration: Configuration, warehouse: Warehouse
 ) -> list[dg.SensorDefinition]:
-    """Return the sensors, turned on; none where no webhook is configured."""
+    """Return the sensors, turned on; none if no webhook is configured."""
     variable = settings.webhook_url_env
     if variable is None:
         return []
@@ -113,7 +113,7 @@ def build_news_sensor(
         minimum_interval_seconds=INTERVAL_S,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Posts what is new in attention, and sessions that are failing or stale, to"
-        f" the webhook in {variable}: each once, and again where it has gone and come back.",
+        f" the webhook in {variable}: each once, and again if it has gone and come back.",
     )
     def alert_on_attention() -> dg.SkipReason:
         if not warehouse.is_published():

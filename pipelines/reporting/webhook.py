@@ -39,7 +39,7 @@ def is_protected(url: str) -> bool:
     """Whether nobody on the way can read what is sent to the URL."""
     try:
         parts = urlsplit(url)
-        parts.port  # noqa: B018 - raises where it is none
+        parts.port  # noqa: B018 - raises if it is none
     except ValueError:
         return False
     host = parts.hostname or ""

@@ -15,8 +15,9 @@ from pipelines.frames.values import TIMESTAMP
 from pipelines.landing.digests import poll_key
 from pipelines.landing.digests import read_digests as read_poll_digests
 from pipelines.landing.directory import list_runs
-from pipelines.landing.format import MOVE_HINT, POLL, THREADS_ENDPOINT, read_run
+from pipelines.landing.format import MOVE_HINT, POLL, read_run
 from pipelines.landing.retention import prune_runs, remove_unfinished
+from pipelines.records import THREADS_ENDPOINT
 from pipelines.warehouse.memory import spare_memory
 from pipelines.warehouse.sql import ArrowStream, fetch_records, read_sql, transaction
 
@@ -75,7 +76,7 @@ def load_landed(
 
 
 def load_file(connection: duckdb.DuckDBPyConnection, path: Path) -> str:
-    """Load a landed file; return its run's id. Raises LandingError where it is damaged."""
+    """Load a landed file; return its run's id. Raises LandingError if it is damaged."""
     landed = read_run(path)
     try:
         load_run(connection, landed)
@@ -87,8 +88,8 @@ def load_file(connection: duckdb.DuckDBPyConnection, path: Path) -> str:
 def load_run(connection: duckdb.DuckDBPyConnection, landed: Landed) -> None:
     """Load one run in one transaction. Loading it again changes nothing.
 
-    Leaves the tables as they were, and raises LoadRejected where a check finds a row,
-    LandingError where a body is no page.
+    Leaves the tables as they were, and raises LoadRejected if a check finds a row,
+    LandingError if a body is no page.
     """
     # More threads make a load no faster, and each holds buffers of its own.
     connection.execute("SET threads = 1")
