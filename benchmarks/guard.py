@@ -27,7 +27,8 @@ from rich.table import Table
 from benchmarks.limits import LIMITS
 from benchmarks.server import FIRST, Fleet
 from pipelines import steps
-from pipelines.config.settings import load_settings
+from pipelines.config.loader import load_settings
+from pipelines.providers.registry import PROVIDERS
 from pipelines.sandbox.server import serve
 from pipelines.warehouse.analyses import list_analyses
 from pipelines.warehouse.duckdb_file import WAREHOUSE
@@ -111,7 +112,7 @@ def count_polls() -> dict[str, int]:
                 shutil.copy(home / WAREHOUSE, home / "before.duckdb")
             landed = len(list((home / "raw").glob("*")))
             with count_statements() as counted:
-                steps.run(load_settings())
+                steps.run(load_settings(PROVIDERS))
             counts[f"requests beyond the pages, {poll} poll"] = server.requests - pages
             counts[f"SQL statements, {poll} poll"] = counted.statements
             counts[f"connections to DuckDB, {poll} poll"] = counted.connections

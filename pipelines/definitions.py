@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from pipelines.config.settings import load_analyses_dir
+from pipelines.config.loader import load_tolerant
 from pipelines.defs.assets import define_assets
 from pipelines.defs.report import write_report_job
 from pipelines.defs.resources import Configuration
@@ -18,16 +18,18 @@ def defs() -> dg.Definitions:
 
     All steps run in one process: DuckDB has one writer.
     """
-    analyses = list_analyses(load_analyses_dir())
+    settings = load_tolerant()
+    configuration, warehouse = Configuration(), open_warehouse(settings.home)
+    analyses = list_analyses(settings.analyses_dir)
     return dg.Definitions(
-        assets=expect_each_interval(define_assets(analyses)),
+        assets=expect_each_interval(settings, define_assets(analyses)),
         jobs=[poll_threads, write_report_job],
-        schedules=[build_schedule()],
-        sensors=build_sensors(),
+        schedules=[build_schedule(settings)],
+        sensors=build_sensors(settings, configuration, warehouse),
         resources={
             "analyses": analyses,
-            "configuration": Configuration(),
-            "warehouse": open_warehouse(),
+            "configuration": configuration,
+            "warehouse": warehouse,
             # No asset hands a value on: the manager that writes them to files costs its imports.
             "io_manager": dg.mem_io_manager,
         },

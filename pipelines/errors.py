@@ -9,8 +9,10 @@
     │   ├── RequestRejected       400 and every other answer that a retry cannot fix
     │   ├── Redirected           3xx, never followed
     │   ├── Unavailable          no answer, or one that asks to come back later; retried
+    │   ├── Throttled            429, for longer than a request may wait
     │   ├── MalformedBody        an answer that is not the JSON it should be; retried
     │   ├── BodyTooLarge         an answer without an end, or that no page can have
+    │   ├── Unexpected           a failure that nobody thought of
     │   ├── Interrupted          someone ended the run
     │   └── PaginationIncomplete       the pages lead to no end, or hold something else than threads
     ├── LandingError             a landed file cannot be read or written
@@ -62,11 +64,13 @@ class ApiError(SessionThreadsError):
     `status` is the HTTP status (None where no answer came), `error_type` the server's
     `error.type` or our own name for the failure, `request_id` the server's, `retry_after_s` the
     seconds the server asked to wait. `outcome` is what the ledger calls a session that ends so
-    before its first page.
+    before its first page. One that `ends_source` holds for every session of the source: none of
+    them is asked for again in this run.
     """
 
     outcome: ClassVar[str] = "failed"
     retryable: ClassVar[bool] = False
+    ends_source: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -88,6 +92,7 @@ class TokenRejected(ApiError):
     """401: the token is bad for every session of the source."""
 
     exit_code = 3
+    ends_source = True
     fix = "Put a valid token into its variable"
 
 
@@ -119,6 +124,13 @@ class Unavailable(ApiError):
     retryable = True
 
 
+class Throttled(ApiError):
+    """429, and the server asks to wait for longer than a request may."""
+
+    ends_source = True
+    fix = "Run again when the server allows it, or raise retry_budget_s"
+
+
 class MalformedBody(ApiError):
     """An answer that is not the JSON it should be: torn, or from something else than the API."""
 
@@ -127,6 +139,10 @@ class MalformedBody(ApiError):
 
 class BodyTooLarge(ApiError):
     """An answer without an end, or of a size that no page can have."""
+
+
+class Unexpected(ApiError):
+    """A failure that nobody thought of: it ends its session alone."""
 
 
 class Interrupted(ApiError):

@@ -14,13 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from pipelines.config.settings import (
-    data_home,
-    load_analyses_dir,
-    load_analysis_settings,
-    load_settings,
-)
-from pipelines.errors import AnalysisError, SettingsError
+from pipelines.errors import AnalysisError
 from pipelines.extract.discover import list_configured
 from pipelines.extract.plan import plan_polls
 from pipelines.extract.poll import poll_sessions
@@ -118,7 +112,7 @@ def poll(
     path, polls = asyncio.run(
         land_polls(
             poll_sessions(planned, selection, progress),
-            data_home() / RAW,
+            settings.home / RAW,
             run.id,
             newest=run.newest_sequence,
             door=run.door,
@@ -128,27 +122,20 @@ def poll(
     return Landed(path, polls)
 
 
-def load(warehouse: Warehouse) -> Loaded:
+def load(settings: Settings, warehouse: Warehouse) -> Loaded:
     """Load every landed run that the warehouse does not hold, each in one transaction.
 
-    Raises LoadRejected, LandingError, WarehouseError.
+    Landed pages that the settings keep no longer are removed then. Raises LoadRejected,
+    LandingError, WarehouseError.
     """
-    run_ids = load_landed(warehouse, data_home() / RAW, find_retention())
+    run_ids = load_landed(warehouse, settings.home / RAW, settings.raw_retention_days)
     with warehouse.write() as connection:
-        write_settings(connection, load_analysis_settings())
+        write_settings(connection, settings.for_analyses)
         return Loaded(
             run_ids=run_ids,
             ledger=read_ledger(connection, run_ids or find_newest_run(connection)),
             drift=read_drift(connection, run_ids),
         )
-
-
-def find_retention() -> int | None:
-    """Return for how many days pages are kept; for ever where the settings are rejected."""
-    try:
-        return load_settings(with_tokens=False).raw_retention_days
-    except SettingsError:
-        return None
 
 
 def build(warehouse: Warehouse, analyses: Mapping[str, Analysis]) -> list[Outcome]:
@@ -180,12 +167,12 @@ def run(
 
     Raises what a step raises.
     """
-    started, warehouse = time.monotonic(), open_warehouse()
+    started, warehouse = time.monotonic(), open_warehouse(settings.home)
     selection, progress = selection or Selection(), progress or Progress()
-    analyses = list_analyses(load_analyses_dir())
+    analyses = list_analyses(settings.analyses_dir)
     begun = RunStart(str(uuid.uuid4()), warehouse.newest_sequence(), "command")
     poll(settings, plan(discover(settings), selection), selection, progress, begun)
-    loaded = load(warehouse)
+    loaded = load(settings, warehouse)
     outcomes = build(warehouse, analyses)
     publish(warehouse, analyses)
     return Result(
@@ -194,15 +181,15 @@ def run(
         drift=loaded.drift,
         findings=list(dict.fromkeys(line for each in outcomes for line in each.failures.values())),
         seconds=time.monotonic() - started,
-        data=data_home(),
+        data=settings.home,
     )
 
 
-def replay(*, partial: bool = False, skip_damaged: bool = False) -> Replayed:
+def replay(settings: Settings, *, partial: bool = False, skip_damaged: bool = False) -> Replayed:
     """Rebuild the tables from the landed pages, then the analyses, and publish both."""
-    warehouse, directory = open_warehouse(), data_home() / RAW
+    warehouse, directory = open_warehouse(settings.home), settings.home / RAW
     replayed = replay_runs(warehouse, directory, partial=partial, skip_damaged=skip_damaged)
     with warehouse.write() as connection:
-        write_settings(connection, load_analysis_settings())
-    publish(warehouse, list_analyses(load_analyses_dir()))
+        write_settings(connection, settings.for_analyses)
+    publish(warehouse, list_analyses(settings.analyses_dir))
     return replayed

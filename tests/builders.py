@@ -58,8 +58,8 @@ Pages = list[list[dict[str, Any]]]
 
 
 def at(minute: float) -> datetime:
-    """Return an instant of the day."""
-    return DAY + timedelta(minutes=minute)
+    """Return an instant of the day, to the microsecond."""
+    return DAY + timedelta(microseconds=round(minute * 60_000_000))
 
 
 def thread(

@@ -138,7 +138,7 @@ class Receiver:
 def make_source(base_url: str = "http://127.0.0.1:1/x", **keys: Any) -> Source:
     """Return a source with one session, quick retries and a token."""
     defaults = {"sessions": ["sess_1"], "min_page_interval_ms": 0, "max_requests_per_second": 1000}
-    document = {"sources": [{"base_url": base_url, **defaults, **keys}]}
+    document = {"sources": [{"name": "qoder", "base_url": base_url, **defaults, **keys}]}
     source = Settings.model_validate(document).sources[0]
     source._token = SecretStr(CANARY)  # noqa: SLF001 - as load_settings does
     return source

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipelines.cli.console import SUMMARY_COLUMNS
-from pipelines.config.settings import Session, Settings, Source, load_settings
+from pipelines.config.loader import load_settings
+from pipelines.config.settings import Session, Settings, Source
+from pipelines.providers.registry import PROVIDERS
 from pipelines.sandbox.world import World
 from pipelines.warehouse.analyses import list_analyses
 from tests.support import ROOT, read_blocks, run_printed, serve_world
@@ -73,11 +75,13 @@ def test_configuration() -> None:
     """The configuration is taken as printed: every key, with its default."""
     (text,) = blocks("yaml")
     Path("sessions.yaml").write_text(text, encoding="utf-8")
-    settings = load_settings({"QODER_PAT": "pt-x"})
+    settings = load_settings(PROVIDERS, {"QODER_PAT": "pt-x"})
     assert not {key for key in Source.model_fields if f"{key}:" not in text}
     assert not {key for key in Settings.model_fields if f"{key}:" not in text}
     assert not {key for key in Session.model_fields if f"{key}:" not in text}
-    default = Source.model_validate({"sessions": ["sess_a"]})
+    bare = {"QODER_PAT": "pt-x", "QODER_SESSION_IDS": "sess_a", "SESSION_THREADS_CONFIG": "none"}
+    Path("none").touch()
+    (default,) = load_settings(PROVIDERS, bare).sources
     own = {"sessions", "token_env"}
     assert settings.sources[0].model_dump(exclude=own) == default.model_dump(exclude=own)
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipelines import steps
-from pipelines.config.settings import load_settings
+from pipelines.config.loader import load_settings
+from pipelines.providers.registry import PROVIDERS
 from pipelines.records import Selection
 from pipelines.sandbox.world import World, draw_sizes
 from tests.support import decode_json_columns, expect_row, read_table, serve_world
@@ -33,7 +34,7 @@ def test_threads_equal_the_server(
     sizes = draw_sizes(20, largest=1000, seed=7)
     world = World(sizes, seed=7, revision=revision, clock=lambda: now)
     with serve_world(world, monkeypatch):
-        ledger = steps.run(load_settings()).ledger
+        ledger = steps.run(load_settings(PROVIDERS)).ledger
     listed = {session_id: world.list_threads(session_id) for session_id in world.sessions}
     expected = [expect_row(thread) for threads in listed.values() for thread in threads]
     expected.sort(key=lambda row: (row["session_id"], row["thread_id"]))
@@ -55,10 +56,10 @@ def test_filtered_poll(revision: Revision, home: Path, monkeypatch: pytest.Monke
     """
     world = World([60, 20], seed=3, revision=revision)
     with serve_world(world, monkeypatch):
-        steps.run(load_settings())
+        steps.run(load_settings(PROVIDERS))
         before = {row["thread_id"]: row for row in read_table(home / "threads.duckdb", LISTED)}
         world.advance(120)
-        ledger = steps.run(load_settings(), Selection(statuses=("running",))).ledger
+        ledger = steps.run(load_settings(PROVIDERS), Selection(statuses=("running",))).ledger
     after = {row["thread_id"]: row for row in read_table(home / "threads.duckdb", LISTED)}
     changed = [row for thread_id, row in after.items() if row != before.get(thread_id)]
 
@@ -74,7 +75,7 @@ def test_evolving_world(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     world = World([0, 80, 30], seed=5)
     with serve_world(world, monkeypatch):
         for _ in range(2):
-            ledger = steps.run(load_settings()).ledger
+            ledger = steps.run(load_settings(PROVIDERS)).ledger
             world.advance(90)
             for row in ledger:
                 parts = ("threads_new", "threads_changed", "threads_unchanged")
@@ -83,7 +84,7 @@ def test_evolving_world(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         now = world.now()
         monkeypatch.setattr(world, "_clock", lambda: now)
         monkeypatch.setattr(world, "_offset", now - now)
-        steps.run(load_settings())
+        steps.run(load_settings(PROVIDERS))
     listed = [thread for session in world.sessions for thread in world.list_threads(session)]
     rows = [decode_json_columns(row) for row in read_table(home / "threads.duckdb", LISTED)]
     expected = [expect_row(thread) for thread in listed]

@@ -17,9 +17,11 @@ from pipelines import steps
 from pipelines.cli.console import print_heading, print_summary, watch_poll
 from pipelines.cli.exit_status import ExitStatus, exit_of_run
 from pipelines.cli.output import Target, write_analysis
-from pipelines.config.settings import data_home, load_settings
+from pipelines.config.loader import load_settings
+from pipelines.config.settings import data_home
 from pipelines.errors import SessionThreadsError
 from pipelines.files import make_private
+from pipelines.providers.registry import PROVIDERS
 from pipelines.sandbox.server import TOKEN, Sandbox, serve
 from pipelines.sandbox.world import World, draw_sizes
 from pipelines.warehouse.analyses import list_analyses
@@ -52,7 +54,7 @@ def play() -> ExitStatus:
             time.sleep(PAUSE_S)
             print_heading(f"Poll {number} of {POLLS}, by the command")
             with watch_poll() as progress:
-                result = steps.run(load_settings(), progress=progress)
+                result = steps.run(load_settings(PROVIDERS), progress=progress)
             print_summary(result)
             if (ending := exit_of_run(result.ledger, result.findings)).error:
                 return ending
@@ -84,7 +86,7 @@ def run_dagster_job() -> None:
 
 def show_analyses() -> None:
     """Print some rows of three analyses, each below the command that gives them."""
-    warehouse, analyses, target = open_warehouse(), list_analyses(), Target("table")
+    warehouse, analyses, target = open_warehouse(data_home()), list_analyses(), Target("table")
     print_heading("session-threads show status_distribution --where \"dimension = 'all'\"")
     write_analysis(warehouse, analyses["status_distribution"], target, "dimension = 'all'")
     for name in ("thread_durations", "attention"):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from pipelines.config.settings import data_home, load_settings
+from pipelines.config.loader import load_settings
 from pipelines.extract.poll import ask_once
+from pipelines.providers.registry import PROVIDERS
 from pipelines.reporting.wording import count
 from pipelines.warehouse.place import open_warehouse
 
@@ -16,10 +17,11 @@ if TYPE_CHECKING:
 
 def diagnose() -> Iterator[str]:
     """Yield what is right, a line each; raise SessionThreadsError for what is wrong."""
-    for source in load_settings().sources:
+    settings = load_settings(PROVIDERS)
+    for source in settings.sources:
         yield f"source {source.name}: {source.base_url}, {count(len(source.sessions), 'session')}"
         asyncio.run(ask_once(source))
         yield f"source {source.name}: the token is accepted"
-    with open_warehouse().write() as connection:
+    with open_warehouse(settings.home).write() as connection:
         counted = connection.execute("SELECT count(*) FROM threads").fetchone()
-    yield f"warehouse: {data_home()}, {count(counted[0] if counted else 0, 'thread')}"
+    yield f"warehouse: {settings.home}, {count(counted[0] if counted else 0, 'thread')}"

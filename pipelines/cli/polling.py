@@ -27,10 +27,11 @@ def run(sessions: tuple[str, ...], statuses: tuple[str, ...], *, as_json: bool) 
     from pipelines import steps
     from pipelines.cli.console import print_run_json, print_summary, watch_poll
     from pipelines.cli.exit_status import exit_of_run
-    from pipelines.config.settings import load_settings
+    from pipelines.config.loader import load_settings
+    from pipelines.providers.registry import PROVIDERS
     from pipelines.records import Selection
 
-    settings = load_settings()
+    settings = load_settings(PROVIDERS)
     with watch_poll() as progress:
         result = steps.run(settings, Selection(sessions, statuses), progress)
     ending = exit_of_run(result.ledger, result.findings)
@@ -67,12 +68,13 @@ def build(name: str | None) -> None:
     """
     from pipelines import steps
     from pipelines.cli.exit_status import exit_of_build
-    from pipelines.config.settings import load_analyses_dir
+    from pipelines.config.loader import load_tolerant
     from pipelines.warehouse.analyses import choose_analyses, list_analyses
     from pipelines.warehouse.place import open_warehouse
 
-    warehouse = open_warehouse()
-    known = list_analyses(load_analyses_dir())
+    settings = load_tolerant()
+    warehouse = open_warehouse(settings.home)
+    known = list_analyses(settings.analyses_dir)
     chosen = choose_analyses(known, name) if name else known
     outcomes = steps.build(warehouse, chosen)
     path = steps.publish(warehouse, known)
@@ -89,12 +91,13 @@ def replay(*, partial: bool, skip_damaged: bool) -> None:
     They are published when all is done.
     """
     from pipelines import steps
-    from pipelines.config.settings import data_home
+    from pipelines.config.loader import load_tolerant
 
-    replayed = steps.replay(partial=partial, skip_damaged=skip_damaged)
+    settings = load_tolerant()
+    replayed = steps.replay(settings, partial=partial, skip_damaged=skip_damaged)
     for file in replayed.skipped:
         click.echo(f"left out: {file}", err=True)
-    copy = data_home() / "threads.duckdb"
+    copy = settings.home / "threads.duckdb"
     click.echo(f"replayed {count(len(replayed.runs), 'run')}. Data: {copy}")
 
 

@@ -29,12 +29,13 @@ def status(*, as_json: bool) -> None:
 
     from pipelines.cli.console import print_health, print_health_json
     from pipelines.cli.exit_status import exit_of_health
-    from pipelines.config.settings import load_settings
+    from pipelines.config.loader import load_settings
+    from pipelines.providers.registry import PROVIDERS
     from pipelines.reporting.health import read_health
     from pipelines.warehouse.place import open_warehouse
 
-    now = datetime.now(UTC)
-    lines = read_health(open_warehouse(), load_settings(with_tokens=False), now)
+    now, settings = datetime.now(UTC), load_settings(PROVIDERS, with_tokens=False)
+    lines = read_health(open_warehouse(settings.home), settings, now)
     verdict = exit_of_health(lines)
     if as_json:
         print_health_json(lines, now, verdict)
@@ -66,11 +67,12 @@ def choose_target(command: Callable[..., None]) -> Callable[..., None]:
 def show(name: str | None, where: str | None, limit: int | None, **target: Any) -> None:  # noqa: ANN401 - click's
     """Show one analysis; without NAME, list them all."""
     from pipelines.cli.output import Target, write_analysis, write_catalogue
-    from pipelines.config.settings import load_analyses_dir
+    from pipelines.config.loader import load_tolerant
     from pipelines.warehouse.analyses import list_analyses
     from pipelines.warehouse.place import open_warehouse
 
-    analyses = list_analyses(load_analyses_dir())
+    settings = load_tolerant()
+    analyses = list_analyses(settings.analyses_dir)
     if name is None:
         if where is not None or limit is not None:
             fail("--where and --limit need the NAME of an analysis", 2)
@@ -79,7 +81,7 @@ def show(name: str | None, where: str | None, limit: int | None, **target: Any) 
         return
     if name not in analyses:
         raise click.BadParameter(f"{name!r} is none of {', '.join(analyses)}.", param_hint="NAME")
-    write_analysis(open_warehouse(), analyses[name], Target(**target), where, limit)
+    write_analysis(open_warehouse(settings.home), analyses[name], Target(**target), where, limit)
 
 
 @click.command()
@@ -88,9 +90,10 @@ def show(name: str | None, where: str | None, limit: int | None, **target: Any) 
 def sql(query: str, **target: Any) -> None:  # noqa: ANN401 - click's
     """Run QUERY on the published database, read-only."""
     from pipelines.cli.output import Target, write_query
+    from pipelines.config.settings import data_home
     from pipelines.warehouse.place import open_warehouse
 
-    write_query(open_warehouse(), query, Target(**target))
+    write_query(open_warehouse(data_home()), query, Target(**target))
 
 
 @click.command()
@@ -105,4 +108,5 @@ def report(out: Path | None) -> None:
     from pipelines.reporting.report.file import REPORTS, write_report
     from pipelines.warehouse.place import open_warehouse
 
-    click.echo(f"report: {write_report(open_warehouse(), data_home() / REPORTS, out)}")
+    home = data_home()
+    click.echo(f"report: {write_report(open_warehouse(home), home / REPORTS, out)}")

@@ -1,52 +1,66 @@
-"""Refusals of the configuration in its own terms: which key, what is wrong, how to fix it."""
+"""Rejections of the configuration in its own terms: which key, what is wrong, how to fix it."""
 
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import msgspec
 from pydantic_core import PydanticUndefined
 
+from pipelines.config.settings import Preset, Session, Settings, Source
 from pipelines.errors import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from pydantic import BaseModel
     from pydantic.fields import FieldInfo
-    from pydantic_core import ErrorDetails
 
 
-def explain_rejection(
-    where: str,
-    overridden: Mapping[str, str],
-    details: list[ErrorDetails],
-    models: Mapping[int, type[BaseModel]],
-) -> SettingsError:
-    """Return the most telling of pydantic's findings as an error.
+# The model of each depth of the document: its keys, a source's, a session's.
+MODELS: dict[int, type[BaseModel]] = {1: Settings, 3: Source, 5: Session}
+SOURCE_KEY = 3
 
-    `where` is the file; `overridden` maps the keys that a variable gave to its name; `models`
-    maps the depth of a key to the model that has it.
+
+class Origin(msgspec.Struct):
+    """Where the configuration came from: `where` is the file.
+
+    `presets` maps the index of a source to its provider, which is else the `default`; `variables`
+    the index and a key of it to the variable that gave the value.
     """
-    first = min(details, key=lambda detail: detail["type"] != "extra_forbidden")
+
+    where: str
+    default: Preset | None = None
+    presets: dict[int, Preset] = {}
+    variables: dict[tuple[int, str], str] = {}
+
+
+def explain_rejection(origin: Origin, details: Sequence[Mapping[str, Any]]) -> SettingsError:
+    """Return the most telling of pydantic's findings as an error."""
+    first = min(details, key=lambda detail: bool(detail["type"] == "extra_forbidden"))
     loc = first["loc"]
-    key = _key(first)
-    place = f"{where}: {key}" if key else where
-    if len(loc) > 2 and loc[2] in overridden:  # noqa: PLR2004 - sources, index, key
-        place = overridden[str(loc[2])]
+    key = _key(loc)
+    place = f"{origin.where}: {key}" if key else origin.where
+    preset = origin.default
+    if len(loc) >= SOURCE_KEY:
+        place = origin.variables.get((loc[1], loc[2]), place)
+        preset = origin.presets.get(loc[1], preset)
     name = str(loc[-1]) if loc else ""
-    fields = models[len(loc)].model_fields if len(loc) in models else {}
+    fields = MODELS[len(loc)].model_fields if len(loc) in MODELS else {}
     if first["type"] == "extra_forbidden":
-        return SettingsError(place, "unknown key", _suggest_key(name, list(fields)))
+        return SettingsError(place, "unknown key", suggest_name(name, list(fields), "keys here"))
     if first["type"] in {"missing", "too_short"} and name in {"sources", "sessions"}:
-        fix = (
-            "List session ids under sources: sessions: in sessions.yaml, or set QODER_SESSION_IDS."
-        )
+        variable = preset and preset.session_ids_variable
+        fix = "List session ids under sources: sessions: in sessions.yaml"
+        fix += f", or set {variable}." if variable else "."
         return SettingsError(place, "there are no sessions to poll", fix)
-    return SettingsError(place, _describe(first), _suggest_value(name, fields.get(name)))
+    example = _find_default(fields.get(name))
+    example = preset.base_url if preset and name == "base_url" else example
+    return SettingsError(place, _describe(first), _suggest_value(name, example))
 
 
-def _describe(detail: ErrorDetails) -> str:
+def _describe(detail: Mapping[str, Any]) -> str:
     if detail["type"] == "tuple_type":
         return "must be a list, each entry on its own line after a dash"
     if detail["type"].startswith(("model", "dict")):
@@ -58,20 +72,24 @@ def _describe(detail: ErrorDetails) -> str:
     return f"{message}, not {value!r}" if is_plain else message
 
 
-def _key(detail: ErrorDetails) -> str:
+def _key(loc: Sequence[int | str]) -> str:
     path = ""
-    for part in detail["loc"]:
+    for part in loc:
         path += f"[{part}]" if isinstance(part, int) else f".{part}"
     return path.lstrip(".")
 
 
-def _suggest_key(key: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(key, known, n=1)
-    return f"Did you mean {close[0]}?" if close else f"The keys here are: {', '.join(known)}."
+def suggest_name(name: str, known: list[str], what: str) -> str:
+    """Return what may have been meant, or all that is known."""
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"Did you mean {close[0]}?" if close else f"The {what} are: {', '.join(known)}."
 
 
-def _suggest_value(key: str, field: FieldInfo | None) -> str:
-    if field is None or field.default in (None, PydanticUndefined):
+def _find_default(field: FieldInfo | None) -> Any:  # noqa: ANN401 - any key's
+    return None if field is None or field.default is PydanticUndefined else field.default
+
+
+def _suggest_value(key: str, example: Any) -> str:  # noqa: ANN401 - any key's
+    if example in (None, ()):
         return "Fix it and run `session-threads check`."
-    default = str(field.default).lower() if field.default in (True, False) else field.default
-    return f"For example: {key}: {default}"
+    return f"For example: {key}: {str(example).lower() if example in (True, False) else example}"

@@ -1,18 +1,16 @@
-"""What to poll, how fast, and where the data lies: read, validated and explained.
+"""What to poll, how fast, and where the data lies: the one model of the configuration.
 
-The file (`sessions.yaml`, or `$SESSION_THREADS_CONFIG`) and the variables are described in the
-README. `load_settings` returns them checked, or raises one `SettingsError` that names the place
-and the fix. A token never stands in the file: it is read from the environment.
+`pipelines.config.loader` makes it of the file and the variables. A token never stands in the file:
+it is read from the environment.
 """
 
 from __future__ import annotations
 
-import logging
 import os
+from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
-import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -21,13 +19,9 @@ from pydantic import (
     Field,
     PrivateAttr,
     SecretStr,
-    TypeAdapter,
-    ValidationError,
 )
 
-from pipelines.config.rejections import explain_rejection
 from pipelines.config.values import (
-    DEFAULT_BASE_URL,
     BaseUrl,
     Directory,
     Name,
@@ -35,20 +29,43 @@ from pipelines.config.values import (
     SessionId,
     check_no_duplicate,
 )
-from pipelines.errors import SettingsError
 from pipelines.records import DEFAULT_PROVIDER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-logger = logging.getLogger(__name__)
-
-DEFAULT_SOURCE = "qoder"
-DEFAULT_TOKEN_VARIABLES = ("QODER_PAT", "QODER_ACCESS_TOKEN")
-DEFAULT_FILE = "sessions.yaml"
-
 # One poll may be late or fail without anyone being called.
 STALE_AFTER_INTERVALS = 2
+
+
+def data_home(environ: Mapping[str, str] | None = None) -> Path:
+    """Return the data directory, absolute."""
+    environ = os.environ if environ is None else environ
+    return Path(environ.get("SESSION_THREADS_HOME") or "data").absolute()
+
+
+class Preset(Protocol):
+    """What a provider gives to a source of it that says nothing else, and its variables."""
+
+    @property
+    def name(self) -> str:
+        """Return what a source is called."""
+
+    @property
+    def base_url(self) -> str:
+        """Return where its API is."""
+
+    @property
+    def token_variables(self) -> tuple[str, ...]:
+        """Return the variables that may hold the token, in this order."""
+
+    @property
+    def base_url_variable(self) -> str | None:
+        """Return the variable that overrides the base URL of the source with the preset's name."""
+
+    @property
+    def session_ids_variable(self) -> str | None:
+        """Return the variable that overrides its sessions: ids, separated by commas."""
 
 
 class _Strict(BaseModel):
@@ -77,11 +94,14 @@ def check_no_session_twice(sessions: tuple[Session, ...]) -> tuple[Session, ...]
 
 
 class Source(_Strict):
-    """One API, the token for it, and the sessions to poll there. Times carry their unit."""
+    """One API, the token for it, and the sessions to poll there. Times carry their unit.
 
-    name: Name = DEFAULT_SOURCE
+    What is not given is the provider's: its name, its base URL.
+    """
+
+    name: Name
     provider: Name = DEFAULT_PROVIDER
-    base_url: BaseUrl = DEFAULT_BASE_URL
+    base_url: BaseUrl
     token_env: Name | None = None
     max_requests_per_second: float = Field(default=50, gt=0, le=1000)
     min_page_interval_ms: int = Field(default=100, ge=0)
@@ -111,10 +131,10 @@ def check_no_source_twice(sources: tuple[Source, ...]) -> tuple[Source, ...]:
 
 
 class Settings(_Strict):
-    """Everything that one run needs to know, but the data directory (see `data_home`)."""
+    """Everything that one run needs to know. `sources` are empty where nothing is polled."""
 
     sources: Annotated[tuple[Source, ...], AfterValidator(check_no_source_twice)] = Field(
-        min_length=1, strict=False
+        default=(), strict=False
     )
     poll_interval_minutes: PollInterval = 15
     raw_retention_days: int | None = Field(default=14, ge=1)
@@ -122,163 +142,22 @@ class Settings(_Strict):
     analyses_dir: Directory | None = None
     attention_after_minutes: int = Field(default=60, ge=1)
     webhook_url_env: Name | None = None
+    _home: Path = PrivateAttr(default_factory=data_home)
 
+    @property
+    def home(self) -> Path:
+        """The data directory, absolute."""
+        return self._home
 
-# The model of each depth of the document: its keys, a source's, a session's.
-MODELS: dict[int, type[BaseModel]] = {1: Settings, 3: Source, 5: Session}
+    @property
+    def stale_after(self) -> timedelta:
+        """How long after its last complete poll began a session is stale."""
+        return STALE_AFTER_INTERVALS * timedelta(minutes=self.poll_interval_minutes)
 
-
-def load_settings(
-    environ: Mapping[str, str] | None = None, *, with_tokens: bool = True
-) -> Settings:
-    """Return the settings of the file and the variables, tokens included where they are needed.
-
-    Raises SettingsError: one line that names the file or variable, the key and the fix.
-    """
-    environ = os.environ if environ is None else environ
-    where, document = _read_document(environ)
-    reject_secrets(where, document)
-    overridden = _apply_variables(document, environ)
-    try:
-        settings = Settings.model_validate(document)
-    except ValidationError as error:
-        raise explain_rejection(where, overridden, error.errors(), MODELS) from None
-    for source in settings.sources if with_tokens else ():
-        source._token = _find_token(source, environ)  # noqa: SLF001 - filled here, read elsewhere
-    return settings
-
-
-def data_home(environ: Mapping[str, str] | None = None) -> Path:
-    """Return the data directory, absolute."""
-    environ = os.environ if environ is None else environ
-    return Path(environ.get("SESSION_THREADS_HOME") or "data").absolute()
-
-
-def load_key(key: str, environ: Mapping[str, str] | None = None) -> Any:  # noqa: ANN401 - any key's
-    """Return the value of one key of the file's top level; its default where that is rejected.
-
-    A broken file must not take the schedule or the analyses away: each run then fails and says why.
-    """
-    field = Settings.model_fields[key]
-    kind = Annotated[(field.annotation, field)]  # type: ignore[name-defined]
-    where = ""
-    try:
-        where, document = _read_document(os.environ if environ is None else environ)
-        return TypeAdapter(kind).validate_python(document.get(key, field.default), strict=True)
-    except SettingsError as error:
-        logger.warning("%s Until then %s is %s.", error, key, field.default)
-    except ValidationError as error:
-        problem = error.errors()[0]["msg"]
-        logger.warning("%s: %s: %s. Until then it is %s.", where, key, problem, field.default)
-    return field.default
-
-
-def load_analyses_dir(environ: Mapping[str, str] | None = None) -> Path | None:
-    """Return the directory of the user's own analyses, if there is one."""
-    directory = load_key("analyses_dir", environ)
-    return Path(directory) if directory else None
-
-
-def load_analysis_settings(environ: Mapping[str, str] | None = None) -> dict[str, float]:
-    """Return what the analyses read of the configuration, and what follows from it, by its key."""
-    key = "attention_after_minutes"
-    stale_after = load_stale_minutes(environ)
-    return {key: float(load_key(key, environ)), "stale_after_minutes": float(stale_after)}
-
-
-def load_stale_minutes(environ: Mapping[str, str] | None = None) -> int:
-    """Return after how many minutes without a complete poll a session is stale."""
-    interval: int = load_key("poll_interval_minutes", environ)
-    return STALE_AFTER_INTERVALS * interval
-
-
-def _read_document(environ: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
-    named = environ.get("SESSION_THREADS_CONFIG")
-    path = Path(named or DEFAULT_FILE)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        if named:
-            raise SettingsError(named, "no such file", "Fix SESSION_THREADS_CONFIG.") from None
-        return f"{DEFAULT_FILE} (not found)", {}
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(str(path), f"cannot be read: {error}", "Make it readable.") from None
-    document = _parse_yaml(path, text)
-    if isinstance(own := document.get("analyses_dir"), str):
-        document["analyses_dir"] = str(path.absolute().parent / own)
-    return str(path), document
-
-
-def _parse_yaml(path: Path, text: str) -> dict[str, Any]:
-    try:
-        try:
-            document = yaml.load(text, Loader=yaml.CSafeLoader)
-        except yaml.YAMLError:
-            document = yaml.safe_load(text)  # ten times as slow, and says better what is wrong
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"{path}:{mark.line + 1}" if mark else str(path)
-        problem = getattr(error, "problem", None) or "cannot be parsed"
-        raise SettingsError(place, f"not YAML: {problem}", "Fix this line.") from None
-    if document is None:
-        return {}
-    if not isinstance(document, dict):
-        raise SettingsError(str(path), "must hold keys like `sources:`", "The README shows one.")
-    return document
-
-
-def reject_secrets(where: str, document: Any, key: str = "") -> None:  # noqa: ANN401 - any YAML
-    """Raise where a value of the file is a secret: a token, or the URL of a webhook.
-
-    The message names the key and never the value.
-    """
-    if isinstance(document, dict):
-        for name, value in document.items():
-            reject_secrets(where, value, f"{key}.{name}" if key else str(name))
-    elif isinstance(document, list):
-        for index, value in enumerate(document):
-            reject_secrets(where, value, f"{key}[{index}]")
-    last = key.rpartition(".")[2].lower()
-    if last.startswith("webhook") and "/" in str(document):
-        raise SettingsError(
-            f"{where}: {key}",
-            "a webhook's URL is a secret and must not stand in a file",
-            "Remove it, replace that webhook, and put the NAME of a variable into webhook_url_env.",
-        )
-    is_secret_key = last in {"token", "pat", "password", "secret", "api_key", "authorization"}
-    if is_secret_key or (isinstance(document, str) and document.strip().startswith("pt-")):
-        raise SettingsError(
-            f"{where}: {key}",
-            "a token must not stand in a file",
-            "Remove it, revoke that token, and put the NAME of a variable into token_env.",
-        )
-
-
-def _apply_variables(document: dict[str, Any], environ: Mapping[str, str]) -> dict[str, str]:
-    """Let variables override the source `qoder`, in place; return key -> variable where they do."""
-    base_url = environ.get("QODER_BASE_URL")
-    ids = [part.strip() for part in environ.get("QODER_SESSION_IDS", "").split(",")]
-    ids = [part for part in ids if part]
-    reject_secrets("QODER_SESSION_IDS", ids)
-    if ids:
-        document.setdefault("sources", [{}])
-    sources = document.get("sources")
-    for source in sources if isinstance(sources, list) else []:
-        if isinstance(source, dict) and source.get("name", DEFAULT_SOURCE) == DEFAULT_SOURCE:
-            source.update({"base_url": base_url} if base_url else {})
-            source.update({"sessions": ids} if ids else {})
-    names = {"base_url": base_url and "QODER_BASE_URL", "sessions": ids and "QODER_SESSION_IDS"}
-    return {key: str(variable) for key, variable in names.items() if variable}
-
-
-def _find_token(source: Source, environ: Mapping[str, str]) -> SecretStr:
-    names = (source.token_env,) if source.token_env else DEFAULT_TOKEN_VARIABLES
-    token = next((environ[name].strip() for name in names if environ.get(name, "").strip()), "")
-    place, variable = f"source {source.name}: token", " or ".join(names)
-    if not token:
-        fix = f"Put the access token into it: export {names[0]}=…"
-        raise SettingsError(place, f"the variable {variable} is not set", fix)
-    if not (token.isascii() and token.isprintable()) or " " in token:
-        problem = f"the variable {variable} holds a space or a character that no token has"
-        raise SettingsError(place, problem, "Copy the token again.")
-    return SecretStr(token)
+    @property
+    def for_analyses(self) -> dict[str, float]:
+        """What the analyses read of the configuration, and what follows from it, by its key."""
+        return {
+            "attention_after_minutes": float(self.attention_after_minutes),
+            "stale_after_minutes": self.stale_after.total_seconds() / 60,
+        }

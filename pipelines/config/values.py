@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
-DEFAULT_BASE_URL = "https://api.qoder.com/api/v1/cloud"
 POLL_INTERVALS = (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30, 60)
 
 
@@ -40,7 +39,7 @@ def check_base_url(value: str) -> str:
     if parts.query or parts.fragment or value.endswith(("?", "#")):
         raise ValueError("must not contain a query or a fragment")
     if not parts.hostname:
-        raise ValueError("must be a URL like " + DEFAULT_BASE_URL)
+        raise ValueError("must be a URL like https://host/path")
     if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname)):
         raise ValueError("must begin with https:// (plain http only to a loopback address)")
     return value.rstrip("/")
@@ -53,11 +52,11 @@ def check_poll_interval(value: int) -> int:
     return value
 
 
-def check_directory(value: str) -> str:
+def check_directory(value: object) -> Path:
     """Reject what is no directory."""
-    if not Path(value).is_dir():
+    if not (isinstance(value, str | Path) and Path(value).is_dir()):
         raise ValueError("must be a directory")
-    return value
+    return Path(value)
 
 
 def is_loopback(host: str) -> bool:
@@ -70,13 +69,13 @@ def is_loopback(host: str) -> bool:
 
 def check_no_duplicate(what: str, values: list[str]) -> None:
     """Reject a value that is listed twice."""
-    value, times = Counter(values).most_common(1)[0]
-    if times > 1:
-        raise ValueError(f"the {what} {value!r} is listed twice")
+    for value, times in Counter(values).most_common(1):
+        if times > 1:
+            raise ValueError(f"the {what} {value!r} is listed twice")
 
 
 SessionId = Annotated[str, AfterValidator(check_session_id)]
 BaseUrl = Annotated[str, AfterValidator(check_base_url)]
 PollInterval = Annotated[int, AfterValidator(check_poll_interval)]
-Directory = Annotated[str, AfterValidator(check_directory)]
+Directory = Annotated[Path, BeforeValidator(check_directory)]
 Name = Annotated[str, Field(min_length=1, pattern=r"^[\w.-]+$")]

@@ -85,14 +85,16 @@ def thread_pages(
     metadata={"dagster/table_name": "main.threads"},
     check_specs=LOAD_CHECKS,
 )
-def threads(warehouse: WarehouseParam) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
+def threads(
+    configuration: ConfigurationParam, warehouse: WarehouseParam
+) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
     """The current state of every thread, its history, and the ledger of polls they rest on.
 
     All tables of a run change in one transaction, or none does.
     """
     started = time.monotonic()
     try:
-        loaded = steps.load(warehouse)
+        loaded = steps.load(configuration.load_tolerant(), warehouse)
     except LoadRejected as rejection:
         yield check_keys(rejection)
         raise
@@ -110,7 +112,10 @@ def threads(warehouse: WarehouseParam) -> Iterator[dg.AssetCheckResult | dg.Mate
 
 
 def published_database(
-    context: dg.AssetExecutionContext, analyses: AnalysesParam, warehouse: WarehouseParam
+    context: dg.AssetExecutionContext,
+    configuration: ConfigurationParam,
+    analyses: AnalysesParam,
+    warehouse: WarehouseParam,
 ) -> Iterator[dg.MaterializeResult]:
     """The copy that people query, `threads.duckdb`: replaced at once, also for a new ledger.
 
@@ -124,7 +129,7 @@ def published_database(
     health = read_rows(warehouse)
     yield dg.MaterializeResult(
         metadata=describe_publication(path, health, seconds),
-        check_results=[check_freshness(health)],
+        check_results=[check_freshness(configuration, health)],
     )
     if problem := find_problem(ledger):
         raise dg.Failure(problem, allow_retries=False)

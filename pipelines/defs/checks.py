@@ -6,8 +6,8 @@ from typing import Any
 
 import dagster as dg
 
-from pipelines.config.settings import load_settings
 from pipelines.defs.metadata import tabulate
+from pipelines.defs.resources import Configuration
 from pipelines.errors import LoadRejected, SettingsError
 from pipelines.reporting.health import find_oldest, pair_sessions, session_state
 from pipelines.warehouse.analyses import BUILT, Analysis
@@ -74,13 +74,13 @@ def check_drift(drift: Sequence[str]) -> dg.AssetCheckResult:
     )
 
 
-def check_freshness(health: Sequence[Row]) -> dg.AssetCheckResult:
+def check_freshness(configuration: Configuration, health: Sequence[Row]) -> dg.AssetCheckResult:
     """Return whether every configured session was completely polled of late, by ingestion_health.
 
     Where the configuration is rejected nobody knows which sessions that are.
     """
     try:
-        settings = load_settings(with_tokens=False)
+        settings = configuration.load_without_tokens()
     except SettingsError as error:
         metadata: dict[str, Any] = {"problem": str(error)}
         return dg.AssetCheckResult(check_name=FRESH, passed=False, metadata=metadata)

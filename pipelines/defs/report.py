@@ -6,9 +6,8 @@ looked at by nobody.
 
 import dagster as dg
 
-from pipelines.config.settings import data_home
 from pipelines.defs.metadata import OWNERS
-from pipelines.defs.resources import WarehouseParam
+from pipelines.defs.resources import ConfigurationParam, WarehouseParam
 from pipelines.reporting.report.file import LATEST, REPORTS, write_report
 
 # By its name: the job of the published copy does not wait for the report.
@@ -16,9 +15,9 @@ PUBLISHED = dg.AssetKey("published_database")
 
 
 @dg.asset(deps=[PUBLISHED], group_name="publication", kinds={"html"}, owners=OWNERS)
-def report(warehouse: WarehouseParam) -> dg.MaterializeResult:
+def report(configuration: ConfigurationParam, warehouse: WarehouseParam) -> dg.MaterializeResult:
     """The HTML report of the published copy, in the place of the one before."""
-    directory = data_home() / REPORTS
+    directory = configuration.load_tolerant().home / REPORTS
     path = write_report(warehouse, directory, directory / LATEST)
     return dg.MaterializeResult(
         metadata={"path": dg.MetadataValue.path(str(path)), "bytes": path.stat().st_size}

@@ -2,7 +2,9 @@
 
 import dagster as dg
 
-from pipelines.config.settings import Settings, load_settings
+from pipelines.config.loader import load_settings, load_tolerant
+from pipelines.config.settings import Settings
+from pipelines.providers.registry import PROVIDERS
 from pipelines.warehouse.analyses import Analysis
 from pipelines.warehouse.base import Warehouse
 
@@ -12,7 +14,15 @@ class Configuration:
 
     def load(self) -> Settings:
         """Return the settings, tokens included. Raises SettingsError."""
-        return load_settings()
+        return load_settings(PROVIDERS)
+
+    def load_without_tokens(self) -> Settings:
+        """Return the settings for what asks no server. Raises SettingsError."""
+        return load_settings(PROVIDERS, with_tokens=False)
+
+    def load_tolerant(self) -> Settings:
+        """Return the settings without the sources, defaults in place of what is wrong."""
+        return load_tolerant()
 
 
 ConfigurationParam = dg.ResourceParam[Configuration]

@@ -1,12 +1,11 @@
 """The job and when it runs."""
 
 from collections.abc import Sequence
-from datetime import timedelta
 from functools import partial
 
 import dagster as dg
 
-from pipelines.config.settings import load_key, load_stale_minutes
+from pipelines.config.settings import Settings
 from pipelines.defs.report import PUBLISHED, report
 
 poll_threads = dg.define_asset_job(
@@ -19,9 +18,9 @@ poll_threads = dg.define_asset_job(
 )
 
 
-def build_schedule() -> dg.ScheduleDefinition:
+def build_schedule(settings: Settings) -> dg.ScheduleDefinition:
     """Return the schedule of the job, at the configured interval; it starts stopped."""
-    minutes = load_key("poll_interval_minutes")
+    minutes = settings.poll_interval_minutes
     return dg.ScheduleDefinition(
         name="poll_threads_schedule",
         job=poll_threads,
@@ -31,9 +30,11 @@ def build_schedule() -> dg.ScheduleDefinition:
     )
 
 
-def expect_each_interval(assets: Sequence[dg.AssetsDefinition]) -> list[dg.AssetsDefinition]:
+def expect_each_interval(
+    settings: Settings, assets: Sequence[dg.AssetsDefinition]
+) -> list[dg.AssetsDefinition]:
     """Return the assets; those of every run are overdue when `status` calls a session stale."""
-    policy = dg.FreshnessPolicy.time_window(fail_window=timedelta(minutes=load_stale_minutes()))
+    policy = dg.FreshnessPolicy.time_window(fail_window=settings.stale_after)
     return list(dg.map_asset_specs(partial(expect, policy), assets))
 
 

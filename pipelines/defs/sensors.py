@@ -11,24 +11,32 @@ from itertools import takewhile
 
 import dagster as dg
 
-from pipelines.config.settings import data_home, load_key, load_settings
+from pipelines.config.settings import Settings
+from pipelines.defs.resources import Configuration
 from pipelines.defs.schedule import poll_threads
 from pipelines.reporting.alerts import ALERTED, compose_failure, describe_polls, send_alerts
 from pipelines.reporting.webhook import find_webhook, post
-from pipelines.warehouse.place import open_warehouse
+from pipelines.warehouse.base import Warehouse
 
 INTERVAL_S = 30
 MOST_RUNS = 10
 WILL_RETRY = "dagster/will_retry"
 
 
-def build_sensors() -> list[dg.SensorDefinition]:
+def build_sensors(
+    settings: Settings, configuration: Configuration, warehouse: Warehouse
+) -> list[dg.SensorDefinition]:
     """Return the sensors, turned on; none where no webhook is configured."""
-    variable = load_key("webhook_url_env")
-    return [build_failure_sensor(variable), build_news_sensor(variable)] if variable else []
+    variable = settings.webhook_url_env
+    if variable is None:
+        return []
+    return [
+        build_failure_sensor(variable, warehouse),
+        build_news_sensor(variable, configuration, warehouse),
+    ]
 
 
-def build_failure_sensor(variable: str) -> dg.SensorDefinition:
+def build_failure_sensor(variable: str, warehouse: Warehouse) -> dg.SensorDefinition:
     """Return the sensor of failed runs; the webhook's URL is in this variable."""
 
     @dg.sensor(
@@ -46,7 +54,7 @@ def build_failure_sensor(variable: str) -> dg.SensorDefinition:
         failures = list(takewhile(partial(is_decided, context.instance), listed))
         runs = [run for run in map(partial(find_run, context.instance), failures) if run]
         if runs:
-            text = "\n".join(describe_failure(context.instance, run) for run in runs)
+            text = "\n".join(describe_failure(context.instance, run, warehouse) for run in runs)
             post(find_webhook(variable), text)
         cursor = str(failures[-1].storage_id) if failures else context.cursor
         told = f"Told of {len(runs)} failed runs." if runs else "No run has failed."
@@ -77,7 +85,7 @@ def find_run(instance: dg.DagsterInstance, failure: dg.EventLogRecord) -> dg.Dag
     return run if run and run.job_name == poll_threads.name else None
 
 
-def describe_failure(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
+def describe_failure(instance: dg.DagsterInstance, run: dg.DagsterRun, warehouse: Warehouse) -> str:
     """Return one line on a failed run, with the names of its errors alone."""
     records = instance.get_records_for_run(
         run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE
@@ -90,12 +98,14 @@ def describe_failure(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
     return compose_failure(
         run.run_id,
         causes,
-        describe_polls(open_warehouse(), run.run_id),
+        describe_polls(warehouse, run.run_id),
         is_retried=run.tags.get(WILL_RETRY) == "true",
     )
 
 
-def build_news_sensor(variable: str) -> dg.SensorDefinition:
+def build_news_sensor(
+    variable: str, configuration: Configuration, warehouse: Warehouse
+) -> dg.SensorDefinition:
     """Return the sensor of threads and sessions to look at; the URL is in this variable."""
 
     @dg.sensor(
@@ -106,14 +116,12 @@ def build_news_sensor(variable: str) -> dg.SensorDefinition:
         f" the webhook in {variable}: each once, and again where it has gone and come back.",
     )
     def alert_on_attention() -> dg.SkipReason:
-        warehouse = open_warehouse()
         if not warehouse.is_published():
             return dg.SkipReason("Nothing is published yet.")
-        settings = load_settings(with_tokens=False)
+        settings = configuration.load_without_tokens()
         send = partial(post, find_webhook(variable))
-        come, gone = send_alerts(
-            warehouse, data_home() / ALERTED, settings, datetime.now(UTC), send
-        )
+        told = settings.home / ALERTED
+        come, gone = send_alerts(warehouse, told, settings, datetime.now(UTC), send)
         return dg.SkipReason(
             f"Told of {come} new, {gone} are gone." if come or gone else "No news."
         )

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from pipelines.errors import INTERRUPTED, ApiError, Interrupted, TokenRejected
+from pipelines.errors import INTERRUPTED, ApiError, Interrupted, Unexpected
 from pipelines.extract.interrupt import on_interrupt
 from pipelines.extract.paginate import ListRequest, Pagination, fetch_page, fetch_pages
 from pipelines.http.client import Client, RequestStats, open_client
 from pipelines.providers.registry import PROVIDERS
-from pipelines.records import FetchedPage, PageFetch, Poll, Progress, Selection
+from pipelines.records import FetchedPage, PageFetch, Poll, Progress, Selection, Unfailing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from pipelines.extract.discover import SourceSessions
     from pipelines.providers.base import Provider
 
+
+logger = logging.getLogger(__name__)
 
 # Pages that wait for whoever takes them.
 MOST_WAITING = 32
@@ -81,7 +84,11 @@ class _Fleet:
                 raise
             if pagination.end_reason == "interrupted":
                 pagination.error = self.stopped_by
-        if isinstance(pagination.error, TokenRejected):
+        except Exception as error:
+            logger.warning("session %s: %s", session.id, type(error).__name__, exc_info=True)
+            problem = f"an unexpected {type(error).__name__}. Report it, with the log"
+            pagination.fail(Unexpected(problem, error_type="unexpected"))
+        if pagination.error and pagination.error.ends_source:
             self.stop(pagination.error)
         poll = self._conclude(session, pagination, stats, started_at)
         self.progress.end(poll)
@@ -167,6 +174,7 @@ async def poll_sessions(
     Pages of several sessions come interleaved, those of one in order, its poll after them. Whoever
     is slow to take them slows the polls down, so that few pages wait in memory.
     """
+    progress = Unfailing(progress)
     progress.begin(sum(len(planned.sessions) for planned in plan))
     async with AsyncExitStack() as stack:
         fleets, tasks = [], []

@@ -1,14 +1,13 @@
-"""From page bytes to typed frames: the one place that knows the shape of a thread.
+"""From page bytes to typed frames: how columns follow from what servers document of a thread.
 
-Both revisions of docs/api.md, 3, and every odd but legal shape of it. Missing, null and `{}`
-mean the same: not known. A field that is not named here, or whose value is not of the documented
-type, is kept as it came in `extra`, under the path it had, so that nothing is lost.
+Every odd but legal shape of docs/api.md, 3, is a row. Missing, null and `{}` mean the same: not
+known. A field that is not documented, or whose value is not of the documented type, is kept as it
+came in `extra`, under the path it had, so that nothing is lost.
 """
 
 from __future__ import annotations
 
 import hashlib
-from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,8 @@ import polars as pl
 
 from pipelines.errors import LandingError
 from pipelines.files import list_statuses
-from pipelines.providers.items import NOTHING, Fields
+from pipelines.frames.instants import means_archived, read_instant
+from pipelines.frames.values import TIMESTAMP, merge, to_json
 from pipelines.providers.registry import find_endpoint
 from pipelines.providers.thread import Agent, Model, Stats, Thread
 from pipelines.records import DEFAULT_PROVIDER
@@ -25,9 +25,9 @@ from pipelines.records import DEFAULT_PROVIDER
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from pipelines.providers.items import Fields
     from pipelines.records import Poll
 
-TIMESTAMP = pl.Datetime("us", "UTC")
 KEY = ("source", "session_id", "thread_id")
 # What these rows are read from.
 ENDPOINT = "threads"
@@ -62,32 +62,9 @@ THREADS = pl.Schema(
     }
 )
 
-POLLS = pl.Schema(
-    {
-        "source": pl.String(),
-        "session_id": pl.String(),
-        "label": pl.String(),
-        "started_at": TIMESTAMP,
-        "finished_at": TIMESTAMP,
-        "outcome": pl.String(),
-        "end_reason": pl.String(),
-        "status_filter": pl.String(),
-        "pages": pl.Int64(),
-        "requests": pl.Int64(),
-        "retries": pl.Int64(),
-        "wait_seconds": pl.Float64(),
-        "bytes": pl.Int64(),
-        "threads_listed": pl.Int64(),
-        "duplicates": pl.Int64(),
-        "error_type": pl.String(),
-        "error_message": pl.String(),
-        "request_id": pl.String(),
-    }
-)
-
 CLOSED = list_statuses(closed=True)
 # Raise it when values are read otherwise than before, so that the threads are read again.
-DERIVATIONS = 1
+DERIVATIONS = 2
 INSTANTS = ("created_at", "updated_at", "archived_at")
 # Of what threads come with, that which is no text; timestamps are microseconds since 1970.
 TYPES: dict[str, pl.DataType] = {
@@ -97,6 +74,7 @@ TYPES: dict[str, pl.DataType] = {
     "duration_seconds": pl.Float64(),
     "startup_seconds": pl.Float64(),
     "has_odd_parent": pl.Boolean(),
+    "has_odd_archival": pl.Boolean(),
 } | dict.fromkeys(INSTANTS, pl.Int64())
 # How a column of THREADS follows from what came, where not as it came.
 _is_root = pl.col("parent_thread_id").is_null() & ~pl.col("has_odd_parent")
@@ -112,15 +90,12 @@ DERIVED = {
     "agent_model": pl.col("agent.model"),
     "agent_version": pl.coalesce("agent_version", "agent.version"),
     "is_open": pl.col("archived_at").is_null()
+    & ~pl.col("has_odd_archival")
     & ~pl.col("status").is_in(CLOSED).fill_null(value=False),
 }
 NO_AGENT, NO_STATS = Agent(), Stats()
 
 Columns = dict[str, list[Any]]
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
-_encoder = msgspec.json.Encoder(order="sorted")
 
 
 def threads_frame(
@@ -154,7 +129,7 @@ def describe_reading(provider: str = DEFAULT_PROVIDER) -> str:
     documented = find_endpoint(ENDPOINT, provider).describe_items()
     columns = {name: str(type_) for name, type_ in THREADS.items()}
     parts = (DERIVATIONS, CLOSED, columns, documented)
-    return hashlib.blake2b(_encoder.encode(parts), digest_size=16).hexdigest()
+    return hashlib.blake2b(msgspec.json.encode(parts, order="sorted"), digest_size=16).hexdigest()
 
 
 def list_threads(
@@ -183,11 +158,6 @@ def list_threads(
     return numbers, threads, extras
 
 
-def polls_frame(polls: Sequence[Poll]) -> pl.DataFrame:
-    """Return the polls with the schema POLLS."""
-    return pl.DataFrame([msgspec.structs.asdict(poll) for poll in polls], schema=POLLS)
-
-
 def keep_newest(frame: pl.DataFrame) -> pl.DataFrame:
     """Keep one row per thread: the newest `updated_at`, of equal ones the last."""
     if frame.select(KEY).is_unique().all():
@@ -209,14 +179,16 @@ def flatten_threads(
     came |= to_columns(Stats, [stats or NO_STATS for stats in came.pop("stats")])
     instants = {name: list(map(read_instant, came[name])) for name in INSTANTS}
     kept = keep_odd_values(extras, came, instants, origins["session_id"].to_list())
-    kinds = [reason.get("type") if reason else None for reason in came["stop_reason"]]
+    reasons = list(map(read_reason, came["stop_reason"]))
+    kinds = [reason.get("type") if reason else None for reason in reasons]
     came |= instants | {
         "agent.model": [m.id if isinstance(m, Model) else m for m in came["agent.model"]],
         "stop_reason_type": [kind if isinstance(kind, str) else None for kind in kinds],
-        "stop_reason": to_json(came["stop_reason"]),
+        "stop_reason": to_json(reasons),
         "usage": to_json(came["usage"]),
         "extra": to_json(kept),
         "has_odd_parent": ["parent_thread_id" in extra for extra in extras],
+        "has_odd_archival": [means_archived(extra.get("archived_at")) for extra in kept],
     }
     columns = [
         pl.Series(name, values, TYPES.get(name, pl.String()))
@@ -253,50 +225,16 @@ def keep_odd_values(
     for path, others in beside.items():
         for row, (value, other) in enumerate(zip(came[path], others, strict=True)):
             if value != other and value is not None and other is not None:
-                kept[row] = _merge(kept[row], path.split("."), value)
+                kept[row] = merge(kept[row], path.split("."), value)
     for name, read in instants.items():
         for row, (text, instant) in enumerate(zip(came[name], read, strict=True)):
             if instant is None and text is not None:
-                kept[row] = _merge(kept[row], [name], text)
+                kept[row] = merge(kept[row], [name], text)
     return kept
 
 
-def read_instant(text: str | None) -> int | None:
-    """Return an RFC 3339 timestamp as microseconds since 1970, finer digits cut.
-
-    None for one without an offset: it says no instant.
-    """
-    if text is None:
-        return None
-    try:
-        return (datetime.fromisoformat(text) - _EPOCH) // _MICROSECOND
-    except (ValueError, TypeError, OverflowError):
-        return None
-
-
-def to_json(objects: Sequence[Fields | None]) -> list[str | None]:
-    """Return what is known of each object as JSON with sorted keys; None where nothing is."""
-    lines = _encoder.encode_lines(objects).decode().split("\n")[:-1]
-    return [
-        _encode_known(fields) if "null" in line or "{}" in line else line
-        for fields, line in zip(objects, lines, strict=True)
-    ]
-
-
-def _encode_known(fields: Fields | None) -> str | None:
-    known = _prune(fields) if fields else None
-    return _encoder.encode(known).decode() if known else None
-
-
-def _prune(value: Any) -> Any:  # noqa: ANN401 - any JSON
-    """Leave out of an object what is null or {}: not known."""
-    if not isinstance(value, dict):
-        return value
-    pruned = {name: _prune(inner) for name, inner in value.items()}
-    return {name: inner for name, inner in pruned.items() if inner is not None and inner != {}}
-
-
-def _merge(fields: Fields, path: Sequence[str], value: object) -> Fields:
-    """Return the fields with a value at a path."""
-    name, *rest = path
-    return fields | {name: _merge(fields.get(name, NOTHING), rest, value) if rest else value}
+def read_reason(reason: Fields | str | None) -> Fields | None:
+    """Return a stop reason as an object; one that is a plain text is its type."""
+    if isinstance(reason, str):
+        return {"type": reason} if reason else None
+    return reason

@@ -1,30 +1,31 @@
-"""How a request shows its token: a scheme is given the token, and gives what signs requests."""
+"""How a request shows its token."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-import httpx
+import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-
-Scheme = Callable[[str], httpx.Auth]
+    from collections.abc import Mapping
 
 
-class HeaderAuth(httpx.Auth):
-    """Sends the token in a header, behind a prefix."""
+class Auth(Protocol):
+    """A scheme: it turns a token into what every request carries."""
 
-    def __init__(self, header: str, token: str, *, prefix: str = "") -> None:
-        self._header = header
-        self._value = prefix + token
-
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response]:
-        """Sign the request. A token that is rejected once is not shown again."""
-        request.headers[self._header] = self._value
-        yield request
+    def sign(self, token: str) -> Mapping[str, str]:
+        """Return the headers that show the token."""
 
 
-bearer: Scheme = partial(HeaderAuth, "Authorization", prefix="Bearer ")
+class HeaderAuth(msgspec.Struct, frozen=True):
+    """Shows the token in one header, behind a prefix."""
+
+    header: str
+    prefix: str = ""
+
+    def sign(self, token: str) -> Mapping[str, str]:
+        """Return the header."""
+        return {self.header: self.prefix + token}
+
+
+BEARER = HeaderAuth("Authorization", "Bearer ")

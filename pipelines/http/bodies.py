@@ -1,7 +1,9 @@
-"""What may be in any JSON body, whichever server sent it: halves of letters, and depths."""
+"""What may be in any JSON body, whichever server sent it: broken letters, odd numbers, depths."""
 
 from __future__ import annotations
 
+import json
+import math
 import re
 from typing import Any
 
@@ -23,6 +25,31 @@ def replace_lone_surrogates(body: bytes) -> bytes:
     JSON may hold one, where a server cut a text within a character, no text can (RFC 8259, 8.2).
     """
     return _ESCAPE.sub(lambda found: rb"\ufffd" if found["half"] else found[0], body)
+
+
+def repair(body: bytes) -> bytes:
+    """Return the body as the JSON that it was meant to be.
+
+    In any encoding of Unicode, with U+FFFD for what is no letter, null for NaN and Infinity, a
+    number that no double can hold as its text, and control characters escaped. A body that is
+    torn, or no JSON at all, raises ValueError.
+    """
+    text = body.decode(json.detect_encoding(body), "replace")
+    try:
+        value = json.loads(text, strict=False, parse_constant=_no_number, parse_float=_read_number)
+        whole = json.dumps(value, separators=(",", ":"))
+    except RecursionError:
+        raise ValueError(TOO_DEEP) from None
+    return replace_lone_surrogates(whole.encode())
+
+
+def _no_number(_: str) -> None:
+    return None
+
+
+def _read_number(text: str) -> float | str:
+    number = float(text)
+    return number if math.isfinite(number) else text
 
 
 def check_depth(values: list[Any]) -> None:

@@ -6,14 +6,22 @@ import asyncio
 from collections.abc import Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, NoReturn, Protocol, TypeVar
 
 import httpx
 import msgspec
 import tenacity
 
 from pipelines import __version__
-from pipelines.errors import ApiError, BodyTooLarge, MalformedBody, Unavailable
+from pipelines.errors import (
+    ApiError,
+    BodyTooLarge,
+    MalformedBody,
+    RequestRejected,
+    Throttled,
+    Unavailable,
+)
+from pipelines.http.encoding import ACCEPTED, Inflater
 from pipelines.http.rate_limit import RateLimiter
 from pipelines.http.response import RawResponse, ResponseParser, is_exhausted, read_reset
 from pipelines.http.transport import explain, open_connections
@@ -22,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
     from pipelines.config.settings import Source
-    from pipelines.http.auth import Scheme
+    from pipelines.http.auth import Auth
 
 MAX_BODY_BYTES = 32 * 2**20
 TOO_MANY_REQUESTS = 429
@@ -34,7 +42,7 @@ class Dialect(Protocol):
     """How the requests to a server must look, and how it names them in its responses."""
 
     @property
-    def auth(self) -> Scheme:
+    def auth(self) -> Auth:
         """Return how the token is shown."""
 
     @property
@@ -73,7 +81,7 @@ class Client:
     ) -> None:
         self.source = source
         self._http = http
-        self._auth = dialect.auth(source.token.get_secret_value())
+        self._signature = dialect.auth.sign(source.token.get_secret_value())
         self._params = list(dialect.params.items())
         self._parser = ResponseParser(source, dialect.request_id_headers)
         self._rate_limiter = RateLimiter(source.max_requests_per_second)
@@ -91,7 +99,11 @@ class Client:
         Return the response, its body as it was parsed, and what `parse` made of it. `parse` raises
         ValueError for a body that is not what was asked for. Raises ApiError.
         """
-        url = httpx.URL(self.source.base_url + path, params=[*params, *self._params])
+        try:
+            url = httpx.URL(self.source.base_url + path, params=[*params, *self._params])
+        except httpx.InvalidURL as error:
+            problem = f"gave a cursor that no request can hold ({error})"
+            raise self._parser.fail(RequestRejected, problem, "invalid_cursor") from None
         return await self._retrying(stats)(self._request, url, parse, stats)
 
     def _retrying(self, stats: RequestStats) -> tenacity.AsyncRetrying:
@@ -105,8 +117,16 @@ class Client:
                 self._rate_limiter.slow_down(state.upcoming_sleep)
 
         def is_over(state: tenacity.RetryCallState) -> bool:
+            left = self.source.retry_budget_s - state.idle_for
             is_last = state.attempt_number >= self.source.max_attempts
-            return is_last or state.idle_for >= self.source.retry_budget_s
+            return is_last or left <= 0 or asked_wait(state) > left
+
+        def give_up(state: tenacity.RetryCallState) -> NoReturn:
+            error = state.outcome.exception() if state.outcome else None
+            asked, left = asked_wait(state), self.source.retry_budget_s - state.idle_for
+            if isinstance(error, ApiError) and error.retryable and asked > left:
+                raise explain_wait(error, asked, left)
+            raise error or AssertionError
 
         return tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception(
@@ -115,15 +135,13 @@ class Client:
             wait=self._choose_wait,
             stop=is_over,
             before_sleep=note_wait,
-            reraise=True,
+            retry_error_callback=give_up,
         )
 
     def _choose_wait(self, state: tenacity.RetryCallState) -> float:
-        """Return what the server asks for, else the back-off, within what the budget leaves."""
-        error = state.outcome.exception() if state.outcome else None
-        asked = error.retry_after_s if isinstance(error, ApiError) else None
+        """Return the larger of what the server asks for and the back-off, as the budget allows."""
         left = self.source.retry_budget_s - state.idle_for
-        return min(left, asked if asked is not None else self._backoff(state))
+        return min(left, max(asked_wait(state), self._backoff(state)))
 
     async def _request(
         self, url: httpx.URL, parse: Callable[[bytes], T], stats: RequestStats
@@ -135,6 +153,12 @@ class Client:
                 response = await self._fetch(url, stats)
         except (httpx.HTTPError, TimeoutError) as error:
             raise self._explain(error) from None
+        except ValueError as error:
+            problem = f"sent a body {error}"
+            raise self._parser.fail(MalformedBody, problem, "malformed_body") from None
+        except MemoryError:
+            problem = "sent a body that the memory has no room for"
+            raise self._parser.fail(BodyTooLarge, problem, "body_too_large") from None
         if is_exhausted(response.headers):
             reset = read_reset(response.headers) or 0
             self._rate_limiter.pause(min(reset, self.source.retry_budget_s))
@@ -142,10 +166,12 @@ class Client:
 
     async def _fetch(self, url: httpx.URL, stats: RequestStats) -> RawResponse:
         body = bytearray()
-        async with self._http.stream("GET", url, auth=self._auth) as response:
-            async for chunk in response.aiter_bytes():
-                body += chunk
-                stats.bytes += len(chunk)
+        async with self._http.stream("GET", url, headers=self._signature) as response:
+            inflater = Inflater(response.headers.get("content-encoding"))
+            async for chunk in response.aiter_raw():
+                inflated = inflater.inflate(chunk, MAX_BODY_BYTES - len(body))
+                body += inflated
+                stats.bytes += len(inflated)
                 if len(body) > MAX_BODY_BYTES:
                     problem = f"sent more than {MAX_BODY_BYTES} bytes at once"
                     raise self._parser.fail(BodyTooLarge, problem, "body_too_large")
@@ -159,14 +185,29 @@ class Client:
 
     def _explain(self, error: httpx.HTTPError | TimeoutError) -> ApiError:
         """Return the failure of a request that no whole answer came to."""
-        if isinstance(error, httpx.DecodingError):
-            problem = f"sent a body that cannot be decoded: {error}"
-            return self._parser.fail(MalformedBody, problem, "malformed_body")
         kind, what = "connection_error", explain(error)
         if isinstance(error, TimeoutError):
             kind, what = "timeout", f"no whole answer within {self.source.request_timeout_s:g} s"
         hint = "Check base_url and the network, then run again"
         return self._parser.fail(Unavailable, f"gave no answer ({what}). {hint}", kind)
+
+
+def explain_wait(error: ApiError, asked: float, left: float) -> ApiError:
+    """Return the error of a request that would have to wait for longer than it may."""
+    kind = Throttled if error.status == TOO_MANY_REQUESTS else type(error)
+    return kind(
+        f"{error}. It asks to wait {asked:.0f} s, retry_budget_s leaves {max(left, 0):.0f} s",
+        error_type=error.error_type,
+        status=error.status,
+        request_id=error.request_id,
+        retry_after_s=error.retry_after_s,
+    )
+
+
+def asked_wait(state: tenacity.RetryCallState) -> float:
+    """Return the seconds that the last response asked to wait; 0 if it asked for nothing."""
+    error = state.outcome.exception() if state.outcome else None
+    return (error.retry_after_s or 0.0) if isinstance(error, ApiError) else 0.0
 
 
 @asynccontextmanager
@@ -175,6 +216,7 @@ async def open_client(
 ) -> AsyncIterator[Client]:
     """Open the connections to one source and close them at the end."""
     headers = {"User-Agent": f"session-threads/{__version__}", "Accept": "application/json"}
+    headers["Accept-Encoding"] = ACCEPTED
     headers |= dialect.headers
     async with open_connections(source.base_url, source.max_concurrency, headers) as http:
         yield Client(source, dialect, http, backoff_s=backoff_s)

@@ -25,14 +25,16 @@ from pipelines.errors import (
     TokenRejected,
     Unavailable,
 )
-from pipelines.http.bodies import replace_lone_surrogates
+from pipelines.http.bodies import repair
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pipelines.config.settings import Source
 
-RETRYABLE = frozenset({408, 429, 500, 502, 503, 504, 529})
+# Of the statuses below 500; and those from there on that no retry changes.
+RETRYABLE = frozenset({408, 425, 429})
+FINAL = frozenset({501, 505})
 REJECTIONS: dict[int, type[ApiError]] = {401: TokenRejected, 403: Forbidden, 404: SessionGone}
 ERROR_TYPES = {
     400: "invalid_request_error",
@@ -88,7 +90,7 @@ class ResponseParser:
             try:
                 content = parse(body)
             except ValueError:
-                body = replace_lone_surrogates(body)
+                body = repair(body)
                 content = parse(body)
         except ValueError as error:
             message = f"answered 200 with something else than was asked for: {error}"
@@ -119,7 +121,7 @@ class ResponseParser:
         status = response.status
         error_type, message, request_id = read_error(response)
         kind = REJECTIONS.get(status, RequestRejected)
-        if status in RETRYABLE:
+        if is_retryable(status):
             kind = Unavailable
         elif 300 <= status < 400:  # noqa: PLR2004 - redirects
             kind, target = Redirected, to_line(response.headers.get("location"))
@@ -137,6 +139,13 @@ class ResponseParser:
         for form in self._forms if self._hides_in_bodies else ():
             body = body.replace(form.encode(), HIDDEN.encode())
         return body
+
+
+def is_retryable(status: int) -> bool:
+    """Whether what a status says may pass: gateways have many of their own from 500 on."""
+    return status in RETRYABLE or (
+        status >= httpx.codes.INTERNAL_SERVER_ERROR and status not in FINAL
+    )
 
 
 def read_error(response: RawResponse) -> tuple[str | None, str, str | None]:
@@ -173,18 +182,26 @@ def read_wait(headers: Mapping[str, str]) -> float | None:
         return milliseconds / 1000
     asked = headers.get("retry-after", "")
     seconds = read_number(asked)
-    seconds = read_date(asked) if seconds is None else seconds
+    seconds = read_date(asked, read_sent_at(headers)) if seconds is None else seconds
     # Many servers send the reset with every response; it matters where nothing remains until then.
     is_open = bool(read_number(headers.get("x-ratelimit-remaining")))
     return read_reset(headers) if seconds is None and not is_open else seconds
 
 
 def read_reset(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds until X-RateLimit-Reset."""
+    """Return the seconds from the response until X-RateLimit-Reset."""
     reset = read_number(headers.get("x-ratelimit-reset"))
     if reset is None or reset < EPOCH_S:
         return reset
-    return max(0.0, (reset / 1000 if reset >= EPOCH_MS else reset) - time.time())
+    return max(0.0, (reset / 1000 if reset >= EPOCH_MS else reset) - read_sent_at(headers))
+
+
+def read_sent_at(headers: Mapping[str, str]) -> float:
+    """Return when the server sent the response, by its own clock if it says so (Unix seconds)."""
+    try:
+        return email.utils.parsedate_to_datetime(headers.get("date", "")).timestamp()
+    except (ValueError, OverflowError):
+        return time.time()
 
 
 def is_exhausted(headers: Mapping[str, str]) -> bool:
@@ -201,10 +218,9 @@ def read_number(text: str | None) -> float | None:
     return number if math.isfinite(number) and number >= 0 else None
 
 
-def read_date(text: str) -> float | None:
-    """Return the seconds until an HTTP date, 0 for one that has passed."""
+def read_date(text: str, sent_at: float) -> float | None:
+    """Return the seconds from when the response was sent until an HTTP date, 0 if it has passed."""
     try:
-        at = email.utils.parsedate_to_datetime(text)
-        return max(0.0, at.timestamp() - time.time())
+        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - sent_at)
     except (ValueError, OverflowError):
         return None

@@ -33,6 +33,7 @@ def open_connections(
     """
     try:
         return httpx.AsyncClient(
+            verify=httpx.create_ssl_context(trust_env=True),
             # A proxy for plain http would read the token; loopback needs none.
             trust_env=not is_loopback(urlsplit(base_url).hostname or ""),
             limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
@@ -40,10 +41,16 @@ def open_connections(
             follow_redirects=False,
             headers=headers,
         )
-    except (ImportError, ValueError) as error:
+    except OSError as error:
+        where = "SSL_CERT_FILE or SSL_CERT_DIR"
+        problem = f"the certificates cannot be read ({error.strerror or error})"
+        raise SettingsError(
+            where, problem, "Name a file of PEM certificates, or unset it."
+        ) from None
+    except (ImportError, ValueError, httpx.InvalidURL) as error:
         where = "HTTPS_PROXY or ALL_PROXY"
         problem = f"this proxy cannot be used ({error})"
-        raise SettingsError(where, problem, "Name an http proxy.") from None
+        raise SettingsError(where, problem, "Name it like http://proxy:3128.") from None
 
 
 def explain(error: BaseException) -> str:

@@ -2,7 +2,7 @@
 
     THREADS = Endpoint("threads", "/sessions/{session_id}/threads", item=Thread,
                        paginator=PageElseAfterId())
-    QODER = Provider(name="qoder", base_url="https://…", auth=bearer, endpoints=(THREADS,), …)
+    QODER = Provider(name="qoder", base_url="https://…", auth=BEARER, endpoints=(THREADS,), …)
 
 A module of this folder that lists such objects as its PROVIDERS makes them configurable.
 """
@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from pipelines.http.auth import Scheme
+from pipelines.http.auth import Auth
 from pipelines.providers.items import Fields, ItemReader
 from pipelines.records import Cursor, EndReason, Listing
 
@@ -118,7 +118,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     base_url: str
-    auth: Scheme
+    auth: Auth
     headers: Mapping[str, str] = {}
     params: Mapping[str, str] = {}
     token_variables: tuple[str, ...]

@@ -42,8 +42,8 @@ class ItemReader(Generic[S]):
         self._open_values = attrgetter("id", *_list_open_fields(struct))
         self._decode_documented = msgspec.json.Decoder(envelope[struct]).decode
         self._decode_any = msgspec.json.Decoder(envelope[Any]).decode
-        self._decode_items = _decoder(key, list[struct])  # type: ignore[valid-type]
-        self._decode_raw_items = _decoder(key, list[msgspec.Raw])
+        self._decode_items = _decoder(key, list[struct] | None)  # type: ignore[valid-type]
+        self._decode_raw_items = _decoder(key, list[msgspec.Raw] | None)
         self._decode_raw = _decoder(key, msgspec.Raw)
         self._decode_item = msgspec.json.Decoder(struct).decode
 
@@ -57,10 +57,10 @@ class ItemReader(Generic[S]):
                 page = self._decode_documented(body)
             except ValueError:
                 page = self._decode_any(body)
-                items = getattr(page, self._key)
+                items = getattr(page, self._key) or []
                 check_depth(items)
                 return page, *self._find_ids(items)
-            items = getattr(page, self._key)
+            items = getattr(page, self._key) or []
             self._check_depth(items)
         except RecursionError:
             raise ValueError(TOO_DEEP) from None
@@ -73,7 +73,8 @@ class ItemReader(Generic[S]):
         page.
         """
         try:
-            items = [(item, NOTHING) for item in getattr(self._decode_items(body), self._key)]
+            listed = getattr(self._decode_items(body), self._key) or []
+            items = [(item, NOTHING) for item in listed]
         except msgspec.ValidationError:
             items = list(self._read_odd_items(body, keep_prompts=keep_prompts))
         self._check_depth([item for item, _ in items])
@@ -104,7 +105,7 @@ class ItemReader(Generic[S]):
         return [item["id"] for item in items if has_id(item)], faults[0] if faults else None
 
     def _read_odd_items(self, body: bytes, *, keep_prompts: bool) -> Iterator[tuple[S, Fields]]:
-        for raw in getattr(self._decode_raw_items(body), self._key):
+        for raw in getattr(self._decode_raw_items(body), self._key) or []:
             try:
                 yield self._decode_item(raw), NOTHING
             except msgspec.ValidationError:

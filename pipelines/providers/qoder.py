@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import msgspec
 
-from pipelines.http.auth import bearer
+from pipelines.http.auth import BEARER
 from pipelines.providers.base import Endpoint, Provider
 from pipelines.providers.thread import PROMPT_FIELDS, Thread
 
@@ -19,7 +19,7 @@ T = TypeVar("T")
 class Envelope(msgspec.Struct, Generic[T], frozen=True):
     """The response around the items. `next_page` is UNSET where the key is missing: revision A."""
 
-    data: list[T]
+    data: list[T] | None
     has_more: bool | None = None
     first_id: str | None = None
     last_id: str | None = None
@@ -63,7 +63,7 @@ THREADS = Endpoint(
 QODER = Provider(
     name="qoder",
     base_url="https://api.qoder.com/api/v1/cloud",
-    auth=bearer,
+    auth=BEARER,
     token_variables=("QODER_PAT", "QODER_ACCESS_TOKEN"),
     base_url_variable="QODER_BASE_URL",
     session_ids_variable="QODER_SESSION_IDS",

@@ -48,7 +48,7 @@ class Thread(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     agent_id: str | None = None
     agent_version: Integer | None = None
     status: str | None = None
-    stop_reason: Fields | None = None
+    stop_reason: Fields | str | None = None
     stats: Stats | None = None
     usage: Fields | None = None
     created_at: str | None = None

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 import msgspec
 
-from pipelines.config.settings import STALE_AFTER_INTERVALS
 from pipelines.errors import WarehouseError
 from pipelines.warehouse.sql import fetch_records
 
@@ -77,7 +76,7 @@ def pair_sessions(
 
 def find_oldest(settings: Settings, now: datetime) -> datetime:
     """Return when the last complete poll of a session must have begun for it not to be stale."""
-    return now - STALE_AFTER_INTERVALS * timedelta(minutes=settings.poll_interval_minutes)
+    return now - settings.stale_after
 
 
 def read_rows(warehouse: Warehouse) -> list[dict[str, Any]]:

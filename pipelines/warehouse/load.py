@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from pipelines.errors import LandingError, LoadRejected
-from pipelines.frames.threads import TIMESTAMP, describe_reading, polls_frame, threads_frame
+from pipelines.frames.polls import polls_frame
+from pipelines.frames.threads import describe_reading, threads_frame
+from pipelines.frames.values import TIMESTAMP
 from pipelines.landing.digests import poll_key
 from pipelines.landing.digests import read_digests as read_poll_digests
 from pipelines.landing.directory import list_runs

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipelines.config.settings import data_home
 from pipelines.warehouse.duckdb_file import DuckdbFile
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pipelines.warehouse.base import Warehouse
 
 
-def open_warehouse() -> Warehouse:
-    """Return the configured place: for now, a file in the data directory."""
-    return DuckdbFile(data_home())
+def open_warehouse(home: Path) -> Warehouse:
+    """Return the place of the tables: for now, a file in the data directory."""
+    return DuckdbFile(home)

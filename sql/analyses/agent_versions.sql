@@ -25,23 +25,9 @@
 --     OR terminated_share > terminated_share_high + 1e-9
 --   versions_rise: FROM analytics.agent_versions WHERE version_before >= version
 WITH lifetimes AS (
-    SELECT
-        agent,
-        role,
-        agent_version AS version,
-        basis,
-        elapsed_seconds,
-        is_censored,
-        as_of
+    SELECT *, agent_version AS version
     FROM analytics.thread_durations
     WHERE agent IS NOT NULL AND agent_version IS NOT NULL
-),
-
-medians AS (
-    SELECT value, role, min(t_seconds) FILTER (survival <= 0.5) AS km_p50
-    FROM analytics.survival
-    WHERE dimension = 'agent_version'
-    GROUP BY value, role
 ),
 
 counts AS (
@@ -49,6 +35,7 @@ counts AS (
         agent,
         role,
         version,
+        agent || '@' || version::VARCHAR AS value,
         count(*) AS n,
         count_if(NOT is_censored) AS n_closed,
         count_if(basis = 'terminated') / nullif(n_closed, 0) AS terminated_share,
@@ -57,85 +44,34 @@ counts AS (
     GROUP BY agent, role, version
 ),
 
-versions AS (
-    SELECT counts.*, medians.km_p50
-    FROM counts
-    LEFT JOIN medians
-        ON medians.value = counts.agent || '@' || counts.version::VARCHAR
-        AND medians.role = counts.role
+medians AS (
+    SELECT value, role, km_p50
+    FROM analytics.duration_percentiles
+    WHERE dimension = 'agent_version' AND basis = 'closed'
 ),
 
 pairs AS (
     SELECT
-        *,
+        counts.*,
+        medians.km_p50,
         row_number() OVER ()::INTEGER AS pair,
         lag(version) OVER in_order AS version_before,
         lag(n) OVER in_order AS n_before,
         lag(n_closed) OVER in_order AS n_closed_before,
         lag(terminated_share) OVER in_order AS terminated_share_before,
         lag(km_p50) OVER in_order AS km_p50_before
-    FROM versions
+    FROM counts
+    LEFT JOIN medians USING (value, role)
     WINDOW in_order AS (PARTITION BY agent, role ORDER BY version)
 ),
 
--- Both versions of a pair, time by time.
-times AS (
-    SELECT
-        pairs.pair,
-        lifetimes.elapsed_seconds,
-        count(*)::DOUBLE AS leaving,
-        count_if(lifetimes.version = pairs.version)::DOUBLE AS leaving_new,
-        count_if(NOT lifetimes.is_censored) AS closed,
-        count_if(NOT lifetimes.is_censored AND lifetimes.version = pairs.version) AS closed_new
+paired AS (
+    SELECT pair, lifetimes.version = pairs.version AS is_new, elapsed_seconds, is_censored
     FROM pairs
-    JOIN lifetimes
-        ON lifetimes.agent = pairs.agent
-        AND lifetimes.role = pairs.role
-        AND lifetimes.version IN (pairs.version, pairs.version_before)
-    WHERE pairs.version_before IS NOT NULL AND lifetimes.elapsed_seconds IS NOT NULL
-    GROUP BY pairs.pair, lifetimes.elapsed_seconds
-),
-
-risks AS (
-    SELECT
-        pair,
-        closed,
-        closed_new,
-        sum(leaving) OVER from_then_on AS at_risk,
-        sum(leaving_new) OVER from_then_on AS at_risk_new
-    FROM times
-    WINDOW from_then_on AS (
-        PARTITION BY pair
-        ORDER BY elapsed_seconds DESC
-        ROWS UNBOUNDED PRECEDING
-    )
-),
-
--- Observed minus expected closings of the new version, and the variance of that (hypergeometric).
--- Decimals add up to the same in any order.
-tests AS (
-    SELECT
-        pair,
-        sum((closed_new - closed * at_risk_new / at_risk)::DECIMAL(38, 15))::DOUBLE AS excess,
-        sum(
-            (
-                closed * (at_risk_new / at_risk) * (1 - at_risk_new / at_risk)
-                * (at_risk - closed) / nullif(at_risk - 1, 0)
-            )::DECIMAL(38, 15)
-        )::DOUBLE AS variance
-    FROM risks
-    WHERE closed > 0
-    GROUP BY pair
-),
-
-judged AS (
-    SELECT
-        pairs.*,
-        tests.excess,
-        tests.excess * tests.excess / nullif(tests.variance, 0) AS log_rank,
-        3.841458820694124 / pairs.n_closed AS z2_n
-    FROM pairs
-    LEFT JOIN tests USING (pair)
+    JOIN lifetimes USING (agent, role)
+    WHERE lifetimes.version IN (pairs.version, version_before)
+        AND version_before IS NOT NULL
+        AND elapsed_seconds IS NOT NULL
 )
 
 SELECT
@@ -145,22 +81,12 @@ SELECT
     n,
     n_closed,
     terminated_share,
-    (
-        terminated_share + z2_n / 2
-        - sqrt(z2_n * (terminated_share * (1 - terminated_share) + z2_n / 4))
-    ) / (1 + z2_n) AS terminated_share_low,
-    (
-        terminated_share + z2_n / 2
-        + sqrt(z2_n * (terminated_share * (1 - terminated_share) + z2_n / 4))
-    ) / (1 + z2_n) AS terminated_share_high,
+    wilson_interval(terminated_share, n_closed).low AS terminated_share_low,
+    wilson_interval(terminated_share, n_closed).high AS terminated_share_high,
     km_p50,
-    version_before,
-    n_before,
-    n_closed_before,
-    terminated_share_before,
-    km_p50_before,
+    COLUMNS('_before$'),
     km_p50 / nullif(km_p50_before, 0) AS ratio,
-    log_rank,
+    excess * excess / nullif(variance, 0) AS log_rank,
     CASE
         WHEN version_before IS NULL THEN NULL
         WHEN least(n_closed, n_closed_before) < 10 THEN 'too few'
@@ -169,5 +95,6 @@ SELECT
         ELSE 'worse'
     END AS verdict,
     as_of
-FROM judged
+FROM pairs
+LEFT JOIN log_rank('paired') AS tests USING (pair)
 ORDER BY agent, role, version

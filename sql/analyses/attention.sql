@@ -20,130 +20,77 @@
 --     GROUP BY ALL HAVING count(*) > 1
 --   stuck_threads_exceed_their_threshold: >-
 --     FROM analytics.attention WHERE reason = 'stuck' AND severity = 'low'
-WITH gone AS (
-    SELECT source, session_id
-    FROM session_polls
-    WHERE outcome <> 'overtaken'
-    GROUP BY source, session_id
-    HAVING arg_max(outcome, started_at) = 'gone'
-),
-
-listed AS (
+WITH candidates AS (
     SELECT
-        durations.*,
-        CASE
-            WHEN threads.updated_at IS NOT NULL
-                THEN greatest(epoch_us(durations.as_of) - epoch_us(threads.updated_at), 0) / 1e6
-        END AS still_seconds,
-        (epoch_us(durations.as_of) - epoch_us(coalesce(threads.archived_at, threads.updated_at))) / 1e6
-        AS closed_seconds
-    FROM analytics.thread_durations AS durations
-    JOIN threads USING (source, session_id, thread_id)
-    ANTI JOIN gone USING (source, session_id)
-    WHERE durations.missing_since IS NULL
-        AND (
-            durations.is_censored
-            OR durations.stop_reason_type IN ('retries_exhausted', 'budget_reached', 'refusal')
-        )
-),
-
-candidates AS (
-    SELECT
-        source,
-        session_id,
-        thread_id,
-        role,
-        agent,
-        status,
-        stop_reason_type,
-        still_seconds AS quiet_seconds,
-        is_censored,
-        as_of,
+        durations.* EXCLUDE (quiet_seconds),
+        CASE WHEN updated_at IS NOT NULL THEN greatest(seconds_between(updated_at, as_of), 0) END
+        AS quiet_seconds,
         CASE
             WHEN stop_reason_type IN ('retries_exhausted', 'budget_reached', 'refusal')
-                AND (is_censored OR closed_seconds < 86400) THEN 'gave_up'
+                AND (is_censored OR seconds_between(coalesce(archived_at, updated_at), as_of) < 86400)
+                THEN 'gave_up'
             WHEN NOT is_censored THEN NULL
             WHEN stop_reason_type = 'requires_action' THEN 'needs_you'
             WHEN status = 'blocked' THEN 'blocked'
             WHEN status IS DISTINCT FROM 'idle' THEN 'stuck'
         END AS reason
-    FROM listed
-),
-
-statuses AS (
-    SELECT DISTINCT status
-    FROM candidates
-    WHERE reason IS NOT NULL
-),
-
-ended AS (
-    SELECT durations.agent, spells.status, spells.seconds
-    FROM thread_spells AS spells
-    SEMI JOIN statuses USING (status)
-    JOIN analytics.thread_durations AS durations USING (source, session_id, thread_id)
-    WHERE NOT spells.is_current
+    FROM analytics.thread_durations AS durations
+    JOIN (
+        SELECT source, session_id, thread_id, updated_at, archived_at
+        FROM threads
+    ) AS threads USING (source, session_id, thread_id)
+    ANTI JOIN (FROM latest_polls WHERE last_outcome = 'gone') AS gone USING (source, session_id)
+    WHERE durations.missing_since IS NULL
+        AND (is_censored OR stop_reason_type IN ('retries_exhausted', 'budget_reached', 'refusal'))
+        AND reason IS NOT NULL
 ),
 
 usual AS (
     SELECT
-        agent,
-        status,
-        grouping(agent) = 1 AS is_of_all_agents,
-        quantile_cont(seconds, 0.95) AS threshold_seconds
-    FROM ended
-    GROUP BY GROUPING SETS ((agent, status), (status))
+        durations.agent,
+        spells.status,
+        grouping(durations.agent) = 1 AS is_of_all_agents,
+        quantile_cont(spells.seconds, 0.95) AS p95_seconds
+    FROM thread_spells AS spells
+    SEMI JOIN candidates USING (status)
+    JOIN analytics.thread_durations AS durations USING (source, session_id, thread_id)
+    WHERE NOT spells.is_current
+    GROUP BY GROUPING SETS ((durations.agent, spells.status), (spells.status))
     HAVING count(*) >= 20
-),
-
-judged AS (
-    SELECT
-        candidates.*,
-        coalesce(
-            of_agent.threshold_seconds,
-            of_status.threshold_seconds,
-            (SELECT value * 60 FROM analysis_settings WHERE name = 'attention_after_minutes')
-        ) AS threshold_seconds,
-        CASE
-            WHEN of_agent.threshold_seconds IS NOT NULL THEN 'agent_and_status'
-            WHEN of_status.threshold_seconds IS NOT NULL THEN 'status'
-            ELSE 'configured'
-        END AS threshold_basis
-    FROM candidates
-    LEFT JOIN usual AS of_agent
-        ON of_agent.status = candidates.status
-        AND of_agent.agent = candidates.agent
-        AND NOT of_agent.is_of_all_agents
-    LEFT JOIN usual AS of_status
-        ON of_status.status = candidates.status
-        AND of_status.is_of_all_agents
-    WHERE candidates.reason IS NOT NULL
 )
 
 SELECT
-    source,
-    session_id,
-    thread_id,
-    role,
-    agent,
-    status,
-    stop_reason_type,
-    reason,
-    quiet_seconds,
-    threshold_seconds,
-    threshold_basis,
+    candidates.source,
+    candidates.session_id,
+    candidates.thread_id,
+    candidates.role,
+    candidates.agent,
+    candidates.status,
+    candidates.stop_reason_type,
+    candidates.reason,
+    candidates.quiet_seconds,
+    coalesce(of_agent.p95_seconds, of_status.p95_seconds, configured.value * 60) AS threshold_seconds,
     CASE
-        WHEN NOT is_censored THEN 'low'
+        WHEN of_agent.p95_seconds IS NOT NULL THEN 'agent_and_status'
+        WHEN of_status.p95_seconds IS NOT NULL THEN 'status'
+        ELSE 'configured'
+    END AS threshold_basis,
+    CASE
+        WHEN NOT candidates.is_censored THEN 'low'
         WHEN quiet_seconds > 3 * threshold_seconds THEN 'high'
         WHEN quiet_seconds > threshold_seconds THEN 'medium'
         ELSE 'low'
     END AS severity,
-    as_of
-FROM judged
+    candidates.as_of
+FROM candidates
+LEFT JOIN usual AS of_agent ON of_agent.status = candidates.status AND of_agent.agent = candidates.agent
+LEFT JOIN usual AS of_status ON of_status.status = candidates.status AND of_status.is_of_all_agents
+LEFT JOIN analysis_settings AS configured ON configured.name = 'attention_after_minutes'
 WHERE reason <> 'stuck' OR quiet_seconds > threshold_seconds
 ORDER BY
-    CASE severity WHEN 'high' THEN 1 WHEN 'medium' THEN 2 ELSE 3 END,
-    is_censored DESC,
+    array_position(['high', 'medium', 'low'], severity),
+    candidates.is_censored DESC,
     quiet_seconds DESC NULLS LAST,
-    source,
-    session_id,
-    thread_id
+    candidates.source,
+    candidates.session_id,
+    candidates.thread_id

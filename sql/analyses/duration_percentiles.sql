@@ -31,17 +31,9 @@
 --     )
 WITH members AS (
     SELECT
-        source,
-        session_id,
-        role,
+        * REPLACE (coalesce(agent, '(none)') AS agent, coalesce(model, '(none)') AS model),
         role AS own_role,
-        coalesce(agent, '(none)') AS agent,
-        agent_version,
-        coalesce(model, '(none)') AS model,
-        basis,
-        is_censored,
-        CASE WHEN NOT is_censored THEN elapsed_seconds END AS seconds,
-        as_of
+        CASE WHEN NOT is_censored THEN elapsed_seconds END AS seconds
     FROM analytics.thread_durations
 ),
 

@@ -33,14 +33,10 @@
 --   statuses_add_up: >-
 --     FROM analytics.session_summary WHERE threads <>
 --     idle + running + rescheduling + blocked + archived + terminated + other
-WITH sessions AS (
-    SELECT source, session_id, label, loaded_at AS as_of, row_number() OVER ()::INTEGER AS session
-    FROM latest_polls
-),
-
-counts AS (
+WITH counts AS (
     SELECT
-        session,
+        source,
+        session_id,
         count(*) FILTER (is_listed) AS threads,
         count(*) FILTER (is_listed AND is_open) AS open,
         count(*) FILTER (is_listed AND status = 'idle') AS idle,
@@ -55,20 +51,16 @@ counts AS (
         max(updated_at) AS last_updated_at,
         max(updated_at) FILTER (role = 'coordinator') AS coordinator_updated_at,
         max(updated_at) FILTER (role = 'child') AS child_updated_at
-    FROM sessions
+    FROM latest_polls
     LEFT JOIN (
         SELECT *, missing_since IS NULL AS is_listed
         FROM threads
     ) AS members USING (source, session_id)
-    GROUP BY session
+    GROUP BY source, session_id
 ),
 
 trees AS (
-    SELECT
-        source,
-        session_id,
-        max(depth) AS depth,
-        max(children) AS max_fan_out
+    SELECT source, session_id, max(depth) AS depth, max(children) AS max_fan_out
     FROM analytics.thread_durations
     GROUP BY source, session_id
 ),
@@ -78,44 +70,27 @@ orphans AS (
     FROM thread_tree
     WHERE is_orphan
     GROUP BY source, session_id
-),
-
--- To sort by numbers is much faster than by strings.
-peaks AS (
-    SELECT session, max(open) AS peak_concurrency
-    FROM (
-        SELECT
-            sessions.session,
-            sum(changes.change::DOUBLE) OVER (
-                PARTITION BY sessions.session
-                ORDER BY changes.changed_at, changes.change
-                ROWS UNBOUNDED PRECEDING
-            ) AS open
-        FROM open_changes AS changes
-        JOIN sessions USING (source, session_id)
-    )
-    GROUP BY session
 )
 
 SELECT
     source,
     session_id,
-    label,
+    latest.label,
     counts.* EXCLUDE (
-        session, first_created_at, last_updated_at, coordinator_updated_at, child_updated_at
+        source, session_id, first_created_at, last_updated_at, coordinator_updated_at, child_updated_at
     ),
     trees.depth,
     coalesce(trees.max_fan_out, 0) AS max_fan_out,
     coalesce(orphans.orphans, 0) AS orphans,
-    coalesce(peaks.peak_concurrency, 0)::BIGINT AS peak_concurrency,
+    coalesce(peaks.peak_concurrency, 0) AS peak_concurrency,
     counts.first_created_at,
     counts.last_updated_at,
     seconds_between(counts.first_created_at, counts.last_updated_at) AS span_seconds,
     seconds_between(counts.child_updated_at, counts.coordinator_updated_at) AS last_child_lag_seconds,
-    as_of
-FROM sessions
-JOIN counts USING (session)
+    latest.loaded_at AS as_of
+FROM latest_polls AS latest
+JOIN counts USING (source, session_id)
 LEFT JOIN trees USING (source, session_id)
 LEFT JOIN orphans USING (source, session_id)
-LEFT JOIN peaks USING (session)
+LEFT JOIN session_peaks AS peaks USING (source, session_id)
 ORDER BY source, session_id

@@ -25,13 +25,14 @@ WITH polls AS (
         source,
         session_id,
         time_bucket(INTERVAL 1 HOUR, started_at) AS hour,
-        outcome = 'complete' AND status_filter IS NULL AS is_complete,
+        min(hour) OVER (PARTITION BY source, session_id) AS first_hour,
+        is_complete_poll(outcome, status_filter) AS is_complete,
         greatest(started_at, finished_at) AS finished_at
     FROM session_polls
     WHERE outcome <> 'overtaken'
 ),
 
-sources AS (
+spans AS (
     SELECT
         source,
         min(hour) AS first_hour,
@@ -40,98 +41,58 @@ sources AS (
     GROUP BY source
 ),
 
-hours AS (
-    SELECT source, unnest(generate_series(first_hour, last_hour, INTERVAL 1 HOUR)) AS hour
-    FROM sources
-),
-
--- A thread enters a status in the hour in which the spell began and leaves it in that of its end.
--- Polls may overlap: one that began before a late page of another may be the first not to list it.
-departures AS (
-    SELECT source, status, ended_at AS left_at
-    FROM thread_status_history
-    WHERE ended_before IS NOT NULL
-    UNION ALL
-    SELECT source, current.status, greatest(threads.missing_since, current.changed_at)
-    FROM thread_status_history AS current
-    JOIN threads USING (source, session_id, thread_id)
-    WHERE current.ended_before IS NULL AND threads.missing_since IS NOT NULL
-),
-
-moves AS (
+sessions AS (
     SELECT
         source,
-        coalesce(status, '(none)') AS status,
-        epoch_us(changed_at) // 3_600_000_000 AS hour,
-        count(*) AS change
-    FROM thread_status_history
-    GROUP BY ALL
-    UNION ALL
-    SELECT source, coalesce(status, '(none)'), epoch_us(left_at) // 3_600_000_000, -count(*)
-    FROM departures
-    GROUP BY ALL
-),
-
-changes AS (
-    SELECT
-        moves.source,
-        moves.status,
-        least(greatest(to_timestamp(moves.hour * 3600), sources.first_hour), sources.last_hour) AS hour,
-        sum(moves.change) AS change
-    FROM moves
-    JOIN sources USING (source)
-    GROUP BY ALL
-),
-
-statuses AS (
-    SELECT DISTINCT source, status
-    FROM changes
-),
-
-polled AS (
-    SELECT source, hour, count(DISTINCT session_id) FILTER (is_complete) AS sessions
+        hour,
+        count(DISTINCT session_id) FILTER (is_complete) AS polled,
+        count(DISTINCT session_id) FILTER (hour = first_hour) AS new
     FROM polls
-    GROUP BY source, hour
-),
-
-known AS (
-    SELECT source, hour, count(*) AS sessions
-    FROM (
-        SELECT source, session_id, min(hour) AS hour
-        FROM polls
-        GROUP BY source, session_id
-    )
     GROUP BY source, hour
 ),
 
 coverage AS (
     SELECT
-        hours.source,
-        hours.hour,
-        coalesce(polled.sessions, 0) AS sessions_polled,
-        sum(known.sessions) OVER (PARTITION BY hours.source ORDER BY hours.hour) AS sessions_known
-    FROM hours
-    LEFT JOIN polled USING (source, hour)
-    LEFT JOIN known USING (source, hour)
+        source,
+        hour,
+        coalesce(sessions.polled, 0) AS sessions_polled,
+        sum(sessions.new) OVER (PARTITION BY source ORDER BY hour) AS sessions_known
+    FROM (
+        SELECT source, unnest(generate_series(first_hour, last_hour, INTERVAL 1 HOUR)) AS hour
+        FROM spans
+    ) AS hours
+    LEFT JOIN sessions USING (source, hour)
+),
+
+hourly AS (
+    SELECT source, status, epoch_us(changed_at) // 3_600_000_000 AS hour, sum(change) AS change
+    FROM status_changes
+    GROUP BY ALL
+),
+
+-- What lies outside counts in the first hour, and in the last.
+changes AS (
+    SELECT
+        source,
+        status,
+        least(greatest(to_timestamp(hourly.hour * 3600), first_hour), last_hour) AS hour,
+        sum(change) AS change
+    FROM hourly
+    JOIN spans USING (source)
+    GROUP BY ALL
 )
 
 SELECT
-    coverage.source,
-    coverage.hour,
-    statuses.status,
+    source,
+    hour,
+    status,
     coalesce(
-        sum(changes.change) OVER (
-            PARTITION BY coverage.source, statuses.status
-            ORDER BY coverage.hour
-        ),
+        sum(changes.change) OVER (PARTITION BY source, status ORDER BY hour),
         0
     )::BIGINT AS threads,
     coverage.sessions_polled,
     (coverage.sessions_known - coverage.sessions_polled)::BIGINT AS sessions_stale
 FROM coverage
-JOIN statuses USING (source)
-LEFT JOIN changes
-    ON changes.source = coverage.source
-    AND changes.hour = coverage.hour
-    AND changes.status = statuses.status
-ORDER BY coverage.source, coverage.hour, statuses.status
+JOIN (SELECT DISTINCT source, status FROM changes) AS statuses USING (source)
+LEFT JOIN changes USING (source, hour, status)
+ORDER BY source, hour, status

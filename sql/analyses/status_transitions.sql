@@ -18,41 +18,28 @@
 --     SELECT source, from_status, sum(share) AS total FROM analytics.status_transitions
 --     GROUP BY ALL HAVING abs(sum(share) - 1) > 1e-9
 --   missed_are_a_part: FROM analytics.status_transitions WHERE possibly_missed > transitions
-WITH ended AS (
+WITH counts AS (
+    -- A spell that one poll alone saw could as well have fallen between two: where such glimpses are
+    -- common, unseen spells are too. age: how old the next spell was when first seen, as a share of
+    -- the poll gap.
     SELECT
         source,
         coalesce(status, '(none)') AS from_status,
         coalesce(next_status, '(none)') AS to_status,
-        seconds,
-        seconds_low,
-        seconds_high,
-        (epoch_us(ended_before) - epoch_us(ended_at)) / nullif(epoch_us(ended_before) - epoch_us(ended_after), 0) AS age
+        count(*) AS transitions,
+        sum(transitions) OVER same_start AS n,
+        sum(count_if(seconds_low = 0)) OVER same_start / n AS glimpsed,
+        quantile_cont(seconds, [0.5, 0.9]) AS percentiles,
+        median(seconds_low) AS p50_low,
+        median(seconds_high) AS p50_high,
+        avg(
+            (epoch_us(ended_before) - epoch_us(ended_at))
+            / nullif(epoch_us(ended_before) - epoch_us(ended_after), 0)
+        ) AS age
     FROM thread_spells
     WHERE NOT is_current
-),
-
--- age: how old the next spell was when first seen, as a share of the poll gap.
-counts AS (
-    SELECT
-        source,
-        from_status,
-        to_status,
-        count(*) AS transitions,
-        quantile_cont(seconds, [0.5, 0.9]) AS percentiles,
-        median(seconds_low) AS seconds_low,
-        median(seconds_high) AS seconds_high,
-        count_if(seconds_low = 0) AS glimpses,
-        coalesce(avg(age), 0) AS age
-    FROM ended
     GROUP BY source, from_status, to_status
-),
-
--- A spell that one poll alone saw could as well have fallen between two: where such glimpses are
--- common, unseen spells are too.
-glimpsed AS (
-    SELECT source, from_status AS status, sum(glimpses) / sum(transitions) AS glimpsed
-    FROM counts
-    GROUP BY source, from_status
+    WINDOW same_start AS (PARTITION BY source, from_status)
 ),
 
 -- What hides is a spell after from_status: each glimpse of what follows it is counted twice. What
@@ -63,15 +50,14 @@ starts AS (
     SELECT
         counts.source,
         counts.from_status,
-        sum(counts.transitions) AS n,
         2 * coalesce(
-            sum(counts.transitions * after.glimpsed) / sum(counts.transitions) FILTER (after.glimpsed IS NOT NULL),
-            any_value(own.glimpsed)
+            sum(transitions * after.glimpsed) / sum(transitions) FILTER (after.glimpsed IS NOT NULL),
+            any_value(counts.glimpsed)
         )
-        + greatest(1 - 2 * sum(counts.transitions * counts.age) / sum(counts.transitions), 0) AS missed
+        + greatest(1 - 2 * sum(transitions * coalesce(age, 0)) / sum(transitions), 0) AS missed
     FROM counts
-    JOIN glimpsed AS own ON own.source = counts.source AND own.status = counts.from_status
-    LEFT JOIN glimpsed AS after ON after.source = counts.source AND after.status = counts.to_status
+    LEFT JOIN (SELECT DISTINCT source, from_status AS to_status, glimpsed FROM counts) AS after
+        USING (source, to_status)
     GROUP BY counts.source, counts.from_status
 ),
 
@@ -81,48 +67,31 @@ passages AS (
         enters.source,
         enters.from_status,
         leaves.to_status,
-        sum(enters.transitions * least(2 * glimpsed.glimpsed, 1) * leaves.transitions / starts.n) AS unseen
+        sum(enters.transitions * least(2 * leaves.glimpsed, 1) * leaves.transitions / leaves.n) AS unseen
     FROM counts AS enters
-    JOIN glimpsed ON glimpsed.source = enters.source AND glimpsed.status = enters.to_status
-    JOIN starts ON starts.source = enters.source AND starts.from_status = enters.to_status
     JOIN counts AS leaves ON leaves.source = enters.source AND leaves.from_status = enters.to_status
     WHERE enters.from_status <> enters.to_status AND leaves.from_status <> leaves.to_status
     GROUP BY enters.source, enters.from_status, leaves.to_status
-),
-
-expected AS (
-    SELECT
-        counts.*,
-        starts.n,
-        CASE
-            WHEN from_status = to_status THEN transitions
-            ELSE transitions * least(starts.missed, 1) + coalesce(passages.unseen, 0)
-        END AS missed
-    FROM counts
-    JOIN starts USING (source, from_status)
-    LEFT JOIN passages USING (source, from_status, to_status)
-),
-
-newest AS (
-    SELECT source, max(started_at) FILTER (outcome <> 'overtaken' AND pages > 0) AS as_of
-    FROM session_polls
-    GROUP BY source
 )
 
--- As many as are to be expected, and two standard deviations of chance (Poisson).
 SELECT
-    expected.source,
-    expected.from_status,
-    expected.to_status,
-    expected.transitions,
-    expected.transitions / expected.n AS share,
-    expected.n::BIGINT AS n,
-    expected.percentiles[1] AS p50_seconds_before,
-    expected.seconds_low AS p50_seconds_before_low,
-    expected.seconds_high AS p50_seconds_before_high,
-    expected.percentiles[2] AS p90_seconds_before,
-    least(ceil(expected.missed + 2 * sqrt(expected.missed)), expected.transitions)::BIGINT AS possibly_missed,
-    newest.as_of
-FROM expected
-JOIN newest USING (source)
-ORDER BY expected.source, expected.from_status, transitions DESC, expected.to_status
+    source,
+    from_status,
+    to_status,
+    transitions,
+    transitions / n AS share,
+    n::BIGINT AS n,
+    percentiles[1] AS p50_seconds_before,
+    p50_low AS p50_seconds_before_low,
+    p50_high AS p50_seconds_before_high,
+    percentiles[2] AS p90_seconds_before,
+    CASE
+        WHEN from_status = to_status THEN transitions
+        ELSE least(poisson_upper(transitions * least(missed, 1) + coalesce(unseen, 0)), transitions)
+    END::BIGINT AS possibly_missed,
+    as_of
+FROM counts
+JOIN starts USING (source, from_status)
+LEFT JOIN passages USING (source, from_status, to_status)
+JOIN source_as_of USING (source)
+ORDER BY source, from_status, transitions DESC, to_status

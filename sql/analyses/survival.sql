@@ -31,15 +31,10 @@ WITH only_source AS (
 
 lifetimes AS (
     SELECT
-        source,
-        session_id,
-        role,
-        coalesce(agent, '(none)') AS agent,
-        coalesce(agent_version::VARCHAR, '(none)') AS agent_version,
-        coalesce(model, '(none)') AS model,
-        elapsed_seconds,
-        is_censored,
-        as_of
+        *,
+        coalesce(agent, '(none)') AS agent_label,
+        coalesce(agent_version::VARCHAR, '(none)') AS version_label,
+        coalesce(model, '(none)') AS model_label
     FROM analytics.thread_durations
     WHERE elapsed_seconds IS NOT NULL
 ),
@@ -53,164 +48,49 @@ members AS (
     UNION ALL
     SELECT 'session', session_id, * FROM lifetimes
     UNION ALL
-    SELECT 'agent', agent, * FROM lifetimes
+    SELECT 'agent', agent_label, * FROM lifetimes
     UNION ALL
-    SELECT 'agent_version', agent || '@' || agent_version, * FROM lifetimes
+    SELECT 'agent_version', agent_label || '@' || version_label, * FROM lifetimes
     UNION ALL
-    SELECT 'model', model, * FROM lifetimes
+    SELECT 'model', model_label, * FROM lifetimes
 ),
 
-hashed AS MATERIALIZED (
-    SELECT dimension, value, role, elapsed_seconds, is_censored, as_of, hash(dimension, value, role) AS name_hash
+-- To sort by a number is much faster than by three strings.
+numbered AS MATERIALIZED (
+    SELECT hash(dimension, value, role) AS curve, dimension, value, role, elapsed_seconds, is_censored, as_of
     FROM members
 ),
 
--- To sort by a small number is much faster than by three strings.
 curves AS MATERIALIZED (
     SELECT
-        name_hash,
-        row_number() OVER ()::INTEGER AS curve,
+        curve,
         any_value(dimension) AS dimension,
         any_value(value) AS value,
         any_value(role) AS role,
-        count(*) AS n,
         max(as_of) AS as_of
-    FROM hashed
-    GROUP BY name_hash
+    FROM numbered
+    GROUP BY curve
 ),
 
 named AS (
-    SELECT curve, dimension, value, role, as_of
     FROM curves
     UNION ALL
-    SELECT curve, 'role', coalesce(role, '(none)'), role, as_of
+    SELECT * REPLACE ('role' AS dimension, coalesce(role, '(none)') AS value)
     FROM curves
     WHERE dimension = 'all'
     UNION ALL
-    SELECT curve, 'source', only_source.source, role, as_of
+    SELECT curves.* REPLACE ('source' AS dimension, only_source.source AS value)
     FROM curves
     CROSS JOIN only_source
     WHERE dimension = 'all'
-),
-
-ranked AS (
-    SELECT
-        curves.curve,
-        hashed.elapsed_seconds,
-        hashed.is_censored,
-        rank() OVER (PARTITION BY curves.curve ORDER BY hashed.elapsed_seconds) AS first_rank,
-        row_number() OVER (PARTITION BY curves.curve ORDER BY hashed.elapsed_seconds, hashed.is_censored)
-        AS own_rank
-    FROM hashed
-    JOIN curves USING (name_hash)
-),
-
--- Closings at the same time may be taken one by one, before the censorings at that time:
--- (1 - 1/n) (1 - 1/(n-1)) = 1 - 2/n, and likewise the terms of Greenwood's sum. Logarithms as
--- decimals add up to the same in any order. The closing of the last one at risk takes all.
-risks AS MATERIALIZED (
-    SELECT
-        curve,
-        elapsed_seconds,
-        is_censored,
-        n - first_rank + 1 AS at_risk,
-        (first_rank - 1) * least(n, 200) // n AS part,
-        NOT is_censored AND own_rank = n AS is_last,
-        CASE
-            WHEN NOT is_censored AND own_rank < n
-                THEN ln((n - own_rank) / (n - own_rank + 1))::DECIMAL(18, 15)
-        END AS fall,
-        CASE
-            WHEN NOT is_censored AND own_rank < n
-                THEN (1 / ((n - own_rank + 1) * (n - own_rank)))::DECIMAL(18, 17)
-        END AS term
-    FROM ranked
-    JOIN curves USING (curve)
-),
-
-parts AS (
-    SELECT
-        curve,
-        part,
-        max(elapsed_seconds) AS t_seconds,
-        min(at_risk) AS at_risk,
-        count_if(NOT is_censored) AS closed,
-        count_if(is_censored) AS censored,
-        bool_or(is_last) AS is_last,
-        sum(fall) AS fall,
-        sum(term) AS term
-    FROM risks
-    GROUP BY curve, part
-),
-
-km_drops AS (
-    SELECT curve, part
-    FROM (
-        SELECT
-            curve,
-            part,
-            is_last,
-            round(exp(sum(fall) OVER in_parts), 12) AS survival,
-            exp(coalesce(sum(fall) OVER (in_parts ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0))
-            AS survival_before
-        FROM parts
-        WINDOW in_parts AS (PARTITION BY curve ORDER BY part)
-    )
-    WHERE (survival <= 0.5 AND survival_before > 0.5 - 1e-9)
-        OR (survival <= 0.1 AND survival_before > 0.1 - 1e-9)
-        OR is_last
-),
-
-points AS (
-    SELECT * EXCLUDE (part)
-    FROM parts
-    ANTI JOIN km_drops USING (curve, part)
-    UNION ALL
-    SELECT
-        curve,
-        elapsed_seconds,
-        min(at_risk),
-        count_if(NOT is_censored),
-        count_if(is_censored),
-        bool_or(is_last),
-        sum(fall),
-        sum(term)
-    FROM risks
-    SEMI JOIN km_drops USING (curve, part)
-    GROUP BY curve, elapsed_seconds
-),
-
-steps AS (
-    SELECT
-        *,
-        CASE WHEN is_last THEN 0 ELSE round(exp(coalesce(sum(fall) OVER in_time, 0)), 12) END AS survival,
-        sqrt(sum(term) OVER in_time) AS deviation
-    FROM points
-    WINDOW in_time AS (PARTITION BY curve ORDER BY t_seconds)
-),
-
--- 1.96 standard deviations on the scale of ln(-ln(survival)).
-intervals AS (
-    SELECT
-        *,
-        CASE
-            WHEN survival > 0 AND survival < 1 THEN exp(1.959963984540054 * deviation / ln(survival))
-        END AS spread
-    FROM steps
 )
 
 SELECT
     named.dimension,
     named.value,
     named.role,
-    intervals.t_seconds,
-    intervals.at_risk,
-    intervals.closed,
-    intervals.censored,
-    intervals.survival,
-    pow(intervals.survival, 1 / intervals.spread) AS ci_low,
-    pow(intervals.survival, intervals.spread) AS ci_high,
+    points.* EXCLUDE (curve),
     named.as_of
-FROM intervals
+FROM kaplan_meier('numbered') AS points
 JOIN named USING (curve)
-ORDER BY named.dimension, named.value, named.role, intervals.t_seconds
+ORDER BY named.dimension, named.value, named.role, points.t_seconds

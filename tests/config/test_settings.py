@@ -9,8 +9,12 @@ from typing import Any
 import pytest
 import yaml
 
-from pipelines.config.settings import data_home, load_key, load_settings
+from pipelines.config.loader import load_settings, load_tolerant
+from pipelines.config.settings import data_home
 from pipelines.errors import SettingsError
+from pipelines.http.auth import BEARER
+from pipelines.providers.base import Provider
+from pipelines.providers.registry import PROVIDERS
 
 TOKEN = {"QODER_PAT": "pt-made-up"}
 
@@ -25,7 +29,7 @@ def configure(document: Any, **variables: str) -> dict[str, str]:
 def rejection(document: Any, **variables: str) -> str:
     """Return the one line that rejects a configuration."""
     with pytest.raises(SettingsError) as raised:
-        load_settings(configure(document, **variables))
+        load_settings(PROVIDERS, configure(document, **variables))
     assert "\n" not in str(raised.value)
     assert raised.value.exit_code == 2
     return str(raised.value)
@@ -59,7 +63,7 @@ def test_full_file() -> None:
         """,
         MY_TOKEN="pt-other",
     )
-    settings = load_settings(environ)
+    settings = load_settings(PROVIDERS, environ)
     (source,) = settings.sources
     assert source.base_url == "https://api.qoder.com.cn/api/v1/cloud"
     assert source.token.get_secret_value() == "pt-other"
@@ -68,12 +72,11 @@ def test_full_file() -> None:
         ("ab", "nightly review"),
     ]
     assert (settings.poll_interval_minutes, settings.keep_agent_definition) == (5, True)
-    assert load_key("poll_interval_minutes", environ) == 5
 
 
 def test_defaults() -> None:
     """Everything but the token and the sessions has the documented default."""
-    (source,) = load_settings({**TOKEN, "QODER_SESSION_IDS": "sess_a, sess_b,"}).sources
+    (source,) = load_settings(PROVIDERS, {**TOKEN, "QODER_SESSION_IDS": "sess_a, sess_b,"}).sources
     assert [session.id for session in source.sessions] == ["sess_a", "sess_b"]
     assert source.model_dump(exclude={"sessions"}) == {
         "name": "qoder",
@@ -97,7 +100,7 @@ def test_variables_override_the_file() -> None:
     document["sources"].append({"name": "other", "sessions": ["sess_o"], "token_env": "OTHER"})
     url = "http://127.0.0.1:8000/api"
     variables = {"QODER_BASE_URL": url, "QODER_SESSION_IDS": "sess_v", "OTHER": "t"}
-    qoder, other = load_settings(configure(document, **variables)).sources
+    qoder, other = load_settings(PROVIDERS, configure(document, **variables)).sources
     assert (qoder.base_url, qoder.sessions[0].id) == (url, "sess_v")
     assert (other.base_url, other.sessions[0].id) != (url, "sess_v")
 
@@ -105,12 +108,12 @@ def test_variables_override_the_file() -> None:
 def test_second_token_variable() -> None:
     """QODER_ACCESS_TOKEN serves where QODER_PAT is not set."""
     environ = {"QODER_ACCESS_TOKEN": "second", "QODER_PAT": " ", "QODER_SESSION_IDS": "sess_a"}
-    assert load_settings(environ).sources[0].token.get_secret_value() == "second"
+    assert load_settings(PROVIDERS, environ).sources[0].token.get_secret_value() == "second"
 
 
 def test_token_is_in_no_repr() -> None:
     """The settings show no token, however they are printed."""
-    settings = load_settings({**TOKEN, "QODER_SESSION_IDS": "sess_a"})
+    settings = load_settings(PROVIDERS, {**TOKEN, "QODER_SESSION_IDS": "sess_a"})
     shown = f"{settings!r} {settings} {settings.model_dump()} {settings.model_dump_json()}"
     assert TOKEN["QODER_PAT"] not in shown
 
@@ -119,11 +122,11 @@ def test_named_file(tmp_path: Path) -> None:
     """SESSION_THREADS_CONFIG names another file."""
     path = tmp_path / "other.yaml"
     path.write_text(yaml.safe_dump(one()), encoding="utf-8")
-    settings = load_settings({**TOKEN, "SESSION_THREADS_CONFIG": str(path)})
+    settings = load_settings(PROVIDERS, {**TOKEN, "SESSION_THREADS_CONFIG": str(path)})
     assert settings.sources[0].sessions[0].id == "sess_a"
     path.unlink()
     with pytest.raises(SettingsError, match=r"other\.yaml: no such file"):
-        load_settings({**TOKEN, "SESSION_THREADS_CONFIG": str(path)})
+        load_settings(PROVIDERS, {**TOKEN, "SESSION_THREADS_CONFIG": str(path)})
 
 
 REJECTED: list[tuple[Any, str]] = [
@@ -132,6 +135,10 @@ REJECTED: list[tuple[Any, str]] = [
     (one(max_attempts="six"), r"sources\[0\]\.max_attempts: .*valid integer, not 'six'\. For ex"),
     (one(max_attempts=True), r"sources\[0\]\.max_attempts: .*valid integer, not True"),
     (one(max_requests_per_second=0), r"must be greater than 0, not 0\. For example"),
+    (one(provider="qodr"), r"sources\[0\]\.provider: unknown provider 'qodr'\. Did you mean qoder"),
+    (one(provider="x"), r"unknown provider 'x'\. The providers are: qoder"),
+    (one(provider=[1]), r"sources\[0\]\.provider: unknown provider \[1\]"),
+    (one(name=3), r"sources\[0\]\.name: .*valid string, not 3"),
     (one(order="down"), r"sources\[0\]\.order: must be 'asc' or 'desc', not 'down'"),
     (one(sessions=[]), r"sources\[0\]\.sessions: there are no sessions to poll\. List"),
     ({}, r"there are no sessions to poll"),
@@ -185,17 +192,17 @@ def test_missing_token() -> None:
     """A missing token names the variables and how to set one."""
     configure(one())
     with pytest.raises(SettingsError, match=r"QODER_PAT or QODER_ACCESS_TOKEN is not set.*export"):
-        load_settings({})
+        load_settings(PROVIDERS, {})
     configure(one(token_env="MINE"))
     with pytest.raises(SettingsError, match="variable MINE is not set"):
-        load_settings(TOKEN)
+        load_settings(PROVIDERS, TOKEN)
 
 
 def test_token_that_cannot_be_one() -> None:
     """A token with a line break or a space within is rejected, and not shown."""
     for token in ("pt-a b", "pt-a\nb", "pt-ä"):
         with pytest.raises(SettingsError, match="holds a space or a character") as raised:
-            load_settings({"QODER_PAT": token, "QODER_SESSION_IDS": "a"})
+            load_settings(PROVIDERS, {"QODER_PAT": token, "QODER_SESSION_IDS": "a"})
         assert token not in str(raised.value)
 
 
@@ -205,10 +212,92 @@ def test_data_home(tmp_path: Path) -> None:
     assert data_home({"SESSION_THREADS_HOME": "x"}) == tmp_path / "x"
 
 
+def test_home_is_a_setting(tmp_path: Path) -> None:
+    """The settings say where the data lies, also the tolerant ones."""
+    environ = configure(one(), SESSION_THREADS_HOME="x")
+    assert load_settings(PROVIDERS, environ).home == tmp_path / "x"
+    assert load_tolerant(environ).home == tmp_path / "x"
+
+
+OTHER = Provider(
+    name="other",
+    base_url="https://api.example/v1",
+    auth=BEARER,
+    token_variables=("OTHER_KEY",),
+    base_url_variable="OTHER_URL",
+    session_ids_variable="OTHER_IDS",
+    endpoints=(),
+)
+BOTH = {**PROVIDERS, "other": OTHER}
+
+
+def test_provider_fills_in() -> None:
+    """A source has the name, the base URL and the variables of its provider, unless told so."""
+    environ = configure({"sources": [{"provider": "other"}]}, OTHER_KEY="k", OTHER_IDS="sess_o")
+    (source,) = load_settings(BOTH, environ).sources
+    assert (source.name, source.base_url) == ("other", "https://api.example/v1")
+    assert (source.token.get_secret_value(), source.sessions[0].id) == ("k", "sess_o")
+    (source,) = load_settings(BOTH, environ | {"OTHER_URL": "https://b.example"}).sources
+    assert source.base_url == "https://b.example"
+    environ = configure(one(provider="other", name="mine"), OTHER_KEY="k", OTHER_URL="https://b.x")
+    assert load_settings(BOTH, environ).sources[0].base_url == "https://api.example/v1"
+
+
+def test_variables_of_two_providers() -> None:
+    """Without a file there is a source for each provider whose variable lists sessions."""
+    environ = {**TOKEN, "OTHER_KEY": "k", "QODER_SESSION_IDS": "a", "OTHER_IDS": "b,c"}
+    sources = load_settings(BOTH, environ).sources
+    assert {source.name: len(source.sessions) for source in sources} == {"qoder": 1, "other": 2}
+
+
+def test_rejections_speak_of_the_provider() -> None:
+    """What a source lacks is asked for in its provider's variables."""
+    environ = configure({"sources": [{"provider": "other"}]})
+    with pytest.raises(SettingsError, match=r"sources\[0\]\.sessions: .* or set OTHER_IDS\."):
+        load_settings(BOTH, environ)
+    environ = configure(one(provider="other"), OTHER_URL="http://b.example")
+    with pytest.raises(SettingsError, match=r"^OTHER_URL: must begin with https"):
+        load_settings(BOTH, environ)
+    with pytest.raises(SettingsError, match="variable OTHER_KEY is not set"):
+        load_settings(BOTH, configure(one(provider="other")))
+
+
 @pytest.mark.parametrize(
     "text",
     ["poll_interval_minutes: 7", "poll_interval_minutes: true", "poll_interval_minutes: [", "[]"],
 )
-def test_broken_file_keeps_the_schedule(text: str) -> None:
-    """A broken file does not take the schedule away."""
-    assert load_key("poll_interval_minutes", configure(text)) == 15
+def test_broken_file_keeps_the_schedule(text: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A broken file does not take the schedule away: a warning says what is wrong with it."""
+    settings = load_tolerant(configure(text))
+    assert settings.poll_interval_minutes == 15
+    (record,) = caplog.records
+    assert record.getMessage().startswith("sessions.yaml")
+
+
+def test_one_broken_key_keeps_the_others(caplog: pytest.LogCaptureFixture) -> None:
+    """What is right in a broken file holds; what is wrong is named; no landed page is removed."""
+    document = {
+        "poll_interval_minutes": 5,
+        "attention_after_minutes": "soon",
+        "webhook_url_env": "https://hooks.example/T/secret",
+        "pol_interval": 3,
+        "sources": "none",
+    }
+    settings = load_tolerant(configure(document))
+    assert (settings.poll_interval_minutes, settings.attention_after_minutes) == (5, 60)
+    assert (settings.webhook_url_env, settings.raw_retention_days) == (None, None)
+    assert len(caplog.records) == 3
+    assert "/secret" not in caplog.text
+
+
+def test_tolerant_is_not_silent_about_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """Without a file, or with a good one, nothing is said, and pages are removed as configured."""
+    assert load_tolerant({}).raw_retention_days == 14
+    assert load_tolerant(configure({"raw_retention_days": 3, **one()})).raw_retention_days == 3
+    assert caplog.records == []
+
+
+def test_what_analyses_read() -> None:
+    """Analyses are given numbers: what is configured, and after how long a session is stale."""
+    settings = load_tolerant(configure({"poll_interval_minutes": 5}))
+    assert settings.for_analyses == {"attention_after_minutes": 60.0, "stale_after_minutes": 10.0}

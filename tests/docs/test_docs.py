@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from docs.generate import render_pages
-from pipelines.config.settings import load_analyses_dir
+from pipelines.config.loader import load_tolerant
 from pipelines.warehouse.analyses import list_analyses
 from pipelines.warehouse.build import build_analysis
 from pipelines.warehouse.schema import migrate
@@ -47,7 +47,7 @@ def test_example_is_an_analysis() -> None:
     directory.mkdir()
     (directory / "tokens_by_agent.sql").write_text(query, encoding="utf-8")
     Path("sessions.yaml").write_text(key, encoding="utf-8")
-    own = load_analyses_dir({})
+    own = load_tolerant({}).analyses_dir
     assert own == directory.absolute()
     with duckdb.connect() as connection:
         migrate(connection, Path("memory"))

@@ -13,16 +13,18 @@ from starlette.routing import Route
 
 from pipelines.errors import SettingsError
 from pipelines.extract.discover import SourceSessions
+from pipelines.extract.paginate import Pagination
 from pipelines.extract.plan import plan_polls
 from pipelines.extract.poll import poll_sessions
 from pipelines.records import Poll, Progress, Selection
 from pipelines.sandbox.server import serve
-from tests.support import make_source
+from tests.support import Script, make_source
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
     from pipelines.config.settings import Source
+    from pipelines.records import Page
 
 PAGE = {"data": [{"id": "t1"}], "has_more": True, "next_page": "p2"}
 
@@ -124,3 +126,77 @@ def test_rate() -> None:
     assert len(at) == 140
     assert max(sum(begin <= other < begin + 1 for other in at) for begin in at) <= 60
     assert 139 / (at[-1] - at[0]) >= 25
+
+
+@pytest.mark.parametrize("sessions", [3, 40])
+def test_long_throttling_ends_the_source(sessions: int) -> None:
+    """429 with a wait beyond the budget ends every session of the source, as a 401 does."""
+    script = Script((429, {"retry-after": "3600"}, ""))
+    ids = [f"s{number}" for number in range(sessions)]
+    with serve(script.app) as base_url:
+        begun = time.monotonic()
+        polls = asyncio.run(run_polls(make_source(base_url, sessions=ids, max_concurrency=2)))
+    assert time.monotonic() - begun < 20
+    assert len(polls) == sessions
+    assert len(script.requests) <= 4
+    assert all("asks to wait 3600 s" in str(poll.error_message) for poll in polls)
+
+
+class Failing(Progress):
+    """Fails at whatever it is told first."""
+
+    def begin(self, sessions: int) -> None:  # noqa: ARG002
+        """Fail."""
+        raise BrokenPipeError
+
+    def page(self, threads: int) -> None:  # noqa: ARG002
+        """Fail."""
+        raise OSError(28, "No space left on device")
+
+    def end(self, poll: Poll) -> None:  # noqa: ARG002
+        """Fail."""
+        raise ValueError
+
+
+class FailingLater(Failing):
+    """Fails when the first page has come."""
+
+    def begin(self, sessions: int) -> None:
+        """Do nothing."""
+
+
+@pytest.mark.parametrize("progress", [Failing(), FailingLater()])
+def test_what_observes_a_poll_cannot_end_it(progress: Progress) -> None:
+    """A log that is full, a closed pipe or a fault in what shows progress costs no session."""
+    with serve(Script({"data": [{"id": "t"}]}).app) as base_url:
+        source = make_source(base_url, sessions=["a", "b", "c", "d"])
+        polls = asyncio.run(run_polls(source, progress))
+    assert {poll.session_id: poll.outcome for poll in polls} == dict.fromkeys("abcd", "complete")
+
+
+def test_failure_that_nobody_thought_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is raised inside a session is that session's failed poll; the others go on."""
+    take = Pagination.take
+
+    def take_or_fail(pagination: Pagination, page: Page) -> bool:
+        if page.listing.ids == ["odd"]:
+            raise ZeroDivisionError
+        return take(pagination, page)
+
+    monkeypatch.setattr(Pagination, "take", take_or_fail)
+    script = Script({"data": [{"id": "odd"}]}, {"data": [{"id": "fine"}]})
+    with serve(script.app) as base_url:
+        source = make_source(base_url, sessions=["a", "b"], max_concurrency=1)
+        polls = asyncio.run(run_polls(source))
+    assert [(poll.outcome, poll.error_type) for poll in polls] == [
+        ("failed", "unexpected"),
+        ("complete", None),
+    ]
+    assert "an unexpected ZeroDivisionError" in str(polls[0].error_message)
+
+
+async def run_polls(source: Source, progress: Progress | None = None) -> list[Poll]:
+    """Return the polls of every session of a source, in the order in which they ended."""
+    plan = [SourceSessions(source, source.sessions)]
+    polls = poll_sessions(plan, Selection(), progress or Progress(), backoff_s=0.001)
+    return [item async for item in polls if isinstance(item, Poll)]

@@ -123,7 +123,7 @@ def test_passing_faults(home: Path, kind: str) -> None:
 def test_lasting_faults(home: Path, kind: str) -> None:
     """What does not pass ends the poll after max_attempts; the pages before it are loaded."""
     plan = dict.fromkeys(range(2, 20), kind)
-    keys = {"max_attempts": 3, "retry_budget_s": 0.5}
+    keys = {"max_attempts": 3, "retry_budget_s": 5}
     poll, faulty, rows = poll_once(home, plan, **keys, **limit_time(kind))
     assert (poll.outcome, poll.end_reason, poll.pages) == ("incomplete", "error", 1)
     assert 2 <= poll.retries + 1 <= 3

@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from pipelines import steps
-from pipelines.config.settings import load_settings
+from pipelines.config.loader import load_settings
+from pipelines.providers.registry import PROVIDERS
 from pipelines.sandbox.faults import PASSING, Faulty
 from pipelines.sandbox.server import Sandbox, serve
 from pipelines.sandbox.world import World
@@ -47,7 +48,7 @@ def test_storm(
         }
         (tmp_path / "sessions.yaml").write_text(yaml.safe_dump({"sources": [source]}))
         monkeypatch.setenv("QODER_PAT", CANARY)
-        ledger = steps.run(load_settings()).ledger
+        ledger = steps.run(load_settings(PROVIDERS)).ledger
 
     assert {(row["outcome"], row["error_message"]) for row in ledger} == {("complete", None)}
     assert len(faulty.met) >= len(PASSING) - 2

@@ -255,10 +255,10 @@ WRONG = {
     "agent_id": 3,
     "agent_version": 2**64,
     "status": 5,
-    "stop_reason": "end_turn",
+    "stop_reason": 5,
     "stats": [1],
     "usage": 12,
-    "created_at": "2026-10-01T10:00:00",
+    "created_at": "0000-10-01T10:00:00",
     "updated_at": "yesterday",
     "archived_at": True,
     "type": "session",
@@ -269,7 +269,7 @@ WRONG = {
 def test_values_of_another_type() -> None:
     """A value that is not of the documented type is kept as it came, and its column is null."""
     assert flatten({"id": "t", **WRONG}) == [
-        ODD | {"thread_id": "t", "role": "child", "is_open": True, "extra": WRONG}
+        ODD | {"thread_id": "t", "role": "child", "is_open": False, "extra": WRONG}
     ]
 
 
@@ -467,6 +467,32 @@ def test_both_ways_to_read_a_thread_agree(thread: dict[str, Any]) -> None:
     (plain,), (odd,) = flatten(thread), flatten(thread | {other: 1})
     assert odd.pop("extra") == plain.pop("extra", {}) | {other: 1}
     assert odd == plain
+
+
+@pytest.mark.parametrize(
+    ("archived_at", "is_open"),
+    [
+        ("2026-11-26T20:32:55.369800", False),
+        ("2026-11-26 20:32:55", False),
+        ("some day", False),
+        (1764158405, False),
+        ("0001-01-01T00:00:00Z", True),
+        ("9999-12-31T00:00:00", True),
+        ("", True),
+    ],
+)
+def test_archival(archived_at: object, is_open: bool) -> None:  # noqa: FBT001
+    """What is archived is closed, however the time is written; "not set" archives nothing."""
+    (row,) = flatten({"id": "t", "status": "idle", "archived_at": archived_at})
+    assert row["is_open"] is is_open
+
+
+@pytest.mark.parametrize("reason", ["end_turn", "requires_action", "something_new"])
+def test_stop_reason_as_a_text(reason: str) -> None:
+    """A stop reason that is a plain text is its type."""
+    assert flatten({"id": "t", "stop_reason": reason}) == flatten(
+        {"id": "t", "stop_reason": {"type": reason}}
+    )
 
 
 def test_reading_has_a_fingerprint(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from pipelines.errors import (
     Redirected,
     RequestRejected,
     SessionGone,
+    Throttled,
     TokenRejected,
     Unavailable,
 )
@@ -87,7 +88,7 @@ def test_halved_letters() -> None:
 @pytest.mark.parametrize(
     ("status", "kind"),
     [(400, RequestRejected), (401, TokenRejected), (403, Forbidden), (404, SessionGone),
-     (418, RequestRejected), (302, Redirected)],
+     (418, RequestRejected), (302, Redirected), (501, RequestRejected), (505, RequestRejected)],
 )  # fmt: skip
 def test_rejections_are_not_retried(status: int, kind: type[ApiError]) -> None:
     """What a retry cannot fix is asked for once and becomes its own error."""
@@ -98,7 +99,9 @@ def test_rejections_are_not_retried(status: int, kind: type[ApiError]) -> None:
     assert raised.value.status == status
 
 
-@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504, 529])
+@pytest.mark.parametrize(
+    "status", [408, 425, 429, 500, 502, 503, 504, 507, 520, 522, 529, 530, 599]
+)
 def test_passing_failures_are_retried(status: int) -> None:
     """What may pass is asked for again, and the page that comes then is taken."""
     script, stats = Script(answer(status, ""), answer(status, "<html>"), PAGE), RequestStats()
@@ -122,7 +125,6 @@ MALFORMED = [
     '{"data": 3}',
     '{"has_more": true}',
     '{"data": [], "has_more": "yes"}',
-    '{"data": [1e999]}',
     '{"data": ' + "[" * 100_000,
     '{"data": [' + '{"k":' * 300 + "1" + "}" * 300 + "]}",
 ]
@@ -144,17 +146,97 @@ def test_retry_after_is_honoured() -> None:
     assert 1 <= stats.wait_seconds < 10
 
 
-def test_retry_budget_caps_the_wait() -> None:
-    """However long the server asks to wait, a request waits no longer than retry_budget_s."""
-    script, stats = Script(answer(429, "slow down", retry_after="100"), PAGE), RequestStats()
-    ask(script, stats, retry_budget_s=0.2)
-    assert (stats.requests, stats.retries) == (2, 1)
-    assert 0.2 <= stats.wait_seconds < 10
+@pytest.mark.parametrize(
+    ("status", "headers", "kind"),
+    [
+        (429, {"retry_after": "100"}, Throttled),
+        (429, {"retry_after_ms": "3600000"}, Throttled),
+        (429, {"x_ratelimit_reset": "7200"}, Throttled),
+        (503, {"retry_after": "3600"}, Unavailable),
+        (520, {"retry_after": "Fri, 15 Jan 2100 08:00:07 GMT"}, Unavailable),
+    ],
+)
+def test_wait_beyond_the_budget(status: int, headers: dict[str, str], kind: type[ApiError]) -> None:
+    """A wait beyond what retry_budget_s leaves ends the request at once, and the line says so."""
+    script, stats = Script(answer(status, "slow down", **headers)), RequestStats()
+    with pytest.raises(kind, match=rf"{status}.*asks to wait \d+ s, retry_budget_s leaves 5 s"):
+        ask(script, stats, retry_budget_s=5)
+    assert (stats.requests, stats.wait_seconds < 1) == (1, True)
 
-    script, stats = Script(answer(429, "slow down", retry_after="100")), RequestStats()
-    with pytest.raises(Unavailable, match="429"):
-        ask(script, stats, retry_budget_s=0.2)
-    assert stats.requests == 2
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"retry_after": "0"},
+        {"retry_after_ms": "0"},
+        {"x_ratelimit_reset": "0"},
+        {"x_ratelimit_reset": "1700000000"},
+        {"retry_after": "Fri, 15 Jan 2010 08:00:07 GMT"},
+    ],
+)
+def test_wait_is_no_shorter_than_the_back_off(headers: dict[str, str]) -> None:
+    """A server that asks for no wait, or one that has passed, is asked after a back-off."""
+    script, stats = (
+        Script(answer(429, "", **headers), answer(429, "", **headers), PAGE),
+        RequestStats(),
+    )
+
+    async def run(base_url: str) -> None:
+        async with open_client(make_source(base_url), QODER, backoff_s=0.4) as client:
+            await get(client, stats)
+
+    with serve(script.app) as base_url:
+        asyncio.run(run(base_url))
+    assert stats.retries == 2
+    assert stats.wait_seconds > 0
+
+
+def test_cursor_that_no_request_can_hold() -> None:
+    """A cursor of 70 kB is a failed request, with no traceback and no second one."""
+    script, stats = Script(PAGE), RequestStats()
+
+    async def run(base_url: str) -> None:
+        async with open_client(make_source(base_url), QODER) as client:
+            await client.get("/threads", [("page", "x" * 70_000)], THREADS.read_page, stats)
+
+    with serve(script.app) as base_url, pytest.raises(RequestRejected, match="a cursor that no"):
+        asyncio.run(run(base_url))
+    assert stats.requests == 0
+
+
+NEARLY: dict[str, tuple[bytes, dict[str, Any]]] = {
+    "a letter cut in its middle": (b'{"id": "a", "name": "caf\xc3"}', {"name": "caf\ufffd"}),
+    "Latin-1": (b'{"id": "a", "name": "caf\xe9 x"}', {"name": "caf\ufffd x"}),
+    "NaN": (b'{"id": "a", "stats": {"active_seconds": NaN}}', {"stats": {"active_seconds": None}}),
+    "Infinity": (b'{"id": "a", "n": [-Infinity, Infinity]}', {"n": [None, None]}),
+    "no double": (b'{"id": "a", "n": 1e400}', {"n": "1e400"}),
+    "no negative double": (b'{"id": "a", "n": -1E999}', {"n": "-1E999"}),
+    "control characters": (b'{"id": "a", "name": "one\ntwo\x01"}', {"name": "one\ntwo\x01"}),
+}
+
+
+@pytest.mark.parametrize("name", NEARLY)
+def test_bodies_that_are_nearly_json(name: str) -> None:
+    """What one letter or number makes no JSON is kept, with a sign in its place."""
+    sent, kept = NEARLY[name]
+    page, listing = ask(Script((200, {}, b'{"data": [%s], "has_more": false}' % sent)))
+    assert (listing.ids, listing.fault) == (["a"], None)
+    assert json.loads(page.body)["data"] == [{"id": "a"} | kept]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+def test_bodies_in_any_unicode(encoding: str) -> None:
+    """A byte order mark, or another encoding of Unicode, takes no page away."""
+    text = json.dumps({"data": [{"id": "a", "name": "caf\u00e9"}]}, ensure_ascii=False)
+    page, listing = ask(Script((200, {}, text.encode(encoding))))
+    assert listing.ids == ["a"]
+    assert json.loads(page.body)["data"][0]["name"] == "caf\u00e9"
+
+
+@pytest.mark.parametrize("body", [{"data": None, "has_more": False}, {"data": None}])
+def test_no_list_is_no_threads(body: dict[str, Any]) -> None:
+    """A list that is null, as Go sends an empty one, is a page without threads."""
+    assert ask(Script(body))[1].ids == []
 
 
 NOW = 1_800_000_000.0

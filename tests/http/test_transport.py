@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import resource
 import socket
 import struct
+import zlib
 from typing import TYPE_CHECKING
 
 import pytest
 
-from pipelines.errors import ApiError, MalformedBody, SettingsError, Unavailable
+from pipelines.errors import ApiError, BodyTooLarge, MalformedBody, SettingsError, Unavailable
 from pipelines.http.client import RequestStats, open_client
 from pipelines.providers.qoder import QODER, THREADS
 from tests.support import CANARY, make_source
@@ -160,4 +163,82 @@ def test_other_proxies_are_rejected(proxy: str, monkeypatch: pytest.MonkeyPatch)
             pass
 
     with pytest.raises(SettingsError, match="this proxy cannot be used"):
+        asyncio.run(run())
+
+
+@pytest.mark.parametrize("size", [9_000, 60_000])
+def test_large_headers_are_read(size: int) -> None:
+    """Headers as large as gateways send them, with policies and cookies, take no page away."""
+    head = HEAD + b"content-security-policy: " + b"x" * size + b"\r\n\r\n"
+    assert ask(Wire(head + BODY)) is None
+
+
+def test_many_headers_are_read() -> None:
+    """A thousand headers take no page away."""
+    lines = b"".join(b"x-%d: y\r\n" % number for number in range(1000))
+    assert ask(Wire(HEAD + lines + b"\r\n" + BODY)) is None
+
+
+def encoded(encoding: str, body: bytes) -> bytes:
+    """Return a response with a body of this content encoding."""
+    head = f"HTTP/1.1 200 OK\r\ncontent-encoding: {encoding}\r\ncontent-length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body"),
+    [
+        ("gzip", gzip.compress(BODY)),
+        ("x-gzip", gzip.compress(BODY[:9]) + gzip.compress(BODY[9:])),
+        ("Deflate", zlib.compress(BODY)),
+        ("identity", BODY),
+    ],
+)
+def test_encodings(encoding: str, body: bytes) -> None:
+    """A body in an encoding that was asked for is read."""
+    assert ask(Wire(encoded(encoding, body))) is None
+
+
+BOMB = gzip.compress(b"0" * 200 * 2**20)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body", "kind"),
+    [
+        ("gzip", BOMB, BodyTooLarge),
+        ("deflate", zlib.compress(b"0" * 200 * 2**20), BodyTooLarge),
+        ("gzip, gzip, gzip", gzip.compress(gzip.compress(BOMB)), MalformedBody),
+        ("br", b"\x0b\x02\x80", MalformedBody),
+        ("gzip", BODY, MalformedBody),
+        ("gzip", gzip.compress(BODY)[:-12], MalformedBody),
+    ],
+    ids=["gzip", "deflate", "thrice", "not asked for", "not gzip", "torn"],
+)
+def test_harmful_encodings(encoding: str, body: bytes, kind: type[ApiError]) -> None:
+    """A bomb, a torn body or another encoding is a failed request of bounded size."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert isinstance(ask(Wire(encoded(encoding, body))), kind)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 150 * 1024
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "named"),
+    [
+        ("SSL_CERT_FILE", "/no/such.pem", "SSL_CERT_FILE"),
+        ("SSL_CERT_FILE", "/dev/null", "SSL_CERT_FILE"),
+        ("HTTPS_PROXY", "http://proxy:port", "HTTPS_PROXY"),
+        ("ALL_PROXY", "ftp://proxy", "ALL_PROXY"),
+    ],
+)
+def test_what_the_environment_names(
+    variable: str, value: str, named: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Certificates or a proxy that cannot be used are one line that names the variable."""
+    monkeypatch.setenv(variable, value)
+
+    async def run() -> None:
+        async with open_client(make_source("https://127.0.0.2.example/x"), QODER):
+            pass
+
+    with pytest.raises(SettingsError, match=named):
         asyncio.run(run())

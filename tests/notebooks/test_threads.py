@@ -23,8 +23,9 @@ from notebooks.threads import app
 from pipelines.warehouse.build import build_analysis
 from pipelines.warehouse.duckdb_file import PUBLISHED, open_tables
 from tests.browser import Watched, needs_browser, open_browser
+from tests.builders import at
 from tests.support import ROOT, read_table
-from tests.warehouse.worlds import World, at, fill, parsed_analyses, simulate, state
+from tests.warehouse.worlds import World, fill, parsed_analyses, simulate, state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -18,13 +18,13 @@ from pipelines.reporting.webhook import find_webhook, post
 from pipelines.sandbox.server import serve
 from pipelines.warehouse.duckdb_file import DuckdbFile
 from tests.builders import SESSION, at, see, thread
-from tests.support import CANARY, Receiver
+from tests.support import CANARY, Receiver, make_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-SETTINGS = Settings.model_validate({"sources": [{"sessions": [SESSION]}]})
+SETTINGS = Settings(sources=(make_source(sessions=[SESSION]),))
 WAITING: dict[str, Any] = {"stop_reason": {"type": "requires_action"}}
 
 

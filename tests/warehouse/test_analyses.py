@@ -1,123 +1,24 @@
-"""The analyses: their mechanism, and their numbers against cases worked out by hand."""
+"""The mechanism of the analyses."""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import duckdb
 import pytest
 
-from pipelines.config.settings import load_analysis_settings
+from pipelines.config.settings import Settings
 from pipelines.errors import AnalysisError
 from pipelines.warehouse.analyses import find_tables, list_analyses, parse_analysis
 from pipelines.warehouse.build import build_analysis, read_warnings, write_settings
 from pipelines.warehouse.duckdb_file import DuckdbFile
 from pipelines.warehouse.memory import limit_memory, spare_memory
 from pipelines.warehouse.sql import fetch_records, transaction
-from tests.builders import HEADER, OWN, at, born, build, instant, load, thread
+from tests.builders import HEADER, OWN, at, born, build, load
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-def test_status_distribution_by_hand(home: Path) -> None:
-    """Four threads of a coordinator's session, counted by hand in every dimension."""
-    agent = {"id": "agent_x", "type": "agent", "version": 2, "model": {"id": "lite"}}
-    child: dict[str, Any] = {"parent_thread_id": "t0", "agent": agent}
-    listed = [
-        thread("t0", "running"),
-        thread("t1", "idle", **child),
-        thread("t2", "idle", **child),
-        thread("t3", "hibernating", **child),
-    ]
-    load(home, 0, *listed, thread("gone", "idle", parent_thread_id="t0"))
-    load(home, 10, *listed)
-    rows = build(home, "status_distribution")
-    assert {row["as_of"] for row in rows} == {at(10)}
-    cells = {(row["dimension"], row["value"], row["status"]): row["threads"] for row in rows}
-    shares = {(row["dimension"], row["value"], row["status"]): row["share"] for row in rows}
-    known = ["archived", "blocked", "idle", "rescheduling", "running", "terminated"]
-    assert [key[2] for key in sorted(cells) if key[:2] == ("all", "all")] == sorted(
-        [*known, "hibernating"]
-    )
-    assert [key[2] for key in sorted(cells) if key[:2] == ("role", "coordinator")] == known
-    parent = {"running": 1}
-    children = {"idle": 2, "hibernating": 1}
-    expected = {
-        ("all", "all"): parent | children,
-        ("source", "qoder"): parent | children,
-        ("session", "sess_1"): parent | children,
-        ("role", "coordinator"): parent,
-        ("role", "child"): children,
-        ("agent", "(none)"): parent,
-        ("agent", "agent_x"): children,
-        ("agent_version", "(none)@(none)"): parent,
-        ("agent_version", "agent_x@2"): children,
-        ("model", "(none)"): parent,
-        ("model", "lite"): children,
-    }
-    assert {key: count for key, count in cells.items() if count} == {
-        (*group, status): count
-        for group, counts in expected.items()
-        for status, count in counts.items()
-    }
-    assert shares["all", "all", "idle"] == 0.5
-    assert shares["role", "child", "idle"] == pytest.approx(2 / 3)
-    assert shares["role", "child", "blocked"] == 0
-
-
-def test_thread_durations_by_hand(home: Path) -> None:
-    """One thread of each kind, its lifetime worked out by hand (seconds; the poll began at 100)."""
-    child: dict[str, Any] = {"parent_thread_id": "root"}
-    load(
-        home,
-        100,
-        born("root", 0, 10),
-        born("archived", 10, 25, status="archived", archived_at=instant(30), **child),
-        born("archived_b", 10, 25, status="terminated", archived_at=instant(30), **child),
-        born("terminated", 10, 25, status="terminated", parent_thread_id="archived"),
-        born("cancelled", 10, 12, status="cancelled", **child),
-        born("during", 90, 100.25, status="idle", stats={"active_seconds": 1.5}, **child),
-        born("future", 101, 101, **child),
-        born("backwards", 30, 10, status="terminated", **child),
-        thread("undated", **child),
-        born("orphan", 0, 1, parent_thread_id="not_listed"),
-        born("below_orphan", 0, 1, parent_thread_id="orphan"),
-        born("cycle_a", 0, 1, parent_thread_id="cycle_b"),
-        born("cycle_b", 0, 1, parent_thread_id="cycle_a"),
-    )
-    columns = [
-        "basis",
-        "elapsed_seconds",
-        "is_censored",
-        "active_span_seconds",
-        "quiet_seconds",
-        "active_seconds",
-        "depth",
-        "children",
-    ]
-    rows = {
-        row["thread_id"]: tuple(row[column] for column in columns)
-        for row in build(home, "thread_durations")
-    }
-    minute = 60
-    lone = (100 * minute, True, minute, 99 * minute, None)
-    assert rows == {
-        "root": ("open", 6000, True, 600, 5400, None, 0, 7),
-        "archived": ("archived", 20 * minute, False, 15 * minute, None, None, 1, 1),
-        "archived_b": ("archived", 20 * minute, False, 15 * minute, None, None, 1, 0),
-        "terminated": ("terminated", 15 * minute, False, 15 * minute, None, None, 2, 0),
-        "cancelled": ("terminated", 2 * minute, False, 2 * minute, None, None, 1, 0),
-        "during": ("open", 10 * minute, True, 615, 0, 1.5, 1, 0),
-        "future": ("open", None, True, 0, 0, None, 1, 0),
-        "backwards": ("terminated", None, False, -20 * minute, None, None, 1, 0),
-        "undated": ("open", None, True, None, 100 * minute, None, 1, 0),
-        "orphan": ("open", *lone, None, 1),
-        "below_orphan": ("open", *lone, None, 0),
-        "cycle_a": ("open", *lone, None, 1),
-        "cycle_b": ("open", *lone, None, 1),
-    }
 
 
 def test_as_of_is_the_newest_poll_a_row_rests_on(home: Path) -> None:
@@ -374,51 +275,8 @@ def test_default_of_the_settings(home: Path) -> None:
     """What the analyses read of the configuration is there before a run has written it."""
     with DuckdbFile(home).write() as connection:
         rows = connection.execute("SELECT name, value FROM analysis_settings").fetchall()
-        assert dict(rows) == load_analysis_settings({})
+        assert dict(rows) == Settings().for_analyses
         write_settings(connection, {"attention_after_minutes": 5})
         assert connection.execute("FROM analysis_settings").fetchall() == [
             ("attention_after_minutes", 5)
         ]
-
-
-def test_ingestion_health_by_hand(home: Path) -> None:
-    """One session well, failing, filtered and overtaken in turn, counted by hand."""
-    load(home, 0, thread("a"), thread("b", "archived"), thread("c"))
-    load(home, 20, thread("a"), thread("b", "archived"))
-    load(home, 10, thread("a"))
-    (row,) = build(home, "ingestion_health")
-    well = {
-        "source": "qoder",
-        "session_id": "sess_1",
-        "label": None,
-        "last_complete_poll": at(20),
-        "lag_seconds": 0.0,
-        "polls": 3,
-        "failures": 0,
-        "failure_streak": 0,
-        "last_outcome": "complete",
-        "last_error": None,
-        "threads": 3,
-        "open_threads": 1,
-        "missing": 1,
-        "as_of": at(20),
-    }
-    assert row == well
-    load(home, 30, outcome="failed")
-    load(home, 40, outcome="incomplete")
-    (row,) = build(home, "ingestion_health")
-    failing = {"polls": 5, "failures": 2, "failure_streak": 2, "last_outcome": "incomplete"}
-    assert row == well | failing | {"lag_seconds": 1200.0, "as_of": at(40)}
-    load(home, 50, thread("a"), status_filter="running")
-    (row,) = build(home, "ingestion_health")
-    filtered = {"polls": 6, "failures": 2, "lag_seconds": 1800.0, "as_of": at(50)}
-    assert row == well | filtered
-
-
-def test_ingestion_health_without_success(home: Path) -> None:
-    """A session that never ended well has no last complete poll, and a streak of all its polls."""
-    load(home, 0, outcome="gone")
-    load(home, 10, outcome="forbidden")
-    (row,) = build(home, "ingestion_health")
-    assert (row["last_complete_poll"], row["lag_seconds"]) == (None, None)
-    assert (row["failures"], row["failure_streak"], row["threads"]) == (2, 2, 0)

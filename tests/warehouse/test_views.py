@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from pipelines.warehouse.analyses import SCHEMA, find_tables
+from pipelines.warehouse.analyses import SCHEMA, find_tables, list_analyses
 from pipelines.warehouse.sql import read_sql
 
 VIEWS = {
@@ -33,10 +33,19 @@ def test_layers(name: str) -> None:
 
 
 def test_one_view_a_file() -> None:
-    """A file is named like its view, behind the number of its layer; macros are in layer 0."""
+    """A file is named like its view, behind its layer; macros, in layer 0, read no table."""
     for name, text in read_sql("views"):
         found = re.findall(r"^CREATE OR REPLACE (VIEW|MACRO) (\w+)", text, re.MULTILINE)
         if name.startswith("0_"):
             assert {kind for kind, _ in found} == {"MACRO"}
+            tables = re.findall(r" AS TABLE \((.*?)^\);", text, re.MULTILINE | re.DOTALL)
+            assert not any(find_tables(table) for table in tables)
         else:
             assert found == [("VIEW", name.partition("_")[2])]
+
+
+@pytest.mark.parametrize("name", list_analyses())
+def test_length(name: str) -> None:
+    """No analysis is longer than a screen and a half, header and all."""
+    (text,) = (text for file, text in read_sql("analyses") if file == name)
+    assert len(text.splitlines()) <= 100

@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import polars as pl
 
-from pipelines.config.settings import load_analysis_settings
-from pipelines.frames.threads import TIMESTAMP
+from pipelines.config.settings import Settings
+from pipelines.frames.values import TIMESTAMP
 from pipelines.warehouse.analyses import list_analyses
 from pipelines.warehouse.build import build_analysis, write_settings
 from pipelines.warehouse.schema import migrate
 from pipelines.warehouse.sql import ArrowStream, fetch_records
+from tests.builders import SESSION, at
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -31,8 +32,7 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 Key = tuple[str, str, str]
-DAY = datetime(2026, 10, 1, tzinfo=UTC)
-SOURCE, SESSION = "qoder", "sess_1"
+SOURCE = "qoder"
 CLOSED = ("archived", "terminated", "cancelled")
 NEVER = datetime.max.replace(tzinfo=UTC)
 EVER = datetime.min.replace(tzinfo=UTC)
@@ -45,11 +45,6 @@ POLARS = {
     "BOOLEAN": pl.Boolean(),
     "TIMESTAMP WITH TIME ZONE": TIMESTAMP,
 }
-
-
-def at(minute: float) -> datetime:
-    """Return an instant of the day, to the microsecond."""
-    return DAY + timedelta(microseconds=round(minute * 60_000_000))
 
 
 def state(
@@ -376,7 +371,7 @@ def fill(connection: duckdb.DuckDBPyConnection, world: World, seed: int | None =
         "session_polls": world.polls,
         "schema_drift": world.drift,
     }
-    write_settings(connection, load_analysis_settings({}) | world.settings)
+    write_settings(connection, Settings().for_analyses | world.settings)
     for table, given in tables.items():
         rows = list(given)
         if seed is not None:

@@ -1,0 +1,81 @@
+"""The file of the configuration as it was written: YAML, without secrets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from pipelines.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DEFAULT_FILE = "sessions.yaml"
+
+
+def read_document(environ: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
+    """Return the file's name and its keys, none where there is no file. Raises SettingsError.
+
+    Directories are given from where the file lies.
+    """
+    named = environ.get("SESSION_THREADS_CONFIG")
+    path = Path(named or DEFAULT_FILE)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        if named:
+            raise SettingsError(named, "no such file", "Fix SESSION_THREADS_CONFIG.") from None
+        return f"{DEFAULT_FILE} (not found)", {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(str(path), f"cannot be read: {error}", "Make it readable.") from None
+    document = _parse_yaml(path, text)
+    if isinstance(own := document.get("analyses_dir"), str):
+        document["analyses_dir"] = str(path.absolute().parent / own)
+    return str(path), document
+
+
+def _parse_yaml(path: Path, text: str) -> dict[str, Any]:
+    try:
+        try:
+            document = yaml.load(text, Loader=yaml.CSafeLoader)
+        except yaml.YAMLError:
+            document = yaml.safe_load(text)  # ten times as slow, and says better what is wrong
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{path}:{mark.line + 1}" if mark else str(path)
+        problem = getattr(error, "problem", None) or "cannot be parsed"
+        raise SettingsError(place, f"not YAML: {problem}", "Fix this line.") from None
+    if document is None:
+        return {}
+    if not isinstance(document, dict):
+        raise SettingsError(str(path), "must hold keys like `sources:`", "The README shows one.")
+    return document
+
+
+def reject_secrets(where: str, document: Any, key: str = "") -> None:  # noqa: ANN401 - any YAML
+    """Raise where a value of the file is a secret: a token, or the URL of a webhook.
+
+    The message names the key and never the value.
+    """
+    if isinstance(document, dict):
+        for name, value in document.items():
+            reject_secrets(where, value, f"{key}.{name}" if key else str(name))
+    elif isinstance(document, list):
+        for index, value in enumerate(document):
+            reject_secrets(where, value, f"{key}[{index}]")
+    last = key.rpartition(".")[2].lower()
+    if last.startswith("webhook") and "/" in str(document):
+        raise SettingsError(
+            f"{where}: {key}",
+            "a webhook's URL is a secret and must not stand in a file",
+            "Remove it, replace that webhook, and put the NAME of a variable into webhook_url_env.",
+        )
+    is_secret_key = last in {"token", "pat", "password", "secret", "api_key", "authorization"}
+    if is_secret_key or (isinstance(document, str) and document.strip().startswith("pt-")):
+        raise SettingsError(
+            f"{where}: {key}",
+            "a token must not stand in a file",
+            "Remove it, revoke that token, and put the NAME of a variable into token_env.",
+        )

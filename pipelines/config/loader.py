@@ -1,0 +1,150 @@
+"""The file (`sessions.yaml`, or `$SESSION_THREADS_CONFIG`) and the variables, read as settings.
+
+Both are described in the README. What is wrong is one `SettingsError`: the place and the fix.
+No library reads the variables: two of them belong to the source of one name within a list, which
+pydantic-settings cannot say, and its errors name the key and not the variable that held it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import TYPE_CHECKING, Any
+
+from pydantic import SecretStr, ValidationError
+
+from pipelines.config.document import read_document, reject_secrets
+from pipelines.config.rejections import Origin, explain_rejection, suggest_name
+from pipelines.config.settings import Settings, Source, data_home
+from pipelines.errors import SettingsError
+from pipelines.records import DEFAULT_PROVIDER
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pipelines.config.settings import Preset
+
+logger = logging.getLogger(__name__)
+
+
+def load_settings(
+    presets: Mapping[str, Preset],
+    environ: Mapping[str, str] | None = None,
+    *,
+    with_tokens: bool = True,
+) -> Settings:
+    """Return the settings of the file and the variables, tokens included where they are needed.
+
+    `presets` are the providers that there are, by name. Raises SettingsError: one line that names
+    the file or variable, the key and the fix.
+    """
+    environ = os.environ if environ is None else environ
+    where, document = read_document(environ)
+    reject_secrets(where, document)
+    origin = Origin(where, presets[DEFAULT_PROVIDER])
+    complete_sources(document, presets, environ, origin)
+    try:
+        settings = Settings.model_validate(document)
+    except ValidationError as error:
+        raise explain_rejection(origin, error.errors()) from None
+    if not settings.sources:
+        raise explain_rejection(origin, [{"type": "missing", "loc": ("sources",)}])
+    for source in settings.sources if with_tokens else ():
+        source._token = find_token(source, presets[source.provider], environ)  # noqa: SLF001 - filled here, read elsewhere
+    settings._home = data_home(environ)  # noqa: SLF001 - as the token
+    return settings
+
+
+def load_tolerant(environ: Mapping[str, str] | None = None) -> Settings:
+    """Return the settings without the sources, for what polls nothing; what is wrong is logged.
+
+    A broken file must not take the schedule or the analyses away: defaults stand in for what is
+    rejected, and no landed page is removed; each run then fails and says why.
+    """
+    environ = os.environ if environ is None else environ
+    problems: list[SettingsError] = []
+    where, document = "", dict[str, Any]()
+    try:
+        where, document = read_document(environ)
+    except SettingsError as error:
+        problems.append(error)
+    document.pop("sources", None)
+    for key in list(document):
+        try:
+            reject_secrets(where, document[key], key)
+            Settings.model_validate({key: document[key]})
+        except SettingsError as error:
+            problems.append(error)
+            del document[key]
+        except ValidationError as error:
+            problems.append(explain_rejection(Origin(where), error.errors()))
+            del document[key]
+    for problem in problems:
+        logger.warning("%s Until then a default stands in.", problem)
+    keep = {"raw_retention_days": None} if problems else {}
+    settings = Settings.model_validate(document | keep)
+    settings._home = data_home(environ)  # noqa: SLF001 - filled here, read elsewhere
+    return settings
+
+
+def complete_sources(
+    document: dict[str, Any],
+    presets: Mapping[str, Preset],
+    environ: Mapping[str, str],
+    origin: Origin,
+) -> None:
+    """Fill in, in place, what the providers give, and what their variables say instead.
+
+    Notes in the origin where a value comes from. Raises SettingsError for an unknown provider.
+    """
+    overrides = {name: read_variables(preset, environ) for name, preset in presets.items()}
+    polled = [{"provider": name} for name, found in overrides.items() if "sessions" in found]
+    sources = document.setdefault("sources", polled)
+    for index, source in enumerate(sources if isinstance(sources, list) else []):
+        if not isinstance(source, dict):
+            continue
+        preset = choose_preset(source, presets, f"{origin.where}: sources[{index}].provider")
+        origin.presets[index] = preset
+        source.setdefault("name", preset.name)
+        source.setdefault("base_url", preset.base_url)
+        if source["name"] == preset.name:
+            for key, (variable, value) in overrides[preset.name].items():
+                source[key] = value
+                origin.variables[index, key] = variable
+
+
+def read_variables(preset: Preset, environ: Mapping[str, str]) -> dict[str, tuple[str, Any]]:
+    """Return key of a source -> the variable that overrides it and its value, where it is set."""
+    variables = {"base_url": preset.base_url_variable, "sessions": preset.session_ids_variable}
+    found: dict[str, tuple[str, Any]] = {
+        key: (name, environ[name]) for key, name in variables.items() if name and environ.get(name)
+    }
+    if "sessions" in found:
+        variable, text = found.pop("sessions")
+        ids = [part.strip() for part in text.split(",") if part.strip()]
+        reject_secrets(variable, ids)
+        found |= {"sessions": (variable, ids)} if ids else {}
+    return found
+
+
+def choose_preset(source: Mapping[str, Any], presets: Mapping[str, Preset], place: str) -> Preset:
+    """Return the provider that the source names. Raises SettingsError where there is none."""
+    name = source.get("provider", DEFAULT_PROVIDER)
+    if not isinstance(name, str) or name not in presets:
+        fix = suggest_name(str(name), list(presets), "providers")
+        raise SettingsError(place, f"unknown provider {name!r}", fix)
+    return presets[name]
+
+
+def find_token(source: Source, preset: Preset, environ: Mapping[str, str]) -> SecretStr:
+    """Return the token of the first variable that holds one. Raises SettingsError."""
+    names = (source.token_env,) if source.token_env else preset.token_variables
+    token = next((environ[name].strip() for name in names if environ.get(name, "").strip()), "")
+    place, variable = f"source {source.name}: token", " or ".join(names)
+    if not token:
+        fix = f"Put the access token into it: export {names[0]}=…"
+        raise SettingsError(place, f"the variable {variable} is not set", fix)
+    if not (token.isascii() and token.isprintable()) or " " in token:
+        problem = f"the variable {variable} holds a space or a character that no token has"
+        raise SettingsError(place, problem, "Copy the token again.")
+    return SecretStr(token)

@@ -1,0 +1,49 @@
+"""Timestamps as servers write them, and whether they can be (docs/api.md, 4)."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_LEAP_SECOND = re.compile(r"(?<=:\d\d:)60")
+# No such server is older. Programs write year 1, 1970 or 9999 for "not set" and "never".
+EARLIEST = (datetime(2000, 1, 1, tzinfo=UTC) - _EPOCH) // _MICROSECOND
+LATEST = (datetime(2200, 1, 1, tzinfo=UTC) - _EPOCH) // _MICROSECOND
+
+
+def read_instant(text: str | None) -> int | None:
+    """Return an RFC 3339 timestamp as microseconds since 1970, finer digits cut.
+
+    One without an offset is UTC. None for what is no time, or one that cannot be.
+    """
+    if text is None:
+        return None
+    instant = _parse(text)
+    return instant if instant is not None and EARLIEST <= instant < LATEST else None
+
+
+def means_archived(value: object) -> bool:
+    """Whether an `archived_at` that is no instant says that its thread is archived.
+
+    Any does that is there, but for ways to write that it is not set, or never.
+    """
+    if isinstance(value, str):
+        return bool(value.strip()) and _parse(value) is None
+    return bool(value)
+
+
+def _parse(text: str) -> int | None:
+    try:
+        return (datetime.fromisoformat(text) - _EPOCH) // _MICROSECOND
+    except (ValueError, TypeError, OverflowError):
+        pass
+    # Without an offset, in small letters, or in a leap second.
+    plain, leaps = _LEAP_SECOND.subn("59", text.strip().upper())
+    try:
+        moment = datetime.fromisoformat(plain)
+        aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return (aware - _EPOCH) // _MICROSECOND + leaps * 1_000_000
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,87 @@
+"""The analysis thread_durations: by hand, and against another computation on random worlds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tests.builders import born, build, instant, load, thread
+from tests.warehouse.reference import assert_table, facts_of, seconds, table_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_thread_durations_by_hand(home: Path) -> None:
+    """One thread of each kind, its lifetime worked out by hand (seconds; the poll began at 100)."""
+    child: dict[str, Any] = {"parent_thread_id": "root"}
+    load(
+        home,
+        100,
+        born("root", 0, 10),
+        born("archived", 10, 25, status="archived", archived_at=instant(30), **child),
+        born("archived_b", 10, 25, status="terminated", archived_at=instant(30), **child),
+        born("terminated", 10, 25, status="terminated", parent_thread_id="archived"),
+        born("cancelled", 10, 12, status="cancelled", **child),
+        born("during", 90, 100.25, status="idle", stats={"active_seconds": 1.5}, **child),
+        born("future", 101, 101, **child),
+        born("backwards", 30, 10, status="terminated", **child),
+        thread("undated", **child),
+        born("orphan", 0, 1, parent_thread_id="not_listed"),
+        born("below_orphan", 0, 1, parent_thread_id="orphan"),
+        born("cycle_a", 0, 1, parent_thread_id="cycle_b"),
+        born("cycle_b", 0, 1, parent_thread_id="cycle_a"),
+    )
+    columns = [
+        "basis",
+        "elapsed_seconds",
+        "is_censored",
+        "active_span_seconds",
+        "quiet_seconds",
+        "active_seconds",
+        "depth",
+        "children",
+    ]
+    rows = {
+        row["thread_id"]: tuple(row[column] for column in columns)
+        for row in build(home, "thread_durations")
+    }
+    minute = 60
+    lone = (100 * minute, True, minute, 99 * minute, None)
+    assert rows == {
+        "root": ("open", 6000, True, 600, 5400, None, 0, 7),
+        "archived": ("archived", 20 * minute, False, 15 * minute, None, None, 1, 1),
+        "archived_b": ("archived", 20 * minute, False, 15 * minute, None, None, 1, 0),
+        "terminated": ("terminated", 15 * minute, False, 15 * minute, None, None, 2, 0),
+        "cancelled": ("terminated", 2 * minute, False, 2 * minute, None, None, 1, 0),
+        "during": ("open", 10 * minute, True, 615, 0, 1.5, 1, 0),
+        "future": ("open", None, True, 0, 0, None, 1, 0),
+        "backwards": ("terminated", None, False, -20 * minute, None, None, 1, 0),
+        "undated": ("open", None, True, None, 100 * minute, None, 1, 0),
+        "orphan": ("open", *lone, None, 1),
+        "below_orphan": ("open", *lone, None, 0),
+        "cycle_a": ("open", *lone, None, 1),
+        "cycle_b": ("open", *lone, None, 1),
+    }
+
+
+def test_thread_durations(name: str) -> None:
+    """Each thread's lifetime, silence, depth and children are those of a plain walk."""
+    expected = {
+        fact["key"]: {
+            **{column: fact[column] for column in ("role", "agent", "agent_version", "status")},
+            **{column: fact[column] for column in ("stop_reason_type", "missing_since")},
+            "model": fact["agent_model"],
+            "elapsed_seconds": fact["elapsed"],
+            "is_censored": fact["is_open"],
+            "basis": fact["basis"],
+            "active_span_seconds": seconds(fact["created_at"], fact["updated_at"]),
+            "quiet_seconds": fact["quiet"] if fact["is_open"] else None,
+            "active_seconds": fact["active_seconds"],
+            "depth": fact["depth"],
+            "children": fact["children"],
+            "as_of": fact["as_of"],
+        }
+        for fact in facts_of(name)
+    }
+    rows = table_of(name, "thread_durations")
+    assert_table(rows, ("source", "session_id", "thread_id"), expected)

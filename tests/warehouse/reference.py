@@ -1,0 +1,397 @@
+"""Another computation of what the analyses read, on random worlds made from seeds."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+from lifelines import KaplanMeierFitter
+
+from pipelines.warehouse.build import build_analysis
+from pipelines.warehouse.sql import fetch_records
+from tests.builders import at
+from tests.warehouse.cases import KNOWN
+from tests.warehouse.worlds import (
+    MICROSECOND,
+    NEVER,
+    Key,
+    Row,
+    World,
+    connect,
+    parsed_analyses,
+    simulate,
+    state,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    import duckdb
+
+
+Group = tuple[Any, ...]
+Life = tuple[Key, datetime, datetime | None]
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+LENGTHS = ("seconds", "seconds_low", "seconds_high")
+FIRST = datetime(1, 1, 1, tzinfo=UTC)
+LAST = datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
+
+
+def hostile() -> World:
+    """Return a world whose server dates threads at the ends of time, in every combination."""
+    dates = (FIRST, LAST, None)
+    combinations = product(
+        (*dates, at(5)),
+        (*dates, at(6)),
+        (*dates, at(7)),
+        ("running", "idle", "terminated"),
+        (None, "refusal"),
+    )
+    listed = []
+    for number, (created, updated, archived, status, stop) in enumerate(combinations):
+        given: Row = {"created_at": created, "updated_at": updated, "archived_at": archived}
+        given |= {"agent_id": "x", "agent_version": number % 2, "stop_reason_type": stop}
+        is_open = status != "terminated" and archived is None
+        listed.append(state(f"t{number}", status) | given | {"is_open": is_open})
+    moved = [row | {"status": "odd"} if row["status"] == "idle" else row for row in listed]
+    world = World()
+    world.poll(10, *listed)
+    world.poll(20, *moved)
+    world.poll(150, *moved[:300])
+    return world
+
+
+def behind() -> World:
+    """Return a world whose server now and then answers with the threads as they had been."""
+    world = simulate(8, 200, sessions=2, sources=2, odd=0.03)
+    for number, (_, listed, fields) in enumerate(world.given[-8:-4] + world.given[10:18]):
+        kind = {name: fields[name] for name in ("source", "session_id")}
+        kind["outcome"] = "incomplete" if number % 3 == 1 else "complete"
+        world.poll(500 + 5 * number, *listed, **kind)
+    return world
+
+
+def cut_off() -> World:
+    """Return a world of which some sessions are gone at its end, or fail, each in its own way."""
+    world = simulate(10, 400, sources=3, sessions=2, closing=0.8)
+    # Of each session in turn what its polls bring after hour 10: a source is out altogether.
+    ends = {
+        "sess_0": ["gone", "failed", "gone", "gone"],
+        "sess_3": ["failed"] * 4,
+        "sess_1": ["gone", "gone", "gone", "overtaken"],
+        "sess_4": ["complete"] * 2,
+        "sess_2": ["gone", "complete", "gone", "failed"],
+        "sess_5": ["gone", "complete", "gone", "incomplete"],
+    }
+    last = {(fields["source"], fields["session_id"]): shown for _, shown, fields in world.given}
+    for (source, session), shown in last.items():
+        for number, outcome in enumerate(ends[session]):
+            brought = shown if outcome in {"complete", "incomplete"} else ()
+            minute = 600 + 70 * number
+            world.poll(minute, *brought, source=source, session_id=session, outcome=outcome)
+    # Gone between two pages.
+    halves = [state(f"half{i}", "blocked", 500, 500) for i in range(3)]
+    world.poll(700, *halves, source="source_2", session_id="half", outcome="gone")
+    world.poll(720, source="dead", session_id="dead", outcome="failed")
+    return world
+
+
+WORLDS: dict[str, Callable[[], World]] = {
+    "twenty": lambda: simulate(1, 20),
+    "single": lambda: simulate(2, 1, closing=1),
+    "ties": lambda: simulate(3, 400, grain=10, closing=0.7, sessions=2),
+    "all open": lambda: simulate(4, 300, closing=0),
+    "all closed": lambda: simulate(5, 300, closing=1, polls=60, gap=30, grain=5),
+    "odd": lambda: simulate(6, 800, sources=3, sessions=2, odd=0.08),
+    "empty": World,
+    "hostile": hostile,
+    "behind": behind,
+    "often polled": lambda: simulate(9, 900, gap=2, polls=160, closing=0.9),
+    "cut off": cut_off,
+    "five thousand": lambda: simulate(7, 5000, sources=2, sessions=3, odd=0.01),
+}
+
+
+@cache
+def world_of(name: str) -> World:
+    """Return a world, made once."""
+    return WORLDS[name]()
+
+
+@cache
+def warehouse_of(name: str) -> duckdb.DuckDBPyConnection:
+    """Return a warehouse in memory that holds a world, filled once."""
+    return connect(world_of(name))
+
+
+@cache
+def table_of(name: str, analysis: str) -> list[Row]:
+    """Return an analysis of a world, built once, after those that it reads."""
+    found = parsed_analyses()[analysis]
+    for after in found.after:
+        table_of(name, after)
+    build_analysis(warehouse_of(name), found)
+    return fetch_records(warehouse_of(name), f"FROM analytics.{analysis}")
+
+
+def seconds(start: datetime | None, end: datetime | None) -> float | None:
+    """Return the time between two instants, exact to the microsecond."""
+    return None if start is None or end is None else (end - start) // MICROSECOND / 1e6
+
+
+def is_same(found: Any, expected: Any) -> bool:
+    """Tell whether two cells are equal, floating point ones but for its rounding."""
+    if isinstance(found, float) and isinstance(expected, (int, float)):
+        return math.isclose(found, expected, rel_tol=1e-9, abs_tol=1e-6)
+    return bool(found == expected)
+
+
+def assert_table(rows: list[Row], key: Iterable[str], expected: dict[Group, Row]) -> None:
+    """Hold every row and every column of a table against what is expected of each key."""
+    keys = list(key)
+    found = {tuple(row[name] for name in keys): row for row in rows}
+    assert len(found) == len(rows)
+    assert sorted(map(repr, found.keys() ^ expected.keys())) == []
+    wrong = [
+        (group, name, row[name], expected[group][name])
+        for group, row in found.items()
+        for name in row
+        if name not in keys and not is_same(row[name], expected[group][name])
+    ]
+    assert wrong[:10] == []
+
+
+@cache
+def facts_of(name: str) -> list[Row]:
+    """Return the threads of a world with what follows for each from the data model."""
+    world = world_of(name)
+    polls = defaultdict(list)
+    for poll in world.polls:
+        polls[poll["source"], poll["session_id"]].append(poll)
+    children = Counter((*key[:2], row["parent_thread_id"]) for key, row in rows_of(world))
+    return [
+        row
+        | measure(row, find_as_of(row, polls[key[:2]]))
+        | {"key": key, "children": children[key], "depth": find_depth(world, key)}
+        for key, row in rows_of(world)
+    ]
+
+
+def rows_of(world: World) -> list[tuple[Key, Row]]:
+    """Return the threads with their keys, every column that the worlds use given."""
+    names = ("parent_thread_id", "stop_reason_type", "agent_id", "agent_name", "agent_model")
+    empty = dict.fromkeys((*names, "agent_version", "active_seconds"))
+    return [(key, empty | row) for key, row in world.threads.items()]
+
+
+def find_as_of(row: Row, polls: list[Row]) -> datetime | None:
+    """Return the beginning of the newest poll that a row rests on."""
+    missing = row["missing_since"] or NEVER
+    starts = [
+        poll["started_at"]
+        for poll in polls
+        if (poll["is_complete"] and poll["started_at"] < missing)
+        or (
+            poll["outcome"] != "overtaken"
+            and poll["pages"]
+            and poll["started_at"]
+            == max(
+                other["started_at"]
+                for other in polls
+                if other["outcome"] != "overtaken"
+                and other["pages"]
+                and other["started_at"] <= row["last_changed_at"]
+            )
+        )
+    ]
+    return max(starts, default=None)
+
+
+def measure(row: Row, as_of: datetime | None) -> Row:
+    """Return a thread's lifetime as the specification defines it."""
+    archived, updated, created = row["archived_at"], row["updated_at"], row["created_at"]
+    basis = "archived" if archived else "open" if row["is_open"] else "terminated"
+    end = {"archived": archived, "open": as_of, "terminated": updated}[basis]
+    elapsed = seconds(created, end)
+    quiet = seconds(updated, as_of)
+    quiet = None if quiet is None else max(quiet, 0)
+    agent = row["agent_id"] or row["agent_name"]
+    version = "(none)" if row["agent_version"] is None else row["agent_version"]
+    return {
+        "agent": agent,
+        "as_of": as_of,
+        "basis": basis,
+        "elapsed": None if elapsed is None or elapsed < 0 else elapsed,
+        "quiet": quiet,
+        "groups": [
+            ("all", "all"),
+            ("source", row["source"]),
+            ("session", row["session_id"]),
+            ("role", row["role"]),
+            ("agent", agent or "(none)"),
+            ("agent_version", f"{agent or '(none)'}@{version}"),
+            ("model", row["agent_model"] or "(none)"),
+        ],
+    }
+
+
+def find_depth(world: World, key: Key) -> int | None:
+    """Count the ancestors; none where they end at a stranger or lead back."""
+    seen = []
+    at: Any = key
+    while at[2] is not None:
+        if at in seen or at not in world.threads:
+            return None
+        seen.append(at)
+        at = (*key[:2], world.threads[at].get("parent_thread_id"))
+    return len(seen) - 1
+
+
+def gather(facts: list[Row], *, by_role: bool = False) -> dict[Group, list[Row]]:
+    """Return the threads of each dimension and value, and role where asked for."""
+    groups = defaultdict(list)
+    for fact in facts:
+        for group in fact["groups"]:
+            groups[(*group, fact["role"]) if by_role else group].append(fact)
+    return groups
+
+
+def newest(rows: Iterable[Row], column: str = "as_of") -> datetime | None:
+    """Return the newest instant of a column."""
+    return max((row[column] for row in rows if row[column] is not None), default=None)
+
+
+def newest_poll(world: World, **fields: str) -> datetime | None:
+    """Return the beginning of the newest poll of a source or session."""
+    polls = (p for p in world.polls if all(p[name] == text for name, text in fields.items()))
+    return newest(polls, "started_at")
+
+
+def newest_loaded(world: World, **fields: str) -> datetime | None:
+    """Return the beginning of the newest poll that brought something, of a source or session."""
+    brought = [poll for poll in world.polls if poll["pages"] and poll["outcome"] != "overtaken"]
+    return newest_poll(World(polls=brought), **fields)
+
+
+def is_gone(world: World, session: tuple[str, str]) -> bool:
+    """Tell whether the last that a session's polls said, overtaken ones unheard, is: gone."""
+    last = None
+    for poll in sorted(world.polls, key=lambda poll: poll["started_at"]):
+        if (poll["source"], poll["session_id"]) == session and poll["outcome"] != "overtaken":
+            last = poll["outcome"]
+    return last == "gone"
+
+
+@cache
+def fit(name: str) -> dict[Group, tuple[KaplanMeierFitter, list[Row]]]:
+    """Return lifelines' curve of every group, with the threads it is of."""
+    curves = {}
+    for group, members in gather(facts_of(name), by_role=True).items():
+        known = [fact for fact in members if fact["elapsed"] is not None]
+        if known:
+            curve = KaplanMeierFitter().fit(
+                [fact["elapsed"] for fact in known], [not fact["is_open"] for fact in known]
+            )
+            curves[group] = (curve, known)
+    return curves
+
+
+def falls_to(curve: KaplanMeierFitter, share: float) -> float | None:
+    """Return the first time at which lifelines' curve is at the share or below.
+
+    A curve that stops at the share exactly is above or below it by floating point's rounding.
+    """
+    estimates = curve.survival_function_.iloc[:, 0]
+    reached = estimates.index[estimates <= share + 1e-9]
+    own = float(curve.percentile(share))
+    assert (own if math.isfinite(own) else None) in {
+        *(float(time) for time in reached[:1]),
+        *(float(time) for time in estimates.index[estimates < share - 1e-9][:1]),
+        *((None,) if not any(estimates < share - 1e-9) else ()),
+    }
+    return float(reached[0]) if len(reached) else None
+
+
+def lives_of(world: World, source: str | None = None) -> list[Life]:
+    """Return birth and end of every dated thread; one without an end lives on."""
+    lives = []
+    for key, row in world.threads.items():
+        if row["created_at"] is None or source not in {None, key[0]}:
+            continue
+        end = row["missing_since"] if row["is_open"] else row["archived_at"] or row["updated_at"]
+        if end is None and not row["is_open"]:
+            end = row["last_changed_at"]
+        lives.append((key, row["created_at"], end))
+    return lives
+
+
+def floor(moment: datetime) -> datetime:
+    """Return the beginning of the hour."""
+    return moment.replace(minute=0, second=0, microsecond=0)
+
+
+def sights_of(world: World) -> dict[Key, list[tuple[datetime, datetime]]]:
+    """Return the complete polls that saw each thread as it was: their beginnings and pages.
+
+    What is older than what a thread was seen as before says nothing of its present.
+    """
+    sights: dict[Key, list[tuple[datetime, datetime]]] = defaultdict(list)
+    updated: dict[Key, datetime | None] = {}
+    for minute, listed, fields in world.given:
+        if fields["outcome"] == "overtaken":
+            continue
+        is_complete = fields["outcome"] == "complete" and "status_filter" not in fields
+        for shown in listed:
+            key = (fields["source"], fields["session_id"], shown["thread_id"])
+            before, now = updated.get(key), shown["updated_at"]
+            if before is None or now is None or now >= before:
+                updated[key] = now
+                if is_complete:
+                    sights[key].append((at(minute), at(minute + 0.5)))
+    return sights
+
+
+@cache
+def spells_of(name: str) -> list[Row]:
+    """Return the spells of a world with their estimated lengths and bounds."""
+    world = world_of(name)
+    sights = sights_of(world)
+    facts = {fact["key"]: fact for fact in facts_of(name)}
+    spells = []
+    for spell in world.spells():
+        fact = facts[spell["source"], spell["session_id"], spell["thread_id"]]
+        is_current = spell["ended_before"] is None
+        saw = [start for start, page in sights[fact["key"]] if page >= spell["observed_from"]]
+        last = max(saw, default=None) if is_current else spell["ended_after"]
+        until = max(spell["observed_from"], last or spell["observed_from"])
+        begin = min(filter(None, (spell["changed_after"], spell["changed_at"])))
+        lengths = {
+            "seconds": seconds(spell["changed_at"], spell["ended_at"] or until),
+            "seconds_low": seconds(spell["observed_from"], until),
+            "seconds_high": seconds(begin, spell["ended_before"] or until),
+        }
+        spells.append(spell | lengths | {"fact": fact, "is_current": is_current})
+    return spells
+
+
+def assert_distribution(name: str, table: str, column: str) -> None:
+    """Assert that the listed threads are counted by the column, in every group."""
+    expected = {}
+    groups = gather([fact for fact in facts_of(name) if fact["missing_since"] is None])
+    if table == "status_distribution":
+        groups.setdefault(("all", "all"), [])
+    for group, members in groups.items():
+        counts = Counter(fact[column] or "(none)" for fact in members)
+        for kind in {*counts, *(KNOWN if table == "status_distribution" else ())}:
+            expected[(*group, kind)] = {
+                "threads": counts[kind],
+                "share": counts[kind] / len(members) if members else None,
+                "n": len(members),
+                "as_of": newest(members),
+            }
+    assert_table(table_of(name, table), ("dimension", "value", column), expected)
