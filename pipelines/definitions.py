@@ -30,7 +30,7 @@ def defs() -> dg.Definitions:
             "analyses": analyses,
             "configuration": configuration,
             "warehouse": warehouse,
-            # No asset hands a value on: the manager that writes them to files costs its imports.
+            # No asset passes a value on: the manager that writes them to files costs its imports.
             "io_manager": dg.mem_io_manager,
         },
         executor=dg.in_process_executor,

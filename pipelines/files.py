@@ -1,4 +1,4 @@
-"""Files of our own: those that the package brings along, and those it writes, whole and private."""
+"""Files: those that the package contains, and those it writes, whole and for their owner."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def sql_directory() -> Path:
 
 
 def list_seeds() -> list[Path]:
-    """Return the tables whose rows the package brings along, as CSV files."""
+    """Return the tables whose rows the package contains, as CSV files."""
     return sorted((sql_directory() / "seeds").glob("*.csv"))
 
 
@@ -42,7 +42,7 @@ def list_statuses(*, closed: bool) -> tuple[str, ...]:
 def make_private(directory: Path) -> None:
     """Make the directory, and what is missing above it, for its owner alone.
 
-    Raises LandingError where that cannot be, or nothing can be written there.
+    Raises LandingError if it cannot be made or written to.
     """
     try:
         if not directory.is_dir():
@@ -56,7 +56,7 @@ def make_private(directory: Path) -> None:
 
 @contextmanager
 def replace_file(path: Path) -> Iterator[BinaryIO]:
-    """Give a file to write, which takes the path's place when the block ends: whole, or not at all.
+    """Give a file to write that replaces the path when the block ends: as a whole, or not at all.
 
     Until then it lies beside the path under a name of its own, created exclusively: no link is
     followed, and its owner alone may read it. Then it is on disk, and so is its name. If the block
@@ -75,7 +75,7 @@ def replace_file(path: Path) -> Iterator[BinaryIO]:
 
 
 def replace_synced(temporary: Path, path: Path) -> None:
-    """Put a file in the place of another so that both survive a loss of power. Raises OSError."""
+    """Replace a file by another so that a loss of power leaves one of them. Raises OSError."""
     synchronize(temporary)
     temporary.replace(path)
     synchronize(path.parent)

@@ -21,6 +21,6 @@ def fail(message: str, exit_code: int) -> NoReturn:
 
 
 def conclude(verdict: ExitStatus) -> None:
-    """End the command in silence where all is well, else with the line that says why it is not."""
+    """End the command in silence if all is well, else with the line that says why it is not."""
     if verdict.error:
         fail(verdict.error, verdict.exit_status)

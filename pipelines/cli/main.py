@@ -18,7 +18,7 @@ from pipelines.sandbox.command import sandbox
 
 
 class Cli(click.Group):
-    """Turns every failure of ours into one line on standard error and its exit code."""
+    """Turns every SessionThreadsError into one line on standard error and its exit code."""
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - as in click
         """Run a command; a traceback only with --debug."""
@@ -51,7 +51,7 @@ def main(*, debug: bool) -> None:
     del debug
     atexit.register(end_at_once)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # a name that the locale has no letters for
+        sys.stdout.reconfigure(errors="replace")  # a name with letters that the locale lacks
 
 
 for command in (

@@ -33,14 +33,12 @@ def build_analyses(
 ) -> Iterator[dg.MaterializeResult]:
     """Build the selected analyses, and yield what Dagster keeps of each."""
     selected = {key.to_user_string() for key in context.selected_asset_keys}
-    outcomes = steps.build(
-        warehouse, {name: analyses[name] for name in analyses if name in selected}
-    )
-    with warehouse.write() as connection:
-        for outcome in outcomes:
+    chosen = {name: analyses[name] for name in analyses if name in selected}
+    with warehouse.write() as tables:
+        for outcome in steps.build(tables, chosen):
             for problem in outcome.failures.values():
                 context.log.warning(problem)
-            yield describe_outcome(connection, outcome)
+            yield describe_outcome(tables, outcome)
 
 
 def describe_outcome(

@@ -20,7 +20,7 @@ from pipelines.frames.instants import means_archived, read_instant
 from pipelines.frames.values import TIMESTAMP, merge, to_json
 from pipelines.providers.registry import find_endpoint
 from pipelines.providers.thread import Agent, Model, Stats, Thread
-from pipelines.records import DEFAULT_PROVIDER
+from pipelines.records import DEFAULT_PROVIDER, THREADS_ENDPOINT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from pipelines.records import Poll
 
 KEY = ("source", "session_id", "thread_id")
-# What these rows are read from.
-ENDPOINT = "threads"
 
 THREADS = pl.Schema(
     {
@@ -76,7 +74,7 @@ TYPES: dict[str, pl.DataType] = {
     "has_odd_parent": pl.Boolean(),
     "has_odd_archival": pl.Boolean(),
 } | dict.fromkeys(INSTANTS, pl.Int64())
-# How a column of THREADS follows from what came, where not as it came.
+# How a column of THREADS is derived, if it is not taken as it came.
 _is_root = pl.col("parent_thread_id").is_null() & ~pl.col("has_odd_parent")
 DERIVED = {
     "thread_id": pl.col("id"),
@@ -105,7 +103,7 @@ def threads_frame(
 
     A thread listed more than once is kept as of its newest `updated_at`; of equal ones the later
     page wins. A poll that asked for certain statuses keeps only those: some servers ignore it.
-    Raises LandingError where a body is no page: it was damaged, or nested more deeply than any that
+    Raises LandingError if a body is no page: it was damaged, or nested more deeply than any that
     is let in today.
     """
     polls = list(polls)
@@ -126,7 +124,7 @@ def describe_reading(provider: str = DEFAULT_PROVIDER) -> str:
     It is made of the schema of this code, not of its version: the columns, what the provider
     documents, which statuses are closed, and DERIVATIONS.
     """
-    documented = find_endpoint(ENDPOINT, provider).describe_items()
+    documented = find_endpoint(THREADS_ENDPOINT, provider).describe_items()
     columns = {name: str(type_) for name, type_ in THREADS.items()}
     parts = (DERIVATIONS, CLOSED, columns, documented)
     return hashlib.blake2b(msgspec.json.encode(parts, order="sorted"), digest_size=16).hexdigest()
@@ -145,7 +143,7 @@ def list_threads(
     columns = pages.select("source", "session_id", "body")
     for number, (source, session_id, body) in enumerate(columns.iter_rows()):
         wanted = filters.get((source, session_id))
-        endpoint = find_endpoint(ENDPOINT, providers.get(source, DEFAULT_PROVIDER))
+        endpoint = find_endpoint(THREADS_ENDPOINT, providers.get(source, DEFAULT_PROVIDER))
         try:
             for thread, extra in endpoint.read_items(body, keep_prompts=keep_agent_definition):
                 if wanted is None or thread.status in wanted:

@@ -18,7 +18,7 @@ _encoder = msgspec.json.Encoder(order="sorted")
 
 
 def to_json(objects: Sequence[Fields | None]) -> list[str | None]:
-    """Return what is known of each object as JSON with sorted keys; None where nothing is."""
+    """Return what is known of each object as JSON with sorted keys; None if nothing is."""
     lines = _encoder.encode_lines(objects).decode().split("\n")[:-1]
     return [
         _encode_known(fields) if "null" in line or "{}" in line else line

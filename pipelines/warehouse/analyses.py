@@ -2,7 +2,7 @@
 
 The comment lines at the head of a file are YAML: `answers`, `grain`, `columns` (name: meaning, its
 unit in brackets at the end), `checks` and `warnings` (name: a query that finds no row; if a check
-does, the previous table is kept). Below them stands one query. The file is named like its table in
+does, the previous table is kept). Below them is one query. The file is named like its table in
 the schema `analytics`. What an analysis reads is read off its query; views read no analysis.
 """
 
@@ -165,7 +165,7 @@ def _read_text(path: Path) -> str:
 
 
 def _reject_name(analysis: Analysis, others: Iterable[Analysis]) -> None:
-    """Raise where Dagster could not tell the analysis or its checks from others."""
+    """Raise if Dagster could take the analysis or its checks for others."""
     name = analysis.name
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise AnalysisError("its name may have small letters, digits and _ alone. Rename it")
@@ -226,7 +226,7 @@ def find_tables(query: str) -> set[str]:
     than one SELECT.
     """
     try:
-        # No parameter: binding one makes DuckDB import pandas, where that is installed.
+        # No parameter: binding one makes DuckDB import pandas, if that is installed.
         statement = f"SELECT json_serialize_sql({quote(query)})"
         cursor = _open_parser().cursor().execute(statement)
         document = json.loads((cursor.fetchone() or ("{}",))[0])

@@ -35,7 +35,7 @@ class Built(BaseModel):
 def build_analysis(connection: duckdb.DuckDBPyConnection, analysis: Analysis) -> Built:
     """Fill an analysis's table, commented and checked before anyone can see it.
 
-    Raises AnalysisError, and leaves the previous table, where the query fails, its columns are
+    Raises AnalysisError, and leaves the previous table, if the query fails, its columns are
     not those of the header, or a check finds a row; its `failures` say which.
     """
     try:
@@ -46,7 +46,7 @@ def build_analysis(connection: duckdb.DuckDBPyConnection, analysis: Analysis) ->
             _record_attempt(connection, analysis.name)
         if isinstance(error, AnalysisError):
             raise
-        # A RuntimeError where Ctrl-C ends the query.
+        # A RuntimeError if Ctrl-C ends the query.
         problem = f"analysis {analysis.name}: {' '.join(str(error).split())}"
         raise explain({BUILT: problem}) from None
 
@@ -184,7 +184,7 @@ def drop_orphaned_tables(
 
 
 def write_settings(connection: duckdb.DuckDBPyConnection, values: Mapping[str, float]) -> None:
-    """Put what the configuration tells the analyses beside the data, where it is not there yet."""
+    """Write the settings that analyses read beside the data, if they are not there yet."""
     rows = connection.execute("SELECT name, value FROM analysis_settings").fetchall()
     if dict(rows) != dict(values):
         with transaction(connection):

@@ -16,7 +16,7 @@ from pipelines.warehouse.schema import migrate
 from pipelines.warehouse.sql import quote
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 WAREHOUSE = "warehouse.duckdb"
 PUBLISHED = "threads.duckdb"
@@ -67,23 +67,21 @@ class DuckdbFile:
         """Whether there is a copy."""
         return self.published.exists()
 
-    def publish(self, prepare: Callable[[duckdb.DuckDBPyConnection], None]) -> Path:
+    def publish(self, tables: duckdb.DuckDBPyConnection) -> Path:
         """Replace the copy by the file as it is now; return its path.
 
         Raises WarehouseError, and leaves the previous copy, if the disk has no room.
         """
-        with self.write() as connection:
-            prepare(connection)
-            try:
-                # After it the file alone holds everything, and nobody else writes to it.
-                connection.execute("CHECKPOINT")
-                with self.path.open("rb") as tables, replace_file(self.published) as file:
-                    shutil.copyfileobj(tables, file, BUFFER_BYTES)
-            except (duckdb.Error, OSError) as error:
-                raise WarehouseError(
-                    f"{self.published}: cannot be published ({first_line(error)})."
-                    " The previous copy stays"
-                ) from None
+        try:
+            # After it the file alone holds everything, and nobody else writes to it.
+            tables.execute("CHECKPOINT")
+            with self.path.open("rb") as written, replace_file(self.published) as copy:
+                shutil.copyfileobj(written, copy, BUFFER_BYTES)
+        except (duckdb.Error, OSError) as error:
+            raise WarehouseError(
+                f"{self.published}: cannot be published ({first_line(error)})."
+                " The previous copy stays"
+            ) from None
         return self.published
 
     @contextmanager
