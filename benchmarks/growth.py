@@ -15,14 +15,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
 
-from benchmarks.loads import land_pages, measure
+from benchmarks.loads import land_pages, load_home, measure, publish_home
 from benchmarks.report import print_rows, save
 from benchmarks.server import FIRST, encode_pages, render_states
-from pipelines.landing.directory import RAW
-from pipelines.warehouse.analyses import list_analyses
-from pipelines.warehouse.duckdb_file import PUBLISHED, WAREHOUSE, DuckdbFile
-from pipelines.warehouse.load import load_landed
-from pipelines.warehouse.publication import publish
+from pipelines.warehouse.duckdb_file import PUBLISHED, WAREHOUSE
 
 INTERVAL = timedelta(minutes=15)
 SHOWN = (1, 10, 100, 300, 1000)
@@ -31,8 +27,7 @@ NEAR = 4  # polls around a shown one whose median is its time
 
 def poll(home: Path) -> tuple[float, float]:
     """Load, analyse and publish what has landed; return the seconds of loading and of the rest."""
-    load = measure(lambda: load_landed(DuckdbFile(home), home / RAW))
-    return load, measure(lambda: publish(DuckdbFile(home), list_analyses()))
+    return measure(lambda: load_home(home)), measure(lambda: publish_home(home))
 
 
 def weigh(home: Path) -> dict[str, float]:

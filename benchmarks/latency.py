@@ -16,17 +16,15 @@ from statistics import median
 from benchmarks.analyses import make_fleet
 from benchmarks.contestants import clean, find_product
 from benchmarks.limits import GOALS
+from benchmarks.loads import publish_home
 from benchmarks.measure import Cost, measure
 from benchmarks.report import print_rows, save
-from pipelines.warehouse.analyses import list_analyses
-from pipelines.warehouse.duckdb_file import DuckdbFile
-from pipelines.warehouse.publication import publish
 
 SESSIONS = 1000
 
 
 def ask(arguments: tuple[str, ...], home: Path) -> Cost:
-    """Return what the command costs. Raises RuntimeError where it fails."""
+    """Return what the command costs. Raises RuntimeError if it fails."""
     environ = clean(os.environ) | {"SESSION_THREADS_HOME": str(home)}
     cost = measure([find_product(), *arguments], home, environ)
     if cost.exit_code:
@@ -39,7 +37,7 @@ def main(threads: int = 100_000, rounds: int = 7) -> None:
     with tempfile.TemporaryDirectory() as directory:
         home = Path(directory)
         make_fleet(home, threads, SESSIONS)
-        publish(DuckdbFile(home), list_analyses())
+        publish_home(home)
         asked = [{command: ask(command, home) for command in GOALS} for _ in range(rounds)]
     rows = [
         {

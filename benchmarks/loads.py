@@ -129,10 +129,23 @@ def measure_round(count: int, sessions: int) -> dict[str, tuple[float, float]]:
                 versions[number] += 1
             threads = [make_thread(number, version) for number, version in enumerate(versions)]
             land(home, minute, [threads[index::sessions] for index in range(sessions)])
-            load = measure(partial(load_landed, DuckdbFile(home), home / RAW))
+            load = measure(partial(load_home, home))
             build_all(home)
-            results[poll] = (load, measure(partial(publish, DuckdbFile(home), list_analyses())))
+            results[poll] = (load, measure(partial(publish_home, home)))
     return results
+
+
+def load_home(home: Path) -> None:
+    """Load what has landed in a data directory."""
+    with DuckdbFile(home).write() as tables:
+        load_landed(tables, home / RAW)
+
+
+def publish_home(home: Path) -> None:
+    """Publish a data directory, analyses that are older than the newest load built before."""
+    warehouse = DuckdbFile(home)
+    with warehouse.write() as tables:
+        publish(warehouse, tables, list_analyses())
 
 
 def main(count: int = 100_000, sessions: int = 200) -> None:

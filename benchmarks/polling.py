@@ -266,7 +266,7 @@ def build(connection: duckdb.DuckDBPyConnection) -> None:
 class TimeRow:
     """A row of `time_in_status` beside the truth, all in seconds.
 
-    `fleet` is None where the group's threads are of several. A status that the group had and no
+    `fleet` is None if the group's threads are of several. A status that the group had and no
     poll saw is not listed, and may have had UNSEEN_GAPS poll gaps.
     """
 
@@ -343,7 +343,7 @@ def sum_truth(polled: Polled) -> dict[tuple[str, str], dict[str, float]]:
 
 
 def find_fleets(polled: Polled) -> dict[tuple[str, str], str | None]:
-    """Return (dimension, value) -> the fleet of all its threads, None where it has several."""
+    """Return (dimension, value) -> the fleet of all its threads, None if it has several."""
     query = """
         SELECT dimension, value, CASE WHEN min(source) = max(source) THEN min(source) END
         FROM thread_dimensions GROUP BY dimension, value

@@ -57,7 +57,7 @@ def describe_machine() -> dict[str, Any]:
 
 
 def read_kept() -> dict[str, Any]:
-    """Return section -> what was measured of it last, None where nothing was."""
+    """Return section -> what was measured of it last, None if nothing was."""
     kept = json.loads(KEPT.read_text(encoding="utf-8")) if KEPT.exists() else {}
     return dict.fromkeys(SECTIONS) | kept
 

@@ -2,29 +2,29 @@
 
     SessionThreadsError
     ├── SettingsError            the configuration is rejected
-    ├── ApiError                 a request or a walk failed
-    │   ├── TokenRejected         401, the token is bad for every session
+    ├── ApiError                 a request or a listing failed
+    │   ├── TokenRejected        401, the token is bad for every session
     │   ├── Forbidden            403
     │   ├── SessionGone          404
-    │   ├── RequestRejected       400 and every other answer that a retry cannot fix
+    │   ├── RequestRejected      400, and every other response that a retry cannot fix
     │   ├── Redirected           3xx, never followed
-    │   ├── Unavailable          no answer, or one that asks to come back later; retried
+    │   ├── Unavailable          no response, or one that asks to come back later; retried
     │   ├── Throttled            429, for longer than a request may wait
-    │   ├── MalformedBody        an answer that is not the JSON it should be; retried
-    │   ├── BodyTooLarge         an answer without an end, or that no page can have
+    │   ├── MalformedBody        a response that is not the JSON it should be; retried
+    │   ├── BodyTooLarge         a response that never ends, or is too large for a page
     │   ├── Unexpected           a failure that nobody thought of
     │   ├── Interrupted          someone ended the run
-    │   └── PaginationIncomplete       the pages lead to no end, or hold something else than threads
+    │   └── PaginationIncomplete  the pages do not end, or contain something that is no thread
     ├── LandingError             a landed file cannot be read or written
     ├── WarehouseError           the tables cannot be opened, loaded or published
     │   ├── WarehouseBusy        another process writes
-    │   ├── LoadRejected          rows that must not exist: the load is undone
+    │   ├── LoadRejected         rows that must not exist: the load is undone
     │   ├── WarehouseNewer       the file was made by a newer version
     │   └── WarehouseOlder       the file was made before the first release
     ├── AnalysisError            an analysis is malformed, fails, or breaks one of its checks
     ├── QueryError               a query of the user's fails
     ├── ReportError              the report cannot be drawn or written
-    └── AlertError               the webhook takes no alert
+    └── AlertError               the webhook did not accept an alert
 
 Every message is one line that says what failed, where, and what to do next.
 """
@@ -45,7 +45,7 @@ class SessionThreadsError(Exception):
     fix: ClassVar[str] = ""
 
     def advise(self) -> str:
-        """Return the message and, where it does not say so itself, what to do next."""
+        """Return the message and what to do next, unless it says so itself."""
         return f"{str(self).rstrip('.')}. {self.fix}" if self.fix else str(self)
 
 
@@ -59,9 +59,9 @@ class SettingsError(SessionThreadsError):
 
 
 class ApiError(SessionThreadsError):
-    """A request or a walk failed.
+    """A request or a listing failed.
 
-    `status` is the HTTP status (None where no answer came), `error_type` the server's
+    `status` is the HTTP status (None if no response came), `error_type` the server's
     `error.type` or our own name for the failure, `request_id` the server's, `retry_after_s` the
     seconds the server asked to wait. `outcome` is what the ledger calls a session that ends so
     before its first page. One that `ends_source` holds for every session of the source: none of
@@ -111,15 +111,15 @@ class SessionGone(ApiError):
 
 
 class RequestRejected(ApiError):
-    """400, or another answer that a retry cannot fix."""
+    """400, or another response that a retry cannot fix."""
 
 
 class Redirected(ApiError):
-    """3xx: following it would carry the token elsewhere."""
+    """3xx: following it would send the token elsewhere."""
 
 
 class Unavailable(ApiError):
-    """No answer, or one that asks to come back later."""
+    """No response, or one that asks to come back later."""
 
     retryable = True
 
@@ -132,13 +132,13 @@ class Throttled(ApiError):
 
 
 class MalformedBody(ApiError):
-    """An answer that is not the JSON it should be: torn, or from something else than the API."""
+    """A response that is not the JSON it should be: torn, or not from the API at all."""
 
     retryable = True
 
 
 class BodyTooLarge(ApiError):
-    """An answer without an end, or of a size that no page can have."""
+    """A response that never ends, or is too large for a page."""
 
 
 class Unexpected(ApiError):
@@ -152,7 +152,7 @@ class Interrupted(ApiError):
 
 
 class PaginationIncomplete(ApiError):
-    """The pages do not lead to an end, or hold something else than threads."""
+    """The pages do not end, or contain something that is no thread."""
 
     outcome = "incomplete"
 
@@ -182,7 +182,7 @@ class WarehouseNewer(WarehouseError):
 
 
 class WarehouseOlder(WarehouseError):
-    """The warehouse was made before the first release: a replay makes it anew."""
+    """The warehouse was made before the first release: `replay` rebuilds it."""
 
 
 class AnalysisError(SessionThreadsError):
@@ -201,8 +201,8 @@ class QueryError(SessionThreadsError):
 
 
 class ReportError(SessionThreadsError):
-    """The report cannot be drawn from the published copy, or not written where it shall lie."""
+    """The report cannot be drawn from the published copy, or cannot be written."""
 
 
 class AlertError(SessionThreadsError):
-    """The webhook takes no alert. The message never holds its URL, which is a secret."""
+    """The webhook did not accept an alert. The message never contains its URL, a secret."""

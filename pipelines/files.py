@@ -1,10 +1,12 @@
-"""Files of our own: those that the package brings along, and those it writes, whole and private."""
+"""Files: those that the package contains, and those it writes, whole and for their owner."""
 
 from __future__ import annotations
 
 import csv
+import errno
 import os
 import secrets
+import stat
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -15,6 +17,8 @@ from pipelines.errors import LandingError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# What SMB, FUSE and some overlays answer to what they do not do.
+UNSUPPORTED = {errno.EINVAL, errno.ENOTSUP, errno.EPERM, errno.ENOSYS}
 HINT = "Let SESSION_THREADS_HOME name a directory of yours"
 
 
@@ -27,7 +31,7 @@ def sql_directory() -> Path:
 
 
 def list_seeds() -> list[Path]:
-    """Return the tables whose rows the package brings along, as CSV files."""
+    """Return the tables whose rows the package contains, as CSV files."""
     return sorted((sql_directory() / "seeds").glob("*.csv"))
 
 
@@ -42,7 +46,7 @@ def list_statuses(*, closed: bool) -> tuple[str, ...]:
 def make_private(directory: Path) -> None:
     """Make the directory, and what is missing above it, for its owner alone.
 
-    Raises LandingError where that cannot be, or nothing can be written there.
+    Raises LandingError if it cannot be made or written to.
     """
     try:
         if not directory.is_dir():
@@ -52,11 +56,23 @@ def make_private(directory: Path) -> None:
         raise LandingError(f"{directory}: cannot be made ({error}). {HINT}") from None
     if not os.access(directory, os.W_OK | os.X_OK):
         raise LandingError(f"{directory}: cannot be written to. {HINT}")
+    reject_shared(directory)
+
+
+def reject_shared(directory: Path) -> None:
+    """Raise LandingError if others could put files of theirs in the place of ours."""
+    status = directory.stat()
+    if status.st_uid not in {0, os.geteuid()}:
+        problem = f"belongs to another user (uid {status.st_uid})"
+        raise LandingError(f"{directory}: {problem}. {HINT}")
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        problem = f"others can write there (mode {stat.S_IMODE(status.st_mode):o})"
+        raise LandingError(f"{directory}: {problem}. Take that away: chmod go-w {directory}")
 
 
 @contextmanager
 def replace_file(path: Path) -> Iterator[BinaryIO]:
-    """Give a file to write, which takes the path's place when the block ends: whole, or not at all.
+    """Give a file to write that replaces the path when the block ends: as a whole, or not at all.
 
     Until then it lies beside the path under a name of its own, created exclusively: no link is
     followed, and its owner alone may read it. Then it is on disk, and so is its name. If the block
@@ -67,7 +83,10 @@ def replace_file(path: Path) -> Iterator[BinaryIO]:
     try:
         with os.fdopen(descriptor, "wb") as file:
             yield file
-        replace_synced(temporary, path)
+            file.flush()
+            _synchronize(file.fileno())
+        temporary.replace(path)
+        synchronize(path.parent)
     except BaseException:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -75,16 +94,38 @@ def replace_file(path: Path) -> Iterator[BinaryIO]:
 
 
 def replace_synced(temporary: Path, path: Path) -> None:
-    """Put a file in the place of another so that both survive a loss of power. Raises OSError."""
+    """Replace a file by another so that a loss of power leaves one of them. Raises OSError."""
     synchronize(temporary)
     temporary.replace(path)
     synchronize(path.parent)
 
 
 def synchronize(path: Path) -> None:
-    """Wait until a file's content is on disk, or the names of a folder."""
-    descriptor = os.open(path, os.O_RDONLY)
+    """Wait until a file's content is on disk, or the names of a folder. Raises OSError."""
+    # Some network file systems synchronize through a descriptor to write alone.
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
     try:
-        os.fsync(descriptor)
+        _synchronize(descriptor)
     finally:
         os.close(descriptor)
+
+
+def restrict(path: Path, mode: int = 0o600) -> None:
+    """Let the owner alone read a file, as far as its file system knows owners. Raises OSError."""
+    with _where_it_can():
+        path.chmod(mode)
+
+
+def _synchronize(descriptor: int) -> None:
+    with _where_it_can():
+        os.fsync(descriptor)
+
+
+@contextmanager
+def _where_it_can() -> Iterator[None]:
+    """Pass over what a file system has no notion of: modes, or names that are synchronized."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in UNSUPPORTED:
+            raise

@@ -1,4 +1,4 @@
-"""What the steps hand each other. Nothing here reads or writes."""
+"""What the steps pass to each other. Nothing here reads or writes."""
 
 from __future__ import annotations
 
@@ -23,16 +23,18 @@ EndReason = Literal[
     "error",
     "interrupted",
 ]
-# The server itself said that there is no more (spec 1-api.md, 1.2, rule 8).
+# The server itself said that there is no more (docs/api.md, 2.8).
 COMPLETE: frozenset[EndReason] = frozenset({"has_more_false", "no_next_page"})
 # Of every source, and of what was landed before there were others.
 DEFAULT_PROVIDER = "qoder"
+# The endpoint that lists them, by the name that raw rows, footers and digests call it.
+THREADS_ENDPOINT = "threads"
 
 
 class Listing(msgspec.Struct, frozen=True):
     """What a page says: the ids of its items in order, and the cursor to the next page or the end.
 
-    `fault` is where the first item lies that has no id.
+    `fault` says where the first item without an id is.
     """
 
     ids: list[str]
@@ -63,12 +65,12 @@ class FetchedPage(msgspec.Struct, frozen=True):
     source: str
     session_id: str
     fetch: PageFetch
-    endpoint: str = "threads"
+    endpoint: str = THREADS_ENDPOINT
     provider: str = DEFAULT_PROVIDER
 
 
 class Poll(msgspec.Struct, frozen=True, kw_only=True):
-    """What the ledger keeps of one session's poll, but the counts that only a load can tell.
+    """What the ledger keeps of one session's poll, except the counts that only a load knows.
 
     `digest` is that of the threads on its pages, as the landing adds them up; `endpoint` is what
     was polled, and `provider` says how its pages are read.
@@ -76,7 +78,7 @@ class Poll(msgspec.Struct, frozen=True, kw_only=True):
 
     source: str
     session_id: str
-    endpoint: str = "threads"
+    endpoint: str = THREADS_ENDPOINT
     label: str | None
     started_at: datetime
     finished_at: datetime
@@ -98,14 +100,14 @@ class Poll(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Selection(msgspec.Struct, frozen=True):
-    """What of the configured sessions is polled: all of them and every status where empty."""
+    """Which of the configured sessions and statuses are polled; all, if empty."""
 
     sessions: tuple[str, ...] = ()
     statuses: tuple[str, ...] = ()
 
 
 class Progress:
-    """Is told how a poll goes on; does nothing itself."""
+    """Receives the progress of a poll; does nothing with it."""
 
     def begin(self, sessions: int) -> None:
         """So many sessions are going to be polled."""
@@ -121,7 +123,7 @@ class Progress:
 
 
 class Unfailing(Progress):
-    """Passes on how a poll goes on until that fails once: the data matter more than the report."""
+    """Passes the progress of a poll on until that fails once: the data matter more."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress

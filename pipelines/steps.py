@@ -1,7 +1,7 @@
 """The whole pipeline in plain Python: discover, plan, poll, load, build, publish.
 
 Dagster's assets, the command, `replay` and the demo call these functions and nothing beside them.
-Pages land while others are fetched; only the end of a step returns what it has brought.
+Pages land while others are fetched; a step returns its result at its end.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from pipelines.errors import AnalysisError
 from pipelines.extract.discover import list_configured
 from pipelines.extract.plan import plan_polls
 from pipelines.extract.poll import poll_sessions
@@ -22,7 +21,7 @@ from pipelines.landing.directory import RAW
 from pipelines.landing.writer import land_polls
 from pipelines.records import Poll, Progress, Selection
 from pipelines.warehouse.analyses import Analysis, list_analyses
-from pipelines.warehouse.build import Built, build_analysis, write_settings
+from pipelines.warehouse.build import Outcome, build_all, write_settings
 from pipelines.warehouse.load import find_newest_run, load_landed, read_drift, read_ledger
 from pipelines.warehouse.place import open_warehouse
 from pipelines.warehouse.publication import publish as publish_tables
@@ -31,11 +30,9 @@ from pipelines.warehouse.replay import replay as replay_runs
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import duckdb
-
     from pipelines.config.settings import Settings
     from pipelines.extract.discover import SourceSessions
-    from pipelines.warehouse.base import Warehouse
+    from pipelines.warehouse.base import Connection, Warehouse
     from pipelines.warehouse.replay import Replayed
 
 
@@ -65,18 +62,6 @@ class Loaded(msgspec.Struct, frozen=True):
     drift: list[str]
 
 
-class Outcome(msgspec.Struct, frozen=True):
-    """How building an analysis went: its new table, or (check -> what it found) why there is none.
-
-    `seconds` is how long it took.
-    """
-
-    analysis: Analysis
-    built: Built | None
-    failures: dict[str, str]
-    seconds: float
-
-
 class Result(msgspec.Struct, frozen=True, kw_only=True):
     """What a run has brought: its rows of the ledger, the largest session first.
 
@@ -97,7 +82,7 @@ def discover(settings: Settings) -> list[SourceSessions]:
 
 
 def plan(found: Sequence[SourceSessions], selection: Selection) -> list[SourceSessions]:
-    """Return what of them is asked in this run. Raises SettingsError for a selection of nothing."""
+    """Return what this run asks of them. Raises SettingsError for a selection of nothing."""
     return plan_polls(found, selection)
 
 
@@ -122,48 +107,35 @@ def poll(
     return Landed(path, polls)
 
 
-def load(settings: Settings, warehouse: Warehouse) -> Loaded:
-    """Load every landed run that the warehouse does not hold, each in one transaction.
+def load(settings: Settings, tables: Connection) -> Loaded:
+    """Load every landed run that the tables do not hold, each in one transaction.
 
-    Landed pages that the settings keep no longer are removed then. Raises LoadRejected,
+    Landed pages older than the settings keep them are removed then. Raises LoadRejected,
     LandingError, WarehouseError.
     """
-    run_ids = load_landed(warehouse, settings.home / RAW, settings.raw_retention_days)
-    with warehouse.write() as connection:
-        write_settings(connection, settings.for_analyses)
-        return Loaded(
-            run_ids=run_ids,
-            ledger=read_ledger(connection, run_ids or find_newest_run(connection)),
-            drift=read_drift(connection, run_ids),
-        )
+    run_ids = load_landed(tables, settings.home / RAW, settings.raw_retention_days)
+    write_settings(tables, settings.for_analyses)
+    return Loaded(
+        run_ids=run_ids,
+        ledger=read_ledger(tables, run_ids or find_newest_run(tables)),
+        drift=read_drift(tables, run_ids),
+    )
 
 
-def build(warehouse: Warehouse, analyses: Mapping[str, Analysis]) -> list[Outcome]:
+def build(tables: Connection, analyses: Mapping[str, Analysis]) -> list[Outcome]:
     """Build these analyses, whatever was built before, in this order; return how each went."""
-    with warehouse.write() as connection:
-        return [attempt(connection, analysis) for analysis in analyses.values()]
+    return build_all(tables, analyses)
 
 
-def attempt(connection: duckdb.DuckDBPyConnection, analysis: Analysis) -> Outcome:
-    """Build an analysis; return its table, or what was wrong: its previous table stays."""
-    started = time.monotonic()
-    built, failures = None, {}
-    try:
-        built = build_analysis(connection, analysis)
-    except AnalysisError as error:
-        failures = error.failures
-    return Outcome(analysis, built, failures, time.monotonic() - started)
-
-
-def publish(warehouse: Warehouse, analyses: Mapping[str, Analysis]) -> Path:
-    """Let readers see what is written, analyses older than the newest load built before."""
-    return publish_tables(warehouse, analyses)
+def publish(warehouse: Warehouse, tables: Connection, analyses: Mapping[str, Analysis]) -> Path:
+    """Publish what is written; analyses older than the newest load are built before."""
+    return publish_tables(warehouse, tables, analyses)
 
 
 def run(
     settings: Settings, selection: Selection | None = None, progress: Progress | None = None
 ) -> Result:
-    """Take all steps in this process, once; a poll that brings nothing stands in the ledger.
+    """Take all steps in this process, once; a poll that brings nothing is recorded in the ledger.
 
     Raises what a step raises.
     """
@@ -172,9 +144,10 @@ def run(
     analyses = list_analyses(settings.analyses_dir)
     begun = RunStart(str(uuid.uuid4()), warehouse.newest_sequence(), "command")
     poll(settings, plan(discover(settings), selection), selection, progress, begun)
-    loaded = load(settings, warehouse)
-    outcomes = build(warehouse, analyses)
-    publish(warehouse, analyses)
+    with warehouse.write() as tables:
+        loaded = load(settings, tables)
+        outcomes = build(tables, analyses)
+        publish(warehouse, tables, analyses)
     return Result(
         run_id=begun.id,
         ledger=[row for row in loaded.ledger if row["run_id"] == begun.id],
@@ -189,7 +162,7 @@ def replay(settings: Settings, *, partial: bool = False, skip_damaged: bool = Fa
     """Rebuild the tables from the landed pages, then the analyses, and publish both."""
     warehouse, directory = open_warehouse(settings.home), settings.home / RAW
     replayed = replay_runs(warehouse, directory, partial=partial, skip_damaged=skip_damaged)
-    with warehouse.write() as connection:
-        write_settings(connection, settings.for_analyses)
-    publish(warehouse, list_analyses(settings.analyses_dir))
+    with warehouse.write() as tables:
+        write_settings(tables, settings.for_analyses)
+        publish(warehouse, tables, list_analyses(settings.analyses_dir))
     return replayed

@@ -21,8 +21,10 @@ from pipelines.warehouse.sql import fetch_records
 from tests.support import read_table
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Mapping
     from pathlib import Path
+
+    from pipelines.warehouse.analyses import Analysis
 
 DAY = datetime(2026, 10, 1, tzinfo=UTC)
 SESSION = "sess_1"
@@ -116,7 +118,15 @@ def sequence_of(minute: float) -> int:
 
 def load_all(home: Path, keep_days: int | None = None) -> list[str]:
     """Load what has landed in a data directory; return the runs' ids."""
-    return load_landed(DuckdbFile(home), home / RAW, keep_days)
+    with DuckdbFile(home).write() as tables:
+        return load_landed(tables, home / RAW, keep_days)
+
+
+def publish_all(home: Path, analyses: Mapping[str, Analysis]) -> Path:
+    """Publish what a data directory holds; return the copy."""
+    warehouse = DuckdbFile(home)
+    with warehouse.write() as tables:
+        return publish(warehouse, tables, analyses)
 
 
 def replay_all(home: Path, *, partial: bool = False, skip_damaged: bool = False) -> Replayed:
@@ -141,7 +151,7 @@ def read(home: Path, query: str) -> list[dict[str, Any]]:
 def see(home: Path, minute: float, *threads: dict[str, Any], **fields: Any) -> None:
     """Load and publish a poll that began at the minute."""
     load(home, minute, *threads, **fields)
-    publish(DuckdbFile(home), {name: list_analyses()[name] for name in NEEDED})
+    publish_all(home, {name: list_analyses()[name] for name in NEEDED})
 
 
 def instant(minute: float) -> str:

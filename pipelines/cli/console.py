@@ -1,4 +1,4 @@
-"""What `run` and `status` tell: progress, summaries for people, one JSON document for machines."""
+"""What `run` and `status` print: progress, summaries for people, one JSON document for machines."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 SHOWN_SESSIONS = 20
 SHOWN_DRIFT = 5
-# Below so many columns a session's name has no room beside all counts.
+# With fewer columns a session's name does not fit beside all counts.
 NARROW = 72
 SHOWN_NARROW = 3
 SUMMARY_COLUMNS = {
@@ -163,7 +163,7 @@ def print_drift(console: Console, drift: Sequence[str]) -> None:
 
 
 def print_health(lines: Sequence[Health], now: datetime) -> None:
-    """Print a line per session; on a terminal the errors stand below, for they are long."""
+    """Print a line per session; on a terminal the errors are below, because they are long."""
     console = make_console()
     records = [
         {
@@ -200,12 +200,12 @@ def print_run_json(result: Result, verdict: ExitStatus) -> None:
 
 
 def print_health_json(lines: Sequence[Health], now: datetime, verdict: ExitStatus) -> None:
-    """Print how each session fares as one JSON document."""
+    """Print the state of each session as one JSON document."""
     print_json(msgspec.structs.asdict(verdict) | {"as_of": now, "sessions": lines})
 
 
 def print_json(document: object) -> None:
-    """Print a document on one line, in ASCII: exact, and no terminal obeys any of it."""
+    """Print a document on one line, in ASCII: exact, and nothing that a terminal obeys."""
     encoded = msgspec.to_builtins(document, enc_hook=str)
     json.dump(encoded, sys.stdout)
     sys.stdout.write("\n")

@@ -37,7 +37,7 @@ TURN_S = 2.0
 
 
 def play() -> ExitStatus:
-    """Poll the fleet, and show what is known of it then; stop at a poll that is not well."""
+    """Poll the fleet, and show what is known of it then; stop at a poll that fails."""
     home = data_home() / "demo"
     shutil.rmtree(home, ignore_errors=True)
     world = World(draw_sizes(8, 400), turn_s=TURN_S)
@@ -66,7 +66,7 @@ def play() -> ExitStatus:
 
 
 def run_dagster_job() -> None:
-    """Run the job as Dagster runs it, in a process of its own, remembered by no instance of yours.
+    """Run the job as Dagster runs it, in a process of its own that no instance of yours records.
 
     Raises SessionThreadsError if it fails.
     """

@@ -1,4 +1,4 @@
-"""What a run needs: a configuration, a token that the server takes, a warehouse that opens."""
+"""What a run needs: a configuration, a token that the server accepts, a warehouse that opens."""
 
 from __future__ import annotations
 

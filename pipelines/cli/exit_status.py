@@ -1,4 +1,4 @@
-"""How a command ends: its exit status and, unless all is well, the one line that says why."""
+"""How a command ends: its exit status and, if something is wrong, the one line that says what."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pipelines.reporting.health import Health
-    from pipelines.steps import Outcome
+    from pipelines.warehouse.build import Outcome
 
     Records = Sequence[Mapping[str, Any]]
 
 
 class ExitStatus(msgspec.Struct, frozen=True):
-    """An exit status, and what is wrong; None where nothing is."""
+    """An exit status, and what is wrong; None if nothing is."""
 
     exit_status: int = 0
     error: str | None = None
 
 
 def exit_of_run(ledger: Records, findings: Sequence[str]) -> ExitStatus:
-    """Return what a run's ledger means; what analyses' checks have found is a lesser evil."""
+    """Return what a run's ledger means; what analyses' checks have found counts for less."""
     failing = [row for row in ledger if row["outcome"] not in ENDED_WELL]
     kept = [f"{'; '.join(findings)}. {KEPT}"] if findings else []
     if not failing:

@@ -43,7 +43,7 @@ FORMULA = "^('*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20])"
 class Target(msgspec.Struct, frozen=True):
     """How and where rows are written: by default a table, or what the name of `out` ends in.
 
-    Without `out` they go to standard output. `raw` leaves text as it is, also where a spreadsheet
+    Without `out` they go to standard output. `raw` leaves text as it is, even if a spreadsheet
     or a terminal would obey it.
     """
 
@@ -52,7 +52,7 @@ class Target(msgspec.Struct, frozen=True):
     raw: bool = False
 
     def choose_form(self) -> str:
-        """Return the format: table, csv, json or parquet. Raises QueryError where it cannot be."""
+        """Return the format: table, csv, json or parquet. Raises QueryError if it cannot be."""
         suffix = self.out.suffix.removeprefix(".") if self.out else ""
         form = self.form or (suffix if suffix in COPY_OPTIONS else "table")
         if self.raw and form == "table":
@@ -114,7 +114,7 @@ def write_rows(
     form = target.choose_form()
     query = query.strip().removesuffix(";")
     with explain_failures():
-        refuse_all_but_select(connection, query)
+        reject_all_but_select(connection, query)
         subquery = f"FROM (\n{query}\n)"
         if form == "table":
             rows = execute(connection, subquery)
@@ -132,7 +132,7 @@ def write_rows(
             )
 
 
-def refuse_all_but_select(connection: duckdb.DuckDBPyConnection, query: str) -> None:
+def reject_all_but_select(connection: duckdb.DuckDBPyConnection, query: str) -> None:
     """Raise QueryError for anything else than one query."""
     statements = connection.extract_statements(query)
     # A PIVOT is several statements, all without a text, or (from DuckDB 2 on) a MULTI.
@@ -144,7 +144,7 @@ def refuse_all_but_select(connection: duckdb.DuckDBPyConnection, query: str) -> 
 def quote_formulas(connection: duckdb.DuckDBPyConnection, subquery: str) -> str:
     """Return the query with a quote before text that a spreadsheet would take for a formula."""
     execute(connection, f"{subquery} LIMIT 0")
-    # Columns are told apart by place: PIVOT makes names out of data.
+    # Columns are known by position: PIVOT makes names out of data.
     aliases = [f"c{number}" for number in range(len(connection.description))]
     columns = [
         f"{quote_formula(alias) if str(kind).startswith(TEXT_TYPES) else alias}"
@@ -177,7 +177,7 @@ def copy_to_stdout(
 
 
 def print_lines(rows: IO[bytes]) -> Iterator[bytes]:
-    """Yield lines of text as a terminal may be given them: their ends and tabs are all it obeys."""
+    """Yield lines of text that are safe for a terminal: it obeys their ends and tabs alone."""
     for line in io.TextIOWrapper(rows, encoding="utf-8", errors="replace", newline="\n"):
         cells = line.removesuffix("\n").split("\t")
         yield ("\t".join(map(to_printable, cells)) + "\n").encode()

@@ -1,6 +1,6 @@
 """The commands that make data: run, check, build, replay, demo.
 
-Imports of what one command alone needs stand in that command: --help answers at once.
+What only one command needs is imported in that command, so that --help is quick.
 """
 
 from __future__ import annotations
@@ -76,14 +76,15 @@ def build(name: str | None) -> None:
     warehouse = open_warehouse(settings.home)
     known = list_analyses(settings.analyses_dir)
     chosen = choose_analyses(known, name) if name else known
-    outcomes = steps.build(warehouse, chosen)
-    path = steps.publish(warehouse, known)
+    with warehouse.write() as tables:
+        outcomes = steps.build(tables, chosen)
+        path = steps.publish(warehouse, tables, known)
     click.echo(f"built {count(len(outcomes), 'analysis', 'analyses')}. Data: {path}")
     conclude(exit_of_build(outcomes))
 
 
 @click.command()
-@click.option("--partial", is_flag=True, help="Also where pages of some loaded runs are gone.")
+@click.option("--partial", is_flag=True, help="Even if pages of some loaded runs are gone.")
 @click.option("--skip-damaged", is_flag=True, help="Leave out files that cannot be read.")
 def replay(*, partial: bool, skip_damaged: bool) -> None:
     """Rebuild the tables from the landed pages, offline.

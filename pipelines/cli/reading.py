@@ -1,6 +1,6 @@
 """The commands that show data: status, show, sql, report.
 
-Imports of what one command alone needs stand in that command: --help answers at once.
+What only one command needs is imported in that command, so that --help is quick.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document, for machines.")
 def status(*, as_json: bool) -> None:
-    """Show how each session fares, a line each.
+    """Show the state of each session, a line each.
 
     That is its last complete poll, its threads, the open ones, and its last error.
 
@@ -103,7 +103,7 @@ def sql(query: str, **target: Any) -> None:  # noqa: ANN401 - click's
     help="Write to this file instead of one in the data directory.",
 )
 def report(out: Path | None) -> None:
-    """Write what is published as one HTML file, which opens anywhere and asks no network."""
+    """Write what is published as one HTML file, which opens anywhere and needs no network."""
     from pipelines.config.settings import data_home
     from pipelines.reporting.report.file import REPORTS, write_report
     from pipelines.warehouse.place import open_warehouse

@@ -1,4 +1,4 @@
-"""Records as a person reads them: tables that fit the terminal."""
+"""Records for people: tables that fit the terminal."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ MOST_DIGITS = 1e15
 
 
 def make_console(file: IO[str] | None = None) -> Console:
-    """Return the console of a file or standard output; as wide as it takes where no terminal."""
+    """Return the console of a file or standard output; as wide as its rows if no terminal."""
     console = Console(highlight=False, file=file)
     return console if console.is_terminal else Console(highlight=False, file=file, width=WIDE)
 
 
 def print_records(console: Console, records: Records) -> None:
-    """Print records as a table, or upright where the terminal is too narrow for one."""
+    """Print records as a table, or one record below the other if the terminal is too narrow."""
     table = make_table(records)
     if not records:
         console.print("no rows")
@@ -57,7 +57,7 @@ def keep_words_whole(table: Table) -> None:
 
 
 def print_upright(console: Console, records: Records) -> None:
-    """Print records that are too wide for the terminal one below the other, a line a column."""
+    """Print records that are too wide for the terminal one below the other, a line per column."""
     for number, record in enumerate(records, 1):
         console.print(Text(f"row {number}", style="bold"))
         grid = Table.grid(padding=(0, 2))
@@ -92,7 +92,7 @@ def read_duration(value: object) -> object:
 
 
 def format_value(value: object) -> str:
-    """Return a value as a person reads it: control characters shown, seconds of a time cut."""
+    """Return a value for people: control characters shown, seconds of a time cut."""
     if value is None:
         return ""
     if isinstance(value, Duration):

@@ -1,1 +1,1 @@
-"""What to poll, how fast, and where the data lies: one model, one loader."""
+"""What to poll, how fast, and where the data are: one model, one loader."""

@@ -16,9 +16,9 @@ DEFAULT_FILE = "sessions.yaml"
 
 
 def read_document(environ: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
-    """Return the file's name and its keys, none where there is no file. Raises SettingsError.
+    """Return the file's name and its keys, none if there is no file. Raises SettingsError.
 
-    Directories are given from where the file lies.
+    Directories are relative to the file's.
     """
     named = environ.get("SESSION_THREADS_CONFIG")
     path = Path(named or DEFAULT_FILE)
@@ -55,7 +55,7 @@ def _parse_yaml(path: Path, text: str) -> dict[str, Any]:
 
 
 def reject_secrets(where: str, document: Any, key: str = "") -> None:  # noqa: ANN401 - any YAML
-    """Raise where a value of the file is a secret: a token, or the URL of a webhook.
+    """Raise if a value of the file is a secret: a token, or the URL of a webhook.
 
     The message names the key and never the value.
     """

@@ -33,7 +33,7 @@ def load_settings(
     *,
     with_tokens: bool = True,
 ) -> Settings:
-    """Return the settings of the file and the variables, tokens included where they are needed.
+    """Return the settings of the file and the variables, with tokens if they are needed.
 
     `presets` are the providers that there are, by name. Raises SettingsError: one line that names
     the file or variable, the key and the fix.
@@ -114,7 +114,7 @@ def complete_sources(
 
 
 def read_variables(preset: Preset, environ: Mapping[str, str]) -> dict[str, tuple[str, Any]]:
-    """Return key of a source -> the variable that overrides it and its value, where it is set."""
+    """Return key of a source -> the variable that overrides it and its value, if it is set."""
     variables = {"base_url": preset.base_url_variable, "sessions": preset.session_ids_variable}
     found: dict[str, tuple[str, Any]] = {
         key: (name, environ[name]) for key, name in variables.items() if name and environ.get(name)
@@ -128,7 +128,7 @@ def read_variables(preset: Preset, environ: Mapping[str, str]) -> dict[str, tupl
 
 
 def choose_preset(source: Mapping[str, Any], presets: Mapping[str, Preset], place: str) -> Preset:
-    """Return the provider that the source names. Raises SettingsError where there is none."""
+    """Return the provider that the source names. Raises SettingsError if there is none."""
     name = source.get("provider", DEFAULT_PROVIDER)
     if not isinstance(name, str) or name not in presets:
         fix = suggest_name(str(name), list(presets), "providers")

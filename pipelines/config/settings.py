@@ -1,6 +1,6 @@
-"""What to poll, how fast, and where the data lies: the one model of the configuration.
+"""What to poll, how fast, and where the data are: the one model of the configuration.
 
-`pipelines.config.loader` makes it of the file and the variables. A token never stands in the file:
+`pipelines.config.loader` makes it of the file and the variables. A token is never in the file:
 it is read from the environment.
 """
 
@@ -34,7 +34,7 @@ from pipelines.records import DEFAULT_PROVIDER
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# One poll may be late or fail without anyone being called.
+# One poll may be late or fail without an alarm.
 STALE_AFTER_INTERVALS = 2
 
 
@@ -131,7 +131,7 @@ def check_no_source_twice(sources: tuple[Source, ...]) -> tuple[Source, ...]:
 
 
 class Settings(_Strict):
-    """Everything that one run needs to know. `sources` are empty where nothing is polled."""
+    """Everything that one run needs to know. `sources` are empty if nothing is polled."""
 
     sources: Annotated[tuple[Source, ...], AfterValidator(check_no_source_twice)] = Field(
         default=(), strict=False

@@ -32,7 +32,7 @@ def check_base_url(value: str) -> str:
     if not value.isprintable() or " " in value:
         raise ValueError("must not contain a space or a control character")
     parts = urlsplit(value)
-    if parts.port == 0:  # asking for the port raises ValueError where it is none
+    if parts.port == 0:  # asking for the port raises ValueError if it is none
         raise ValueError("must not have port 0")
     if parts.username or parts.password or "@" in parts.netloc:
         raise ValueError("must not contain user info")

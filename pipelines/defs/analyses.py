@@ -10,7 +10,8 @@ from pipelines.defs.checks import SHOWN_ROWS, check_analysis, specify_checks
 from pipelines.defs.metadata import OWNERS, describe_analysis
 from pipelines.defs.resources import AnalysesParam, WarehouseParam
 from pipelines.warehouse.analyses import Analysis
-from pipelines.warehouse.build import read_warnings
+from pipelines.warehouse.build import Outcome
+from pipelines.warehouse.checks import read_warnings
 
 
 def define_analyses(analyses: Mapping[str, Analysis]) -> dg.AssetsDefinition:
@@ -33,18 +34,16 @@ def build_analyses(
 ) -> Iterator[dg.MaterializeResult]:
     """Build the selected analyses, and yield what Dagster keeps of each."""
     selected = {key.to_user_string() for key in context.selected_asset_keys}
-    outcomes = steps.build(
-        warehouse, {name: analyses[name] for name in analyses if name in selected}
-    )
-    with warehouse.write() as connection:
-        for outcome in outcomes:
+    chosen = {name: analyses[name] for name in analyses if name in selected}
+    with warehouse.write() as tables:
+        for outcome in steps.build(tables, chosen):
             for problem in outcome.failures.values():
                 context.log.warning(problem)
-            yield describe_outcome(connection, outcome)
+            yield describe_outcome(tables, outcome)
 
 
 def describe_outcome(
-    connection: duckdb.DuckDBPyConnection, outcome: steps.Outcome
+    connection: duckdb.DuckDBPyConnection, outcome: Outcome
 ) -> dg.MaterializeResult:
     """Return what Dagster keeps of an analysis, also if its previous table stays."""
     analysis, built = outcome.analysis, outcome.built

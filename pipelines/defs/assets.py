@@ -39,7 +39,7 @@ from pipelines.warehouse.load import read_ledger
 
 
 class PollConfig(dg.Config):
-    """What this run polls: everything that is configured, unless told otherwise."""
+    """What this run polls: by default everything that is configured."""
 
     sessions: list[str] = Field(
         default_factory=list,
@@ -94,13 +94,13 @@ def threads(
     """
     started = time.monotonic()
     try:
-        loaded = steps.load(configuration.load_tolerant(), warehouse)
+        with warehouse.write() as tables:
+            loaded = steps.load(configuration.load_tolerant(), tables)
+            table = describe_table(tables, "main", "threads")
     except LoadRejected as rejection:
         yield check_keys(rejection)
         raise
     seconds = round(time.monotonic() - started, 3)
-    with warehouse.write() as connection:
-        table = describe_table(connection, "main", "threads")
     yield dg.MaterializeResult(
         metadata=describe_ledger(loaded.ledger) | table | {"seconds": seconds},
         check_results=[
@@ -119,12 +119,12 @@ def published_database(
 ) -> Iterator[dg.MaterializeResult]:
     """The copy that people query, `threads.duckdb`: replaced at once, also for a new ledger.
 
-    The run fails after it, so that someone is told, if its own poll brought nothing.
+    The run fails after it, so that someone notices, if its own poll brought nothing.
     """
-    with warehouse.write() as connection:
-        ledger = read_ledger(connection, [context.run.run_id])
     started = time.monotonic()
-    path = steps.publish(warehouse, analyses)
+    with warehouse.write() as tables:
+        ledger = read_ledger(tables, [context.run.run_id])
+        path = steps.publish(warehouse, tables, analyses)
     seconds = round(time.monotonic() - started, 3)
     health = read_rows(warehouse)
     yield dg.MaterializeResult(
@@ -136,7 +136,7 @@ def published_database(
 
 
 def find_problem(ledger: Sequence[Mapping[str, Any]]) -> str | None:
-    """Return why someone must look at a run, in one line; None where its polls brought data."""
+    """Return why someone must look at a run, in one line; None if its polls brought data."""
     ended = [row for row in ledger if row["error_type"] in {TOKEN_REJECTED, INTERRUPTED}]
     if ended:
         return str(ended[0]["error_message"])

@@ -1,4 +1,4 @@
-"""The asset checks: what must hold of each load, and how bad it is where it does not."""
+"""The asset checks: what must hold of each load, and how bad it is if it does not."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -26,7 +26,7 @@ LOAD_CHECKS = [
         UNIQUE,
         asset="threads",
         description="Each thread, spell, poll and run is there once, and spells leave no gap."
-        " Checked inside the load's transaction: where it fails, the tables are as before.",
+        " Checked inside the load's transaction: if it fails, the tables stay as they were.",
     ),
     dg.AssetCheckSpec(
         DRIFT,
@@ -110,7 +110,7 @@ def specify_checks(analysis: Analysis) -> list[dg.AssetCheckSpec]:
 def check_analysis(
     analysis: Analysis, failures: Mapping[str, str], warnings: Mapping[str, Sequence[Row]]
 ) -> list[dg.AssetCheckResult]:
-    """Return the result of each check; none of them held where there is no new table to check."""
+    """Return the result of each check; none of them holds if there is no new table to check."""
     checks = tuple(analysis.header.checks) or (BUILT,)
     unbuilt = failures.get(BUILT)
     found = dict.fromkeys(checks, unbuilt) if unbuilt else failures
@@ -136,5 +136,5 @@ def check_analysis(
 
 
 def describe_warning(rows: Sequence[Row]) -> dict[str, Any]:
-    """Return the first rows that a warning found; nothing where there are none."""
+    """Return the first rows that a warning found; nothing if there are none."""
     return {"rows": len(rows), "first": tabulate(rows)} if rows else {}

@@ -1,4 +1,4 @@
-"""What a materialization tells Dagster: numbers that plot over time, and the table's schema."""
+"""What a materialization shows in Dagster: numbers that plot over time, and the table's schema."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -83,7 +83,7 @@ def describe_publication(
 def describe_analysis(
     connection: duckdb.DuckDBPyConnection, analysis: Analysis, built: Built | None
 ) -> Metadata:
-    """Return rows, columns and the first rows of an analysis' table; nothing where there is none.
+    """Return rows, columns and the first rows of an analysis' table; nothing if there is none.
 
     Without `built` it is the previous table.
     """
@@ -100,7 +100,7 @@ def describe_analysis(
 
 
 def tabulate(rows: Sequence[Mapping[str, str | None]]) -> dg.TableMetadataValue:
-    """Return rows of text, cut where it is long, as a table to look at."""
+    """Return rows of text, cut if it is long, as a table to look at."""
     records = [
         dg.TableRecord({name: (value or "")[:LONGEST_CELL] for name, value in row.items()})
         for row in rows
@@ -109,7 +109,7 @@ def tabulate(rows: Sequence[Mapping[str, str | None]]) -> dg.TableMetadataValue:
 
 
 def describe_table(connection: duckdb.DuckDBPyConnection, schema: str, table: str) -> Metadata:
-    """Return the row count and the columns with their comments; nothing where there is no table."""
+    """Return the row count and the columns with their comments; nothing if there is no table."""
     found = fetch_records(
         connection,
         "SELECT column_name, data_type, comment FROM duckdb_columns()"

@@ -1,6 +1,6 @@
 """The report as an asset, and the job that draws it.
 
-It stands outside `poll_threads`: drawing takes longer than a small poll does, and most polls are
+It is outside `poll_threads`: drawing takes longer than a small poll does, and most polls are
 looked at by nobody.
 """
 

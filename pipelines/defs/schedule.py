@@ -13,7 +13,7 @@ poll_threads = dg.define_asset_job(
     selection=dg.AssetSelection.all() - dg.AssetSelection.assets(report),
     executor_def=dg.in_process_executor,
     description="Poll every configured session, load, analyse and publish.",
-    # What the launchpad shows at first: every key that a run can be told.
+    # What the launchpad shows at first: every key of a run's configuration.
     config={"ops": {"thread_pages": {"config": {"sessions": [], "statuses": []}}}},
 )
 

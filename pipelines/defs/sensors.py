@@ -1,7 +1,7 @@
-"""The sensors, where a webhook is configured: what happened since the last tick is posted to it.
+"""The sensors, if a webhook is configured: what happened since the last tick is posted to it.
 
-A tick whose message the webhook does not take fails and says why. Its cursor, or what was told,
-stays where it was: the next tick tries again. Dagster's own run failure sensor would move on.
+A tick whose message the webhook does not accept fails and says why. Its cursor, or the list of what
+was sent, stays as it was: the next tick tries again. Dagster's run failure sensor would move on.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ WILL_RETRY = "dagster/will_retry"
 def build_sensors(
     settings: Settings, configuration: Configuration, warehouse: Warehouse
 ) -> list[dg.SensorDefinition]:
-    """Return the sensors, turned on; none where no webhook is configured."""
+    """Return the sensors, turned on; none if no webhook is configured."""
     variable = settings.webhook_url_env
     if variable is None:
         return []
@@ -57,8 +57,8 @@ def build_failure_sensor(variable: str, warehouse: Warehouse) -> dg.SensorDefini
             text = "\n".join(describe_failure(context.instance, run, warehouse) for run in runs)
             post(find_webhook(variable), text)
         cursor = str(failures[-1].storage_id) if failures else context.cursor
-        told = f"Told of {len(runs)} failed runs." if runs else "No run has failed."
-        return dg.SensorResult(skip_reason=told, cursor=cursor)
+        reason = f"Reported {len(runs)} failed runs." if runs else "No run has failed."
+        return dg.SensorResult(skip_reason=reason, cursor=cursor)
 
     return alert_on_failed_run
 
@@ -113,7 +113,7 @@ def build_news_sensor(
         minimum_interval_seconds=INTERVAL_S,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Posts what is new in attention, and sessions that are failing or stale, to"
-        f" the webhook in {variable}: each once, and again where it has gone and come back.",
+        f" the webhook in {variable}: each once, and again if it has gone and come back.",
     )
     def alert_on_attention() -> dg.SkipReason:
         if not warehouse.is_published():
@@ -122,8 +122,6 @@ def build_news_sensor(
         send = partial(post, find_webhook(variable))
         told = settings.home / ALERTED
         come, gone = send_alerts(warehouse, told, settings, datetime.now(UTC), send)
-        return dg.SkipReason(
-            f"Told of {come} new, {gone} are gone." if come or gone else "No news."
-        )
+        return dg.SkipReason(f"{come} new, {gone} gone." if come or gone else "No news.")
 
     return alert_on_attention

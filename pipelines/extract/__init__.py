@@ -1,1 +1,1 @@
-"""Which sessions to ask, and all pages of each: followed to an honest end."""
+"""Which sessions to ask, and all pages of each."""

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a request to end well."""
+"""Ctrl-C and SIGTERM as a request to finish early."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 def on_interrupt(stop: Callable[[], None]) -> Iterator[None]:
     """Call `stop` at the first Ctrl-C or SIGTERM; a second one does what it did before.
 
-    Only the main thread can be told of signals: elsewhere this does nothing.
+    Only the main thread receives signals: elsewhere this does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -1,7 +1,7 @@
-"""All pages of one listing: follow the cursors until the server says that it was the last one.
+"""All pages of one listing: follow the cursors until the server says that a page was the last.
 
-Where a cursor stands on a page is the provider's (docs/api.md, 2.2 to 2.4); which cursors may be
-followed is said here, for all of them (2.5 to 2.8).
+Where a page has its cursor is the provider's (docs/api.md, 2.2 to 2.4); which cursors are followed
+is decided here, for all of them (docs/api.md, 2.5 to 2.8).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class ListRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What is listed: the objects of an endpoint, of what its path names, so many on a page.
+    """What is listed: the objects of an endpoint below what its path names, so many on a page.
 
     In either order, or the server's own; in certain statuses, or all.
     """
@@ -38,7 +38,7 @@ class ListRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Pagination:
-    """What one pagination has learnt so far; whole only when `is_complete`.
+    """What one listing has given so far; all there is only if `is_complete`.
 
     `start` is a cursor to begin behind.
     """
@@ -56,7 +56,7 @@ class Pagination:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the server itself said that there is no more (2.8)."""
+        """Whether the server itself said that there is no more (docs/api.md, 2.8)."""
         return self.end_reason in COMPLETE
 
     def take(self, page: Page) -> bool:
@@ -82,7 +82,7 @@ class Pagination:
         self.end_reason, self.error = "error", error
 
     def _follow(self, following: Cursor | EndReason, is_stale: bool) -> Cursor | EndReason:  # noqa: FBT001
-        """Return the cursor, unless following it would lead nowhere (2.6)."""
+        """Return the cursor, unless following it would lead nowhere (docs/api.md, 2.6)."""
         if isinstance(following, str):
             return following
         if following in self._used:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pipelines.errors import SettingsError
 from pipelines.extract.discover import SourceSessions
+from pipelines.providers.registry import PROVIDERS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,11 +23,11 @@ def plan_polls(found: Sequence[SourceSessions], selection: Selection) -> list[So
     wanted = set(selection.sessions)
     known = {session.id for each in found for session in each.sessions}
     if unknown := sorted(wanted - known):
-        raise SettingsError(
-            f"--session {unknown[0]}",
-            "not among the configured sessions",
-            "Add it to sessions.yaml or QODER_SESSION_IDS.",
-        )
+        providers = [PROVIDERS[each.source.provider] for each in found]
+        places = ["sessions.yaml", *(provider.session_ids_variable for provider in providers)]
+        fix = f"Add it to {' or '.join(dict.fromkeys(filter(None, places)))}."
+        problem = "not among the configured sessions"
+        raise SettingsError(f"--session {unknown[0]}", problem, fix)
     if "" in selection.statuses:
         raise SettingsError("--status ''", "names no status", "Name one, such as running.")
     return [

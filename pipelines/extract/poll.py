@@ -1,4 +1,4 @@
-"""One poll: every session of every source, side by side, each with an honest end."""
+"""One poll: every session of every source, side by side, each with its outcome."""
 
 from __future__ import annotations
 
@@ -13,7 +13,15 @@ from pipelines.extract.interrupt import on_interrupt
 from pipelines.extract.paginate import ListRequest, Pagination, fetch_page, fetch_pages
 from pipelines.http.client import Client, RequestStats, open_client
 from pipelines.providers.registry import PROVIDERS
-from pipelines.records import FetchedPage, PageFetch, Poll, Progress, Selection, Unfailing
+from pipelines.records import (
+    THREADS_ENDPOINT,
+    FetchedPage,
+    PageFetch,
+    Poll,
+    Progress,
+    Selection,
+    Unfailing,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
@@ -25,16 +33,14 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Pages that wait for whoever takes them.
+# How many pages may wait to be taken.
 MOST_WAITING = 32
-# The endpoint that is polled.
-THREADS = "threads"
 
 FetchedPages = asyncio.Queue["FetchedPage | asyncio.Task[Poll]"]
 
 
 class _Fleet:
-    """The sessions of one source: they share its client, its places, and its rejection."""
+    """The sessions of one source: they share its client, its places, and what ends all of them."""
 
     def __init__(
         self,
@@ -46,7 +52,7 @@ class _Fleet:
     ) -> None:
         self.client = client
         self.provider = provider
-        self.endpoint = provider.endpoint(THREADS)
+        self.endpoint = provider.endpoint(THREADS_ENDPOINT)
         self.fetched_pages = fetched_pages
         self.selection = selection
         self.progress = progress
@@ -148,7 +154,9 @@ async def ask_once(source: Source) -> None:
     """Ask once for one thread of the source's first session. Raises ApiError."""
     provider = PROVIDERS[source.provider]
     request = ListRequest(
-        endpoint=provider.endpoint(THREADS), ids={"session_id": source.sessions[0].id}, limit=1
+        endpoint=provider.endpoint(THREADS_ENDPOINT),
+        ids={"session_id": source.sessions[0].id},
+        limit=1,
     )
     async with open_client(source.model_copy(update={"max_attempts": 1}), provider) as client:
         await fetch_page(client, request, None, RequestStats())
@@ -171,8 +179,8 @@ async def poll_sessions(
 ) -> AsyncGenerator[FetchedPage | Poll]:
     """Yield each page as it comes, and each session's poll when it has ended, failed ones too.
 
-    Pages of several sessions come interleaved, those of one in order, its poll after them. Whoever
-    is slow to take them slows the polls down, so that few pages wait in memory.
+    Pages of several sessions come interleaved, those of one in order, its poll after them. A caller
+    that takes them slowly slows the polls down, so that few pages wait in memory.
     """
     progress = Unfailing(progress)
     progress.begin(sum(len(planned.sessions) for planned in plan))

@@ -1,4 +1,4 @@
-"""Timestamps as servers write them, and whether they can be (docs/api.md, 4)."""
+"""Timestamps as servers write them, and whether they can be (docs/api.md, 3.6 and 6.2)."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""From page bytes to typed frames: the one place that knows the shape of a thread.
+"""From page bytes to typed frames: how columns follow from what servers document of a thread.
 
-Both revisions of docs/api.md, 3, and every odd but legal shape of it. Missing, null and `{}`
-mean the same: not known. A field that is not named here, or whose value is not of the documented
-type, is kept as it came in `extra`, under the path it had, so that nothing is lost.
+Every odd but legal shape of docs/api.md, 3, is a row. Missing, null and `{}` mean the same: not
+known. A field that is not documented, or whose value is not of the documented type, is kept as it
+came in `extra`, under the path it had, so that nothing is lost.
 """
 
 from __future__ import annotations
@@ -17,20 +17,18 @@ import polars as pl
 from pipelines.errors import LandingError
 from pipelines.files import list_statuses
 from pipelines.frames.instants import means_archived, read_instant
-from pipelines.providers.items import NOTHING, Fields
+from pipelines.frames.values import TIMESTAMP, merge, to_json
 from pipelines.providers.registry import find_endpoint
 from pipelines.providers.thread import Agent, Model, Stats, Thread
-from pipelines.records import DEFAULT_PROVIDER
+from pipelines.records import DEFAULT_PROVIDER, THREADS_ENDPOINT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from pipelines.providers.items import Fields
     from pipelines.records import Poll
 
-TIMESTAMP = pl.Datetime("us", "UTC")
 KEY = ("source", "session_id", "thread_id")
-# What these rows are read from.
-ENDPOINT = "threads"
 
 THREADS = pl.Schema(
     {
@@ -62,29 +60,6 @@ THREADS = pl.Schema(
     }
 )
 
-POLLS = pl.Schema(
-    {
-        "source": pl.String(),
-        "session_id": pl.String(),
-        "label": pl.String(),
-        "started_at": TIMESTAMP,
-        "finished_at": TIMESTAMP,
-        "outcome": pl.String(),
-        "end_reason": pl.String(),
-        "status_filter": pl.String(),
-        "pages": pl.Int64(),
-        "requests": pl.Int64(),
-        "retries": pl.Int64(),
-        "wait_seconds": pl.Float64(),
-        "bytes": pl.Int64(),
-        "threads_listed": pl.Int64(),
-        "duplicates": pl.Int64(),
-        "error_type": pl.String(),
-        "error_message": pl.String(),
-        "request_id": pl.String(),
-    }
-)
-
 CLOSED = list_statuses(closed=True)
 # Raise it when values are read otherwise than before, so that the threads are read again.
 DERIVATIONS = 2
@@ -99,7 +74,7 @@ TYPES: dict[str, pl.DataType] = {
     "has_odd_parent": pl.Boolean(),
     "has_odd_archival": pl.Boolean(),
 } | dict.fromkeys(INSTANTS, pl.Int64())
-# How a column of THREADS follows from what came, where not as it came.
+# How a column of THREADS is derived, if it is not taken as it came.
 _is_root = pl.col("parent_thread_id").is_null() & ~pl.col("has_odd_parent")
 DERIVED = {
     "thread_id": pl.col("id"),
@@ -120,8 +95,6 @@ NO_AGENT, NO_STATS = Agent(), Stats()
 
 Columns = dict[str, list[Any]]
 
-_encoder = msgspec.json.Encoder(order="sorted")
-
 
 def threads_frame(
     pages: pl.DataFrame, polls: Iterable[Poll] = (), *, keep_agent_definition: bool = False
@@ -130,7 +103,7 @@ def threads_frame(
 
     A thread listed more than once is kept as of its newest `updated_at`; of equal ones the later
     page wins. A poll that asked for certain statuses keeps only those: some servers ignore it.
-    Raises LandingError where a body is no page: it was damaged, or nested more deeply than any that
+    Raises LandingError if a body is no page: it was damaged, or nested more deeply than any that
     is let in today.
     """
     polls = list(polls)
@@ -151,10 +124,10 @@ def describe_reading(provider: str = DEFAULT_PROVIDER) -> str:
     It is made of the schema of this code, not of its version: the columns, what the provider
     documents, which statuses are closed, and DERIVATIONS.
     """
-    documented = find_endpoint(ENDPOINT, provider).describe_items()
+    documented = find_endpoint(THREADS_ENDPOINT, provider).describe_items()
     columns = {name: str(type_) for name, type_ in THREADS.items()}
     parts = (DERIVATIONS, CLOSED, columns, documented)
-    return hashlib.blake2b(_encoder.encode(parts), digest_size=16).hexdigest()
+    return hashlib.blake2b(msgspec.json.encode(parts, order="sorted"), digest_size=16).hexdigest()
 
 
 def list_threads(
@@ -170,7 +143,7 @@ def list_threads(
     columns = pages.select("source", "session_id", "body")
     for number, (source, session_id, body) in enumerate(columns.iter_rows()):
         wanted = filters.get((source, session_id))
-        endpoint = find_endpoint(ENDPOINT, providers.get(source, DEFAULT_PROVIDER))
+        endpoint = find_endpoint(THREADS_ENDPOINT, providers.get(source, DEFAULT_PROVIDER))
         try:
             for thread, extra in endpoint.read_items(body, keep_prompts=keep_agent_definition):
                 if wanted is None or thread.status in wanted:
@@ -181,11 +154,6 @@ def list_threads(
             problem = f"{type(error).__name__}: {error}"
             raise LandingError(f"a page of session {session_id} is none ({problem})") from None
     return numbers, threads, extras
-
-
-def polls_frame(polls: Sequence[Poll]) -> pl.DataFrame:
-    """Return the polls with the schema POLLS."""
-    return pl.DataFrame([msgspec.structs.asdict(poll) for poll in polls], schema=POLLS)
 
 
 def keep_newest(frame: pl.DataFrame) -> pl.DataFrame:
@@ -255,11 +223,11 @@ def keep_odd_values(
     for path, others in beside.items():
         for row, (value, other) in enumerate(zip(came[path], others, strict=True)):
             if value != other and value is not None and other is not None:
-                kept[row] = _merge(kept[row], path.split("."), value)
+                kept[row] = merge(kept[row], path.split("."), value)
     for name, read in instants.items():
         for row, (text, instant) in enumerate(zip(came[name], read, strict=True)):
             if instant is None and text is not None:
-                kept[row] = _merge(kept[row], [name], text)
+                kept[row] = merge(kept[row], [name], text)
     return kept
 
 
@@ -268,31 +236,3 @@ def read_reason(reason: Fields | str | None) -> Fields | None:
     if isinstance(reason, str):
         return {"type": reason} if reason else None
     return reason
-
-
-def to_json(objects: Sequence[Fields | None]) -> list[str | None]:
-    """Return what is known of each object as JSON with sorted keys; None where nothing is."""
-    lines = _encoder.encode_lines(objects).decode().split("\n")[:-1]
-    return [
-        _encode_known(fields) if "null" in line or "{}" in line else line
-        for fields, line in zip(objects, lines, strict=True)
-    ]
-
-
-def _encode_known(fields: Fields | None) -> str | None:
-    known = _prune(fields) if fields else None
-    return _encoder.encode(known).decode() if known else None
-
-
-def _prune(value: Any) -> Any:  # noqa: ANN401 - any JSON
-    """Leave out of an object what is null or {}: not known."""
-    if not isinstance(value, dict):
-        return value
-    pruned = {name: _prune(inner) for name, inner in value.items()}
-    return {name: inner for name, inner in pruned.items() if inner is not None and inner != {}}
-
-
-def _merge(fields: Fields, path: Sequence[str], value: object) -> Fields:
-    """Return the fields with a value at a path."""
-    name, *rest = path
-    return fields | {name: _merge(fields.get(name, NOTHING), rest, value) if rest else value}

@@ -1,4 +1,4 @@
-"""How a request shows its token."""
+"""How a request carries its token."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Auth(Protocol):
-    """A scheme: it turns a token into what every request carries."""
+    """A scheme: it turns a token into the headers of every request."""
 
     def sign(self, token: str) -> Mapping[str, str]:
         """Return the headers that show the token."""

@@ -1,4 +1,4 @@
-"""What may be in any JSON body, whichever server sent it: broken letters, odd numbers, depths."""
+"""What any JSON body may contain, whichever server sent it: broken letters, odd numbers, depth."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-# What nests more deeply is nothing of ours, and few programs that read it later would survive it.
+# What nests more deeply is no page, and few programs that read it later would survive it.
 MAX_DEPTH = 100
 TOO_DEEP = f"nested more than {MAX_DEPTH} deep"
 
@@ -22,7 +22,7 @@ _ESCAPE = re.compile(
 def replace_lone_surrogates(body: bytes) -> bytes:
     """Return the body with U+FFFD in place of each half of a surrogate pair.
 
-    JSON may hold one, where a server cut a text within a character, no text can (RFC 8259, 8.2).
+    JSON may contain one, if a server cut a text within a character; no text can (RFC 8259, 8.2).
     """
     return _ESCAPE.sub(lambda found: rb"\ufffd" if found["half"] else found[0], body)
 
@@ -53,7 +53,7 @@ def _read_number(text: str) -> float | str:
 
 
 def check_depth(values: list[Any]) -> None:
-    """Raise ValueError where something in the values nests more than MAX_DEPTH deep."""
+    """Raise ValueError if something in the values nests more than MAX_DEPTH deep."""
     level: list[Any] = [values]
     for _ in range(MAX_DEPTH):
         level = [

@@ -59,7 +59,7 @@ class Dialect(Protocol):
 
 
 class RequestStats(msgspec.Struct):
-    """What the requests of one session cost; `wait_seconds` is back-off and pace together."""
+    """What the requests of one session cost; `wait_seconds` is for back-off and rate limit."""
 
     requests: int = 0
     retries: int = 0
@@ -94,7 +94,7 @@ class Client:
         parse: Callable[[bytes], T],
         stats: RequestStats,
     ) -> tuple[RawResponse, T]:
-        """Ask for a path below the base URL until what `parse` reads comes, or retries are used up.
+        """Request a path until `parse` can read the response, or retries are used up.
 
         Return the response, its body as it was parsed, and what `parse` made of it. `parse` raises
         ValueError for a body that is not what was asked for. Raises ApiError.

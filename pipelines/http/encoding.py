@@ -1,4 +1,4 @@
-"""Bodies that come compressed: inflated as they come, and never beyond a bound."""
+"""Compressed bodies: inflated as they come, and never beyond a bound."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ ANY_HEADER = 32 + zlib.MAX_WBITS
 
 
 class Inflater:
-    """Inflates one body of the encoding that its header names; none is as good as identity.
+    """Inflates one body of the encoding that its header names; none means identity.
 
     Raises ValueError for an encoding that was not asked for.
     """

@@ -8,14 +8,14 @@ from collections import deque
 
 SLOWEST_S = 1.0
 RECOVERY = 0.95
-# How much longer than asked for a sleep may take on a busy machine.
+# How much longer than it should a sleep may take on a busy machine.
 LATENESS_S = 0.01
 
 
 class RateLimiter:
     """Gives out evenly spaced turns, at most `per_second` of them in any second.
 
-    After `slow_down` turns come half as often, and win their speed back turn by turn.
+    After `slow_down` turns come half as often, and recover their rate turn by turn.
     """
 
     def __init__(self, per_second: float) -> None:

@@ -1,4 +1,4 @@
-"""What an answer of the server means: a page, or the right error (docs/api.md, 5)."""
+"""What a response means: a page, or the right error (docs/api.md, 5)."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class RawResponse(msgspec.Struct, frozen=True):
 
 
 class ResponseParser:
-    """Reads the responses of one source, and lets its token into nothing that leaves this room.
+    """Reads the responses of one source, and lets its token into nothing that it returns.
 
     `request_id_headers` are those in which the server may name a request, lower case.
     """
@@ -164,7 +164,7 @@ def read_error(response: RawResponse) -> tuple[str | None, str, str | None]:
 
 
 def to_line(value: object) -> str | None:
-    """Return a text on one line that a terminal can show; None where there is none."""
+    """Return a text on one line that a terminal can show; None if there is none."""
     if not isinstance(value, str):
         return None
     printable = "".join(character if character.isprintable() else " " for character in value)
@@ -172,10 +172,10 @@ def to_line(value: object) -> str | None:
 
 
 def read_wait(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds that the server asks to wait; None where it asks for nothing.
+    """Return the seconds that the server asks to wait; None if it asks for nothing.
 
     Retry-After-Ms, Retry-After (seconds or a date), then X-RateLimit-Reset (seconds from now, or
-    since 1970 in seconds or milliseconds). What is none of that is passed over.
+    since 1970 in seconds or milliseconds). Anything else is ignored.
     """
     milliseconds = read_number(headers.get("retry-after-ms"))
     if milliseconds is not None:
@@ -183,7 +183,8 @@ def read_wait(headers: Mapping[str, str]) -> float | None:
     asked = headers.get("retry-after", "")
     seconds = read_number(asked)
     seconds = read_date(asked, read_sent_at(headers)) if seconds is None else seconds
-    # Many servers send the reset with every response; it matters where nothing remains until then.
+    # Many servers send the reset with every response; it matters only if nothing remains until
+    # then.
     is_open = bool(read_number(headers.get("x-ratelimit-remaining")))
     return read_reset(headers) if seconds is None and not is_open else seconds
 

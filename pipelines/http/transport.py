@@ -28,7 +28,7 @@ def open_connections(
 ) -> httpx.AsyncClient:
     """Return a client for one server with so many connections; it follows no redirect.
 
-    It knows no time-out: whoever asks bounds the whole request. Raises SettingsError for a proxy
+    It has no time-out: the caller bounds the whole request. Raises SettingsError for a proxy
     that speaks another protocol than http.
     """
     try:

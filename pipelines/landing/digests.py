@@ -37,12 +37,12 @@ class PageDigests:
 
 
 def poll_key(poll: Poll) -> PollKey:
-    """Return what tells a poll from the others of its run."""
+    """Return the key of a poll among the others of its run."""
     return (poll.source, poll.endpoint, poll.session_id)
 
 
 def read_digests(landed: Landed) -> dict[PollKey, str]:
-    """Return the digest of each poll, computed from its pages where its footer does not say it."""
+    """Return the digest of each poll, computed from its pages if its footer does not say it."""
     if all(poll.digest for poll in landed.polls):
         return {poll_key(poll): poll.digest or "" for poll in landed.polls}
     digests = PageDigests()

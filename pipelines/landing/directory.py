@@ -1,6 +1,6 @@
 """What lies in the landing directory: runs in their order, their shards, and claimed numbers.
 
-A run's place among all is its sequence number, not a time: clocks are set back. The number stands
+A run's place among all is its sequence number, not a time: clocks are set back. The number is
 in the name of its files, so that a listing is in the order of the runs; files of older versions
 have none, and come first, in the order in which their runs began.
 """
@@ -80,7 +80,7 @@ def take_sequence(directory: Path, newest: int = 0) -> int:
     """Claim the number after `newest` and every number in the directory, and return it.
 
     The claim is a file that is created exclusively, so that no other run is given the number.
-    Raises LandingError where none can be created.
+    Raises LandingError if none can be created.
     """
     number = newest
     while True:

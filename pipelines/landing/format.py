@@ -21,7 +21,7 @@ from pipelines import __version__
 from pipelines.errors import LandingError
 from pipelines.files import make_private, replace_file
 from pipelines.landing.directory import NAME, name_file
-from pipelines.records import Poll
+from pipelines.records import THREADS_ENDPOINT, Poll
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,13 +41,12 @@ PAGES = pl.Schema(
     }
 )
 PageRow = tuple[str, str, str, int, str | None, datetime, int, bytes]
-# The columns that tell the polls of a run apart.
+# The key of a poll among those of its run.
 POLL = ("source", "endpoint", "session_id")
 FOOTER = "session-threads"
 # 1: one file. 2: with shards. 3: with endpoint, sequence and door, ended_by called end_reason.
 FORMAT = 3
 # Until format 3 threads were all that was polled.
-THREADS_ENDPOINT = "threads"
 OLDER_PAGES = pl.Schema({name: type_ for name, type_ in PAGES.items() if name != "endpoint"})
 MOVE_HINT = "Move it away, then run again"
 # A panic of polars is no Exception.
@@ -160,7 +159,7 @@ def digest_content(content: bytes | memoryview) -> str:
 
 
 def read_run(path: Path) -> Landed:
-    """Read a landed run. Raises LandingError where the file is damaged or not one of ours."""
+    """Read a landed run. Raises LandingError if the file is damaged or not one of ours."""
     content, pages = read_pages(path)
     try:
         text = pl.read_parquet_metadata(io.BytesIO(content))[FOOTER]
@@ -175,7 +174,7 @@ def read_run(path: Path) -> Landed:
 
 
 def read_footer(text: str) -> Footer:
-    """Decode a footer. Raises ValueError where it is none."""
+    """Decode a footer. Raises ValueError if it is none."""
     return msgspec.json.decode(text, type=Footer)
 
 
@@ -188,7 +187,7 @@ def read_older_footer(text: str) -> Footer:
 
 
 def read_pages(path: Path) -> tuple[bytes, pl.DataFrame]:
-    """Return a landed file's content and its pages. Raises LandingError where it is damaged."""
+    """Return a landed file's content and its pages. Raises LandingError if it is damaged."""
     try:
         content = path.read_bytes()
         check_content(path, content)
@@ -206,7 +205,7 @@ def _explain(path: Path, error: BaseException) -> LandingError:
 
 
 def check_content(path: Path, content: bytes) -> None:
-    """Raise ValueError where the file's name holds the digest of another content.
+    """Raise ValueError if the file's name holds the digest of another content.
 
     Told before polars sees the file: some damages it does not notice, and some end the process.
     """

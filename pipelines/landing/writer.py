@@ -103,7 +103,7 @@ class ShardWriter:
         self._writing: list[asyncio.Task[Path]] = []
 
     async def add(self, row: PageRow) -> None:
-        """Take a page. Raises LandingError where a shard before cannot be written."""
+        """Take a page. Raises LandingError if a shard before cannot be written."""
         self.rows.append(row)
         self._bytes += len(row[-1])
         if self._bytes >= SHARD_BYTES:

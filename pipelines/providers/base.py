@@ -37,8 +37,8 @@ class Paginator(Protocol):
     def find_next(self, page: Any, cursor: Cursor | None) -> Cursor | EndReason:  # noqa: ANN401
         """Return the cursor of the page after this one, to which `cursor` led, or what ended it.
 
-        That is `has_more_false` or `no_next_page` where the server said so, `no_cursor` where it
-        says that there is more and not where.
+        That is `has_more_false` or `no_next_page` if the server said so, `no_cursor` if it says
+        that there is more, but gives no cursor to it.
         """
 
 
@@ -47,7 +47,7 @@ class Endpoint(Generic[S]):
 
     `path` is a template of the path behind the base URL; `item` the documented object, whose fields
     in `prompt_fields` (paths such as `agent.system`) are not kept unless the user says so. The
-    parameters are named as the server spells them; None where it takes none.
+    parameters are named as the server spells them; None if it takes none.
     """
 
     def __init__(  # noqa: PLR0913 - its parts

@@ -1,4 +1,4 @@
-"""The items of a page: read at once where they are as documented, else field by field."""
+"""The items of a page: read at once if they are as documented, else field by field."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ItemReader(Generic[S]):
     """Reads what a page lists under one key: items that `struct` documents, each with an id.
 
     `envelope` is the struct of the page around them, generic in them; `prompt_fields` are the paths
-    of what is left out of the undocumented unless told otherwise.
+    of what is left out of the undocumented by default.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class ItemReader(Generic[S]):
         self.struct = struct
         self._key = key
         self._prompts = [path.split(".") for path in prompt_fields]
-        self._open_values = attrgetter("id", *_list_open_fields(struct))
+        self._open_fields = _list_open_fields(struct)
         self._decode_documented = msgspec.json.Decoder(envelope[struct]).decode
         self._decode_any = msgspec.json.Decoder(envelope[Any]).decode
         self._decode_items = _decoder(key, list[struct] | None)  # type: ignore[valid-type]
@@ -48,9 +48,9 @@ class ItemReader(Generic[S]):
         self._decode_item = msgspec.json.Decoder(struct).decode
 
     def read_page(self, body: bytes) -> tuple[Any, list[str], str | None]:
-        """Return a page's envelope, the ids of its items, and where the first lies that has none.
+        """Return a page's envelope, the ids of its items, and where the first without one is.
 
-        Raises ValueError that names the spot where the body is no page.
+        Raises ValueError that names the spot if the body is no page.
         """
         try:
             try:
@@ -69,7 +69,7 @@ class ItemReader(Generic[S]):
     def read_items(self, body: bytes, *, keep_prompts: bool) -> list[tuple[S, Fields]]:
         """Return the items of a page's body, each with what no field of the struct can hold.
 
-        What has no id is left to `read_page` to report. Raises ValueError where the body is no
+        What has no id is left to `read_page` to report. Raises ValueError if the body is no
         page.
         """
         try:
@@ -94,7 +94,9 @@ class ItemReader(Generic[S]):
         return self._key, describe_fields(self.struct), self._prompts
 
     def _check_depth(self, items: Sequence[S]) -> None:
-        check_depth(list(map(list, map(self._open_values, items))))
+        if self._open_fields:
+            # With the id: of one name alone attrgetter gives the value and no tuple.
+            check_depth(list(map(list, map(attrgetter("id", *self._open_fields), items))))
 
     def _find_ids(self, items: Sequence[Any]) -> tuple[list[str], str | None]:
         faults = [

@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class Envelope(msgspec.Struct, Generic[T], frozen=True):
-    """The response around the items. `next_page` is UNSET where the key is missing: revision A."""
+    """The response around the items. `next_page` is UNSET if the key is missing: revision A."""
 
     data: list[T] | None
     has_more: bool | None = None

@@ -7,6 +7,7 @@ from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any
 
 import pipelines.providers as folder
+from pipelines.errors import LandingError
 from pipelines.records import DEFAULT_PROVIDER
 
 if TYPE_CHECKING:
@@ -25,5 +26,9 @@ PROVIDERS = find_providers()
 
 
 def find_endpoint(name: str, provider: str = DEFAULT_PROVIDER) -> Endpoint[Any]:
-    """Return an endpoint. Raises LookupError where this version does not know it."""
-    return PROVIDERS[provider].endpoint(name)
+    """Return how pages are read. Raises LandingError if this version does not know."""
+    try:
+        return PROVIDERS[provider].endpoint(name)
+    except LookupError:
+        problem = f"{name} of the provider {provider} are not known to this version"
+        raise LandingError(f"{problem}. Upgrade session-threads") from None

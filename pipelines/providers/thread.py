@@ -11,7 +11,7 @@ from pipelines.providers.items import Fields, Integer, Number
 
 # None of these can be part of a cycle, and there are many: the garbage collector passes them over.
 class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
-    """The model of an agent, where it is an object."""
+    """The model of an agent, if it is an object."""
 
     id: str | None = None
 

@@ -1,1 +1,1 @@
-"""What people are told: health, alerts, and the HTML report."""
+"""What people read: health, alerts, and the HTML report."""

@@ -1,12 +1,12 @@
-"""Alerts: what someone should hear of without looking, posted to a webhook.
+"""Alerts: what someone should learn without looking, posted to a webhook.
 
 A finding is a thread of `attention` with its reason, or a configured session that is failing or
-stale. It is told once: what was told stands in `alerted.parquet`, which is replaced after the
-webhook has taken the message, so that none is lost and one may be told twice. A reason that goes
-and comes back is told again.
+stale. It is sent once: what was sent is in `alerted.parquet`, which is replaced after the webhook
+has accepted the message, so that none is lost and one may be sent twice. A reason that goes and
+comes back is sent again.
 
-A message goes to another company's server. It holds ids, statuses and counts: no thread's name, no
-text of the server's, and no character that a chat could take for markup or a mention.
+A message may go to another company. It contains ids, statuses and counts: no thread's name, no text
+of the server's, and no character that a chat could take for markup or a mention.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def compare_findings(
         connection.register("unhealthy", ArrowStream(unhealthy))
         connection.execute(findings)
         if sent.exists():
-            connection.execute("INSERT INTO told BY NAME FROM read_parquet(?)", [str(sent)])
+            connection.execute("INSERT INTO sent BY NAME FROM read_parquet(?)", [str(sent)])
         (counted,) = fetch_records(connection, changes)
         rows = fetch_records(connection, news)
         keys = connection.execute("FROM finding_keys").fetchall()
@@ -144,6 +144,6 @@ def describe_polls(warehouse: Warehouse, run_id: str) -> list[str]:
 
 
 def mark(text: str) -> str:
-    """Return an id as code in which no character means anything to a chat, cut where it is long."""
+    """Return an id as code in which no character has a meaning for a chat, cut if it is long."""
     inert = UNSAFE.sub("?", text)
     return f"`{inert if len(inert) <= LONGEST_ID else inert[:LONGEST_ID] + '…'}`"

@@ -1,4 +1,4 @@
-"""How each configured session fares: from the published copy, in no load's way."""
+"""The state of each configured session, from the published copy, so that no load waits."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ class Health(msgspec.Struct, frozen=True):
 def read_health(warehouse: Warehouse, settings: Settings, now: datetime) -> list[Health]:
     """Return a line per configured session, those in trouble first.
 
-    A session is failing where its last poll did not end complete, and stale where the last complete
-    one began more than two poll intervals before `now`.
+    A session is failing if its last poll was not complete, and stale if the last complete one began
+    more than two poll intervals before `now`.
     """
     oldest = find_oldest(settings, now)
     lines = [

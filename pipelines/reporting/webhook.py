@@ -1,4 +1,4 @@
-"""The webhook: a message posted over https. No log, error or event holds its URL: it is secret."""
+"""The webhook: a message posted over https. No log, error or event contains its URL, a secret."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ATTEMPTS = 3
 
 
 def find_webhook(variable: str, environ: Mapping[str, str] | None = None) -> SecretStr:
-    """Return the webhook's URL from its variable. Raises SettingsError, which does not hold it."""
+    """Return the webhook's URL from its variable. Raises SettingsError, without the URL."""
     url = (os.environ if environ is None else environ).get(variable, "").strip()
     if not url:
         fix = f"Put the webhook's URL into it: export {variable}=https://…"
@@ -39,7 +39,7 @@ def is_protected(url: str) -> bool:
     """Whether nobody on the way can read what is sent to the URL."""
     try:
         parts = urlsplit(url)
-        parts.port  # noqa: B018 - raises where it is none
+        parts.port  # noqa: B018 - raises if it is none
     except ValueError:
         return False
     host = parts.hostname or ""
@@ -49,9 +49,9 @@ def is_protected(url: str) -> bool:
 
 
 def post(url: SecretStr, text: str, *, pause_s: float = 0.5) -> None:
-    """Post a message as Slack, Mattermost and others take it, up to three times.
+    """Post a message as Slack, Mattermost and others expect it; try up to three times.
 
-    Raises AlertError where it is not taken: for the reason that stands in it, never with the URL.
+    Raises AlertError if it is not accepted: with the reason, never with the URL.
     """
     attempts = tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(AlertError),

@@ -1,4 +1,4 @@
-"""Values as a person reads them: durations in hours and minutes, counts, text without controls."""
+"""Values as people write them: durations in hours and minutes, counts, text without controls."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 
 
 class Duration(float):
-    """Seconds, which a person reads in the two largest units: 2h 05m."""
+    """Seconds, shown in the two largest units: 2h 05m."""
 
     def __str__(self) -> str:
         """Return the two largest units."""
@@ -29,5 +29,5 @@ def count(number: int, noun: str, plural: str = "") -> str:
 
 
 def to_printable(text: str) -> str:
-    """Return the text with a sign in place of each character that is not to be seen."""
+    """Return the text with a sign in place of each invisible character."""
     return text if text.isprintable() else "".join(c if c.isprintable() else "�" for c in text)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
-# Imports of what serving alone needs stand in the functions: --help answers at once.
+# What only serving needs is imported in the functions, so that --help is quick.
 
 
 def explain_faults() -> str:
@@ -89,9 +89,9 @@ def serve_or_reject(app: ASGIApp, port: int) -> Iterator[str]:
 def sandbox(port: int, faults: tuple[str, ...], **options: Any) -> None:  # noqa: ANN401 - click's
     """Serve a made-up fleet on loopback, until Ctrl-C.
 
-    It is well-behaved, or misbehaves as told.
+    It behaves well, unless faults are asked for.
     Its OpenAPI document is at /openapi.json; POST /sandbox/advance {"seconds": n} moves its clock.
-    --fault 503@2-4 lets the second to fourth request for threads meet a 503.
+    --fault 503@2-4 answers the second to fourth request for threads with 503.
     """
     import signal
     import threading

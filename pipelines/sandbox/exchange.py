@@ -1,4 +1,4 @@
-"""One request and its connection, for those who want to answer it badly."""
+"""One request and its connection, for faults that answer it badly."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Exchange:
         await self._send({"type": "http.response.body", "body": body, "more_body": more})
 
     def reset(self) -> None:
-        """Break the connection off without a farewell."""
+        """Reset the connection."""
         connection = self._transport.get_extra_info("socket")
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._transport.abort()
@@ -83,7 +83,7 @@ class Exchange:
 
 
 def resolve_cursor(scope: Scope) -> Scope:
-    """Return the request that a cursor of a fault stands for."""
+    """Return the request that a cursor of a fault replaces."""
     query = parse_qsl(scope["query_string"].decode())
     page = dict(query).get("page", "")
     if not page.startswith(CURSOR):

@@ -76,7 +76,7 @@ def repeat_threads(page: dict[str, Any], _: Exchange) -> None:
 
 
 def claim_more(page: dict[str, Any], _: Exchange) -> None:
-    """Say that there is more, and not where."""
+    """Say that there is more, but not where."""
     page.pop("next_page", None)
     page |= {"has_more": True, "last_id": None}
 
@@ -120,12 +120,12 @@ async def tear(exchange: Exchange) -> None:
 
 
 async def reset(exchange: Exchange) -> None:
-    """Break the connection off before the answer."""
+    """Reset the connection before the answer."""
     exchange.reset()
 
 
 async def reset_inside(exchange: Exchange) -> None:
-    """Break the connection off within the body."""
+    """Reset the connection within the body."""
     status, body = await exchange.pass_on()
     await exchange.begin(status, len(body))
     await exchange.write(body[: len(body) // 2], more=True)
@@ -209,9 +209,9 @@ PASSING = (
 class Faulty:
     """A sandbox's app, of which some requests go wrong.
 
-    `plan` maps the number of a request for threads (from 1) to the fault it meets; `rate` is the
-    share of the others that meet one of `kinds`. Which these are follows from the seed and the
-    request alone, and no request meets more than `MOST` in a row.
+    `plan` maps the number of a request for threads (from 1) to its fault; `rate` is the share of
+    the others that get one of `kinds`. Which these are follows from the seed and the request alone,
+    and no request gets more than `MOST` in a row.
     """
 
     MOST = 3
@@ -235,7 +235,7 @@ class Faulty:
         self._tries: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, or let it meet its fault."""
+        """Answer a request, well or with its fault."""
         if scope["type"] != "http" or not scope["path"].endswith("/threads"):
             await self._app(scope, receive, send)
             return

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -38,10 +37,10 @@ class Warehouse(Protocol):
     def is_published(self) -> bool:
         """Whether there is something to read."""
 
-    def publish(self, prepare: Callable[[Connection], None]) -> Path:
-        """Let readers see what is written now, whole, once `prepare` has added to it.
+    def publish(self, tables: Connection) -> Path:
+        """Let readers see what is written in the open tables now, whole; return what they open.
 
-        Returns what they open. Those who read go on with what they have opened.
+        Those who read go on with what they have opened.
         """
 
     def rebuild(self) -> AbstractContextManager[Connection]:

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from pipelines.errors import LandingError, LoadRejected
-from pipelines.frames.threads import TIMESTAMP, describe_reading, polls_frame, threads_frame
+from pipelines.frames.polls import polls_frame
+from pipelines.frames.threads import describe_reading, threads_frame
+from pipelines.frames.values import TIMESTAMP
 from pipelines.landing.digests import poll_key
 from pipelines.landing.digests import read_digests as read_poll_digests
 from pipelines.landing.directory import list_runs
-from pipelines.landing.format import MOVE_HINT, POLL, THREADS_ENDPOINT, read_run
+from pipelines.landing.format import MOVE_HINT, POLL, read_run
 from pipelines.landing.retention import prune_runs, remove_unfinished
+from pipelines.records import THREADS_ENDPOINT
 from pipelines.warehouse.memory import spare_memory
 from pipelines.warehouse.sql import ArrowStream, fetch_records, read_sql, transaction
 
@@ -27,7 +30,6 @@ if TYPE_CHECKING:
     from pipelines.landing.digests import PollKey
     from pipelines.landing.format import Landed, Run
     from pipelines.records import Poll
-    from pipelines.warehouse.base import Warehouse
 
 RUN = pl.Schema(
     {
@@ -53,27 +55,28 @@ FIX = "The tables are as before; `session-threads replay` rebuilds them from the
 ENDED_WELL = frozenset({"complete", "overtaken"})
 
 
-def load_landed(warehouse: Warehouse, directory: Path, keep_days: int | None = None) -> list[str]:
-    """Load every run that landed in the directory and is not in the warehouse; return their ids.
+def load_landed(
+    tables: duckdb.DuckDBPyConnection, directory: Path, keep_days: int | None = None
+) -> list[str]:
+    """Load every run that landed in the directory and is not in the tables; return their ids.
 
     More than one if an earlier run was interrupted between landing and loading. After that, and
     only then, landed files older than `keep_days` are removed, and unfinished ones of killed runs.
     """
-    with warehouse.write() as connection:
-        loaded = {run_id for (run_id,) in connection.execute("SELECT run_id FROM runs").fetchall()}
-        runs = list_runs(directory)
-        pending = {run_id: path for run_id, path in runs.items() if run_id not in loaded}
-        for path in pending.values():
-            load_file(connection, path)
-        now = datetime.now(UTC)
-        remove_unfinished(directory, now)
-        if keep_days is not None:
-            prune_runs(directory, loaded | set(pending), keep_days, now)
+    loaded = {run_id for (run_id,) in tables.execute("SELECT run_id FROM runs").fetchall()}
+    runs = list_runs(directory)
+    pending = {run_id: path for run_id, path in runs.items() if run_id not in loaded}
+    for path in pending.values():
+        load_file(tables, path)
+    now = datetime.now(UTC)
+    remove_unfinished(directory, now)
+    if keep_days is not None:
+        prune_runs(directory, loaded | set(pending), keep_days, now)
     return list(pending)
 
 
 def load_file(connection: duckdb.DuckDBPyConnection, path: Path) -> str:
-    """Load a landed file; return its run's id. Raises LandingError where it is damaged."""
+    """Load a landed file; return its run's id. Raises LandingError if it is damaged."""
     landed = read_run(path)
     try:
         load_run(connection, landed)
@@ -85,8 +88,8 @@ def load_file(connection: duckdb.DuckDBPyConnection, path: Path) -> str:
 def load_run(connection: duckdb.DuckDBPyConnection, landed: Landed) -> None:
     """Load one run in one transaction. Loading it again changes nothing.
 
-    Leaves the tables as they were, and raises LoadRejected where a check finds a row,
-    LandingError where a body is no page.
+    Leaves the tables as they were, and raises LoadRejected if a check finds a row,
+    LandingError if a body is no page.
     """
     # More threads make a load no faster, and each holds buffers of its own.
     connection.execute("SET threads = 1")

@@ -63,7 +63,7 @@ def _acquire(file_lock: filelock.BaseFileLock, home: Path, wait_s: float) -> Non
 
 
 def _name_holder(home: Path) -> None:
-    """Say who holds the lock; where the disk is full, the lock holds all the same."""
+    """Say who holds the lock; if the disk is full, the lock still holds."""
     with suppress(OSError), replace_file(home / HOLDER) as file:
         file.write(f"process {os.getpid()} ({Path(sys.argv[0]).name})".encode())
 

@@ -11,22 +11,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    import duckdb
-
     from pipelines.warehouse.analyses import Analysis
-    from pipelines.warehouse.base import Warehouse
+    from pipelines.warehouse.base import Connection, Warehouse
 
 logger = logging.getLogger(__name__)
 
 
-def publish(warehouse: Warehouse, analyses: Mapping[str, Analysis]) -> Path:
-    """Let readers see what the warehouse holds; return what they open.
+def publish(warehouse: Warehouse, tables: Connection, analyses: Mapping[str, Analysis]) -> Path:
+    """Let readers see what the open tables of a warehouse hold; return what they open.
 
     Analyses that are older than the newest load are built first; one that fails is logged.
     """
-
-    def prepare(connection: duckdb.DuckDBPyConnection) -> None:
-        for problem in build_outdated(connection, analyses):
-            logger.warning("%s", problem)
-
-    return warehouse.publish(prepare)
+    for problem in build_outdated(tables, analyses):
+        logger.warning("%s", problem)
+    return warehouse.publish(tables)

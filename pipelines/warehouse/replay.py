@@ -64,12 +64,12 @@ def read_load_order(warehouse: Warehouse, *, partial: bool) -> list[str]:
     except WarehouseError as error:
         if partial:
             return []
-        unknown = "so nobody can tell whether the landed pages reach back to its first run"
+        unknown = "so it is not known whether the landed pages reach back to its first run"
         raise WarehouseError(f"{error}; {unknown}. {PARTIAL_HINT}") from None
 
 
 def reject_gaps(order: Sequence[str], landed: Sequence[str], directory: Path) -> None:
-    """Raise WarehouseError where a run of the warehouse has no landed file."""
+    """Raise WarehouseError if a run of the warehouse has no landed file."""
     if missing := set(order) - set(landed):
         first = next(run_id for run_id in order if run_id in missing)
         problem = f"{len(missing)} of {len(order)} loaded runs have no landed pages any more"
@@ -79,7 +79,7 @@ def reject_gaps(order: Sequence[str], landed: Sequence[str], directory: Path) ->
 def load_files(
     connection: duckdb.DuckDBPyConnection, files: Sequence[Path], *, skip_damaged: bool
 ) -> Replayed:
-    """Load landed files in this order, damaged ones left out if told to."""
+    """Load landed files in this order, damaged ones left out if asked to."""
     replayed = Replayed([], [])
     for file in files:
         try:

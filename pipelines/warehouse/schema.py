@@ -44,7 +44,7 @@ def migrate(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
 
 
 def check_schema(path: Path, applied: Mapping[int, str], known: Mapping[int, str]) -> None:
-    """Raise WarehouseNewer or WarehouseOlder where the file has migrations that are not known."""
+    """Raise WarehouseNewer or WarehouseOlder if the file has migrations that are not known."""
     newest, newest_known = max(applied, default=0), max(known)
     if any(known.get(version, name) != name for version, name in applied.items()):
         problem = "made by an older version, before the first release"

@@ -10,7 +10,7 @@ CREATE TEMP VIEW finding_keys AS
 SELECT source, session_id, thread_id, reason
 FROM findings;
 
--- Those that were told are filled in by the caller.
-CREATE TEMP TABLE told AS
+-- Those that were sent before; the caller fills them in.
+CREATE TEMP TABLE sent AS
 FROM finding_keys
 LIMIT 0;

@@ -1,7 +1,7 @@
--- The findings that were not told, sessions first: without their polls the rest is old.
+-- The findings that were not sent, sessions first: without their polls the rest is old.
 SELECT *
 FROM findings
-ANTI JOIN told USING (source, session_id, thread_id, reason)
+ANTI JOIN sent USING (source, session_id, thread_id, reason)
 ORDER BY
     thread_id <> '',
     CASE severity WHEN 'high' THEN 1 WHEN 'medium' THEN 2 ELSE 3 END,

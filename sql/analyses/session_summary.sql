@@ -63,8 +63,7 @@ trees AS (
     GROUP BY source, session_id
 ),
 
--- Few threads have no depth: orphans, whose parent was never listed, and what is below them or in a
--- cycle. To look at these alone costs less than thread_tree.
+-- Few threads have no depth, and orphans are among them: this costs less than thread_tree.
 rootless AS (
     SELECT source, session_id, thread_id, threads.parent_thread_id
     FROM analytics.thread_durations AS durations

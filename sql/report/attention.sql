@@ -1,4 +1,4 @@
--- The threads that most need someone; those that gave up last, as nobody waits in most of them.
+-- The threads that most need attention; those that gave up come last, because nobody waits for most of them.
 SELECT
     attention.severity,
     attention.reason,

@@ -74,7 +74,7 @@ def test_alerts(
         monkeypatch.setenv("QODER_BASE_URL", base_url)
         assert execute(instance, *ALERTING).success
         assert tick("alert_on_failed_run", instance, start).skip_message == "No run has failed."
-        assert tick("alert_on_attention", instance).skip_message == "Told of 1 new, 0 are gone."
+        assert tick("alert_on_attention", instance).skip_message == "1 new, 0 gone."
         failed = execute(instance, *ALERTING)
     assert not failed.success
 
@@ -85,7 +85,7 @@ def test_alerts(
     webhook.status = 200
     after = tick("alert_on_failed_run", instance, start).cursor
     assert tick("alert_on_failed_run", instance, after).skip_message == "No run has failed."
-    assert tick("alert_on_attention", instance).skip_message == "Told of 1 new, 0 are gone."
+    assert tick("alert_on_attention", instance).skip_message == "1 new, 0 gone."
     assert tick("alert_on_attention", instance).skip_message == "No news."
 
     look = "session-threads: 1 new thing to look at\n• "

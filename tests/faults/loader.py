@@ -8,8 +8,7 @@ from pathlib import Path
 from pipelines.warehouse.analyses import list_analyses
 from pipelines.warehouse.build import build_analysis
 from pipelines.warehouse.duckdb_file import DuckdbFile
-from pipelines.warehouse.publication import publish
-from tests.builders import load_all
+from tests.builders import load_all, publish_all
 
 SOME = ("ingestion_health", "status_distribution", "thread_durations")
 
@@ -21,7 +20,7 @@ def load_and_publish(home: Path) -> None:
     with DuckdbFile(home).write() as connection:
         for analysis in analyses.values():
             build_analysis(connection, analysis)
-    publish(DuckdbFile(home), analyses)
+    publish_all(home, analyses)
 
 
 if __name__ == "__main__":

@@ -19,9 +19,7 @@ import pytest
 from pipelines.errors import WarehouseError
 from pipelines.landing.directory import RAW, list_runs
 from pipelines.sandbox.world import World
-from pipelines.warehouse.duckdb_file import DuckdbFile
-from pipelines.warehouse.publication import publish
-from tests.builders import land, load, load_all, replay_all, thread
+from tests.builders import land, load, load_all, publish_all, replay_all, thread
 from tests.faults import loader
 from tests.faults.loader import load_and_publish
 from tests.support import invoke, read_table, serve_world
@@ -177,7 +175,7 @@ while True:
             seen.add(connection.execute(
                 "SELECT (SELECT count(*) FROM runs), (SELECT count(*) FROM threads),"
                 " (SELECT max(n) FROM analytics.status_distribution),"
-                " (SELECT count(*) FROM thread_status_history WHERE end_reason IS NULL)"
+                " (SELECT count(*) FROM thread_status_history WHERE ended_before IS NULL)"
             ).fetchone())
             time.sleep(0.02)
         (row,) = seen
@@ -330,7 +328,7 @@ def test_full_disk_in_a_replay(small_disk: Path, leave: int) -> None:
 def test_readers_do_not_keep_old_copies_alive(home: Path) -> None:
     """A publication goes on while a thread of this process reads the copy before."""
     load(home, 0, thread("a"))
-    path = publish(DuckdbFile(home), {})
+    path = publish_all(home, {})
     done = threading.Event()
     seen: list[int] = []
 
@@ -342,7 +340,7 @@ def test_readers_do_not_keep_old_copies_alive(home: Path) -> None:
     reader.start()
     for number in range(1, 6):
         load(home, 10 * number, *(thread(f"t{i}") for i in range(number)), thread("a"))
-        publish(DuckdbFile(home), {})
+        publish_all(home, {})
     done.set()
     reader.join()
     assert set(seen) <= {1, 2, 3, 4, 5, 6}

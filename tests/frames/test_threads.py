@@ -411,6 +411,8 @@ def leaves(value: object, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], o
 @given(thread=THREAD)
 @example(thread={"id": "t", "agent": {"id": ""}})
 @example(thread={"id": "t", "agent": "x", "stats": {"y": 1}})
+@example(thread={"id": "t", "stop_reason": "end_turn"})
+@example(thread={"id": "t", "stop_reason": ""})
 def test_nothing_is_lost(thread: dict[str, Any]) -> None:
     """Whatever a thread holds is found again: in its column, or in `extra` under its path."""
     (row,) = flatten(thread)
@@ -428,6 +430,8 @@ def test_nothing_is_lost(thread: dict[str, Any]) -> None:
             assert row["created_at"] == datetime.fromisoformat(str(value)).astimezone(UTC)
         elif path == ("type",):
             assert value == "session_thread"
+        elif path == ("stop_reason",):  # a plain text is the type
+            assert row.get("stop_reason") == ({"type": value} if value else None)
         else:
             assert row[COLUMN_OF[path]] == value
 

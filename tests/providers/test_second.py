@@ -11,6 +11,7 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from pipelines.errors import LandingError
 from pipelines.extract.discover import SourceSessions
 from pipelines.extract.poll import poll_sessions
 from pipelines.http.auth import HeaderAuth
@@ -21,6 +22,8 @@ from pipelines.providers.registry import PROVIDERS
 from pipelines.providers.thread import Thread
 from pipelines.records import Poll, Progress, Selection
 from pipelines.sandbox.server import serve
+from pipelines.warehouse.place import open_warehouse
+from pipelines.warehouse.replay import replay
 from tests.builders import load_all
 from tests.support import CANARY, make_source, read_table
 
@@ -136,6 +139,16 @@ def test_threads_land(home: Path, polled: tuple[dict[str, Poll], list[str]]) -> 
         }
         for thread in THREADS
     ]
+
+
+def test_provider_that_is_not_known_any_more(
+    home: Path, polled: tuple[dict[str, Poll], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Landed pages of a provider that this version does not know are rejected by its name."""
+    del polled
+    monkeypatch.delitem(PROVIDERS, MADE_UP.name)
+    with pytest.raises(LandingError, match="provider made-up are not known to this version"):
+        replay(open_warehouse(home), home / RAW)
 
 
 def test_requests_are_spelled_its_way(polled: tuple[dict[str, Poll], list[str]]) -> None:

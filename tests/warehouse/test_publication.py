@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -12,8 +14,7 @@ from pipelines.errors import WarehouseError
 from pipelines.warehouse.analyses import list_analyses, parse_analysis
 from pipelines.warehouse.build import build_analysis
 from pipelines.warehouse.duckdb_file import DuckdbFile
-from pipelines.warehouse.publication import publish
-from tests.builders import load, replay_all, thread
+from tests.builders import load, publish_all, replay_all, thread
 from tests.support import read_table
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ TABLES = (
 def test_copy_is_the_warehouse(home: Path) -> None:
     """Tables, views, comments and rows are those of the warehouse."""
     load(home, 0, thread("a"), thread("b"))
-    path = publish(DuckdbFile(home), list_analyses())
+    path = publish_all(home, list_analyses())
     for query in (
         "SELECT table_name, comment, estimated_size FROM duckdb_tables() ORDER BY ALL",
         "SELECT view_name, comment, sql FROM duckdb_views() WHERE NOT internal ORDER BY ALL",
@@ -57,7 +58,7 @@ def test_copy_is_the_warehouse(home: Path) -> None:
     ):
         assert read_table(path, query) == read_table(home / "warehouse.duckdb", query)
         assert read_table(path, query)
-    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.stat().st_mode & 0o777 == 0o400
     assert sorted(p.name for p in home.iterdir()) == [
         "raw",
         "threads.duckdb",
@@ -70,10 +71,10 @@ def test_copy_is_the_warehouse(home: Path) -> None:
 def test_readers_keep_the_copy_they_opened(home: Path) -> None:
     """A reader that has the copy open does not hinder a publication and sees no part of it."""
     load(home, 0, thread("a"))
-    path = publish_all(home)
+    path = publish_some(home)
     with duckdb.connect(str(path), read_only=True) as reader:
         load(home, 10, thread("a"), thread("b"))
-        publish_all(home)
+        publish_some(home)
         assert reader.execute("SELECT count(*) FROM threads").fetchone() == (1,)
     assert read_table(path, "SELECT count(*) AS n FROM threads") == [{"n": 2}]
 
@@ -82,10 +83,10 @@ def test_each_reader_of_one_process_may_have_the_newest_copy(home: Path) -> None
     """What is attached anew is the newest copy, though another reader beside it has the old one."""
     query = "SELECT count(*) FROM thread_dimensions WHERE dimension = 'all'"
     load(home, 0, thread("a"))
-    publish(DuckdbFile(home), list_analyses())
+    publish_all(home, list_analyses())
     with DuckdbFile(home).attach() as old:
         load(home, 10, thread("a"), thread("b"))
-        publish(DuckdbFile(home), list_analyses())
+        publish_all(home, list_analyses())
         with DuckdbFile(home).attach() as new:
             new.execute("CREATE TEMP TABLE mine AS FROM threads")
             assert new.execute("FROM mine SELECT count(*)").fetchone() == (2,)
@@ -99,7 +100,7 @@ def test_unchanged_threads_are_not_copied(home: Path) -> None:
     """Where only the ledger is new, the copy gets it and the threads' blocks stay as they were."""
     crowd = [thread(f"t{i}", name=f"name {i}") for i in range(3000)]
     load(home, 0, *crowd)
-    path = publish_all(home)
+    path = publish_some(home)
     storage = (
         "SELECT column_path, block_id, block_offset FROM pragma_storage_info('{}') ORDER BY ALL"
     )
@@ -110,7 +111,7 @@ def test_unchanged_threads_are_not_copied(home: Path) -> None:
         for minute in (10, 20, 30):
             load(home, minute, *crowd)
             load(home, minute + 5, outcome="incomplete")
-            publish_all(home)
+            publish_some(home)
         assert not os.path.samestat(os.fstat(old.fileno()), path.stat())
     assert [read_table(path, storage.format(t)) for t in tables] == before
     assert_equal(home, path)
@@ -121,14 +122,14 @@ def test_unchanged_threads_are_not_copied(home: Path) -> None:
 def test_what_changed_is_copied(home: Path, how: str) -> None:
     """A changed thread, another schema or a damaged copy: the whole is copied."""
     load(home, 0, thread("a"), thread("b"))
-    path = publish_all(home)
+    path = publish_some(home)
     if how == "catalogue":
         with DuckdbFile(home).write() as connection:
             connection.execute("COMMENT ON TABLE threads IS 'another'")
     if how == "damaged":
         path.write_bytes(b"no database")
     load(home, 10, thread("a"), *([] if how == "thread" else [thread("b")]))
-    publish_all(home)
+    publish_some(home)
     assert_equal(home, path)
 
 
@@ -138,10 +139,10 @@ def test_replayed_tables_are_copied(home: Path) -> None:
     load(home, 10, thread("a", "running", updated=5), thread("b"))
     with DuckdbFile(home).write() as connection:
         connection.execute("UPDATE threads SET name = 'damaged'")
-    path = publish_all(home)
+    path = publish_some(home)
     replay_all(home)
     load(home, 20, thread("a", "running", updated=5), thread("b"))
-    publish_all(home)
+    publish_some(home)
     assert_equal(home, path)
 
 
@@ -150,16 +151,16 @@ def test_drift_of_unchanged_threads_is_published(home: Path) -> None:
     load(home, 0, thread("a", colour="red"))
     with DuckdbFile(home).write() as connection:
         connection.execute("DELETE FROM schema_drift; DELETE FROM session_digests")
-    path = publish_all(home)
+    path = publish_some(home)
     load(home, 10, thread("a", colour="red"))
-    publish_all(home)
+    publish_some(home)
     assert_equal(home, path)
     assert read_table(path, "SELECT run_id FROM schema_drift") == [{"run_id": "run-10"}]
 
 
-def publish_all(home: Path) -> Path:
+def publish_some(home: Path) -> Path:
     """Build some analyses and publish."""
-    return publish(DuckdbFile(home), SOME)
+    return publish_all(home, SOME)
 
 
 def test_copy_speaks_of_one_load(home: Path) -> None:
@@ -169,7 +170,7 @@ def test_copy_speaks_of_one_load(home: Path) -> None:
         for name in ("thread_durations", "status_distribution"):
             build_analysis(connection, list_analyses()[name])
     load(home, 10, thread("a"), thread("b"))
-    path = publish_all(home)
+    path = publish_some(home)
     query = "SELECT max(n) AS n FROM analytics.status_distribution"
     assert read_table(path, query) == [{"n": 2}]
 
@@ -181,10 +182,10 @@ def test_failing_analysis_hinders_no_publication(
     load(home, 0, thread("a"))
     header = "-- answers: x\n-- grain: x\n-- columns: {x: x}\n"
     own = {name: parse_analysis(name, f"{header}SELECT 1 AS x") for name in ("kept", "gone")}
-    publish(DuckdbFile(home), list_analyses() | own)
+    publish_all(home, list_analyses() | own)
     broken = {"kept": parse_analysis("kept", f"{header}SELECT error('oh') AS x")}
     load(home, 10, thread("b"))
-    path = publish(DuckdbFile(home), list_analyses() | broken)
+    path = publish_all(home, list_analyses() | broken)
     assert "analysis kept: Invalid Input Error: oh. The previous table is kept" in caplog.text
     assert read_table(path, "FROM analytics.kept") == [{"x": 1}]
     tables = read_table(path, "SELECT table_name FROM duckdb_tables()")
@@ -209,7 +210,7 @@ def test_leftovers_are_replaced(home: Path) -> None:
     """What a killed publication left behind does not hinder the next."""
     load(home, 0, thread("a"))
     (home / "threads.duckdb.0a1b2c3d.tmp").write_bytes(b"half a database")
-    publish(DuckdbFile(home), list_analyses())
+    publish_all(home, list_analyses())
     assert not list(home.glob("*.tmp"))
 
 
@@ -225,10 +226,48 @@ def test_nothing_published(home: Path) -> None:
 def test_everything_is_commented(home: Path) -> None:
     """Every table, view and column of the published copy says what it means."""
     load(home, 0, thread("a"))
-    path = publish_all(home)
+    path = publish_some(home)
     for query in (
         "SELECT column_name FROM duckdb_columns() WHERE comment IS NULL AND NOT internal",
         "SELECT table_name FROM duckdb_tables() WHERE comment IS NULL",
         "SELECT view_name FROM duckdb_views() WHERE comment IS NULL AND NOT internal",
     ):
         assert read_table(path, query) == []
+
+
+WRITER = """
+import duckdb, os, sys
+connection = duckdb.connect(sys.argv[1])
+connection.execute(sys.argv[2])
+os._exit(1)
+"""
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE threads SET status = 'poisoned'",
+        "DROP TABLE threads",
+        "CREATE TABLE mine AS SELECT 1 AS x",
+        "INSERT INTO threads FROM threads",
+        "ALTER TABLE threads ADD COLUMN mine INTEGER",
+    ],
+)
+def test_what_others_write_into_the_copy(home: Path, statement: str) -> None:
+    """A program that wrote into the copy and died poisons no later copy, and our readers say so."""
+    load(home, 0, thread("a", "idle"))
+    path = publish_all(home, {})
+    assert path.stat().st_mode & 0o777 == 0o400
+    subprocess.run([sys.executable, "-c", WRITER, str(path), statement], check=False)
+    log = path.with_name(f"{path.name}.wal")
+    assert log.exists()
+    said = pytest.raises(WarehouseError, match=r"threads\.duckdb\.wal.*-readonly.*build")
+    with said, DuckdbFile(home).read():
+        pass
+
+    load(home, 1, thread("a", "running"))
+    publish_all(home, {})
+    assert not log.exists()
+    with DuckdbFile(home).read() as connection:
+        rows = connection.execute("SELECT thread_id, status FROM threads").fetchall()
+    assert rows == [("a", "running")]

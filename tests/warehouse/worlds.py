@@ -18,7 +18,7 @@ import duckdb
 import polars as pl
 
 from pipelines.config.settings import Settings
-from pipelines.frames.threads import TIMESTAMP
+from pipelines.frames.values import TIMESTAMP
 from pipelines.warehouse.analyses import list_analyses
 from pipelines.warehouse.build import build_analysis, write_settings
 from pipelines.warehouse.schema import migrate

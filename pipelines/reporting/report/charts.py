@@ -1,6 +1,6 @@
 """The report's charts: sections as Vega-Lite specifications, which the page draws.
 
-What servers send enters as values alone: none of it becomes a field's name or part of an
+What servers send is used as values alone: none of it becomes the name of a field or part of an
 expression.
 """
 
@@ -68,7 +68,7 @@ def draw_status_now(sections: Sections) -> Figure | None:
 
 
 def leave_room(rows: Sequence[Row]) -> alt.Scale:
-    """Return a scale on which the longest bar has room for its number."""
+    """Return a scale that leaves space for the number of the longest bar."""
     return alt.Scale(domain=[0, 1.7 * max(row["threads"] for row in rows)], nice=False)
 
 
@@ -155,7 +155,7 @@ def draw_time_in_status(sections: Sections) -> Figure | None:
         tooltip=[alt.Tooltip("label:N", title="in"), "time:N", *BOUNDS],
     )
     bounds = base.encode(x="low:Q", x2="high:Q")
-    # The line is to be seen on a bar of any colour.
+    # The line must be visible on a bar of any colour.
     halo = bounds.mark_rule(color="var(--card)", strokeWidth=6)
     line = bounds.mark_rule(color=INK, strokeWidth=2)
     return make_figure(
@@ -236,7 +236,7 @@ def draw_survival(sections: Sections, dimension: str, name: str, title: str) -> 
 
 
 def name_curves(labels: Sequence[str]) -> alt.Legend:
-    """Return a legend of lines, which a phone has room for."""
+    """Return a legend whose lines fit on a phone."""
     columns = 2 if max(map(len, labels)) <= SHORT else 1
     return alt.Legend(columns=columns, symbolType="stroke", symbolOpacity=1, symbolSize=400)
 
@@ -247,7 +247,7 @@ DASHES = [[1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [12, 4]]
 
 
 def list_points(row: Row) -> Iterable[Row]:
-    """Return a row of survival as a point, after the curve's beginning where it is the first."""
+    """Return a row of survival as a point, after the curve's beginning if it is the first."""
     name, time = label(row["label"]), round(row["t_seconds"], 3)
     low, high = (fall_back(row, bound) for bound in ("low", "high"))
     if row["is_first"] and time > 0:

@@ -1,4 +1,4 @@
-"""Where the report lies: written whole, for its owner alone."""
+"""Where the report is written: as a whole, for its owner alone."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HINT = "Make room, or name another file with --out"
 def write_report(warehouse: Warehouse, directory: Path, out: Path | None = None) -> Path:
     """Write the report of what is published; return its path.
 
-    Without `out` it lies in the directory of reports, named by the time of the newest poll.
+    Without `out` it is in the directory of reports, named by the time of the newest poll.
     Raises WarehouseError if nothing is published yet, ReportError if the report cannot be drawn or
     written.
     """
@@ -45,14 +45,14 @@ def write_report(warehouse: Warehouse, directory: Path, out: Path | None = None)
 
 
 def name_report(as_of: datetime | None) -> str:
-    """Return the name of a report, which sorts by the time that it speaks of."""
+    """Return the name of a report: names sort by the time of its data."""
     return f"threads-{as_of:%Y%m%dT%H%M%SZ}.html" if as_of else "threads-never-polled.html"
 
 
 def write_whole(path: Path, text: str) -> None:
     """Put a text into a file at once, its reader's mode kept; a new file is for its owner alone."""
     if path.exists() and not path.is_file():
-        path.write_text(text, encoding="utf-8")  # a device or a pipe, which none may replace
+        path.write_text(text, encoding="utf-8")  # a device or a pipe, which must not be replaced
         return
     path = path.resolve()
     with replace_file(path) as file:

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from pipelines.reporting.report.sections import Section, Sections
 
 TEMPLATES = resources.files("pipelines.reporting.report") / "templates"
-# Of a curve the table beside it has one row.
+# Each curve has one row in the table beside it.
 SUMMARIZED = {"survival": "is_first"}
 
 
 def render_page(sections: Sections) -> str:
-    """Return the page that shows the sections; the same sections give the same page."""
+    """Return the page of the sections; the same sections give the same page."""
     scripts = [bundle_vega(), read_template("report.js")]
     (headline,) = sections["headline"].rows
     template = make_environment().get_template("report.html.j2")
@@ -55,7 +55,7 @@ def summarize(name: str, section: Section) -> Section:
 
 
 def read_template(name: str) -> str:
-    """Return one of our files."""
+    """Return the text of a template."""
     return (TEMPLATES / name).read_text(encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""What the report tells: a section per query in sql/report/, read from the published copy."""
+"""The numbers of the report: a section per query in sql/report/, read from the published copy."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Section(msgspec.Struct, frozen=True):
 def read_sections(connection: duckdb.DuckDBPyConnection) -> dict[str, Section]:
     """Return name -> section of every query.
 
-    Raises ReportError where an analysis that one reads is not in the published copy.
+    Raises ReportError if an analysis that one reads is not in the published copy.
     """
     return {name: read_section(connection, name, query) for name, query in read_sql("report")}
 

@@ -1,4 +1,4 @@
-"""The style of the report's charts: colours, axes, and how a duration reads on them.
+"""The style of the report's charts: colours, axes, and durations on them.
 
 Colours are variables of the page's style sheet, so that one chart serves light, dark and paper.
 """
@@ -30,7 +30,7 @@ NICE_S = (
 )
 TICKS = 6
 LINE_HEIGHT = 28
-# Lifetimes that lie further apart than this are drawn on a logarithmic scale.
+# Lifetimes that differ by more than this factor are drawn on a logarithmic scale.
 SKEWED = 30
 DURATION_LABEL = """
     datum.value < 60 ? datum.value + 's'
@@ -103,13 +103,13 @@ def make_figure(name: str, title: str, description: str, drawn: alt.TopLevelMixi
 
 
 def label(text: str) -> str:
-    """Return a text of anyone's as a chart can show it; Vega itself stumbles over one."""
+    """Return a text as a chart can show it, whoever wrote it: some texts break Vega."""
     short = shorten(text)
     return f"{short}\N{NO-BREAK SPACE}" if short == "__proto__" else short
 
 
 def classify(status: str) -> str:
-    """Return the status that a colour stands for: those that nobody documents share one."""
+    """Return the status whose colour is used: undocumented ones share one."""
     return status if status in STATUSES else "other"
 
 

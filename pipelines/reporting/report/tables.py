@@ -1,4 +1,4 @@
-"""The report's tables: which columns each has, and how a cell reads."""
+"""The report's tables: which columns each has, and what a cell shows."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NOTHING = "–"  # noqa: RUF001 - as tables have it
 
 
 class Column(msgspec.Struct, frozen=True):
-    """A column: the field it shows, its title, and how a value reads; `id` is the field below."""
+    """A column: its field and title, and how a value is written; `id` is the field below."""
 
     field: str
     title: str
@@ -39,7 +39,7 @@ class Cell(msgspec.Struct, frozen=True):
 
 
 class Layout(msgspec.Struct, frozen=True):
-    """How a section becomes a table: `analysis` has all rows, `empty` is said where none is."""
+    """How a section becomes a table: `analysis` has all rows, `empty` is shown if there is none."""
 
     caption: str
     analysis: str
@@ -206,7 +206,7 @@ def make_cell(column: Column, row: Mapping[str, Any]) -> Cell:
 
 
 def format_value(value: Any, kind: Kind) -> str:  # noqa: ANN401 - of any column
-    """Return a value as a person reads it."""
+    """Return a value as people write it."""
     return NOTHING if value is None else READERS[kind](value)
 
 
@@ -218,12 +218,12 @@ def find_order(value: object) -> float | None:
 
 
 def shorten(text: str, longest: int = LONGEST) -> str:
-    """Return a text of anyone's, of a length that a page has room for, all of it to be seen."""
+    """Return a text cut to what fits on a page, its invisible characters shown."""
     return to_printable(text if len(text) <= longest else f"{text[: longest - 1]}…")
 
 
 def read_share(share: float) -> str:
-    """Return a share in per cent; few of many do not read as none."""
+    """Return a share in per cent; few of many are not shown as none."""
     return "<0.1%" if 0 < share < SMALLEST_SHARE else f"{share:.1%}"
 
 

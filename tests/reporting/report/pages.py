@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pipelines.reporting.report.file import REPORTS, write_report
 from pipelines.warehouse.duckdb_file import DuckdbFile
-from pipelines.warehouse.publication import publish
+from tests.builders import publish_all
 from tests.warehouse.worlds import World, fill, parsed_analyses, simulate, state
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def publish_world(home: Path, world: World) -> Path:
     """Publish a world in a data directory, and return that."""
     with DuckdbFile(home).write() as connection:
         fill(connection, world)
-    publish(DuckdbFile(home), parsed_analyses())
+    publish_all(home, parsed_analyses())
     return home
 
 
