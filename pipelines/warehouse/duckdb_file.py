@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from pipelines.errors import WarehouseBusy, WarehouseError, WarehouseOlder
-from pipelines.files import replace_file, replace_synced
+from pipelines.files import replace_file, replace_synced, restrict
 from pipelines.warehouse.lock import lock
 from pipelines.warehouse.schema import migrate
 from pipelines.warehouse.sql import quote
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 WAREHOUSE = "warehouse.duckdb"
 PUBLISHED = "threads.duckdb"
+# What DuckDB puts beside a file that it writes: its log, under several names, and what it spills.
+SIDECARS = (".wal", ".wal.checkpoint", ".wal.recovery", ".tmp")
 BUFFER_BYTES = 2**20
 
 
@@ -44,7 +46,9 @@ class DuckdbFile:
     @contextmanager
     def read(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """Open the published copy."""
-        with closing(_connect(self._find_published(), read_only=True)) as connection:
+        path = self._find_published()
+        self._reject_sidecars()
+        with closing(_connect(path, read_only=True)) as connection:
             yield connection
 
     def attach(self) -> duckdb.DuckDBPyConnection:
@@ -75,8 +79,11 @@ class DuckdbFile:
         try:
             # After it the file alone holds everything, and nobody else writes to it.
             tables.execute("CHECKPOINT")
+            self._remove_sidecars()
             with self.path.open("rb") as written, replace_file(self.published) as copy:
                 shutil.copyfileobj(written, copy, BUFFER_BYTES)
+            restrict(self.published, 0o400)
+            self._remove_sidecars()
         except (duckdb.Error, OSError) as error:
             raise WarehouseError(
                 f"{self.published}: cannot be published ({first_line(error)})."
@@ -128,6 +135,21 @@ class DuckdbFile:
             return 0
         return max(highest or 0, 0)
 
+    def _remove_sidecars(self) -> None:
+        """Remove what a program that wrote into the copy has left: DuckDB would apply it."""
+        for path in self._list_sidecars():
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+    def _reject_sidecars(self) -> None:
+        for path in self._list_sidecars():
+            problem = "a program has opened the copy to write, which is made to be read"
+            hint = "End it (open the copy with -readonly); `session-threads build` makes it anew"
+            raise WarehouseError(f"{path}: {problem}. {hint}")
+
+    def _list_sidecars(self) -> list[Path]:
+        sidecars = (Path(f"{self.published}{ending}") for ending in SIDECARS)
+        return [path for path in sidecars if path.exists()]
+
     def _find_published(self) -> Path:
         if not self.is_published():
             hint = "Run `session-threads run` first"
@@ -140,7 +162,7 @@ def open_tables(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a file of tables for writing, made or upgraded if need be; the caller holds the lock."""
     connection = _connect(path, read_only=False)
     try:
-        path.chmod(0o600)
+        restrict(path)
         migrate(connection, path)
         yield connection
         connection.close()
