@@ -499,7 +499,7 @@ def _(selection):
             round(sum(seconds_high) / 3600, 1) AS high
         FROM selected_spells
         WHERE (is_censored OR NOT is_current)
-            AND status NOT IN ('archived', 'terminated', 'cancelled')
+            AND status NOT IN (SELECT status FROM statuses WHERE is_closed)
         GROUP BY status
         ORDER BY hours DESC
         LIMIT 20

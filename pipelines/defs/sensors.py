@@ -74,7 +74,7 @@ def list_failures(
 
 
 def is_decided(instance: dg.DagsterInstance, failure: dg.EventLogRecord) -> bool:
-    """Whether Dagster has noted if the run is tried again: a moment after it failed."""
+    """Whether Dagster has recorded if it retries the run: a moment after the failure."""
     run = find_run(instance, failure)
     return run is None or not instance.run_retries_enabled or WILL_RETRY in run.tags
 

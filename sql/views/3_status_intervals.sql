@@ -10,7 +10,7 @@ SELECT
     seconds_high,
     is_current
 FROM thread_spells
-WHERE coalesce(status, '') NOT IN ('archived', 'terminated', 'cancelled')
+WHERE coalesce(status, '') NOT IN (SELECT status FROM statuses WHERE is_closed)
 UNION ALL
 SELECT
     source,

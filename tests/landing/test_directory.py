@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -15,11 +16,15 @@ from pipelines.landing import directory as landing
 from pipelines.landing.directory import RAW, give_back, list_runs, name_file, take_sequence
 from pipelines.landing.format import Footer, Run, read_run, write_run
 from pipelines.landing.retention import remove_unfinished
-from tests.builders import land, load_all, thread
+from pipelines.landing.writer import land_polls
+from tests.builders import crowd, land, load_all, poll, thread
 from tests.support import ROOT, read_table
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
     from pathlib import Path
+
+    from pipelines.records import FetchedPage, Poll
 
 NOW = datetime(2026, 10, 1, tzinfo=UTC)
 LATER = datetime.now(UTC) + timedelta(days=2)
@@ -61,6 +66,26 @@ def test_claims_go_with_the_landing(tmp_path: Path) -> None:
     assert path.name.startswith("s0000000001-20261001T000000000000Z-run-1.")
     assert read_run(path).run.sequence == 1
     assert take_sequence(tmp_path) == 2
+
+
+def test_runs_number_themselves(home: Path) -> None:
+    """A run takes its number before its first page, says it everywhere, and leaves no claim."""
+    directory = home / RAW
+
+    async def watch() -> AsyncGenerator[FetchedPage | Poll]:
+        assert names(directory) == {"s0000000042.claim"}
+        async for item in poll(crowd("idle")):
+            yield item
+
+    path, _ = asyncio.run(land_polls(watch(), directory, "run-1", newest=41, door="command"))
+    assert names(directory) == {path.name}
+    assert load_all(home) == ["run-1"]
+    warehouse = home / "warehouse.duckdb"
+    query = (
+        "SELECT DISTINCT r.sequence, p.sequence AS of_poll, door FROM runs r JOIN session_polls p"
+    )
+    rows = read_table(warehouse, f"{query} USING (run_id)")
+    assert rows == [{"sequence": 42, "of_poll": 42, "door": "command"}]
 
 
 def test_claims_of_killed_runs(tmp_path: Path) -> None:

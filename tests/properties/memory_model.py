@@ -49,7 +49,11 @@ class Model:
             outcomes[outcome] += 1
             kinds = ("new", "changed", "unchanged", "missing", "regressed")
             self.ledger.append(
-                {name: getattr(poll, name) for name in poll.__struct_fields__ if name != "endpoint"}
+                {
+                    name: getattr(poll, name)
+                    for name in poll.__struct_fields__
+                    if name not in {"endpoint", "provider"}
+                }
                 | {"run_id": run.id, "sequence": run.place, "outcome": outcome}
                 | {f"threads_{kind}": counts[kind] for kind in kinds}
             )
@@ -121,6 +125,9 @@ class Model:
 
     def _begin_spell(self, key: Key, content: Row, observed: datetime, after: datetime) -> None:
         spells = self.history.setdefault(key, [])
+        if spells:  # the clock may have been set back
+            observed = max(observed, spells[-1]["observed_from"])
+            after = min(after, observed)
         updated, created = content["updated_at"], content["created_at"]
         if after < updated <= observed:
             changed = updated

@@ -55,16 +55,28 @@ class Memory(RuleBasedStateMachine):
         self.model = Model()
         self.now = START
         self.skew = timedelta()
+        self.error = timedelta()
+        self.older = 0
         self.versions: dict[tuple[str, str], list[dict[str, Any]]] = {}
         self.hidden: set[tuple[str, str]] = set()
         self.held: list[Landed] = []
         self.loaded: list[Landed] = []
         self.numbers = itertools.count()
 
-    @initialize(seconds=st.integers(-400, 400))
-    def set_clock(self, seconds: int) -> None:
-        """The server's clock is wrong by some minutes."""
+    @initialize(seconds=st.integers(-400, 400), older=st.integers(0, 3))
+    def set_clock(self, seconds: int, older: int) -> None:
+        """The server's clock is wrong by some minutes; an older version lands the first runs."""
         self.skew = timedelta(seconds=seconds)
+        self.older = older
+
+    @rule(seconds=st.sampled_from([0, 0, 3600, -3600, 400, -400, -86400]))
+    def set_client_clock(self, seconds: int) -> None:
+        """The client's clock is set: right, or forward or back."""
+        self.error = timedelta(seconds=seconds)
+
+    def clock(self) -> datetime:
+        """Return the present as the client's clock says it."""
+        return self.now + self.error
 
     def instant(self) -> str:
         """Return the server's present as it sends it."""
@@ -105,14 +117,20 @@ class Memory(RuleBasedStateMachine):
     def run(self, answers: tuple[dict[str, Any], ...], *, is_late: bool) -> None:
         """A run polls every session; another may overtake it before it is loaded."""
         self.now += timedelta(minutes=5)
-        begun = self.now
+        begun = self.clock()
         polls, pages = [], []
         for session, answer in zip(SESSIONS, answers, strict=True):
             poll, rows = self.poll(session, **answer)
             polls.append(poll)
             pages += rows
-        number = next(self.numbers)
-        run = Run(id=f"run-{number}", sequence=number, started_at=begun, finished_at=self.now)
+        # The numbers of killed runs are missing.
+        number = 2 * next(self.numbers)
+        run = Run(
+            id=f"run-{number}",
+            sequence=number if number >= 2 * self.older else None,
+            started_at=begun,
+            finished_at=self.clock(),
+        )
         landed = Landed(run, polls, pl.DataFrame(pages, schema=PAGES, orient="row"))
         if is_late:
             self.held.append(landed)
@@ -136,7 +154,7 @@ class Memory(RuleBasedStateMachine):
         repeated: str | None,
     ) -> tuple[Poll, list[tuple[Any, ...]]]:
         """Return a session's poll and pages: one thread a page, one of them perhaps twice."""
-        started = self.now
+        started = self.clock()
         ids = [id_ for id_ in IDS if (session, id_) in self.versions]
         ids = [id_ for id_ in ids if (session, id_) not in self.hidden]
         ids += [repeated] if repeated in ids else []
@@ -152,7 +170,7 @@ class Memory(RuleBasedStateMachine):
         for number, threads in enumerate(bodies, 1):
             self.now += timedelta(seconds=3)
             body = json.dumps({"data": threads}).encode()
-            rows.append(("qoder", "threads", session, number, None, self.now, 200, body))
+            rows.append(("qoder", "threads", session, number, None, self.clock(), 200, body))
         self.now += timedelta(seconds=1)
         listed = {thread["id"] for threads in bodies for thread in threads}
         poll = Poll(
@@ -160,7 +178,7 @@ class Memory(RuleBasedStateMachine):
             session_id=session,
             label=None,
             started_at=started,
-            finished_at=self.now,
+            finished_at=self.clock(),
             outcome=outcome,
             end_reason="has_more_false" if outcome == "complete" else "error",
             status_filter="idle,hibernating" if is_filtered else None,

@@ -254,13 +254,13 @@ def test_drift(home: Path) -> None:
 
 def test_drift_of_documented_objects(home: Path) -> None:
     """A documented object that comes as something else is news, and kept."""
-    load(home, 0, thread("a", agent="planner", stats=[1], usage=12, stop_reason="end_turn"))
+    load(home, 0, thread("a", agent="planner", stats=[1], usage=12, stop_reason=3))
     load(home, 10, thread("b", agent={"model": 7}, stop_reason={"type": 5, "event_ids": "e"}))
     assert drift(home) == [
         ("agent", "string", None, 1, "run-0"),
         ("stats", "array", None, 1, "run-0"),
         ("stats[]", "number", None, 1, "run-0"),
-        ("stop_reason", "string", None, 1, "run-0"),
+        ("stop_reason", "number", None, 1, "run-0"),
         ("usage", "number", None, 1, "run-0"),
         ("agent.model", "number", None, 1, "run-10"),
         ("stop_reason.event_ids", "string", None, 1, "run-10"),
