@@ -118,7 +118,7 @@ class ShardWriter:
         return [await shard for shard in self._writing]
 
     async def discard(self) -> None:
-        """Remove the shards: nobody will ask for them."""
+        """Remove the shards: they belong to no run."""
         for shard in await asyncio.gather(*self._writing, return_exceptions=True):
             if isinstance(shard, Path):
                 shard.unlink(missing_ok=True)

@@ -3,7 +3,7 @@
 The comment lines at the head of a file are YAML: `answers`, `grain`, `columns` (name: meaning, its
 unit in brackets at the end), `checks` and `warnings` (name: a query that finds no row; if a check
 does, the previous table is kept). Below them is one query. The file is named like its table in
-the schema `analytics`. What an analysis reads is read off its query; views read no analysis.
+the schema `analytics`. What an analysis reads follows from its query; views read no analysis.
 """
 
 from __future__ import annotations
@@ -120,8 +120,8 @@ class Analysis(BaseModel):
 def list_analyses(own: Path | None = None) -> dict[str, Analysis]:
     """Return name -> analysis of every file, each after those it reads.
 
-    `own` is the user's directory of further files. One of them that cannot be used does not take
-    the others away: it becomes an analysis that fails when it is built, and says why.
+    `own` is the user's directory of further files. One of them that cannot be used does not affect
+    the others: it becomes an analysis that fails when it is built, and says why.
     """
     found = {name: parse_analysis(name, text) for name, text in read_sql("analyses")}
     for path in sorted(own.glob("*.sql")) if own else ():
@@ -181,7 +181,7 @@ def _name_broken(stem: str, found: Mapping[str, Analysis]) -> str:
 
 
 def _stand_in(name: str, problem: str) -> Analysis:
-    """Return an analysis that fails with the problem when it is built."""
+    """Return an analysis whose build fails with the problem."""
     header = Header(answers=problem, grain="none", columns={"problem": "none"})
     query = f"SELECT error({quote(problem)}) AS problem"
     version = hash_text(problem)

@@ -54,8 +54,8 @@ class DuckdbFile:
     def attach(self) -> duckdb.DuckDBPyConnection:
         """Return a connection to the newest copy.
 
-        Of one process, those who connect to a path are all given the copy that the first of them
-        opened; attached, each has its own.
+        All connections of a process to a path share the copy that the first of them opened;
+        attached, each has its own.
         """
         path = self._find_published()
         connection = _connect(Path(":memory:"), read_only=False)
@@ -74,7 +74,7 @@ class DuckdbFile:
     def publish(self, tables: duckdb.DuckDBPyConnection) -> Path:
         """Replace the copy by the file as it is now; return its path.
 
-        Raises WarehouseError, and leaves the previous copy, if the disk has no room.
+        Raises WarehouseError, and leaves the previous copy, if the disk is full.
         """
         try:
             # After it the file alone holds everything, and nobody else writes to it.
@@ -93,12 +93,12 @@ class DuckdbFile:
 
     @contextmanager
     def rebuild(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Give the tables of a new file, and put it in the place of the old one at the end."""
+        """Give the tables of a new file, which replaces the old one at the end."""
         temporary = self._home / "replay.tmp"
         with lock(self._home):
             with open_tables(temporary) as connection:
                 yield connection
-                # Closing would keep silent if the disk has no room for it.
+                # Closing would not say that the disk is full.
                 connection.execute("CHECKPOINT")
             # A log that an unreadable warehouse has left does not belong to the new file.
             self.path.with_suffix(".duckdb.wal").unlink(missing_ok=True)
@@ -120,7 +120,7 @@ class DuckdbFile:
     def newest_sequence(self) -> int:
         """Return the highest sequence number of the loaded runs; 0 if there is none to read.
 
-        It waits for nobody: who is writing has a number that is in the landing directory, and an
+        It does not wait: the number of a run that is writing is in the landing directory, and an
         unreadable or older warehouse has none.
         """
         if not self.path.exists():

@@ -24,11 +24,11 @@ CREATE OR REPLACE MACRO kaplan_meier(lifetimes) AS TABLE (
             CASE
                 WHEN NOT is_censored AND staying > 0
                     THEN ln(staying / (staying + 1))::DECIMAL(18, 15)
-            END AS fall,
+            END AS log_share,
             CASE
                 WHEN NOT is_censored AND staying > 0
                     THEN (1 / ((staying + 1) * staying))::DECIMAL(18, 17)
-            END AS term
+            END AS variance
         FROM ranked
     ),
 
@@ -41,8 +41,8 @@ CREATE OR REPLACE MACRO kaplan_meier(lifetimes) AS TABLE (
             count_if(NOT is_censored) AS closed,
             count_if(is_censored) AS censored,
             bool_or(is_last) AS is_last,
-            sum(fall) AS fall,
-            sum(term) AS term
+            sum(log_share) AS log_share,
+            sum(variance) AS variance
         FROM risks
         GROUP BY curve, part
     ),
@@ -52,8 +52,8 @@ CREATE OR REPLACE MACRO kaplan_meier(lifetimes) AS TABLE (
             curve,
             part,
             is_last,
-            round(exp(sum(fall) OVER in_parts), 12) AS survival,
-            exp(coalesce(sum(fall) OVER (in_parts ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0))
+            round(exp(sum(log_share) OVER in_parts), 12) AS survival,
+            exp(coalesce(sum(log_share) OVER (in_parts ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0))
             AS survival_before
         FROM parts
         WINDOW in_parts AS (PARTITION BY curve ORDER BY part)
@@ -79,8 +79,8 @@ CREATE OR REPLACE MACRO kaplan_meier(lifetimes) AS TABLE (
             count_if(NOT is_censored),
             count_if(is_censored),
             bool_or(is_last),
-            sum(fall),
-            sum(term)
+            sum(log_share),
+            sum(variance)
         FROM risks
         SEMI JOIN km_drops USING (curve, part)
         GROUP BY curve, elapsed_seconds
@@ -89,11 +89,11 @@ CREATE OR REPLACE MACRO kaplan_meier(lifetimes) AS TABLE (
     steps AS (
         SELECT
             *,
-            CASE WHEN is_last THEN 0 ELSE round(exp(coalesce(sum(fall) OVER in_time, 0)), 12) END AS survival,
+            CASE WHEN is_last THEN 0 ELSE round(exp(coalesce(sum(log_share) OVER in_time, 0)), 12) END AS survival,
             -- 1.96 standard deviations on the scale of ln(-ln(survival)).
             CASE
                 WHEN survival > 0 AND survival < 1
-                    THEN exp(1.959963984540054 * sqrt(sum(term) OVER in_time) / ln(survival))
+                    THEN exp(1.959963984540054 * sqrt(sum(variance) OVER in_time) / ln(survival))
             END AS spread
         FROM points
         WINDOW in_time AS (PARTITION BY curve ORDER BY t_seconds)
