@@ -230,7 +230,7 @@ def find_tables(query: str) -> set[str]:
         statement = f"SELECT json_serialize_sql({quote(query)})"
         cursor = _open_parser().cursor().execute(statement)
         document = json.loads((cursor.fetchone() or ("{}",))[0])
-        nodes = list(_walk(document))
+        nodes = list(_list_nodes(document))
     except (duckdb.Error, RecursionError) as error:
         raise AnalysisError(f"the query cannot be parsed: {error}") from None
     if document.get("error"):
@@ -250,13 +250,13 @@ def _open_parser() -> duckdb.DuckDBPyConnection:
     return duckdb.connect()
 
 
-def _walk(node: object) -> Iterator[dict[str, Any]]:
+def _list_nodes(node: object) -> Iterator[dict[str, Any]]:
     if isinstance(node, dict):
         yield node
     for inner in (
         node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
     ):
-        yield from _walk(inner)
+        yield from _list_nodes(inner)
 
 
 def _list_ctes(node: dict[str, Any]) -> list[dict[str, Any]]:
