@@ -1,9 +1,9 @@
-"""What polling cannot see: simulated fleets whose whole lives are known, polled and analysed.
+"""What polling cannot see: simulated fleets whose whole histories are known, polled and analysed.
 
     python benchmarks/polling.py [HOURS]
 
 Each poll interval has a warehouse of its own, filled by the real load with rendered threads, but
-without HTTP. What `time_in_status` and `status_transitions` say is then held against the lives;
+without HTTP. What `time_in_status` and `status_transitions` say is then compared with them;
 docs/polling_error.md and docs/polling_error.svg show how it went.
 
 The truth of a row of `time_in_status` is the time that its threads really spent in the status, up
@@ -118,7 +118,7 @@ def draw_life(draw: random.Random, fleet: Fleet, born: float, end: float) -> Ite
 
 
 class Server:
-    """A source whose threads' whole lives are drawn here, in seconds since the world's epoch."""
+    """A source whose threads' histories are drawn here, in seconds since the world's epoch."""
 
     def __init__(self, source: str, fleet: Fleet, size: tuple[int, int], end: float) -> None:
         self.source = source
@@ -206,11 +206,11 @@ def since_epoch(at: datetime) -> float:
 
 @dataclass
 class Polled:
-    """A warehouse that was polled every so many minutes, and the lives behind it."""
+    """A warehouse that was polled every so many minutes, and their true histories."""
 
     interval: float
     connection: duckdb.DuckDBPyConnection
-    lives: dict[ThreadKey, tuple[Event, ...]]
+    histories: dict[ThreadKey, tuple[Event, ...]]
     spells: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -232,14 +232,14 @@ def simulate(
     for number in range(int(hours * 60 / interval) + 1):
         load_run(connection, land(servers, number, START + timedelta(minutes=interval * number)))
     build(connection)
-    lives = {
+    histories = {
         (server.source, session.id, plan.id): plan.events
         for server in servers
         for session in server.world.sessions.values()
         for plan in session.threads
     }
     query = "SELECT * FROM thread_spells ORDER BY source, session_id, thread_id, spell"
-    return Polled(interval, connection, lives, fetch_records(connection, query))
+    return Polled(interval, connection, histories, fetch_records(connection, query))
 
 
 def land(servers: Sequence[Server], number: int, started: datetime) -> Landed:
@@ -306,15 +306,15 @@ def find_state(life: Sequence[Event], at: datetime) -> int:
     return bisect_right(life, since_epoch(at), key=lambda event: event.at) - 1
 
 
-def list_stays(life: Sequence[Event], first: int, last: int, until: float) -> Iterator[Event]:
-    """Yield (as events) the stays from event `first` on, and the end: at `until`, or closed."""
+def list_intervals(life: Sequence[Event], first: int, last: int, until: float) -> Iterator[Event]:
+    """Yield (as events) the intervals from event `first` on, and the end: at `until`, or closed."""
     yield from life[first : last + 1]
     if life[last].status not in CLOSED:
         yield Event(until, "end")
 
 
 def find_truth(polled: Polled) -> dict[ThreadKey, list[Event]]:
-    """Return the stays of each thread in the time that polling speaks of, the end behind them."""
+    """Return the intervals of each thread in the time that polling covers, the end behind them."""
     ranges: dict[ThreadKey, tuple[datetime, datetime]] = {}
     for spell in polled.spells:
         key = (spell["source"], spell["session_id"], spell["thread_id"])
@@ -322,9 +322,9 @@ def find_truth(polled: Polled) -> dict[ThreadKey, list[Event]]:
         ranges[key] = first, spell["observed_until"]
     truth = {}
     for key, (first, until) in ranges.items():
-        life = polled.lives[key]
+        life = polled.histories[key]
         begin, end = find_state(life, first), find_state(life, until)
-        truth[key] = list(list_stays(life, begin, end, since_epoch(until)))
+        truth[key] = list(list_intervals(life, begin, end, since_epoch(until)))
     return truth
 
 
@@ -335,7 +335,7 @@ def sum_truth(polled: Polled) -> dict[tuple[str, str], dict[str, float]]:
     for row in fetch_records(polled.connection, "FROM thread_dimensions"):
         key = (row["source"], row["session_id"], row["thread_id"])
         seconds = groups[row["dimension"], row["value"]]
-        if unseen := truth[key][0].at - polled.lives[key][0].at:
+        if unseen := truth[key][0].at - polled.histories[key][0].at:
             seconds[UNOBSERVED] += unseen
         for stay, after in pairwise(truth[key]):
             seconds[stay.status] += after.at - stay.at
@@ -352,7 +352,7 @@ def find_fleets(polled: Polled) -> dict[tuple[str, str], str | None]:
     return {(dimension, value): fleet for dimension, value, fleet in rows}
 
 
-def judge_times(polled: Polled) -> list[TimeRow]:
+def compare_times(polled: Polled) -> list[TimeRow]:
     """Hold every row of `time_in_status` against the truth, and what it does not list."""
     fleets = find_fleets(polled)
     truth = {
@@ -384,14 +384,14 @@ def judge_times(polled: Polled) -> list[TimeRow]:
 
 def is_proven(polled: Polled, spell: Mapping[str, Any]) -> bool:
     """Tell whether the transition that ended the spell was direct, the time before in bounds."""
-    life = polled.lives[spell["source"], spell["session_id"], spell["thread_id"]]
+    life = polled.histories[spell["source"], spell["session_id"], spell["thread_id"]]
     begin, end = find_state(life, spell["observed_from"]), find_state(life, spell["ended_before"])
     seconds = life[begin + 1].at - life[begin].at
     is_inside = spell["seconds_low"] - EXACT_S <= seconds <= spell["seconds_high"] + EXACT_S
     return end == begin + 1 and is_inside
 
 
-def judge_transitions(polled: Polled) -> list[TransitionRow]:
+def compare_transitions(polled: Polled) -> list[TransitionRow]:
     """Hold every row of `status_transitions` against the truth."""
     proven: Counter[tuple[str, str, str]] = Counter()
     for spell in polled.spells:
@@ -412,8 +412,8 @@ def judge_transitions(polled: Polled) -> list[TransitionRow]:
 def count_changes(polled: Polled) -> Counter[str]:
     """Return fleet -> how often a thread's status really changed after it was first seen."""
     changes: Counter[str] = Counter()
-    for (fleet, _, _), stays in find_truth(polled).items():
-        changes[fleet] += sum(event.status != "end" for event in stays[1:])
+    for (fleet, _, _), intervals in find_truth(polled).items():
+        changes[fleet] += sum(event.status != "end" for event in intervals[1:])
     return changes
 
 
@@ -445,10 +445,10 @@ def summarize_times(rows: Sequence[TimeRow]) -> dict[str, float]:
 
 def summarize(polled: Polled) -> list[dict[str, Any]]:
     """Return a row of figures per fleet, in percent."""
-    times, transitions = judge_times(polled), judge_transitions(polled)
+    times, transitions = compare_times(polled), compare_transitions(polled)
     changes = count_changes(polled)
     figures = []
-    for fleet in dict.fromkeys(source for source, _, _ in polled.lives):
+    for fleet in dict.fromkeys(source for source, _, _ in polled.histories):
         rows = [row for row in transitions if row.fleet == fleet]
         total = sum(row.transitions for row in rows)
         proven = sum(row.proven for row in rows)

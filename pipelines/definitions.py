@@ -1,5 +1,7 @@
 """Dagster's door: the code location `pipelines`."""
 
+import os
+
 import dagster as dg
 
 from pipelines.config.loader import load_tolerant
@@ -10,6 +12,8 @@ from pipelines.defs.schedule import build_schedule, expect_each_interval, poll_t
 from pipelines.defs.sensors import build_sensors
 from pipelines.warehouse.analyses import list_analyses
 from pipelines.warehouse.place import open_warehouse
+
+os.umask(0o077)  # what Dagster and the steps write holds names of threads
 
 
 @dg.definitions

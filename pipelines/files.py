@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import errno
 import os
 import secrets
+import stat
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -15,6 +17,8 @@ from pipelines.errors import LandingError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# What SMB, FUSE and some overlays answer to what they do not do.
+UNSUPPORTED = {errno.EINVAL, errno.ENOTSUP, errno.EPERM, errno.ENOSYS}
 HINT = "Let SESSION_THREADS_HOME name a directory of yours"
 
 
@@ -52,6 +56,18 @@ def make_private(directory: Path) -> None:
         raise LandingError(f"{directory}: cannot be made ({error}). {HINT}") from None
     if not os.access(directory, os.W_OK | os.X_OK):
         raise LandingError(f"{directory}: cannot be written to. {HINT}")
+    reject_shared(directory)
+
+
+def reject_shared(directory: Path) -> None:
+    """Raise LandingError if others could put files of theirs in the place of ours."""
+    status = directory.stat()
+    if status.st_uid not in {0, os.geteuid()}:
+        problem = f"belongs to another user (uid {status.st_uid})"
+        raise LandingError(f"{directory}: {problem}. {HINT}")
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        problem = f"others can write there (mode {stat.S_IMODE(status.st_mode):o})"
+        raise LandingError(f"{directory}: {problem}. Take that away: chmod go-w {directory}")
 
 
 @contextmanager
@@ -67,7 +83,10 @@ def replace_file(path: Path) -> Iterator[BinaryIO]:
     try:
         with os.fdopen(descriptor, "wb") as file:
             yield file
-        replace_synced(temporary, path)
+            file.flush()
+            _synchronize(file.fileno())
+        temporary.replace(path)
+        synchronize(path.parent)
     except BaseException:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -82,9 +101,31 @@ def replace_synced(temporary: Path, path: Path) -> None:
 
 
 def synchronize(path: Path) -> None:
-    """Wait until a file's content is on disk, or the names of a folder."""
-    descriptor = os.open(path, os.O_RDONLY)
+    """Wait until a file's content is on disk, or the names of a folder. Raises OSError."""
+    # Some network file systems synchronize through a descriptor to write alone.
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
     try:
-        os.fsync(descriptor)
+        _synchronize(descriptor)
     finally:
         os.close(descriptor)
+
+
+def restrict(path: Path, mode: int = 0o600) -> None:
+    """Let the owner alone read a file, as far as its file system knows owners. Raises OSError."""
+    with _where_it_can():
+        path.chmod(mode)
+
+
+def _synchronize(descriptor: int) -> None:
+    with _where_it_can():
+        os.fsync(descriptor)
+
+
+@contextmanager
+def _where_it_can() -> Iterator[None]:
+    """Pass over what a file system has no notion of: modes, or names that are synchronized."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in UNSUPPORTED:
+            raise

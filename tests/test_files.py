@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import TYPE_CHECKING
 
 import pytest
 
+from pipelines.errors import LandingError
 from pipelines.files import list_statuses, replace_file
 from pipelines.warehouse.duckdb_file import DuckdbFile
+from tests.builders import load, publish_all, thread
+from tests.support import read_table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -92,3 +96,51 @@ def test_statuses_are_one_list(home: Path) -> None:
         rows = connection.execute(query, [True]).fetchall()
     assert tuple(status for (status,) in rows) == list_statuses(closed=True)
     assert set(list_statuses(closed=True)) == {"archived", "terminated", "cancelled"}
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP, errno.EPERM, errno.ENOSYS])
+@pytest.mark.parametrize("call", ["fsync", "chmod"])
+def test_file_systems_that_cannot(
+    home: Path, number: int, call: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file system that synchronizes no names, or knows no modes, takes runs all the same."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(f"pipelines.files.os.{call}", fail)
+    assert load(home, 0, thread("a"))["threads_new"] == 1
+    publish_all(home, {})
+    assert read_table(home / "threads.duckdb", "SELECT thread_id FROM threads") == [
+        {"thread_id": "a"}
+    ]
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC])
+def test_failed_synchronization(home: Path, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that fails to synchronize is one line, and nothing counts as landed."""
+
+    def fail(_: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("pipelines.files.os.fsync", fail)
+    with pytest.raises(LandingError, match=os.strerror(number)):
+        load(home, 0, thread("a"))
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o777, 0o1777, 0o720])
+def test_shared_directories(home: Path, mode: int) -> None:
+    """A data directory in which others can write is rejected, with what to do."""
+    home.mkdir()
+    home.chmod(mode)
+    with pytest.raises(LandingError, match=r"others can write there.*chmod go-w"):
+        load(home, 0, thread("a"))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_directories_of_others(home: Path) -> None:
+    """A data directory that belongs to another user is rejected."""
+    home.mkdir(mode=0o700)
+    os.chown(home, 12345, -1)
+    with pytest.raises(LandingError, match="belongs to another user"):
+        load(home, 0, thread("a"))

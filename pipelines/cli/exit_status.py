@@ -56,13 +56,13 @@ def explain(row: Mapping[str, Any]) -> str:
 
 def exit_of_health(lines: Sequence[Health]) -> ExitStatus:
     """Return what the sessions' states mean together."""
-    troubled = [line for line in lines if line.state != "ok"]
-    if not troubled:
+    unhealthy = [line for line in lines if line.state != "ok"]
+    if not unhealthy:
         return ExitStatus()
-    first = troubled[0]
+    first = unhealthy[0]
     error = f": {first.last_error}" if first.state == "failing" else ""
     problem = f"{first.name} is {first.state}{error}"
-    return ExitStatus(1, f"{len(troubled)} of {count(len(lines), 'session')}: {problem}")
+    return ExitStatus(1, f"{len(unhealthy)} of {count(len(lines), 'session')}: {problem}")
 
 
 def exit_of_build(outcomes: Sequence[Outcome]) -> ExitStatus:

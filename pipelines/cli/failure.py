@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
 import click
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 def fail(message: str, exit_code: int) -> NoReturn:
     """End the command with one line on standard error."""
     line = to_printable(" ".join(message.split()))
-    click.echo(f"session-threads: {line}", err=True)
+    with suppress(OSError):  # a log that is full: the exit status says it too
+        click.echo(f"session-threads: {line}", err=True)
     sys.exit(exit_code)
 
 

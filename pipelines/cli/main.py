@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import gc
 import io
+import os
 import sys
 from typing import Any
 
@@ -28,6 +29,12 @@ class Cli(click.Group):
             if ctx.params["debug"]:
                 raise
             fail(str(error), error.exit_code)
+        except BrokenPipeError:
+            raise  # click's: whoever reads has read enough
+        except OSError as error:
+            if ctx.params["debug"]:
+                raise
+            fail(f"the output cannot be written ({error.strerror or error})", 1)
         except KeyboardInterrupt:
             fail("interrupted", 130)  # as a shell says of a command that Ctrl-C ended
 
@@ -49,6 +56,7 @@ def end_at_once() -> None:
 def main(*, debug: bool) -> None:
     """Every thread of your agent sessions, polled into DuckDB."""
     del debug
+    os.umask(0o077)  # what it writes holds names of threads
     atexit.register(end_at_once)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a name with letters that the locale lacks

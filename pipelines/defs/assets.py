@@ -88,7 +88,7 @@ def thread_pages(
 def threads(
     configuration: ConfigurationParam, warehouse: WarehouseParam
 ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
-    """The current state of every thread, its history, and the ledger of polls they rest on.
+    """The current state of every thread, its history, and the ledger of the polls behind them.
 
     All tables of a run change in one transaction, or none does.
     """
@@ -117,7 +117,7 @@ def published_database(
     analyses: AnalysesParam,
     warehouse: WarehouseParam,
 ) -> Iterator[dg.MaterializeResult]:
-    """The copy that people query, `threads.duckdb`: replaced at once, also for a new ledger.
+    """The copy that people query, `threads.duckdb`: replaced even if only the ledger is new.
 
     The run fails after it, so that someone notices, if its own poll brought nothing.
     """

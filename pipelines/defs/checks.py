@@ -65,7 +65,7 @@ def check_keys(rejection: LoadRejected | None) -> dg.AssetCheckResult:
 
 
 def check_drift(drift: Sequence[str]) -> dg.AssetCheckResult:
-    """Return whether nothing is new in the data; it is loaded all the same."""
+    """Return whether nothing is new in the data; what is new is loaded too."""
     return dg.AssetCheckResult(
         check_name=DRIFT,
         passed=not drift,
@@ -75,9 +75,9 @@ def check_drift(drift: Sequence[str]) -> dg.AssetCheckResult:
 
 
 def check_freshness(configuration: Configuration, health: Sequence[Row]) -> dg.AssetCheckResult:
-    """Return whether every configured session was completely polled of late, by ingestion_health.
+    """Return whether every configured session has a recent complete poll, by ingestion_health.
 
-    Where the configuration is rejected nobody knows which sessions that are.
+    If the configuration is rejected, it is not known which sessions these are.
     """
     try:
         settings = configuration.load_without_tokens()

@@ -1,7 +1,7 @@
 """The report as an asset, and the job that draws it.
 
 It is outside `poll_threads`: drawing takes longer than a small poll does, and most polls are
-looked at by nobody.
+never looked at.
 """
 
 import dagster as dg
@@ -16,7 +16,7 @@ PUBLISHED = dg.AssetKey("published_database")
 
 @dg.asset(deps=[PUBLISHED], group_name="publication", kinds={"html"}, owners=OWNERS)
 def report(configuration: ConfigurationParam, warehouse: WarehouseParam) -> dg.MaterializeResult:
-    """The HTML report of the published copy, in the place of the one before."""
+    """The HTML report of the published copy, in place of the previous one."""
     directory = configuration.load_tolerant().home / REPORTS
     path = write_report(warehouse, directory, directory / LATEST)
     return dg.MaterializeResult(

@@ -1,4 +1,4 @@
-"""What the assets are given: the configuration, and the analyses that there are."""
+"""What the assets need: the configuration, and the analyses that there are."""
 
 import dagster as dg
 
@@ -10,7 +10,7 @@ from pipelines.warehouse.base import Warehouse
 
 
 class Configuration:
-    """The configuration, read anew by each step, so that a change needs no reload."""
+    """The configuration, read again by each step, so that a change needs no reload."""
 
     def load(self) -> Settings:
         """Return the settings, tokens included. Raises SettingsError."""

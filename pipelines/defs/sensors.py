@@ -74,7 +74,7 @@ def list_failures(
 
 
 def is_decided(instance: dg.DagsterInstance, failure: dg.EventLogRecord) -> bool:
-    """Whether Dagster has noted if the run is tried again: a moment after it failed."""
+    """Whether Dagster has recorded if it retries the run: a moment after the failure."""
     run = find_run(instance, failure)
     return run is None or not instance.run_retries_enabled or WILL_RETRY in run.tags
 
@@ -120,8 +120,8 @@ def build_news_sensor(
             return dg.SkipReason("Nothing is published yet.")
         settings = configuration.load_without_tokens()
         send = partial(post, find_webhook(variable))
-        told = settings.home / ALERTED
-        come, gone = send_alerts(warehouse, told, settings, datetime.now(UTC), send)
+        sent = settings.home / ALERTED
+        come, gone = send_alerts(warehouse, sent, settings, datetime.now(UTC), send)
         return dg.SkipReason(f"{come} new, {gone} gone." if come or gone else "No news.")
 
     return alert_on_attention

@@ -27,7 +27,7 @@ def read_instant(text: str | None) -> int | None:
 def means_archived(value: object) -> bool:
     """Whether an `archived_at` that is no instant says that its thread is archived.
 
-    Any does that is there, but for ways to write that it is not set, or never.
+    Any value does, except those that mean not set, or never.
     """
     if isinstance(value, str):
         return bool(value.strip()) and _parse(value) is None

@@ -1,8 +1,8 @@
 """From page bytes to typed frames: how columns follow from what servers document of a thread.
 
-Every odd but legal shape of docs/api.md, 3, is a row. Missing, null and `{}` mean the same: not
-known. A field that is not documented, or whose value is not of the documented type, is kept as it
-came in `extra`, under the path it had, so that nothing is lost.
+Every odd but legal thread of docs/api.md, 3, becomes a row. Missing, null and `{}` mean the same:
+not known. A field that is not documented, or whose value is not of the documented type, is kept as
+it came in `extra`, under the path it had, so that nothing is lost.
 """
 
 from __future__ import annotations
@@ -61,10 +61,10 @@ THREADS = pl.Schema(
 )
 
 CLOSED = list_statuses(closed=True)
-# Raise it when values are read otherwise than before, so that the threads are read again.
+# Raise it when values are read differently, so that the threads are read again.
 DERIVATIONS = 2
 INSTANTS = ("created_at", "updated_at", "archived_at")
-# Of what threads come with, that which is no text; timestamps are microseconds since 1970.
+# The types of columns that are no text; timestamps are microseconds since 1970.
 TYPES: dict[str, pl.DataType] = {
     "agent_version": pl.Int64(),
     "agent.version": pl.Int64(),
@@ -103,8 +103,8 @@ def threads_frame(
 
     A thread listed more than once is kept as of its newest `updated_at`; of equal ones the later
     page wins. A poll that asked for certain statuses keeps only those: some servers ignore it.
-    Raises LandingError if a body is no page: it was damaged, or nested more deeply than any that
-    is let in today.
+    Raises LandingError if a body is no page: it was damaged, or nested more deeply than is
+    accepted today.
     """
     polls = list(polls)
     filters = {
@@ -169,7 +169,7 @@ def flatten_threads(
 ) -> pl.DataFrame:
     """Return a row for each thread, with the schema THREADS, column by column.
 
-    Beside each stand its source, session and arrival, and what of it no column can hold.
+    `origins` are the source, session and arrival of each, `extras` what no column can hold of it.
     """
     came = to_columns(Thread, threads)
     agents = to_columns(Agent, [agent or NO_AGENT for agent in came.pop("agent")])

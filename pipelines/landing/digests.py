@@ -1,4 +1,4 @@
-"""Digests of what polls brought: equal ones mean equal threads, so that nobody need read them."""
+"""Digests of what polls brought: equal ones mean equal threads, which need not be read again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What lies in the landing directory: runs in their order, their shards, and claimed numbers.
+"""What is in the landing directory: runs in their order, their shards, and claimed numbers.
 
 A run's place among all is its sequence number, not a time: clocks are set back. The number is
 in the name of its files, so that a listing is in the order of the runs; files of older versions

@@ -207,7 +207,7 @@ def _explain(path: Path, error: BaseException) -> LandingError:
 def check_content(path: Path, content: bytes) -> None:
     """Raise ValueError if the file's name holds the digest of another content.
 
-    Told before polars sees the file: some damages it does not notice, and some end the process.
+    Checked before polars reads the file: some damage it does not notice, and some ends the process.
     """
     match = NAME.fullmatch(path.name)
     if match and match["digest"] and match["digest"] != digest_content(content):

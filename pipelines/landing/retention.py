@@ -1,4 +1,4 @@
-"""What leaves the landing directory: runs kept long enough, and what killed runs have left."""
+"""What is removed from the landing directory: runs kept long enough, and remains of killed runs."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ class ShardWriter:
         return [await shard for shard in self._writing]
 
     async def discard(self) -> None:
-        """Remove the shards and the claim of the run's number: nobody will ask for them."""
+        """Remove the shards and the claim of the run's number: they belong to no run."""
         for shard in await asyncio.gather(*self._writing, return_exceptions=True):
             if isinstance(shard, Path):
                 shard.unlink(missing_ok=True)

@@ -24,7 +24,7 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 
 class Paginator(Protocol):
-    """Where the items of a page lie, and what follows it."""
+    """Where a page has its items, and which page follows it."""
 
     @property
     def key(self) -> str:

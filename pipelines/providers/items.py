@@ -50,7 +50,7 @@ class ItemReader(Generic[S]):
     def read_page(self, body: bytes) -> tuple[Any, list[str], str | None]:
         """Return a page's envelope, the ids of its items, and where the first without one is.
 
-        Raises ValueError that names the spot if the body is no page.
+        Raises ValueError that says what is wrong if the body is no page.
         """
         try:
             try:

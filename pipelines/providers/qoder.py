@@ -27,7 +27,7 @@ class Envelope(msgspec.Struct, Generic[T], frozen=True):
 
 
 class PageElseAfterId:
-    """Revision B gives an opaque cursor; revision A goes on behind the last id.
+    """Revision B gives an opaque cursor; revision A continues after the last id.
 
     A listing that began before an id (`before_id`) goes backward.
     """

@@ -9,7 +9,7 @@ import msgspec
 from pipelines.providers.items import Fields, Integer, Number
 
 
-# None of these can be part of a cycle, and there are many: the garbage collector passes them over.
+# None of these can be part of a cycle, and there are many: the garbage collector skips them.
 class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """The model of an agent, if it is an object."""
 
@@ -56,7 +56,7 @@ class Thread(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     archived_at: str | None = None
 
 
-# Texts and tools that an agent was given: its owner's, and no matter of its threads.
+# Texts and tools that an agent was given: they belong to its owner, not to its threads.
 PROMPT_FIELDS = (
     "agent.system",
     "agent.tools",

@@ -3,7 +3,7 @@
 The comment lines at the head of a file are YAML: `answers`, `grain`, `columns` (name: meaning, its
 unit in brackets at the end), `checks` and `warnings` (name: a query that finds no row; if a check
 does, the previous table is kept). Below them is one query. The file is named like its table in
-the schema `analytics`. What an analysis reads is read off its query; views read no analysis.
+the schema `analytics`. What an analysis reads follows from its query; views read no analysis.
 """
 
 from __future__ import annotations
@@ -121,8 +121,8 @@ class Analysis(BaseModel):
 def list_analyses(own: Path | None = None) -> dict[str, Analysis]:
     """Return name -> analysis of every file, each after those it reads.
 
-    `own` is the user's directory of further files. One of them that cannot be used does not take
-    the others away: it becomes an analysis that fails when it is built, and says why.
+    `own` is the user's directory of further files. One of them that cannot be used does not affect
+    the others: it becomes an analysis that fails when it is built, and says why.
     """
     found = {name: parse_analysis(name, text) for name, text in read_sql("analyses")}
     for path in sorted(own.glob("*.sql")) if own else ():
@@ -182,7 +182,7 @@ def _name_broken(stem: str, found: Mapping[str, Analysis]) -> str:
 
 
 def _stand_in(name: str, problem: str) -> Analysis:
-    """Return an analysis that fails with the problem when it is built."""
+    """Return an analysis whose build fails with the problem."""
     header = Header(answers=problem, grain="none", columns={"problem": "none"})
     query = f"SELECT error({quote(problem)}) AS problem"
     version = hash_text(problem)
@@ -230,7 +230,7 @@ def find_tables(query: str) -> set[str]:
         statement = f"SELECT json_serialize_sql({quote(query)})"
         cursor = _open_parser().cursor().execute(statement)
         document = json.loads((cursor.fetchone() or ("{}",))[0])
-        nodes = list(_walk(document))
+        nodes = list(_list_nodes(document))
     except (duckdb.Error, RecursionError) as error:
         raise AnalysisError(f"the query cannot be parsed: {error}") from None
     if document.get("error"):
@@ -250,13 +250,13 @@ def _open_parser() -> duckdb.DuckDBPyConnection:
     return duckdb.connect()
 
 
-def _walk(node: object) -> Iterator[dict[str, Any]]:
+def _list_nodes(node: object) -> Iterator[dict[str, Any]]:
     if isinstance(node, dict):
         yield node
     for inner in (
         node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
     ):
-        yield from _walk(inner)
+        yield from _list_nodes(inner)
 
 
 def _list_ctes(node: dict[str, Any]) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Where the tables are: what every place for them can do, and nobody beside it does."""
+"""Where the tables are: what every place for them can do, and nothing else does."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ class Warehouse(Protocol):
     def publish(self, tables: Connection) -> Path:
         """Let readers see what is written in the open tables now, whole; return what they open.
 
-        Those who read go on with what they have opened.
+        Readers keep what they have opened.
         """
 
     def rebuild(self) -> AbstractContextManager[Connection]:
-        """Give new, empty tables, and put them in the place of the old ones at the end.
+        """Give new, empty tables, which replace the old ones at the end.
 
         Nothing is replaced if the block raises.
         """
@@ -58,5 +58,5 @@ class Warehouse(Protocol):
     def newest_sequence(self) -> int:
         """Return the highest sequence number of the loaded runs; 0 if there is none to read.
 
-        It waits for nobody.
+        It does not wait.
         """

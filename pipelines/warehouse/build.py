@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 KEPT = "The previous table is kept"
 LIMIT_S = 300.0
-# Half of what the greediest analysis would take: spilling the rest costs little time.
+# Half of what the largest analysis would take: spilling the rest costs little time.
 THREAD_BYTES, SPELL_BYTES = 400, 100
 
 
@@ -103,7 +103,7 @@ def build_outdated(
 ) -> list[AnalysisError]:
     """Build what was not tried since the newest load, drop what has no file; return what failed.
 
-    Another run may have been loaded since an analysis was built, and all must speak of the same.
+    Another run may have been loaded since an analysis was built, and all must be of the same load.
     """
     query = "SELECT name FROM analysis_builds WHERE runs = (SELECT count(*) FROM runs)"
     current = {name for (name,) in connection.execute(query).fetchall()}
@@ -175,7 +175,7 @@ def _read_texts(
 def drop_orphaned_tables(
     connection: duckdb.DuckDBPyConnection, analyses: Mapping[str, Analysis]
 ) -> None:
-    """Drop the tables of analyses whose files are gone: nobody would bring them up to date."""
+    """Drop the tables of analyses whose files are gone: nothing would keep them up to date."""
     query = "SELECT table_name FROM duckdb_tables() WHERE schema_name = ?"
     for (name,) in connection.execute(query, [SCHEMA]).fetchall():
         if name not in analyses:

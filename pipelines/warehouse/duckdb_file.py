@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from pipelines.errors import WarehouseBusy, WarehouseError, WarehouseOlder
-from pipelines.files import replace_file, replace_synced
+from pipelines.files import replace_file, replace_synced, restrict
 from pipelines.warehouse.lock import lock
 from pipelines.warehouse.schema import migrate
 from pipelines.warehouse.sql import quote
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 WAREHOUSE = "warehouse.duckdb"
 PUBLISHED = "threads.duckdb"
+# What DuckDB puts beside a file that it writes: its log, under several names, and what it spills.
+SIDECARS = (".wal", ".wal.checkpoint", ".wal.recovery", ".tmp")
 BUFFER_BYTES = 2**20
 
 
@@ -44,14 +46,16 @@ class DuckdbFile:
     @contextmanager
     def read(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """Open the published copy."""
-        with closing(_connect(self._find_published(), read_only=True)) as connection:
+        path = self._find_published()
+        self._reject_sidecars()
+        with closing(_connect(path, read_only=True)) as connection:
             yield connection
 
     def attach(self) -> duckdb.DuckDBPyConnection:
         """Return a connection to the newest copy.
 
-        Of one process, those who connect to a path are all given the copy that the first of them
-        opened; attached, each has its own.
+        All connections of a process to a path share the copy that the first of them opened;
+        attached, each has its own.
         """
         path = self._find_published()
         connection = _connect(Path(":memory:"), read_only=False)
@@ -70,13 +74,16 @@ class DuckdbFile:
     def publish(self, tables: duckdb.DuckDBPyConnection) -> Path:
         """Replace the copy by the file as it is now; return its path.
 
-        Raises WarehouseError, and leaves the previous copy, if the disk has no room.
+        Raises WarehouseError, and leaves the previous copy, if the disk is full.
         """
         try:
             # After it the file alone holds everything, and nobody else writes to it.
             tables.execute("CHECKPOINT")
+            self._remove_sidecars()
             with self.path.open("rb") as written, replace_file(self.published) as copy:
                 shutil.copyfileobj(written, copy, BUFFER_BYTES)
+            restrict(self.published, 0o400)
+            self._remove_sidecars()
         except (duckdb.Error, OSError) as error:
             raise WarehouseError(
                 f"{self.published}: cannot be published ({first_line(error)})."
@@ -86,12 +93,12 @@ class DuckdbFile:
 
     @contextmanager
     def rebuild(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Give the tables of a new file, and put it in the place of the old one at the end."""
+        """Give the tables of a new file, which replaces the old one at the end."""
         temporary = self._home / "replay.tmp"
         with lock(self._home):
             with open_tables(temporary) as connection:
                 yield connection
-                # Closing would keep silent if the disk has no room for it.
+                # Closing would not say that the disk is full.
                 connection.execute("CHECKPOINT")
             # A log that an unreadable warehouse has left does not belong to the new file.
             self.path.with_suffix(".duckdb.wal").unlink(missing_ok=True)
@@ -113,7 +120,7 @@ class DuckdbFile:
     def newest_sequence(self) -> int:
         """Return the highest sequence number of the loaded runs; 0 if there is none to read.
 
-        It waits for nobody: who is writing has a number that is in the landing directory, and an
+        It does not wait: the number of a run that is writing is in the landing directory, and an
         unreadable or older warehouse has none.
         """
         if not self.path.exists():
@@ -128,6 +135,21 @@ class DuckdbFile:
             return 0
         return max(highest or 0, 0)
 
+    def _remove_sidecars(self) -> None:
+        """Remove what a program that wrote into the copy has left: DuckDB would apply it."""
+        for path in self._list_sidecars():
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+    def _reject_sidecars(self) -> None:
+        for path in self._list_sidecars():
+            problem = "a program has opened the copy to write, which is made to be read"
+            hint = "End it (open the copy with -readonly); `session-threads build` makes it anew"
+            raise WarehouseError(f"{path}: {problem}. {hint}")
+
+    def _list_sidecars(self) -> list[Path]:
+        sidecars = (Path(f"{self.published}{ending}") for ending in SIDECARS)
+        return [path for path in sidecars if path.exists()]
+
     def _find_published(self) -> Path:
         if not self.is_published():
             hint = "Run `session-threads run` first"
@@ -140,7 +162,7 @@ def open_tables(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a file of tables for writing, made or upgraded if need be; the caller holds the lock."""
     connection = _connect(path, read_only=False)
     try:
-        path.chmod(0o600)
+        restrict(path)
         migrate(connection, path)
         yield connection
         connection.close()

@@ -91,7 +91,7 @@ def load_run(connection: duckdb.DuckDBPyConnection, landed: Landed) -> None:
     Leaves the tables as they were, and raises LoadRejected if a check finds a row,
     LandingError if a body is no page.
     """
-    # More threads make a load no faster, and each holds buffers of its own.
+    # More threads make a load no faster, and each needs buffers.
     connection.execute("SET threads = 1")
     try:
         spare_memory(connection, find_memory(landed), lambda: _load(connection, landed))

@@ -1,4 +1,4 @@
-"""One process writes at a time: a lock that names its holder, and dies with it."""
+"""One process writes at a time: a lock that names its holder, and is released when that dies."""
 
 from __future__ import annotations
 

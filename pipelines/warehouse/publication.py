@@ -1,4 +1,4 @@
-"""Publish what the tables hold, with analyses that all speak of the same load."""
+"""Publish what the tables hold, with analyses that are all of the same load."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 def publish(warehouse: Warehouse, tables: Connection, analyses: Mapping[str, Analysis]) -> Path:
-    """Let readers see what the open tables of a warehouse hold; return what they open.
+    """Publish what the open tables of a warehouse hold; return what readers open.
 
     Analyses that are older than the newest load are built first; one that fails is logged.
     """

@@ -32,9 +32,9 @@ class Replayed(msgspec.Struct, frozen=True):
 def replay(
     warehouse: Warehouse, directory: Path, *, partial: bool = False, skip_damaged: bool = False
 ) -> Replayed:
-    """Load every run that landed in the directory into new tables, and put them in the old's place.
+    """Load every run that landed in the directory into new tables, which replace the old ones.
 
-    Runs are loaded in the order in which the warehouse loaded them, so that the tables come out
+    Runs are loaded in the order in which the warehouse loaded them, so that the tables are
     equal. Raises, and replaces nothing: WarehouseError if runs of the warehouse have no landed
     pages any more and `partial` is false; LandingError if a file is damaged or not one of ours and
     `skip_damaged` is false.
@@ -54,8 +54,7 @@ def replay(
 def read_load_order(warehouse: Warehouse, *, partial: bool) -> list[str]:
     """Return the ids of the warehouse's runs as they were loaded; none if there is no warehouse.
 
-    An unreadable one is passed over only if `partial` allows to replace it, a newer version's
-    never.
+    An unreadable one is ignored only if `partial` allows to replace it, a newer version's never.
     """
     try:
         return warehouse.list_loaded_runs()

@@ -1,4 +1,4 @@
-"""The schema of a file of tables: its migrations, and the views that are made anew."""
+"""The schema of a file of tables: its migrations, and the views that are re-created."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SQL: our files of it, names and literals in it, transactions, rows and frames."""
+"""SQL: the files in sql/, names and literals, transactions, rows and frames."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def read_sql(folder: str) -> list[tuple[str, str]]:
-    """Return (name, text) of every SQL file of one of our folders, in the order of their names."""
+    """Return (name, text) of every SQL file of a folder of sql/, in the order of their names."""
     files = sorted((sql_directory() / folder).glob("*.sql"))
     return [(file.stem, file.read_text(encoding="utf-8")) for file in files]
 

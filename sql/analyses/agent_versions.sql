@@ -1,22 +1,22 @@
 -- answers: Did the new version of an agent get worse?
 -- grain: one row per agent, role and version, beside the version before it; coordinators and children are never mixed
 -- columns:
---   agent: id of the agent, or its name where it has no id
+--   agent: id of the agent, or its name if it has no id
 --   role: coordinator or child
 --   version: version of the agent
 --   n: number of threads of the version
 --   n_closed: number of them that are closed
---   terminated_share: share of the closed ones that were terminated rather than archived; null where none is closed
+--   terminated_share: share of the closed ones that were terminated rather than archived; null if none is closed
 --   terminated_share_low: lower end of its 95 % confidence interval (Wilson)
 --   terminated_share_high: upper end of it
---   km_p50: median lifetime that counts open threads as censored (Kaplan-Meier); null where the curve does not fall that far (seconds)
+--   km_p50: median lifetime that counts open threads as censored (Kaplan-Meier); null if the curve does not fall that far (seconds)
 --   version_before: the version before, of those that have threads; null for the first
 --   n_before: its number of threads
 --   n_closed_before: number of them that are closed
 --   terminated_share_before: its share of terminated ones
 --   km_p50_before: its median lifetime (seconds)
 --   ratio: km_p50 / km_p50_before; above 1 threads live longer than before
---   log_rank: chi-squared of the log-rank test of the two versions' lifetimes, one degree of freedom; null where it says nothing
+--   log_rank: chi-squared of the log-rank test of the two versions' lifetimes, one degree of freedom; null if it says nothing
 --   verdict: "better (threads close sooner), worse (later), unclear (log_rank below 3.84, that is p above 5 %), too few (fewer than 10 closed in one of the two); null for the first version"
 --   as_of: beginning of the newest poll that the version rests on (UTC)
 -- checks:

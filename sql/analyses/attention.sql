@@ -1,15 +1,15 @@
 -- answers: What should a person look at now?
--- grain: one row per thread that needs someone; threads of a session that is gone (its newest poll, overtaken ones not counted, ended so) are left out, for nobody can look at them
+-- grain: one row per thread that needs someone; threads of a session that is gone (its newest poll, overtaken ones not counted, ended so) are left out, because nobody can look at them
 -- columns:
 --   source: name of the source
 --   session_id: session
 --   thread_id: thread, unique within its session
 --   role: coordinator or child
---   agent: id of the agent, or its name where it has no id
+--   agent: id of the agent, or its name if it has no id
 --   status: status as the server says it
 --   stop_reason_type: why its last turn ended
---   reason: "gave_up (retries exhausted, budget reached, refusal; open, or closed within a day of as_of, at archived_at or, where that is null, updated_at), needs_you (its turn ended for required action), blocked, or stuck (open, in any status but idle, for longer than threshold_seconds); the first that holds"
---   quiet_seconds: as_of - updated_at; 0 where it was updated during the poll (seconds)
+--   reason: "gave_up (retries exhausted, budget reached, refusal; open, or closed within a day of as_of, at archived_at or, if that is null, updated_at), needs_you (its turn ended for required action), blocked, or stuck (open, in any status but idle, for longer than threshold_seconds); the first that holds"
+--   quiet_seconds: as_of - updated_at; 0 if it was updated during the poll (seconds)
 --   threshold_seconds: how long it is usual to stay quiet (seconds)
 --   threshold_basis: "where that comes from: agent_and_status or status (the 95th percentile of at least 20 ended spells), or configured (attention_after_minutes)"
 --   severity: "low below the threshold, and of a closed thread, in which nobody waits; medium up to three times as long, high beyond"

@@ -1,11 +1,11 @@
 -- answers: What is odd in the data?
--- grain: one row per check and source, also where nothing was found; unknown fields, which are recorded for all sources together, have the source (any)
+-- grain: one row per check and source, also if nothing was found; unknown fields, which are recorded for all sources together, have the source (any)
 -- columns:
 --   check: "negative_duration (closed or last seen before it was created), updated_before_created, clock_skew (dated after the page that said so had arrived), undated (no created_at), regression (a poll brought an older state, which was not applied), orphan (its parent was never listed), parent_cycle (its ancestors lead back to themselves), unknown_status, unknown_field"
 --   source: name of the source
 --   rows: number of threads that it holds for; of regressions the number of times, of unknown fields that of paths and types
---   example: one of them, as session/thread, or the field; null where there is none
---   as_of: beginning of the newest poll of the source, or of all of them, that brought something; null where none did (UTC)
+--   example: one of them, as session/thread, or the field; null if there is none
+--   as_of: beginning of the newest poll of the source, or of all of them, that brought something; null if none did (UTC)
 -- checks:
 --   examples_stand_beside_findings: FROM analytics.data_quality WHERE (rows > 0) <> (example IS NOT NULL)
 -- warnings:

@@ -14,7 +14,7 @@
 --   p99: 99th percentile (seconds)
 --   mean: mean lifetime (seconds)
 --   max: longest lifetime (seconds)
---   km_p50: median that counts open threads as censored (Kaplan-Meier), with basis closed; null where the curve does not fall that far (seconds)
+--   km_p50: median that counts open threads as censored (Kaplan-Meier), with basis closed; null if the curve does not fall that far (seconds)
 --   km_p90: likewise the time at which nine in ten threads are closed (seconds)
 --   as_of: beginning of the newest poll that the group rests on (UTC)
 -- checks:

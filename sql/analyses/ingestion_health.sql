@@ -4,13 +4,13 @@
 --   source: name of the source
 --   session_id: session
 --   label: what the configuration called it at its last poll
---   last_complete_poll: beginning of the last complete poll; null where there was none (UTC)
---   lag_seconds: time from then to the newest poll of the source, also one that failed; null where there was none (seconds)
+--   last_complete_poll: beginning of the last complete poll; null if there was none (UTC)
+--   lag_seconds: time from then to the newest poll of the source, also one that failed; null if there was none (seconds)
 --   polls: number of polls, filtered ones included
 --   failures: polls that did not end complete, overtaken ones not counted
 --   failure_streak: failures since the last poll that ended complete
 --   last_outcome: outcome of the last poll that was not overtaken
---   last_error: what went wrong in the last failure of that streak; null where there is none
+--   last_error: what went wrong in the last failure of that streak; null if there is none
 --   threads: number of threads ever seen
 --   open_threads: number of them that are open and not missing
 --   missing: number of them that the newest complete poll no longer listed

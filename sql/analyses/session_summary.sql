@@ -21,8 +21,8 @@
 --   first_created_at: when its first thread was created (UTC)
 --   last_updated_at: when a thread of it was updated last (UTC)
 --   span_seconds: last_updated_at - first_created_at (seconds)
---   last_child_lag_seconds: last update of a coordinator - last update of a child; negative where a child moved after it, null without one of them (seconds)
---   as_of: beginning of the newest poll of the session that brought something; null where none did (UTC)
+--   last_child_lag_seconds: last update of a coordinator - last update of a child; negative if a child moved after it, null without one of them (seconds)
+--   as_of: beginning of the newest poll of the session that brought something; null if none did (UTC)
 -- checks:
 --   one_row_per_session: >-
 --     SELECT source, session_id, count(*) AS found FROM analytics.session_summary

@@ -3,9 +3,9 @@
 -- columns:
 --   dimension: "what the threads are grouped by: all, source, session, role, agent, agent_version, model"
 --   value: the group; a session is named by its id; one of the same id in two sources counts as one group; an agent version is named agent@version
---   status: status as the server says it, (none) where it says none
+--   status: status as the server says it, (none) if it says none
 --   threads: number of threads, those that are missing from the newest complete poll left out
---   share: threads / n; null where n is 0
+--   share: threads / n; null if n is 0
 --   n: number of threads in the group
 --   as_of: beginning of the newest poll that the group rests on (UTC)
 -- checks:

@@ -2,8 +2,8 @@
 -- grain: one row per source, from_status and to_status
 -- columns:
 --   source: name of the source
---   from_status: status that a thread was seen to leave, (none) where the server says none
---   to_status: status that it was seen in next; the same one where only the stop reason was another
+--   from_status: status that a thread was seen to leave, (none) if the server says none
+--   to_status: status that it was seen in next; the same one if only the stop reason was another
 --   transitions: number of times that this was seen
 --   share: transitions / n
 --   n: number of times that a thread was seen to leave from_status
@@ -19,7 +19,7 @@
 --     GROUP BY ALL HAVING abs(sum(share) - 1) > 1e-9
 --   missed_are_a_part: FROM analytics.status_transitions WHERE possibly_missed > transitions
 WITH counts AS (
-    -- A spell that one poll alone saw could as well have fallen between two: where such glimpses are
+    -- A spell that one poll alone saw could as well have fallen between two: if such glimpses are
     -- common, unseen spells are too. age: how old the next spell was when first seen, as a share of
     -- the poll gap.
     SELECT
@@ -43,7 +43,7 @@ WITH counts AS (
 ),
 
 -- What hides is a spell after from_status: each glimpse of what follows it is counted twice. What
--- never ends cannot hide, and says nothing; nor does a status that no poll ever saw. And where
+-- never ends cannot hide, and says nothing; nor does a status that no poll ever saw. And if
 -- changes are rarer than polls, a spell is half a gap old when first seen; as far as it is younger,
 -- changes are too fast for the polls.
 starts AS (

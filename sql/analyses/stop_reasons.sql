@@ -3,7 +3,7 @@
 -- columns:
 --   dimension: "what the threads are grouped by: all, source, session, role, agent, agent_version, model"
 --   value: the group; a session is named by its id; one of the same id in two sources counts as one group; an agent version is named agent@version
---   stop_reason_type: why the last turn of the thread ended, (none) where the server says nothing, as while it runs
+--   stop_reason_type: why the last turn of the thread ended, (none) if the server says nothing, as while it runs
 --   threads: number of threads, those that are missing from the newest complete poll left out
 --   share: threads / n
 --   n: number of threads in the group

@@ -9,7 +9,7 @@
 --   closed: number of threads that closed since the row before, at t_seconds at the latest
 --   censored: number of threads of which no more is known than that they were open until a time since the row before
 --   survival: Kaplan-Meier estimate of the share of threads open for longer than t_seconds
---   ci_low: lower end of its 95 % confidence interval (Greenwood, on the log-log scale); null where survival is 0 or 1
+--   ci_low: lower end of its 95 % confidence interval (Greenwood, on the log-log scale); null if survival is 0 or 1
 --   ci_high: upper end of it
 --   as_of: beginning of the newest poll that the curve rests on (UTC)
 -- checks:
@@ -39,7 +39,7 @@ lifetimes AS (
     WHERE elapsed_seconds IS NOT NULL
 ),
 
--- By role, and by source where there is one alone, threads divide as they do in `all`: those curves
+-- By role, and by source if there is one alone, threads divide as they do in `all`: those curves
 -- are copied.
 members AS (
     SELECT 'all' AS dimension, 'all' AS value, * FROM lifetimes

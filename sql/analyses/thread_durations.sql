@@ -5,17 +5,17 @@
 --   session_id: session
 --   thread_id: thread, unique within its session
 --   role: coordinator or child
---   agent: id of the agent, or its name where it has no id
+--   agent: id of the agent, or its name if it has no id
 --   agent_version: version of the agent
 --   model: model of the agent
 --   status: status as the server says it
 --   stop_reason_type: why its last turn ended
 --   missing_since: beginning of the first complete poll that no longer listed it; null while it is listed (UTC)
---   elapsed_seconds: "lifetime: to archived_at or updated_at of a closed thread, to as_of of an open one; null where it would be negative or an end is not known (seconds)"
---   is_censored: true where the thread is open, so that elapsed_seconds is its age and no duration
+--   elapsed_seconds: "lifetime: to archived_at or updated_at of a closed thread, to as_of of an open one; null if it would be negative or an end is not known (seconds)"
+--   is_censored: true if the thread is open, so that elapsed_seconds is its age and no duration
 --   basis: archived (archived_at is set), terminated (closed without it) or open
 --   active_span_seconds: updated_at - created_at (seconds)
---   quiet_seconds: as_of - updated_at of an open thread; 0 where it was updated during the poll (seconds)
+--   quiet_seconds: as_of - updated_at of an open thread; 0 if it was updated during the poll (seconds)
 --   active_seconds: time of work as the server counts it (seconds)
 --   depth: number of ancestors; null under a parent that is not listed or in a cycle
 --   children: number of threads it created itself

@@ -8,7 +8,7 @@
 --   seconds: time spent in the status by all of them, up to the newest poll that saw each, as estimated (seconds)
 --   seconds_low: lower bound of it, the time between polls that both saw the status, less three poll gaps for stays in other statuses that no poll saw (seconds)
 --   seconds_high: "upper bound of it, the time between the nearest polls that did not see the status, and three poll gaps for stays that no poll saw; at most the group's whole time. The claim: at least 95 % of rows have the truth between their bounds. A status that no poll saw in the group has no row, and three poll gaps of time at most likewise (seconds)"
---   share: seconds / seconds of the group in all statuses; null where that is 0
+--   share: seconds / seconds of the group in all statuses; null if that is 0
 --   as_of: beginning of the newest poll that the group rests on (UTC)
 -- checks:
 --   shares_add_up: >-

@@ -91,7 +91,7 @@ FROM new_spells
 JOIN incoming_threads AS incoming ON incoming.rowid = new_spells.number;
 
 -- A complete poll sees the current spell of what it lists, but not where it lists a thread as it had
--- been earlier, or not at all. Any other poll tells that a spell begins, and no more.
+-- been earlier, or not at all. Any other poll shows that a spell begins, and no more.
 CREATE OR REPLACE TEMP VIEW spell_sightings AS
 SELECT
     incoming.source,

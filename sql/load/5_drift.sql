@@ -9,7 +9,7 @@ WITH objects AS (
     SELECT 'stop_reason', stop_reason, observed_at FROM incoming_threads
 ),
 
--- Of objects of one structure, one tells the fields of all. Of what is in arrays it tells too little.
+-- Of objects of one structure, one shows the fields of all; of what is in arrays it does not.
 structures AS (
     SELECT
         row_number() OVER () AS number,

@@ -37,17 +37,17 @@ COMMENT ON COLUMN threads.source IS 'Name of the source in the configuration';
 COMMENT ON COLUMN threads.session_id IS 'Session that was polled';
 COMMENT ON COLUMN threads.thread_id IS 'Thread, unique within its session only';
 COMMENT ON COLUMN threads.parent_thread_id IS 'Thread that created this one; null for the coordinator';
-COMMENT ON COLUMN threads.role IS 'coordinator or child; derived from the parent where the server gives none';
-COMMENT ON COLUMN threads.name IS 'Name the server gives; null where empty';
+COMMENT ON COLUMN threads.role IS 'coordinator or child; derived from the parent if the server gives none';
+COMMENT ON COLUMN threads.name IS 'Name the server gives; null if empty';
 COMMENT ON COLUMN threads.created_by_tool_use_id IS 'Tool use that created the thread';
 COMMENT ON COLUMN threads.agent_id IS 'Agent that runs the thread';
 COMMENT ON COLUMN threads.agent_type IS 'agent, advisor, inline, or what the server says';
 COMMENT ON COLUMN threads.agent_name IS 'Name of the agent';
-COMMENT ON COLUMN threads.agent_model IS 'Model of the agent, or its id where the server sends an object';
+COMMENT ON COLUMN threads.agent_model IS 'Model of the agent, or its id if the server sends an object';
 COMMENT ON COLUMN threads.agent_version IS 'Version of the agent';
 COMMENT ON COLUMN threads.status IS 'Status, verbatim';
 COMMENT ON COLUMN threads.stop_reason_type IS 'Why the last turn ended: end_turn, requires_action, retries_exhausted, ...';
-COMMENT ON COLUMN threads.stop_reason IS 'The whole stop reason; null where missing or empty';
+COMMENT ON COLUMN threads.stop_reason IS 'The whole stop reason; null if missing or empty';
 COMMENT ON COLUMN threads.is_open IS 'Neither archived nor terminated nor cancelled; an idle thread is open';
 COMMENT ON COLUMN threads.created_at IS 'Server: when the thread was created';
 COMMENT ON COLUMN threads.updated_at IS 'Server: when the thread last changed';
@@ -98,7 +98,7 @@ COMMENT ON COLUMN session_polls.started_at IS 'Client clock: before the first re
 COMMENT ON COLUMN session_polls.finished_at IS 'Client clock: after the last answer';
 COMMENT ON COLUMN session_polls.outcome IS 'complete, incomplete, gone, forbidden, failed, or overtaken if a poll with a higher sequence was loaded first';
 COMMENT ON COLUMN session_polls.end_reason IS 'has_more_false, no_next_page, cursor_loop, no_cursor, no_progress, page_cap, malformed_thread, error, interrupted';
-COMMENT ON COLUMN session_polls.status_filter IS 'Statuses the poll asked for, separated by commas; null where it asked for all';
+COMMENT ON COLUMN session_polls.status_filter IS 'Statuses the poll asked for, separated by commas; null if it asked for all';
 COMMENT ON COLUMN session_polls.pages IS 'Pages that came';
 COMMENT ON COLUMN session_polls.requests IS 'Requests sent, retries included';
 COMMENT ON COLUMN session_polls.retries IS 'Requests that repeated a failed one';
@@ -167,7 +167,7 @@ COMMENT ON COLUMN thread_status_history.status IS 'Status, verbatim';
 COMMENT ON COLUMN thread_status_history.stop_reason_type IS 'Why the last turn had ended';
 COMMENT ON COLUMN thread_status_history.observed_from IS 'Client clock: first observation of the spell';
 COMMENT ON COLUMN thread_status_history.changed_after IS 'Beginning of the last complete poll that still saw the spell before; created_at in a first spell. The spell began after it, and by observed_from';
-COMMENT ON COLUMN thread_status_history.changed_at IS 'Best estimate of when the spell began: the server''s updated_at where it is possible, else created_at in a first spell, else the midpoint';
+COMMENT ON COLUMN thread_status_history.changed_at IS 'Best estimate of when the spell began: the server''s updated_at if it is possible, else created_at in a first spell, else the midpoint';
 COMMENT ON COLUMN thread_status_history.ended_before IS 'observed_from of the next spell; null for the current one';
 COMMENT ON COLUMN thread_status_history.ended_after IS 'changed_after of the next spell; null for the current one. The spell ended after it, and by ended_before';
 COMMENT ON COLUMN thread_status_history.ended_at IS 'changed_at of the next spell, the best estimate of when this one ended; null for the current one';
@@ -183,7 +183,7 @@ COMMENT ON TABLE spells_unseen IS 'The threads whose current spell the newest co
 COMMENT ON COLUMN spells_unseen.source IS 'Name of the source in the configuration';
 COMMENT ON COLUMN spells_unseen.session_id IS 'Session that was polled';
 COMMENT ON COLUMN spells_unseen.thread_id IS 'Thread, unique within its session only';
-COMMENT ON COLUMN spells_unseen.last_seen_at IS 'Beginning of the last complete poll that saw the spell; null where none has yet';
+COMMENT ON COLUMN spells_unseen.last_seen_at IS 'Beginning of the last complete poll that saw the spell; null if none has yet';
 
 CREATE TABLE statuses (
     status VARCHAR NOT NULL,
@@ -204,9 +204,9 @@ CREATE TABLE schema_drift (
     run_id VARCHAR NOT NULL
 );
 COMMENT ON TABLE schema_drift IS 'What the server sent that is not documented and was never seen before, one row per field and JSON type, or per value of an enumeration.';
-COMMENT ON COLUMN schema_drift.path IS 'Path of the field in the thread object; [] stands for every element of an array';
+COMMENT ON COLUMN schema_drift.path IS 'Path of the field in the thread object; [] means every element of an array';
 COMMENT ON COLUMN schema_drift.json_type IS 'string, number, boolean, object, array or null';
-COMMENT ON COLUMN schema_drift.value IS 'The new value of status, stop_reason.type, role or agent.type; null where the field itself is new';
+COMMENT ON COLUMN schema_drift.value IS 'The new value of status, stop_reason.type, role or agent.type; null if the field itself is new';
 COMMENT ON COLUMN schema_drift.examples IS 'Threads that had it in that run';
 COMMENT ON COLUMN schema_drift.first_seen_at IS 'Client clock: arrival of the first page that had it';
 COMMENT ON COLUMN schema_drift.run_id IS 'Run that saw it first';
@@ -217,7 +217,7 @@ CREATE TABLE session_digests (
     session_id VARCHAR NOT NULL,
     digest VARCHAR NOT NULL
 );
-COMMENT ON TABLE session_digests IS 'Per session and endpoint, what its last loaded poll brought, where that was complete: a poll of the same threads, byte for byte, changes nothing, and they need not be looked at.';
+COMMENT ON TABLE session_digests IS 'Per session and endpoint, what its last loaded poll brought, if that was complete: a poll of the same threads, byte for byte, changes nothing, and they need not be looked at.';
 COMMENT ON COLUMN session_digests.source IS 'Name of the source in the configuration';
 COMMENT ON COLUMN session_digests.endpoint IS 'What was polled: threads';
 COMMENT ON COLUMN session_digests.session_id IS 'Session that was polled';
@@ -228,7 +228,7 @@ CREATE TABLE analysis_settings (
     value DOUBLE NOT NULL
 );
 INSERT INTO analysis_settings VALUES ('attention_after_minutes', 60), ('stale_after_minutes', 30);
-COMMENT ON TABLE analysis_settings IS 'What the configuration tells the analyses, so that a query gives the same answer wherever it is run.';
+COMMENT ON TABLE analysis_settings IS 'Settings that the analyses read, so that a query gives the same answer wherever it is run.';
 COMMENT ON COLUMN analysis_settings.name IS 'Key of the configuration, or what follows from one: stale_after_minutes is two intervals of poll_interval_minutes';
 COMMENT ON COLUMN analysis_settings.value IS 'Its value when the analyses were built last';
 

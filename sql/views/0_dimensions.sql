@@ -13,7 +13,7 @@ CREATE OR REPLACE MACRO dimensions(source, session_id, role, agent, agent_versio
     {'dimension': 'model', 'value': coalesce(model, '(none)')}
 ];
 
--- Which of them a row of GROUP BY GROUPING SETS stands for; mask is
+-- Which of them a row of GROUP BY GROUPING SETS is of; mask is
 -- grouping(source, session_id, role, agent, agent_version, model).
 CREATE OR REPLACE MACRO dimension_of(mask, source, session_id, role, agent, agent_version, model) AS
 dimensions(source, session_id, role, agent, agent_version, model)[

@@ -31,5 +31,5 @@ FROM (
 ) AS fields (path, json_type);
 COMMENT ON VIEW documented IS 'What the server documents: the values of its enumerations, and (value null) the fields that no column of threads holds whole.';
 COMMENT ON COLUMN documented.path IS 'Path of the field in the thread object';
-COMMENT ON COLUMN documented.json_type IS 'JSON type of the field; null where any is documented';
-COMMENT ON COLUMN documented.value IS 'Value of an enumeration; null where the field itself is documented';
+COMMENT ON COLUMN documented.json_type IS 'JSON type of the field; null if any is documented';
+COMMENT ON COLUMN documented.value IS 'Value of an enumeration; null if the field itself is documented';

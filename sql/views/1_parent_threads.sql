@@ -1,4 +1,4 @@
--- Few threads are parents: these alone are looked up, and any other stands one below its own.
+-- Few threads are parents: only these are looked up, and any other is one level below its own.
 CREATE OR REPLACE VIEW parent_threads AS
 WITH RECURSIVE parents AS MATERIALIZED (
     SELECT

@@ -11,7 +11,7 @@ LEFT JOIN parent_threads AS parent
     ON parent.source = threads.source
     AND parent.session_id = threads.session_id
     AND parent.thread_id = threads.parent_thread_id;
-COMMENT ON VIEW thread_tree IS 'Per thread, where it stands among those that created each other.';
+COMMENT ON VIEW thread_tree IS 'Per thread, its place in the tree of those that created each other.';
 COMMENT ON COLUMN thread_tree.source IS 'Name of the source in the configuration';
 COMMENT ON COLUMN thread_tree.session_id IS 'Session that was polled';
 COMMENT ON COLUMN thread_tree.thread_id IS 'Thread, unique within its session only';

@@ -260,7 +260,7 @@ def test_own_analyses_fail_alone(
     with serve_world(world, monkeypatch):
         first = execute(instance)
         (own / "mine.sql").write_text(f"{HEADER}{checks}SELECT 2 AS x")
-        second = execute(instance, *CORE, "mine", "wrong_is_broken", "odd_is_broken")
+        second = execute(instance, *CORE, "mine", "wrong", "odd_is_broken")
 
     failed = [
         {
@@ -270,7 +270,7 @@ def test_own_analyses_fail_alone(
         }
         for result in (first, second)
     ]
-    broken = {("wrong_is_broken", "is_built"), ("odd_is_broken", "is_built")}
+    broken = {("wrong", "small"), ("odd_is_broken", "is_built")}
     assert (first.success, second.success) == (True, True)
     assert failed == [broken, broken | {("mine", "small")}]
     assert read_table(home / "threads.duckdb", "FROM analytics.mine") == [{"x": 1}]

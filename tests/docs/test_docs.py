@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -105,3 +106,33 @@ def test_rules_are_numbered() -> None:
     named |= set(re.findall(r"\((\d\.\d+)\)", text))
     assert len(named) > 10
     assert named - rules - set(sections) == set()
+
+
+# What names once were made of, and the words that replaced them: see docs/glossary.md.
+PRIVATE = {
+    *("walk", "walks", "visit", "visits", "mend", "judge", "tell", "told", "refuse", "strangers"),
+    *("troubled", "checkup", "sights", "lives", "stays", "families"),
+}
+
+
+def list_names(path: Path) -> set[str]:
+    """Return the names in a Python file, or the words of an SQL file outside texts and comments."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".sql":
+        return set(re.findall(r"\w+", re.sub(r"--.*|'(?:[^']|'')*'", "", text).lower()))
+    fields = ("id", "name", "arg")
+    nodes = ast.walk(ast.parse(text))
+    return {str(getattr(node, field)) for node in nodes for field in fields if hasattr(node, field)}
+
+
+@pytest.mark.parametrize("folder", ["benchmarks", "docs", "notebooks", "pipelines", "sql"])
+def test_no_private_vocabulary(folder: str) -> None:
+    """Names are made of the field's words: none has a word of our own for what has one already."""
+    files = [path for path in (ROOT / folder).rglob("*") if path.suffix in {".py", ".sql"}]
+    assert files
+    assert not {
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in files
+        for name in list_names(path)
+        if PRIVATE.intersection(part.lower() for part in re.findall(r"[A-Z]?[a-z]+", name))
+    }

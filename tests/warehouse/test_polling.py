@@ -14,8 +14,8 @@ from benchmarks.polling import (
     Polled,
     TimeRow,
     TransitionRow,
-    judge_times,
-    judge_transitions,
+    compare_times,
+    compare_transitions,
     simulate,
     summarize,
 )
@@ -52,7 +52,7 @@ def narrow(row: TimeRow, share: float) -> TimeRow:
 @pytest.mark.parametrize("interval", HOURS)
 def test_times_lie_within_their_bounds(interval: int) -> None:
     """In every fleet 95 % of the rows contain the truth, also of statuses that no poll saw."""
-    shares = share_that_holds(judge_times(poll(interval)))
+    shares = share_that_holds(compare_times(poll(interval)))
     assert shares.keys() >= set(FLEETS)
     assert min(shares.values()) >= CLAIM, shares
 
@@ -61,7 +61,7 @@ def test_times_lie_within_their_bounds(interval: int) -> None:
 @pytest.mark.parametrize("interval", [15, 60])
 def test_bounds_are_not_too_wide(interval: int) -> None:
     """Bounds half as wide would break the claim."""
-    shares = share_that_holds(narrow(row, 0.5) for row in judge_times(poll(interval)))
+    shares = share_that_holds(narrow(row, 0.5) for row in compare_times(poll(interval)))
     assert min(shares.values()) < CLAIM, shares
 
 
@@ -69,7 +69,7 @@ def test_bounds_are_not_too_wide(interval: int) -> None:
 @pytest.mark.parametrize("interval", HOURS)
 def test_transitions_are_as_direct_as_claimed(interval: int) -> None:
     """Of 95 % of the rows, all but the possibly missed were direct and lasted within bounds."""
-    rows = judge_transitions(poll(interval))
+    rows = compare_transitions(poll(interval))
     assert sum(row.holds for row in rows) >= CLAIM * len(rows), [r for r in rows if not r.holds]
 
 
@@ -87,7 +87,7 @@ def test_claims_are_not_empty(interval: int) -> None:
 @pytest.mark.slow
 def test_transitions_claim_less_than_all() -> None:
     """A rule that flags half as many would break the claim."""
-    rows = judge_transitions(poll(60))
+    rows = compare_transitions(poll(60))
     halved = [replace(row, possibly_missed=row.possibly_missed // 2) for row in rows]
     assert sum(row.holds for row in halved) < CLAIM * len(rows)
 

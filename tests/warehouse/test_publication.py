@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -56,7 +58,7 @@ def test_copy_is_the_warehouse(home: Path) -> None:
     ):
         assert read_table(path, query) == read_table(home / "warehouse.duckdb", query)
         assert read_table(path, query)
-    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.stat().st_mode & 0o777 == 0o400
     assert sorted(p.name for p in home.iterdir()) == [
         "raw",
         "threads.duckdb",
@@ -231,3 +233,41 @@ def test_everything_is_commented(home: Path) -> None:
         "SELECT view_name FROM duckdb_views() WHERE comment IS NULL AND NOT internal",
     ):
         assert read_table(path, query) == []
+
+
+WRITER = """
+import duckdb, os, sys
+connection = duckdb.connect(sys.argv[1])
+connection.execute(sys.argv[2])
+os._exit(1)
+"""
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE threads SET status = 'poisoned'",
+        "DROP TABLE threads",
+        "CREATE TABLE mine AS SELECT 1 AS x",
+        "INSERT INTO threads FROM threads",
+        "ALTER TABLE threads ADD COLUMN mine INTEGER",
+    ],
+)
+def test_what_others_write_into_the_copy(home: Path, statement: str) -> None:
+    """A program that wrote into the copy and died poisons no later copy, and our readers say so."""
+    load(home, 0, thread("a", "idle"))
+    path = publish_all(home, {})
+    assert path.stat().st_mode & 0o777 == 0o400
+    subprocess.run([sys.executable, "-c", WRITER, str(path), statement], check=False)
+    log = path.with_name(f"{path.name}.wal")
+    assert log.exists()
+    said = pytest.raises(WarehouseError, match=r"threads\.duckdb\.wal.*-readonly.*build")
+    with said, DuckdbFile(home).read():
+        pass
+
+    load(home, 1, thread("a", "running"))
+    publish_all(home, {})
+    assert not log.exists()
+    with DuckdbFile(home).read() as connection:
+        rows = connection.execute("SELECT thread_id, status FROM threads").fetchall()
+    assert rows == [("a", "running")]
