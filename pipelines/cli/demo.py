@@ -43,6 +43,7 @@ def play() -> ExitStatus:
     world = World(draw_sizes(8, 400), turn_s=TURN_S)
     with serve(Sandbox(world).app) as base_url:
         settings = write_settings(home, base_url, list(world.sessions))
+        forget_variables()
         os.environ |= {
             "SESSION_THREADS_HOME": str(home),
             "SESSION_THREADS_CONFIG": str(settings),
@@ -63,6 +64,13 @@ def play() -> ExitStatus:
     for variable, path in (("HOME", home), ("CONFIG", settings)):
         click.echo(f"export SESSION_THREADS_{variable}={shlex.quote(str(path))}")
     return ExitStatus()
+
+
+def forget_variables() -> None:
+    """Forget what the environment says of sources: the demo has one of its own."""
+    for provider in PROVIDERS.values():
+        for variable in (provider.base_url_variable, provider.session_ids_variable):
+            os.environ.pop(variable or "", None)
 
 
 def run_dagster_job() -> None:

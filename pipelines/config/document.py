@@ -15,12 +15,38 @@ if TYPE_CHECKING:
 DEFAULT_FILE = "sessions.yaml"
 
 
+class DuplicateKey(yaml.MarkedYAMLError):
+    """A mapping has a key twice, of which YAML would drop the first without a word."""
+
+
+class _UniqueKeys(yaml.constructor.SafeConstructor):
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - PyYAML's
+        lines: dict[Any, int] = {}
+        for key, _ in node.value:
+            line = key.start_mark.line + 1
+            if key.value in lines:
+                problem = f"the key {key.value!r} is given twice, first in line {lines[key.value]}"
+                raise DuplicateKey(problem=problem, problem_mark=key.start_mark)
+            if isinstance(key, yaml.ScalarNode):
+                lines[key.value] = line
+        return super().construct_mapping(node, deep)
+
+
+class _Loader(_UniqueKeys, yaml.CSafeLoader):
+    pass
+
+
+class _ExplainingLoader(_UniqueKeys, yaml.SafeLoader):
+    pass
+
+
 def read_document(environ: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
     """Return the file's name and its keys, none if there is no file. Raises SettingsError.
 
     Directories are relative to the file's.
     """
     named = environ.get("SESSION_THREADS_CONFIG")
+    reject_tilde("SESSION_THREADS_CONFIG", named)
     path = Path(named or DEFAULT_FILE)
     try:
         text = path.read_text(encoding="utf-8")
@@ -32,20 +58,31 @@ def read_document(environ: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
         raise SettingsError(str(path), f"cannot be read: {error}", "Make it readable.") from None
     document = _parse_yaml(path, text)
     if isinstance(own := document.get("analyses_dir"), str):
+        reject_tilde(f"{path}: analyses_dir", own)
         document["analyses_dir"] = str(path.absolute().parent / own)
     return str(path), document
+
+
+def reject_tilde(place: str, path: str | None) -> None:
+    """Raise SettingsError for a path that a shell would have to complete."""
+    if path and path.startswith("~"):
+        problem = "~ is a shell's word for the home directory, and means nothing here"
+        raise SettingsError(place, problem, "Write the whole path.")
 
 
 def _parse_yaml(path: Path, text: str) -> dict[str, Any]:
     try:
         try:
-            document = yaml.load(text, Loader=yaml.CSafeLoader)
+            document = yaml.load(text, Loader=_Loader)  # noqa: S506 - safe loaders, both
         except yaml.YAMLError:
-            document = yaml.safe_load(text)  # ten times as slow, and says better what is wrong
+            # Ten times as slow, and says better what is wrong.
+            document = yaml.load(text, Loader=_ExplainingLoader)  # noqa: S506
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f"{path}:{mark.line + 1}" if mark else str(path)
         problem = getattr(error, "problem", None) or "cannot be parsed"
+        if isinstance(error, DuplicateKey):
+            raise SettingsError(place, problem, "Merge the two.") from None
         raise SettingsError(place, f"not YAML: {problem}", "Fix this line.") from None
     if document is None:
         return {}

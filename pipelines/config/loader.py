@@ -108,9 +108,19 @@ def complete_sources(
         source.setdefault("name", preset.name)
         source.setdefault("base_url", preset.base_url)
         if source["name"] == preset.name:
-            for key, (variable, value) in overrides[preset.name].items():
+            for key, (variable, value) in overrides.pop(preset.name, {}).items():
                 source[key] = value
                 origin.variables[index, key] = variable
+    if sources:
+        reject_unused(overrides)
+
+
+def reject_unused(overrides: Mapping[str, Mapping[str, tuple[str, Any]]]) -> None:
+    """Raise SettingsError for a variable that overrides nothing: who set it expects more."""
+    for name, found in overrides.items():
+        for variable, _ in found.values():
+            problem = f"overrides nothing, for no source is called {name}"
+            raise SettingsError(variable, problem, f"Unset it, or call the source {name}.")
 
 
 def read_variables(preset: Preset, environ: Mapping[str, str]) -> dict[str, tuple[str, Any]]:

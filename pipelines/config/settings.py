@@ -21,6 +21,7 @@ from pydantic import (
     SecretStr,
 )
 
+from pipelines.config.document import reject_tilde
 from pipelines.config.values import (
     BaseUrl,
     Directory,
@@ -39,9 +40,11 @@ STALE_AFTER_INTERVALS = 2
 
 
 def data_home(environ: Mapping[str, str] | None = None) -> Path:
-    """Return the data directory, absolute."""
+    """Return the data directory, absolute. Raises SettingsError for one that begins with ~."""
     environ = os.environ if environ is None else environ
-    return Path(environ.get("SESSION_THREADS_HOME") or "data").absolute()
+    named = environ.get("SESSION_THREADS_HOME")
+    reject_tilde("SESSION_THREADS_HOME", named)
+    return Path(named or "data").absolute()
 
 
 class Preset(Protocol):

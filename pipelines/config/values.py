@@ -20,6 +20,8 @@ def check_session_id(value: str) -> str:
     """Reject what could not be one segment of a URL's path."""
     if not value or value in {".", ".."}:
         raise ValueError("must be a session id, not empty and no dot segment")
+    if any(separator in value for separator in ",;|"):
+        raise ValueError("must not contain , ; or |: is it several ids? Commas separate them")
     if "/" in value or "\\" in value:
         raise ValueError("must not contain a slash")
     if not value.isprintable() or any(character.isspace() for character in value):

@@ -239,7 +239,7 @@ def test_provider_fills_in() -> None:
     assert (source.token.get_secret_value(), source.sessions[0].id) == ("k", "sess_o")
     (source,) = load_settings(BOTH, environ | {"OTHER_URL": "https://b.example"}).sources
     assert source.base_url == "https://b.example"
-    environ = configure(one(provider="other", name="mine"), OTHER_KEY="k", OTHER_URL="https://b.x")
+    environ = configure(one(provider="other", name="mine"), OTHER_KEY="k")
     assert load_settings(BOTH, environ).sources[0].base_url == "https://api.example/v1"
 
 
@@ -301,3 +301,59 @@ def test_what_analyses_read() -> None:
     """Analyses are given numbers: what is configured, and after how long a session is stale."""
     settings = load_tolerant(configure({"poll_interval_minutes": 5}))
     assert settings.for_analyses == {"attention_after_minutes": 60.0, "stale_after_minutes": 10.0}
+
+
+TWICE = {
+    "at the top": ("sources: [{sessions: [a]}]\nsources: [{sessions: [b]}]\n", "sources", 2, 1),
+    "of a source": (
+        "sources:\n  - sessions: [a]\n    name: x\n    sessions: [b]\n",
+        "sessions",
+        4,
+        2,
+    ),
+    "of a session": ("sources: [{sessions: [{id: a, label: x,\n id: b}]}]\n", "id", 2, 1),
+    "in braces": ("sources: [{sessions: [a], name: x, name: x}]", "name", 1, 1),
+    "quoted": (
+        "poll_interval_minutes: 5\n'poll_interval_minutes': 5\n",
+        "poll_interval_minutes",
+        2,
+        1,
+    ),
+}
+
+
+@pytest.mark.parametrize("where", TWICE)
+def test_keys_given_twice(where: str) -> None:
+    """A key that stands twice, at any depth, is rejected with both lines: YAML drops the first."""
+    text, key, line, first = TWICE[where]
+    assert rejection(text) == (
+        f"sessions.yaml:{line}: the key {key!r} is given twice, first in line {first}."
+        " Merge the two."
+    )
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("QODER_BASE_URL", "https://a.example/x"), ("QODER_SESSION_IDS", "a,b")],
+)
+def test_variables_that_override_nothing(variable: str, value: str) -> None:
+    """A variable of a source that the file does not have is rejected: who set it expects more."""
+    assert rejection(one(name="fleet", token_env="QODER_PAT"), **{variable: value}) == (
+        f"{variable}: overrides nothing, for no source is called qoder."
+        " Unset it, or call the source qoder."
+    )
+
+
+@pytest.mark.parametrize("ids", ["a;b", "a|b", "sess_1; sess_2"])
+def test_ids_with_other_separators(ids: str) -> None:
+    """A list of ids that is separated by something else is no id."""
+    assert "Commas separate them" in rejection({}, QODER_SESSION_IDS=ids)
+    assert "Commas separate them" in rejection({"sources": [{"sessions": [ids.replace(" ", "")]}]})
+
+
+@pytest.mark.parametrize("variable", ["SESSION_THREADS_HOME", "SESSION_THREADS_CONFIG"])
+@pytest.mark.parametrize("path", ["~/data", "~", "~someone/data"])
+def test_paths_that_a_shell_would_complete(variable: str, path: str) -> None:
+    """A path that begins with ~ is rejected: no directory of that name is meant."""
+    assert rejection(one(), **{variable: path}).startswith(f"{variable}: ~ is a shell's word")
+    assert "analyses_dir: ~ is" in rejection(one() | {"analyses_dir": path})
