@@ -18,7 +18,6 @@ from pipelines.landing.directory import list_runs
 from pipelines.landing.format import MOVE_HINT, POLL, read_run
 from pipelines.landing.retention import prune_runs, remove_unfinished
 from pipelines.records import THREADS_ENDPOINT
-from pipelines.warehouse.memory import spare_memory
 from pipelines.warehouse.sql import ArrowStream, fetch_records, read_sql, transaction
 
 if TYPE_CHECKING:
@@ -94,7 +93,7 @@ def load_run(connection: duckdb.DuckDBPyConnection, landed: Landed) -> None:
     # More threads make a load no faster, and each needs buffers.
     connection.execute("SET threads = 1")
     try:
-        spare_memory(connection, find_memory(landed), lambda: _load(connection, landed))
+        _load(connection, landed)
     finally:
         connection.execute("RESET threads")
 
@@ -120,11 +119,6 @@ def _load(connection: duckdb.DuckDBPyConnection, landed: Landed) -> None:
     finally:
         for name in frames:
             connection.unregister(name)
-
-
-def find_memory(landed: Landed) -> int:
-    """Return the MiB that a load may hold: as much as its pages have."""
-    return sum(poll.bytes for poll in landed.polls) // 2**20
 
 
 def stage_threads(
