@@ -1,4 +1,4 @@
-"""Make the pages that follow from the code: `make docs`."""
+"""Make the pages that are made from the code: `make docs`."""
 
 from __future__ import annotations
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, aclosing, contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from pipelines.errors import INTERRUPTED, ApiError, DeadlineReached, Interrupted, Unexpected
 from pipelines.extract.interrupt import on_interrupt
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from pipelines.config.settings import Session, Source
     from pipelines.extract.discover import SourceSessions
-    from pipelines.providers.base import Provider
+    from pipelines.providers.base import Endpoint, Provider
 
 
 logger = logging.getLogger(__name__)
@@ -52,7 +53,6 @@ class _Fleet:
     ) -> None:
         self.client = client
         self.provider = provider
-        self.endpoint = provider.endpoint(THREADS_ENDPOINT)
         self.fetched_pages = fetched_pages
         self.selection = selection
         self.progress = progress
@@ -60,21 +60,20 @@ class _Fleet:
         self.tasks: list[asyncio.Task[Poll]] = []
         self.stopped_by: ApiError | None = None
 
-    def launch(self, session: Session) -> asyncio.Task[Poll]:
-        task = asyncio.create_task(self._poll(session), name=session.id)
+    def launch(self, endpoint: str, session: Session) -> asyncio.Task[Poll]:
+        polling = self._poll(self.provider.endpoint(endpoint), session)
+        task = asyncio.create_task(polling, name=session.id)
         self.tasks.append(task)
         return task
 
-    async def _poll(self, session: Session) -> Poll:
+    async def _poll(self, endpoint: Endpoint[Any], session: Session) -> Poll:
         source, started_at = self.client.source, datetime.now(UTC)
         stats = RequestStats(on_wait=self.progress.wait)
         pagination = Pagination(max_pages=source.max_pages_per_session)
 
         async def hand_on(fetch: PageFetch) -> None:
             self.progress.page(len(fetch.page.listing.ids))
-            page = FetchedPage(
-                source.name, session.id, fetch, self.endpoint.name, self.provider.name
-            )
+            page = FetchedPage(source.name, session.id, fetch, endpoint.name, self.provider.name)
             # First it is handed on, then there is time to be interrupted.
             self.fetched_pages.put_nowait(page)
             if self.fetched_pages.qsize() > MOST_WAITING:
@@ -83,7 +82,7 @@ class _Fleet:
         try:
             async with self.places:
                 started_at = datetime.now(UTC)
-                request = self._request(session)
+                request = self._request(endpoint, session)
                 await fetch_pages(self.client, request, pagination, stats=stats, on_page=hand_on)
         except asyncio.CancelledError:
             if self.stopped_by is None:
@@ -96,13 +95,13 @@ class _Fleet:
             pagination.fail(Unexpected(problem, error_type="unexpected"))
         if pagination.error and pagination.error.ends_source:
             self.stop(pagination.error)
-        poll = self._conclude(session, pagination, stats, started_at)
+        poll = self._conclude(endpoint, session, pagination, stats, started_at)
         self.progress.end(poll)
         return poll
 
-    def _request(self, session: Session) -> ListRequest:
+    def _request(self, endpoint: Endpoint[Any], session: Session) -> ListRequest:
         return ListRequest(
-            endpoint=self.endpoint,
+            endpoint=endpoint,
             ids={"session_id": session.id},
             limit=self.provider.page_limit,
             order=self.client.source.order,
@@ -120,6 +119,7 @@ class _Fleet:
 
     def _conclude(
         self,
+        endpoint: Endpoint[Any],
         session: Session,
         pagination: Pagination,
         stats: RequestStats,
@@ -128,6 +128,8 @@ class _Fleet:
         error = pagination.error
         return Poll(
             source=self.client.source.name,
+            provider=self.provider.name,
+            endpoint=endpoint.name,
             session_id=session.id,
             label=session.label,
             started_at=started_at,
@@ -145,8 +147,6 @@ class _Fleet:
             error_type=error.error_type if error else None,
             error_message=str(error) if error else None,
             request_id=error.request_id if error else None,
-            endpoint=self.endpoint.name,
-            provider=self.provider.name,
         )
 
 
@@ -201,37 +201,46 @@ async def poll_sessions(
     """
     progress = Unfailing(progress)
     progress.begin(sum(len(planned.sessions) for planned in plan))
+    fetched_pages: FetchedPages = asyncio.Queue()
+    fleets, tasks = [], []
     async with AsyncExitStack() as stack:
-        fleets, tasks = [], []
-        fetched_pages: FetchedPages = asyncio.Queue()
         for planned in plan:
             provider = PROVIDERS[planned.source.provider]
             opening = open_client(planned.source, provider, backoff_s=backoff_s)
             client = await stack.enter_async_context(opening)
             fleet = _Fleet(client, provider, selection, progress, fetched_pages)
             fleets.append(fleet)
-            tasks += [fleet.launch(session) for session in planned.sessions]
+            tasks += [fleet.launch(THREADS_ENDPOINT, session) for session in planned.sessions]
             stack.enter_context(end_in_time(fleet, planned.deadline_s))
+        stack.enter_context(on_interrupt(partial(stop_all, fleets)))
+        items = await stack.enter_async_context(aclosing(drain(tasks, fetched_pages)))
+        async for item in items:
+            yield item
 
-        hint = "interrupted by a signal. What had come is loaded; run again"
 
-        def stop_all() -> None:
-            for fleet in fleets:
-                fleet.stop(Interrupted(hint, error_type=INTERRUPTED))
+def stop_all(fleets: Sequence[_Fleet]) -> None:
+    """End what is still being polled: someone has ended the run."""
+    hint = "interrupted by a signal. What had come is loaded; run again"
+    for fleet in fleets:
+        fleet.stop(Interrupted(hint, error_type=INTERRUPTED))
 
-        stack.enter_context(on_interrupt(stop_all))
+
+async def drain(
+    tasks: Sequence[asyncio.Task[Poll]], fetched_pages: FetchedPages
+) -> AsyncGenerator[FetchedPage | Poll]:
+    """Yield what comes until every task has ended; end those that have not when it is closed."""
+    for task in tasks:
+        task.add_done_callback(fetched_pages.put_nowait)
+    pending = len(tasks)
+    try:
+        while pending:
+            arrival = await fetched_pages.get()
+            if isinstance(arrival, FetchedPage):
+                yield arrival
+            else:
+                pending -= 1
+                yield await arrival
+            fetched_pages.task_done()
+    finally:
         for task in tasks:
-            task.add_done_callback(fetched_pages.put_nowait)
-        pending = len(tasks)
-        try:
-            while pending:
-                arrival = await fetched_pages.get()
-                if isinstance(arrival, FetchedPage):
-                    yield arrival
-                else:
-                    pending -= 1
-                    yield await arrival
-                fetched_pages.task_done()
-        finally:
-            for task in tasks:
-                task.cancel()
+            task.cancel()

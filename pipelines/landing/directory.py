@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from pipelines.errors import LandingError
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
     from pathlib import Path
+
+    from pipelines.landing.format import Run
 
 # Of the data directory, where runs land.
 RAW = "raw"
@@ -36,10 +39,10 @@ def name_sequence(sequence: int) -> str:
     return f"s{sequence:010d}"
 
 
-def name_file(started_at: datetime, run_id: str, sequence: int | None = None) -> str:
+def name_file(run: Run) -> str:
     """Return what the names of a run's files begin with."""
-    stem = f"{started_at:{STAMP}}-{run_id}"
-    return stem if sequence is None else f"{name_sequence(sequence)}-{stem}"
+    stem = f"{run.started_at:{STAMP}}-{run.id}"
+    return stem if run.sequence is None else f"{name_sequence(run.sequence)}-{stem}"
 
 
 def list_runs(directory: Path) -> dict[str, Path]:
@@ -49,12 +52,14 @@ def list_runs(directory: Path) -> dict[str, Path]:
 
 def list_files(directory: Path) -> list[Path]:
     """Return the runs' files, in the order of the runs; foreign ones among them."""
-    return sorted(path for path in directory.glob("*.parquet") if not SHARD.fullmatch(path.name))
+    files = (path for path in directory.glob("*.parquet") if not SHARD.fullmatch(path.name))
+    return sorted(files, key=attrgetter("name"))
 
 
 def list_stems(directory: Path) -> set[str]:
     """Return what the names of each whole run's files begin with."""
-    return {path.name.rsplit(".", 2)[0] for path in list_files(directory)}
+    names = (path.name for path in directory.glob("*.parquet"))
+    return {name.rsplit(".", 2)[0] for name in names if not SHARD.fullmatch(name)}
 
 
 def list_shards(directory: Path) -> Iterator[tuple[str, Path]]:
@@ -98,9 +103,10 @@ def take_sequence(directory: Path, newest: int = 0) -> int:
         claim.unlink(missing_ok=True)
 
 
-def give_back(directory: Path, sequence: int) -> None:
+def give_back(directory: Path, sequence: int | None) -> None:
     """Remove the claim of a run whose number its landed file says, or that has left nothing."""
-    (directory / f"{name_sequence(sequence)}{CLAIM}").unlink(missing_ok=True)
+    if sequence is not None:
+        (directory / f"{name_sequence(sequence)}{CLAIM}").unlink(missing_ok=True)
 
 
 def find_numbers(directory: Path, without: Path | None = None) -> list[int]:

@@ -132,7 +132,7 @@ def write_run(directory: Path, footer: Footer, rows: list[PageRow]) -> Path:
     With it the run exists, before it does not. Raises LandingError.
     """
     make_private(directory)
-    stem = name_file(footer.run.started_at, footer.run.id, footer.run.sequence)
+    stem = name_file(footer.run)
     return write_pages(directory, stem, rows, {FOOTER: msgspec.json.encode(footer).decode()})
 
 

@@ -43,38 +43,38 @@ async def land_polls(
     cancelled while the run's file is being written, the run exists, whole.
     """
     make_private(directory)  # before the first request, not after the last
-    sequence, started_at = take_sequence(directory, newest), datetime.now(UTC)
-    writer = ShardWriter(directory, name_file(started_at, run_id, sequence))
+    now = datetime.now(UTC)
+    run = Run(
+        id=run_id,
+        sequence=take_sequence(directory, newest),
+        started_at=now,
+        finished_at=now,
+        door=door,
+        keep_agent_definition=keep_agent_definition,
+    )
+    writer, is_complete = ShardWriter(directory, run), False
     try:
-        ended = await write_polls(polls, writer)
-        footer = Footer(
-            Run(
-                id=run_id,
-                sequence=sequence,
-                started_at=started_at,
-                finished_at=datetime.now(UTC),
-                door=door,
-                keep_agent_definition=keep_agent_definition,
-            ),
-            ended,
-            [path.name for path in await writer.finish()],
+        ended, shards = await write_polls(polls, writer)
+        run = msgspec.structs.replace(run, finished_at=datetime.now(UTC))
+        is_complete = True
+        path = await asyncio.to_thread(
+            write_run, directory, Footer(run, ended, shards), writer.rows
         )
-    except BaseException:
-        await writer.discard()
-        give_back(directory, sequence)
+    except BaseException as error:
+        if not is_complete or isinstance(error, LandingError):
+            await writer.discard()
         raise
-    try:
-        path = await asyncio.to_thread(write_run, directory, footer, writer.rows)
-    except LandingError:
-        await writer.discard()
-        give_back(directory, sequence)
-        raise
-    give_back(directory, sequence)
+    writer.conclude()
     return path, ended
 
 
-async def write_polls(polls: AsyncGenerator[FetchedPage | Poll], writer: ShardWriter) -> list[Poll]:
-    """Hand each page to the writer; return the polls, each with the digest of its pages."""
+async def write_polls(
+    polls: AsyncGenerator[FetchedPage | Poll], writer: ShardWriter
+) -> tuple[list[Poll], list[str]]:
+    """Hand each page to the writer; return the polls, each with its pages' digest, and the shards.
+
+    These are on disk then. Raises LandingError.
+    """
     digests = PageDigests()
     ended: list[Poll] = []
     async with aclosing(polls) as items:
@@ -86,7 +86,7 @@ async def write_polls(polls: AsyncGenerator[FetchedPage | Poll], writer: ShardWr
                 key = (item.source, item.endpoint, item.session_id)
                 digests.add(key, item.provider, item.fetch.page.body)
                 await writer.add(page_row(item, item.fetch))
-    return ended
+    return ended, [path.name for path in await writer.finish()]
 
 
 class ShardWriter:
@@ -95,10 +95,10 @@ class ShardWriter:
     `rows` are those that no shard holds yet: not more than that, and as many on their way to disk.
     """
 
-    def __init__(self, directory: Path, stem: str) -> None:
+    def __init__(self, directory: Path, run: Run) -> None:
         self.rows: list[PageRow] = []
         self._directory = directory
-        self._stem = stem
+        self._run = run
         self._bytes = 0
         self._writing: list[asyncio.Task[Path]] = []
 
@@ -108,8 +108,8 @@ class ShardWriter:
         self._bytes += len(row[-1])
         if self._bytes >= SHARD_BYTES:
             await self.finish()
-            name = f"{self._stem}.s{len(self._writing) + 1}"
-            write = asyncio.to_thread(write_pages, self._directory, name, self.rows, {})
+            stem = f"{name_file(self._run)}.s{len(self._writing) + 1}"
+            write = asyncio.to_thread(write_pages, self._directory, stem, self.rows, {})
             self._writing.append(asyncio.create_task(write))
             self.rows, self._bytes = [], 0
 
@@ -118,7 +118,12 @@ class ShardWriter:
         return [await shard for shard in self._writing]
 
     async def discard(self) -> None:
-        """Remove the shards: they belong to no run."""
+        """Remove the shards and the claim of the run's number: they belong to no run."""
         for shard in await asyncio.gather(*self._writing, return_exceptions=True):
             if isinstance(shard, Path):
                 shard.unlink(missing_ok=True)
+        self.conclude()
+
+    def conclude(self) -> None:
+        """Remove the claim of the run's number, which the name of its file says from now on."""
+        give_back(self._directory, self._run.sequence)

@@ -153,7 +153,7 @@ def parse_instants(row: dict[str, Any]) -> dict[str, Any]:
     return row | {name: datetime.fromisoformat(text) for name, text in instants.items()}
 
 
-def test_refused_token(fleet: World, home: Path) -> None:
+def test_rejected_token(fleet: World, home: Path) -> None:
     """A rejected token ends the command with 3 and a line; the ledger is published."""
     assert fleet.sessions
     result = invoke("run", QODER_PAT="pt-wrong")
@@ -427,7 +427,7 @@ def test_status(fleet: World, home: Path, tmp_path: Path) -> None:
 
 
 def test_replay(fleet: World, home: Path) -> None:
-    """Replay rebuilds and publishes the same tables; damaged files are left out only if told to."""
+    """Replay rebuilds and publishes the same tables; damaged files are skipped only if asked to."""
     assert fleet.sessions
     invoke("run")
     before = read_table(home / "threads.duckdb", "FROM thread_status_history ORDER BY ALL")

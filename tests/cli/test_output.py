@@ -115,7 +115,7 @@ def test_formulas_of_other_types(query: str) -> None:
 
 
 def test_numbers_and_columns_stay() -> None:
-    """Numbers keep their minus; columns of one name are told apart as ever."""
+    """Numbers keep their minus; columns of one name are kept apart."""
     query = "SELECT -5 AS a, '-5' AS a, INTERVAL '-1 day' AS b"
     assert write(query, Target(out=Path("out.csv"))) == b"a,a_1,b\n-5,'-5,-1 day\n"
 

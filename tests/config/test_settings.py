@@ -183,7 +183,7 @@ def test_rejections(document: Any, line: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["QODER_BASE_URL", "QODER_SESSION_IDS"])
-def test_refused_variable_is_named(name: str) -> None:
+def test_rejected_variable_is_named(name: str) -> None:
     """What a variable holds is rejected in the variable's name."""
     assert rejection(one(), **{name: "a/b"}).startswith(f"{name}: ")
 
@@ -232,7 +232,7 @@ BOTH = {**PROVIDERS, "other": OTHER}
 
 
 def test_provider_fills_in() -> None:
-    """A source has the name, the base URL and the variables of its provider, unless told so."""
+    """A source has its provider's name, base URL and variables, unless it names its own."""
     environ = configure({"sources": [{"provider": "other"}]}, OTHER_KEY="k", OTHER_IDS="sess_o")
     (source,) = load_settings(BOTH, environ).sources
     assert (source.name, source.base_url) == ("other", "https://api.example/v1")

@@ -1,4 +1,4 @@
-"""What Dagster is told: the assets, the job and its schedule, and the one name of the location."""
+"""What Dagster is given: the assets, the job and its schedule, and the one name of the location."""
 
 from __future__ import annotations
 

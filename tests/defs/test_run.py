@@ -108,7 +108,7 @@ def test_unknown_session_fails_its_check_alone(
 
 
 @pytest.mark.slow
-def test_refused_token_fails_the_run_after_publication(
+def test_rejected_token_fails_the_run_after_publication(
     home: Path, world: World, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody misses a rejected token: the run fails, and the published ledger says why."""

@@ -67,7 +67,7 @@ def test_no_sensor_without_a_webhook() -> None:
 def test_alerts(
     webhook: Receiver, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A thread to look at and a run that failed are told once each, later if nobody listens."""
+    """A thread to look at and a run that failed are sent once each, later if the webhook fails."""
     assert tick("alert_on_attention", instance).skip_message == "Nothing is published yet."
     start = tick("alert_on_failed_run", instance).cursor
     with serve(Script(PAGE, REFUSAL).app) as base_url:

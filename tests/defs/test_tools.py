@@ -336,7 +336,7 @@ def test_run_launched_from_the_ui(checkout: Checkout, dev: Tool) -> None:
 
 
 def test_scheduled_run_that_crashes(checkout: Checkout, dev: Tool) -> None:
-    """The schedule launches runs; one that is killed is told, tried again, and ends well then."""
+    """The schedule launches runs; one that is killed is reported and retried, and succeeds then."""
     repository = {
         "repositoryLocationName": "pipelines",
         "repositoryName": find_repository(dev),
@@ -375,11 +375,11 @@ def test_scheduled_run_that_crashes(checkout: Checkout, dev: Tool) -> None:
     retry = dev.wait_for("second try", find_retry)
     assert dev.wait_for_run(retry["runId"])["status"] == "SUCCESS", dev.read_log()
     assert dev.wait_for_run(run_id)["status"] == "FAILURE"
-    told = dev.wait_for(
+    found = dev.wait_for(
         "alert", lambda: [text for text in checkout.webhook.texts if f"`{run_id}`" in text]
     )
     ended = f"run `{run_id}` failed without a word: its process ended. It is tried again"
-    assert told == [f"session-threads: {ended}"]
+    assert found == [f"session-threads: {ended}"]
 
 
 def backdate_schedule(checkout: Checkout) -> None:

@@ -72,7 +72,7 @@ def test_units(unit: Path) -> None:
 
 
 def test_timer_keeps_to_the_interval() -> None:
-    """The timer polls as often as `status` expects unless it is told otherwise."""
+    """The timer polls as often as `status` expects by default."""
     timer = (DOCS / "deploy" / "session-threads.timer").read_text(encoding="utf-8")
     minutes = Settings.model_fields["poll_interval_minutes"].default
     assert f"OnCalendar=*:0/{minutes}\n" in timer

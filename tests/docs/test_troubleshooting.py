@@ -65,7 +65,7 @@ OUTCOMES = {getattr(error, "outcome", ApiError.outcome) for error in list_errors
     ids=["outcome", "end_reason", "error_type"],
 )
 def test_ledger(names: set[str]) -> None:
-    """Every outcome, every end of a walk, and every type of error that we give is named."""
+    """Every outcome, every end of a listing, and every type of error that we give is named."""
     assert names - read_first_cells("The ledger") == set()
 
 

@@ -83,7 +83,7 @@ def test_outcomes() -> None:
     assert all(p.started_at <= p.finished_at for p in polls.values())
 
 
-def test_refused_token_ends_the_run() -> None:
+def test_rejected_token_ends_the_run() -> None:
     """401 stops every session of the source: at most the requests in flight follow."""
     polls, fleet = poll("401", *(f"ok_{i}" for i in range(50)), max_concurrency=2)
     assert len(polls) == 51
@@ -144,7 +144,7 @@ def test_long_throttling_ends_the_source(sessions: int) -> None:
 
 
 class Failing(Progress):
-    """Fails at whatever it is told first."""
+    """Fails at the first thing that it is given."""
 
     def begin(self, sessions: int) -> None:  # noqa: ARG002
         """Fail."""

@@ -53,7 +53,8 @@ def test_numbers_rise(tmp_path: Path) -> None:
     assert take_sequence(tmp_path, 41) == 42
     write(tmp_path, 50)
     assert take_sequence(tmp_path) == 51
-    (tmp_path / f"{name_file(NOW, 'run', 60)}.s1.{'0' * 32}.parquet").touch()
+    run = Run(id="run", sequence=60, started_at=NOW, finished_at=NOW)
+    (tmp_path / f"{name_file(run)}.s1.{'0' * 32}.parquet").touch()
     assert take_sequence(tmp_path, 3) == 61
 
 

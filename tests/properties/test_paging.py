@@ -1,4 +1,4 @@
-"""Whatever the server does, a walk ends with all of the threads or says that it did not."""
+"""Whatever the server does, a listing ends with all of the threads or says that it did not."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tests.builders import make_page
 IDS = st.lists(st.integers(0, 10**6), unique=True, max_size=40)
 
 
-def take_all(walk: Pagination, pages: dict[str | None, dict[str, Any]]) -> None:
-    """Drive a walk through the pages that its cursors ask for."""
+def take_all(listing: Pagination, pages: dict[str | None, dict[str, Any]]) -> None:
+    """Drive a listing through the pages that its cursors ask for."""
     is_more = True
     while is_more:
-        cursor = walk.cursor and walk.cursor[1]
+        cursor = listing.cursor and listing.cursor[1]
         body = json.dumps(pages[cursor]).encode()
-        is_more = walk.take(make_page(body, datetime.now(UTC)))
+        is_more = listing.take(make_page(body, datetime.now(UTC)))
 
 
 def split(draw: st.DrawFn, ids: list[int]) -> list[list[str]]:
@@ -85,13 +85,13 @@ def test_any_split_gives_exactly_the_threads(
 ) -> None:
     """Any split of any threads into pages, with duplicates, gives them all and says complete."""
     ids, pages = world
-    walk = Pagination(max_pages=10_000)
-    take_all(walk, pages)
-    assert walk.is_complete
-    assert walk.ids == ids
-    assert walk.pages == len(pages)
+    listing = Pagination(max_pages=10_000)
+    take_all(listing, pages)
+    assert listing.is_complete
+    assert listing.ids == ids
+    assert listing.pages == len(pages)
     listed = sum(len(page["data"]) for page in pages.values())
-    assert walk.duplicates == listed - len(ids)
+    assert listing.duplicates == listed - len(ids)
 
 
 CURSOR = st.sampled_from(["c1", "c2", "c3"])
@@ -108,10 +108,10 @@ ANY_PAGE = st.fixed_dictionaries(
 @given(pages=st.fixed_dictionaries(dict.fromkeys([None, "c1", "c2", "c3"], ANY_PAGE)))
 def test_any_pages_end(pages: dict[str | None, dict[str, Any]]) -> None:
     """Any graph of pages is walked to an end: complete without an error, or incomplete with one."""
-    walk = Pagination(max_pages=50)
-    take_all(walk, pages)
-    assert walk.is_complete == (walk.error is None)
-    assert walk.pages <= 4
+    listing = Pagination(max_pages=50)
+    take_all(listing, pages)
+    assert listing.is_complete == (listing.error is None)
+    assert listing.pages <= 4
 
 
 @given(
@@ -120,13 +120,13 @@ def test_any_pages_end(pages: dict[str | None, dict[str, Any]]) -> None:
     limit=st.integers(1, 7),
 )
 def test_world_that_moves(ids: list[int], born: list[int], limit: int) -> None:
-    """Threads born anywhere in the list while a walk runs lose and double none of the others."""
+    """Threads born anywhere in the list while a listing runs lose and double none of the others."""
     listed = sorted(ids)
     waiting = list(born)
-    walk = Pagination(max_pages=1000)
+    listing = Pagination(max_pages=1000)
     is_more = True
     while is_more:
-        after = int(walk.cursor[1]) if walk.cursor else -1
+        after = int(listing.cursor[1]) if listing.cursor else -1
         page = [id_ for id_ in listed if id_ > after][:limit]
         body = json.dumps(
             {
@@ -135,9 +135,9 @@ def test_world_that_moves(ids: list[int], born: list[int], limit: int) -> None:
                 "has_more": bool(page) and page[-1] != listed[-1],
             }
         ).encode()
-        is_more = walk.take(make_page(body, datetime.now(UTC)))
+        is_more = listing.take(make_page(body, datetime.now(UTC)))
         if waiting:
             listed = sorted({*listed, waiting.pop()})
-    assert walk.is_complete
-    assert {str(id_) for id_ in ids} <= walk.ids <= {str(id_) for id_ in listed}
-    assert walk.duplicates == 0
+    assert listing.is_complete
+    assert {str(id_) for id_ in ids} <= listing.ids <= {str(id_) for id_ in listed}
+    assert listing.duplicates == 0

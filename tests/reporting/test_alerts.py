@@ -1,4 +1,4 @@
-"""Alerts: each finding told once, none lost, in words that no chat takes for anything else."""
+"""Alerts: each finding sent once, none lost, in words that no chat takes for anything else."""
 
 from __future__ import annotations
 
@@ -36,60 +36,60 @@ def receiver() -> Iterator[tuple[Receiver, SecretStr]]:
         yield receiver, SecretStr(base_url + receiver.path)
 
 
-def tell(home: Path, minute: float, send: Any = None) -> list[str]:
-    """Return what is told at the minute."""
-    told: list[str] = []
-    send_alerts(DuckdbFile(home), home / ALERTED, SETTINGS, at(minute), send or told.append)
-    return told
+def collect(home: Path, minute: float, send: Any = None) -> list[str]:
+    """Return what is sent at the minute."""
+    sent: list[str] = []
+    send_alerts(DuckdbFile(home), home / ALERTED, SETTINGS, at(minute), send or sent.append)
+    return sent
 
 
-def test_told_once(home: Path) -> None:
-    """A reason is told when it comes, not while it stays, and again when it comes back."""
+def test_sent_once(home: Path) -> None:
+    """A reason is sent when it comes, not while it stays, and again when it comes back."""
     see(home, 60, thread("a", "idle", **WAITING), thread("b", "idle"))
     first = (
         "session-threads: 1 new thing to look at\n"
         f"• thread `a` of session `{SESSION}` of `qoder` needs you: status `idle`, quiet for 1h 00m"
     )
-    assert tell(home, 61) == [first]
-    assert tell(home, 62) == []
+    assert collect(home, 61) == [first]
+    assert collect(home, 62) == []
     see(home, 70, thread("a", "running", updated=69), thread("b", "idle"))
-    assert tell(home, 71) == []
+    assert collect(home, 71) == []
     see(home, 80, thread("a", "idle", updated=74, **WAITING), thread("b", "idle"))
-    assert tell(home, 81) == [first.replace("1h 00m", "6m 00s")]
+    assert collect(home, 81) == [first.replace("1h 00m", "6m 00s")]
     assert (home / ALERTED).stat().st_mode & 0o777 == 0o600
 
 
 def test_nothing_is_lost_while_the_webhook_is_down(
     home: Path, receiver: tuple[Receiver, SecretStr]
 ) -> None:
-    """A message that was not taken is told by the next tick, with what has come since."""
+    """A message that was not accepted is sent by the next tick, with what has come since."""
     webhook, url = receiver
     send = partial(post, url, pause_s=0)
     see(home, 60, thread("a", "idle", **WAITING))
     webhook.status = 503
     for _ in range(2):
         with pytest.raises(AlertError, match=r"^the webhook answered HTTP 503$"):
-            tell(home, 61, send)
+            collect(home, 61, send)
     assert webhook.requests == 6
     webhook.status = 200
     see(home, 70, thread("a", "idle", **WAITING), thread("b", "idle", **WAITING))
-    tell(home, 71, send)
-    tell(home, 72, send)
+    collect(home, 71, send)
+    collect(home, 72, send)
     (text,) = webhook.texts
     assert text.startswith("session-threads: 2 new things to look at\n• thread `a`")
 
 
 def test_sessions_in_trouble(home: Path) -> None:
-    """A configured session that fails or is stale is told before any thread, once for each."""
+    """A configured session that fails or is stale is sent before any thread, once for each."""
     see(home, 0, thread("a", "idle", **WAITING), outcome="incomplete")
-    told = tell(home, 1)[0].splitlines()
+    sent = collect(home, 1)[0].splitlines()
     line = f"• session `{SESSION}` of `qoder` is %s: session-threads status"
-    assert told[1:2] == [line % "failing"]
-    assert told[2].startswith("• thread `a`")
+    assert sent[1:2] == [line % "failing"]
+    assert sent[2].startswith("• thread `a`")
     see(home, 15, thread("a", "idle", **WAITING))
-    assert tell(home, 16) == []
-    assert tell(home, 46) == [f"session-threads: 1 new thing to look at\n{line % 'stale'}"]
-    assert tell(home, 100) == []
+    assert collect(home, 16) == []
+    assert collect(home, 46) == [f"session-threads: 1 new thing to look at\n{line % 'stale'}"]
+    assert collect(home, 100) == []
 
 
 def test_hostile_texts(home: Path) -> None:
@@ -101,7 +101,7 @@ def test_hostile_texts(home: Path) -> None:
         thread(hostile, "idle", name="Call Jane", agent={"id": "a", "system": "Secret"}, **WAITING),
         thread("b", f"<@U1> {hostile * 9}", updated=-600, name=hostile),
     )
-    (text,) = tell(home, 61)
+    (text,) = collect(home, 61)
     head, *lines = text.splitlines()
     assert head == "session-threads: 2 new things to look at"
     inert = r"`[\w.:?-]+…?`"
@@ -113,30 +113,30 @@ def test_hostile_texts(home: Path) -> None:
 
 
 def test_many_findings(home: Path) -> None:
-    """Of many findings the worst ten are told and the rest counted; all of them count as told."""
+    """Of many findings the worst ten are named and the rest counted; all of them count as sent."""
     waiting = [thread(f"w{i:03}", "idle", **WAITING) for i in range(240)]
     stuck = [thread(f"s{i:03}", updated=-60 * i - 600) for i in range(10)]
     see(home, 60, *waiting, *stuck)
-    (text,) = tell(home, 61)
+    (text,) = collect(home, 61)
     lines = text.splitlines()
     assert [re.findall("thread `(.*?)`", line)[0] for line in lines[1:-1]] == [
         f"s{i:03}" for i in reversed(range(10))
     ]
     assert lines[-1] == "and 240 more: session-threads show attention"
-    assert tell(home, 62) == []
+    assert collect(home, 62) == []
 
 
 def test_damaged_memory(home: Path) -> None:
-    """Where what was told cannot be read, one line names the file."""
+    """If what was sent cannot be read, one line names the file."""
     see(home, 60, thread("a", "idle", **WAITING))
     (home / ALERTED).write_bytes(b"PAR1 not at all")
     with pytest.raises(AlertError, match=rf"cannot be compared .*Remove {ALERTED}") as raised:
-        tell(home, 61)
+        collect(home, 61)
     assert "\n" not in str(raised.value)
 
 
 def test_failure_in_words() -> None:
-    """A failed run is told in one line: where, how its polls ended, and what comes next."""
+    """A failed run is reported in one line: where, how its polls ended, and what comes next."""
     assert compose_failure("r1", ["threads:LoadRejected"], [], is_retried=False) == (
         "session-threads: run `r1` failed in `threads:LoadRejected`. Dagster shows its log"
     )
@@ -160,7 +160,7 @@ def test_post(receiver: tuple[Receiver, SecretStr], caplog: pytest.LogCaptureFix
 
 
 @pytest.mark.parametrize("status", [301, 404, 500])
-def test_refused_post(receiver: tuple[Receiver, SecretStr], status: int) -> None:
+def test_rejected_post(receiver: tuple[Receiver, SecretStr], status: int) -> None:
     """What is not taken is tried three times, follows no redirect, and fails without the URL."""
     webhook, url = receiver
     webhook.status = status
@@ -185,7 +185,7 @@ def test_post_to_nobody() -> None:
     ["", " ", "hooks.example/x", "http://hooks.example/x", "https:///", "https://a b", "https://[",
      "https://h:x/", "file:///etc", "https://h/\n", "http://127.0.0.1.example/"],
 )  # fmt: skip
-def test_refused_urls(url: str) -> None:
+def test_rejected_urls(url: str) -> None:
     """A variable that is empty, or holds what could be read on the way, is rejected unseen."""
     with pytest.raises(SettingsError, match=r"^webhook_url_env: the variable HOOK ") as raised:
         find_webhook("HOOK", {"HOOK": url and f"{url}{CANARY}"} if url.strip() else {"HOOK": url})
@@ -203,9 +203,9 @@ def test_taken_urls(url: str) -> None:
 
 
 def test_freshness_is_of_the_clock(home: Path) -> None:
-    """Staleness follows the clock, not the publication: a schedule that stands still is told."""
+    """Staleness follows the clock, not the publication: a schedule that stopped is reported."""
     see(home, 0, thread("a", "running"))
     late = at(0) + timedelta(minutes=31)
-    told: list[str] = []
-    assert send_alerts(DuckdbFile(home), home / ALERTED, SETTINGS, late, told.append) == (1, 0)
-    assert "stale" in told[0]
+    sent: list[str] = []
+    assert send_alerts(DuckdbFile(home), home / ALERTED, SETTINGS, late, sent.append) == (1, 0)
+    assert "stale" in sent[0]

@@ -82,7 +82,7 @@ def test_without_a_warehouse(past: Path) -> None:
 
 
 def test_gaps_are_rejected(past: Path) -> None:
-    """Where landed pages do not reach back, nothing is replaced unless told to."""
+    """If landed pages do not reach back, nothing is replaced unless asked to."""
     before = tables(past)
     list_runs(past / RAW)["run-0"].unlink()
     with pytest.raises(WarehouseError, match=r"1 of 5 loaded runs .* first is run-0.*--partial"):
@@ -93,7 +93,7 @@ def test_gaps_are_rejected(past: Path) -> None:
 
 
 def test_damaged_files(past: Path) -> None:
-    """Damaged and foreign files are named, and skipped only if told to."""
+    """Damaged and foreign files are named, and skipped only if asked to."""
     before = tables(past)
     foreign = past / RAW / "foreign.parquet"
     foreign.write_bytes(b"PAR1")
@@ -124,7 +124,7 @@ def test_bodies_that_are_no_pages(past: Path, body: bytes) -> None:
 
 
 def test_unreadable_warehouse(past: Path) -> None:
-    """A warehouse that cannot be opened is replaced only if told to."""
+    """A warehouse that cannot be opened is replaced only if asked to."""
     (past / "warehouse.duckdb").write_bytes(b"not a database" * 1000)
     with pytest.raises(WarehouseError, match=r"cannot be opened.*--partial"):
         replay_all(past)
@@ -133,7 +133,7 @@ def test_unreadable_warehouse(past: Path) -> None:
 
 @pytest.mark.parametrize("partial", [False, True])
 def test_newer_warehouse(past: Path, *, partial: bool) -> None:
-    """A newer version's warehouse is never replaced, and nobody is told how it could be."""
+    """A newer version's warehouse is never replaced, and no message says how it could be."""
     with DuckdbFile(past).write() as connection:
         connection.execute("INSERT INTO schema_version (version, name) VALUES (999, '0999_future')")
     before = tables(past)
