@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from pipelines.errors import AnalysisError
 from pipelines.extract.discover import list_configured
 from pipelines.extract.plan import plan_polls
 from pipelines.extract.poll import poll_sessions
@@ -22,7 +21,7 @@ from pipelines.landing.directory import RAW
 from pipelines.landing.writer import land_polls
 from pipelines.records import History, Poll, Progress, Selection
 from pipelines.warehouse.analyses import Analysis, list_analyses
-from pipelines.warehouse.build import Built, build_analysis, write_settings
+from pipelines.warehouse.build import Outcome, build_all, write_settings
 from pipelines.warehouse.ledger import find_newest_run, read_drift, read_history, read_ledger
 from pipelines.warehouse.load import load_landed
 from pipelines.warehouse.place import open_warehouse
@@ -62,18 +61,6 @@ class Loaded(msgspec.Struct, frozen=True):
     run_ids: list[str]
     ledger: list[dict[str, Any]]
     drift: list[str]
-
-
-class Outcome(msgspec.Struct, frozen=True):
-    """How building an analysis went: its new table, or (check -> what it found) why there is none.
-
-    `seconds` is how long it took.
-    """
-
-    analysis: Analysis
-    built: Built | None
-    failures: dict[str, str]
-    seconds: float
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -143,18 +130,7 @@ def load(settings: Settings, tables: Connection) -> Loaded:
 
 def build(tables: Connection, analyses: Mapping[str, Analysis]) -> list[Outcome]:
     """Build these analyses, whatever was built before, in this order; return how each went."""
-    return [attempt(tables, analysis) for analysis in analyses.values()]
-
-
-def attempt(tables: Connection, analysis: Analysis) -> Outcome:
-    """Build an analysis; return its table, or what was wrong: its previous table stays."""
-    started = time.monotonic()
-    built, failures = None, {}
-    try:
-        built = build_analysis(tables, analysis)
-    except AnalysisError as error:
-        failures = error.failures
-    return Outcome(analysis, built, failures, time.monotonic() - started)
+    return build_all(tables, analyses)
 
 
 def publish(warehouse: Warehouse, tables: Connection, analyses: Mapping[str, Analysis]) -> Path:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pipelines.reporting.health import Health
-    from pipelines.steps import Outcome
+    from pipelines.warehouse.build import Outcome
 
     Records = Sequence[Mapping[str, Any]]
 

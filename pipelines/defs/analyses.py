@@ -10,7 +10,8 @@ from pipelines.defs.checks import SHOWN_ROWS, check_analysis, specify_checks
 from pipelines.defs.metadata import OWNERS, describe_analysis
 from pipelines.defs.resources import AnalysesParam, WarehouseParam
 from pipelines.warehouse.analyses import Analysis
-from pipelines.warehouse.build import read_warnings
+from pipelines.warehouse.build import Outcome
+from pipelines.warehouse.checks import read_warnings
 
 
 def define_analyses(analyses: Mapping[str, Analysis]) -> dg.AssetsDefinition:
@@ -42,7 +43,7 @@ def build_analyses(
 
 
 def describe_outcome(
-    connection: duckdb.DuckDBPyConnection, outcome: steps.Outcome
+    connection: duckdb.DuckDBPyConnection, outcome: Outcome
 ) -> dg.MaterializeResult:
     """Return what Dagster keeps of an analysis, also if its previous table stays."""
     analysis, built = outcome.analysis, outcome.built

@@ -9,22 +9,21 @@ the schema `analytics`. What an analysis reads follows from its query; views rea
 from __future__ import annotations
 
 import hashlib
-import json
 import keyword
 import re
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
-import duckdb
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pipelines.errors import AnalysisError
+from pipelines.warehouse.parser import find_tables
 from pipelines.warehouse.sql import quote, quote_name, read_sql
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 SCHEMA = "analytics"
@@ -217,48 +216,3 @@ def _parse_header(text: str) -> Header:
     except (yaml.YAMLError, RecursionError) as error:
         problem = " ".join(str(error).split())
         raise AnalysisError(f"the header is malformed: {problem}") from None
-
-
-def find_tables(query: str) -> set[str]:
-    """Return the tables and views that a query reads, as it names them.
-
-    Asks DuckDB's parser, which needs none of them to exist. Raises AnalysisError for anything else
-    than one SELECT.
-    """
-    try:
-        # No parameter: binding one makes DuckDB import pandas, if that is installed.
-        statement = f"SELECT json_serialize_sql({quote(query)})"
-        cursor = _open_parser().cursor().execute(statement)
-        document = json.loads((cursor.fetchone() or ("{}",))[0])
-        nodes = list(_list_nodes(document))
-    except (duckdb.Error, RecursionError) as error:
-        raise AnalysisError(f"the query cannot be parsed: {error}") from None
-    if document.get("error"):
-        raise AnalysisError(f"the query cannot be parsed: {document['error_message']}")
-    if len(document["statements"]) != 1:
-        raise AnalysisError("the file must hold one query")
-    named = {
-        ".".join(filter(None, (node["schema_name"], node["table_name"])))
-        for node in nodes
-        if node.get("type") == "BASE_TABLE"
-    }
-    return named - {entry["key"] for node in nodes for entry in _list_ctes(node)}
-
-
-@cache
-def _open_parser() -> duckdb.DuckDBPyConnection:
-    return duckdb.connect()
-
-
-def _list_nodes(node: object) -> Iterator[dict[str, Any]]:
-    if isinstance(node, dict):
-        yield node
-    for inner in (
-        node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
-    ):
-        yield from _list_nodes(inner)
-
-
-def _list_ctes(node: dict[str, Any]) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = node.get("cte_map", {}).get("map", [])
-    return found

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import threading
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import duckdb
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from pipelines.errors import AnalysisError
-from pipelines.warehouse.analyses import BUILT, SCHEMA
+from pipelines.warehouse.analyses import BUILT, SCHEMA, Analysis
+from pipelines.warehouse.checks import find_failures, read_types
 from pipelines.warehouse.memory import spare_memory
-from pipelines.warehouse.sql import fetch_records, quote, quote_name, transaction
+from pipelines.warehouse.sql import quote_name, transaction
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-
-    from pipelines.warehouse.analyses import Analysis
 
 KEPT = "The previous table is kept"
 LIMIT_S = 300.0
@@ -32,23 +32,87 @@ class Built(BaseModel):
     types: dict[str, str]
 
 
-def build_analysis(connection: duckdb.DuckDBPyConnection, analysis: Analysis) -> Built:
-    """Fill an analysis's table, commented and checked before anyone can see it.
+class Outcome(BaseModel):
+    """How building an analysis went: its new table, or (check -> what it found) why there is none.
 
-    Raises AnalysisError, and leaves the previous table, if the query fails, its columns are
-    not those of the header, or a check finds a row; its `failures` say which.
+    `seconds` is how long it took.
     """
+
+    model_config = ConfigDict(frozen=True)
+
+    analysis: Analysis
+    built: Built | None
+    failures: dict[str, str]
+    seconds: float
+
+
+def build_all(
+    connection: duckdb.DuckDBPyConnection, analyses: Mapping[str, Analysis]
+) -> list[Outcome]:
+    """Fill the tables of the analyses, in this order and in one transaction; return how each went.
+
+    A table is commented and checked before anyone can see it. An analysis that fails keeps its
+    previous table and undoes no other: a query that fails ends DuckDB's transaction, so the others
+    are built once more without it. Raises KeyboardInterrupt, with nothing built.
+    """
+    failed: dict[str, Outcome] = {}
+    while (outcomes := _try_all(connection, analyses, failed)) is None:
+        pass
+    return outcomes
+
+
+def build_analysis(connection: duckdb.DuckDBPyConnection, analysis: Analysis) -> Built:
+    """Build one analysis. Raises AnalysisError if it keeps its previous table."""
+    (outcome,) = build_all(connection, {analysis.name: analysis})
+    if outcome.built is None:
+        raise explain(outcome.failures)
+    return outcome.built
+
+
+def _try_all(
+    connection: duckdb.DuckDBPyConnection,
+    analyses: Mapping[str, Analysis],
+    failed: dict[str, Outcome],
+) -> list[Outcome] | None:
+    """Build all but those that have failed. If a query fails, add it to these, and give nothing."""
+    begun: list[Analysis] = []
+    started = time.monotonic()
+    mib = find_memory(connection)
     try:
-        mib = find_memory(connection)
-        return spare_memory(connection, mib, lambda: _build_whole(connection, analysis))
-    except (duckdb.Error, RuntimeError, AnalysisError) as error:
-        with transaction(connection):
-            _record_attempt(connection, analysis.name)
-        if isinstance(error, AnalysisError):
+        return spare_memory(
+            connection, mib, lambda: _build_together(connection, analyses, failed, begun)
+        )
+    except duckdb.Error as error:
+        if not begun:
             raise
-        # A RuntimeError if Ctrl-C ends the query.
-        problem = f"analysis {analysis.name}: {' '.join(str(error).split())}"
-        raise explain({BUILT: problem}) from None
+        problem = f"analysis {begun[-1].name}: {' '.join(str(error).split())}"
+        failures, seconds = {BUILT: problem}, time.monotonic() - started
+        failed[begun[-1].name] = Outcome(
+            analysis=begun[-1], built=None, failures=failures, seconds=seconds
+        )
+        return None
+    except RuntimeError:
+        # So DuckDB says that Ctrl-C has ended a query.
+        raise KeyboardInterrupt from None
+
+
+def _build_together(
+    connection: duckdb.DuckDBPyConnection,
+    analyses: Mapping[str, Analysis],
+    failed: Mapping[str, Outcome],
+    begun: list[Analysis],
+) -> list[Outcome]:
+    """Build all but those that have failed; the last of `begun` is the one that it is at."""
+    begun.clear()
+    outcomes = []
+    with transaction(connection):
+        for name, analysis in analyses.items():
+            if name not in failed:
+                begun.append(analysis)
+            outcomes.append(failed.get(name) or _build(connection, analysis))
+            _record_attempt(connection, name)
+        begun.clear()
+    return outcomes
 
 
 def find_memory(connection: duckdb.DuckDBPyConnection) -> int:
@@ -56,13 +120,6 @@ def find_memory(connection: duckdb.DuckDBPyConnection) -> int:
     query = "SELECT (SELECT count(*) FROM threads), (SELECT count(*) FROM thread_status_history)"
     threads, spells = connection.execute(query).fetchall()[0]
     return int(threads * THREAD_BYTES + spells * SPELL_BYTES) // 2**20
-
-
-def _build_whole(connection: duckdb.DuckDBPyConnection, analysis: Analysis) -> Built:
-    with transaction(connection), time_limit(connection):
-        built = _build(connection, analysis)
-        _record_attempt(connection, analysis.name)
-        return built
 
 
 @contextmanager
@@ -77,15 +134,25 @@ def time_limit(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
         timer.cancel()
 
 
-def _build(connection: duckdb.DuckDBPyConnection, analysis: Analysis) -> Built:
-    table = analysis.table
-    connection.execute(f"CREATE OR REPLACE TABLE {table} AS {analysis.query}")
-    types = _read_types(connection, analysis)
-    _write_comments(connection, analysis)
-    if failures := dict(_find_failures(connection, analysis)):
-        raise explain(failures)
-    counted = connection.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608
-    return Built(rows=counted[0] if counted else 0, types=types)
+def _build(connection: duckdb.DuckDBPyConnection, analysis: Analysis) -> Outcome:
+    """Put a new table in the place of the previous one, unless a check fails."""
+    table, previous = analysis.table, quote_name(f"{analysis.name}.previous")
+    started = time.monotonic()
+    with time_limit(connection):
+        connection.execute(f"ALTER TABLE IF EXISTS {table} RENAME TO {previous}")
+        connection.execute(f"CREATE TABLE {table} AS {analysis.query}")
+        types = read_types(connection, analysis)
+        failures = find_failures(connection, analysis, types)
+        rows = connection.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0]  # noqa: S608
+        if failures:
+            connection.execute(f"DROP TABLE {table}")
+            restored = f"ALTER TABLE IF EXISTS {SCHEMA}.{previous} RENAME TO"
+            connection.execute(f"{restored} {quote_name(analysis.name)}")
+        else:
+            connection.execute(f"DROP TABLE IF EXISTS {SCHEMA}.{previous}")
+    built = None if failures else Built(rows=rows, types=types)
+    seconds = time.monotonic() - started
+    return Outcome(analysis=analysis, built=built, failures=failures, seconds=seconds)
 
 
 def explain(failures: dict[str, str]) -> AnalysisError:
@@ -108,68 +175,9 @@ def build_outdated(
     query = "SELECT name FROM analysis_builds WHERE runs = (SELECT count(*) FROM runs)"
     current = {name for (name,) in connection.execute(query).fetchall()}
     drop_orphaned_tables(connection, analyses)
-    problems = []
-    for name, analysis in analyses.items():
-        if name not in current:
-            try:
-                build_analysis(connection, analysis)
-            except AnalysisError as error:
-                problems.append(error)
-    return problems
-
-
-def _read_types(connection: duckdb.DuckDBPyConnection, analysis: Analysis) -> dict[str, str]:
-    described = fetch_records(connection, f"DESCRIBE {analysis.table}")
-    types = {str(column["column_name"]): str(column["column_type"]) for column in described}
-    if list(types) != list(analysis.header.columns):
-        problem = (
-            f"analysis {analysis.name}: the query gives the columns {list(types)},"
-            f" the header describes {list(analysis.header.columns)}"
-        )
-        raise explain({BUILT: problem})
-    return types
-
-
-def _write_comments(connection: duckdb.DuckDBPyConnection, analysis: Analysis) -> None:
-    table = analysis.table
-    statements = [f"COMMENT ON TABLE {table} IS {quote(analysis.description)}"]
-    statements += [
-        f"COMMENT ON COLUMN {table}.{quote_name(column)} IS {quote(meaning)}"
-        for column, meaning in analysis.header.columns.items()
-    ]
-    connection.execute(";\n".join(statements))
-
-
-def _find_failures(
-    connection: duckdb.DuckDBPyConnection, analysis: Analysis
-) -> Iterator[tuple[str, str]]:
-    for check, query in analysis.header.checks.items():
-        if found := _read_texts(connection, query, 1):
-            row = ", ".join(f"{name}={value}" for name, value in found[0].items())
-            yield check, f"analysis {analysis.name}: check {check} found {row}"
-
-
-def read_warnings(
-    connection: duckdb.DuckDBPyConnection, analysis: Analysis, limit: int
-) -> dict[str, list[dict[str, str | None]]]:
-    """Return what each warning of a built analysis finds: its first rows, as text.
-
-    A warning whose query fails finds one row, which says so.
-    """
-    found = {}
-    for warning, query in analysis.header.warnings.items():
-        try:
-            found[warning] = _read_texts(connection, query, limit)
-        except duckdb.Error as error:
-            found[warning] = [{"problem": " ".join(str(error).split())}]
-    return found
-
-
-def _read_texts(
-    connection: duckdb.DuckDBPyConnection, query: str, limit: int
-) -> list[dict[str, str | None]]:
-    first = f"SELECT COLUMNS(*)::VARCHAR FROM (\n{query}\n) LIMIT {limit}"  # noqa: S608 - the file's
-    return fetch_records(connection, first)
+    outdated = {name: analysis for name, analysis in analyses.items() if name not in current}
+    outcomes = build_all(connection, outdated) if outdated else []
+    return [explain(outcome.failures) for outcome in outcomes if outcome.failures]
 
 
 def drop_orphaned_tables(

@@ -49,13 +49,11 @@ WITH counts AS (
         count(missing_since) AS missing,
         min(created_at) AS first_created_at,
         max(updated_at) AS last_updated_at,
-        max(updated_at) FILTER (role = 'coordinator') AS coordinator_updated_at,
-        max(updated_at) FILTER (role = 'child') AS child_updated_at
+        max(updated_at) FILTER (role = 'coordinator') AS parent_moved,
+        max(updated_at) FILTER (role = 'child') AS child_moved
     FROM latest_polls
-    LEFT JOIN (
-        SELECT *, missing_since IS NULL AS is_listed
-        FROM threads
-    ) AS members USING (source, session_id)
+    LEFT JOIN (SELECT *, missing_since IS NULL AS is_listed FROM threads) AS members
+        USING (source, session_id)
     GROUP BY source, session_id
 ),
 
@@ -65,10 +63,18 @@ trees AS (
     GROUP BY source, session_id
 ),
 
+-- Few threads have no depth, and orphans are among them: this costs less than thread_tree.
+rootless AS (
+    SELECT source, session_id, thread_id, threads.parent_thread_id
+    FROM analytics.thread_durations AS durations
+    JOIN threads USING (source, session_id, thread_id)
+    WHERE durations.depth IS NULL
+),
+
 orphans AS (
     SELECT source, session_id, count(*) AS orphans
-    FROM thread_tree
-    WHERE is_orphan
+    FROM rootless
+    WHERE (source, session_id, parent_thread_id) NOT IN (SELECT (source, session_id, thread_id) FROM rootless)
     GROUP BY source, session_id
 )
 
@@ -76,9 +82,7 @@ SELECT
     source,
     session_id,
     latest.label,
-    counts.* EXCLUDE (
-        source, session_id, first_created_at, last_updated_at, coordinator_updated_at, child_updated_at
-    ),
+    counts.* EXCLUDE (source, session_id, first_created_at, last_updated_at, parent_moved, child_moved),
     trees.depth,
     coalesce(trees.max_fan_out, 0) AS max_fan_out,
     coalesce(orphans.orphans, 0) AS orphans,
@@ -86,7 +90,7 @@ SELECT
     counts.first_created_at,
     counts.last_updated_at,
     seconds_between(counts.first_created_at, counts.last_updated_at) AS span_seconds,
-    seconds_between(counts.child_updated_at, counts.coordinator_updated_at) AS last_child_lag_seconds,
+    seconds_between(counts.child_moved, counts.parent_moved) AS last_child_lag_seconds,
     latest.loaded_at AS as_of
 FROM latest_polls AS latest
 JOIN counts USING (source, session_id)

@@ -31,10 +31,8 @@ WITH only_source AS (
 
 lifetimes AS (
     SELECT
-        *,
-        coalesce(agent, '(none)') AS agent_label,
-        coalesce(agent_version::VARCHAR, '(none)') AS version_label,
-        coalesce(model, '(none)') AS model_label
+        * REPLACE (coalesce(agent, '(none)') AS agent, coalesce(model, '(none)') AS model),
+        coalesce(agent_version::VARCHAR, '(none)') AS version
     FROM analytics.thread_durations
     WHERE elapsed_seconds IS NOT NULL
 ),
@@ -48,28 +46,36 @@ members AS (
     UNION ALL
     SELECT 'session', session_id, * FROM lifetimes
     UNION ALL
-    SELECT 'agent', agent_label, * FROM lifetimes
+    SELECT 'agent', agent, * FROM lifetimes
     UNION ALL
-    SELECT 'agent_version', agent_label || '@' || version_label, * FROM lifetimes
+    SELECT 'agent_version', agent || '@' || version, * FROM lifetimes
     UNION ALL
-    SELECT 'model', model_label, * FROM lifetimes
+    SELECT 'model', model, * FROM lifetimes
 ),
 
--- To sort by a number is much faster than by three strings.
-numbered AS MATERIALIZED (
-    SELECT hash(dimension, value, role) AS curve, dimension, value, role, elapsed_seconds, is_censored, as_of
+hashed AS MATERIALIZED (
+    SELECT dimension, value, role, elapsed_seconds, is_censored, as_of, hash(dimension, value, role) AS name_hash
     FROM members
 ),
 
+-- To sort by a small number is much faster than by three strings.
 curves AS MATERIALIZED (
     SELECT
-        curve,
+        row_number() OVER ()::INTEGER AS curve,
+        count(*) AS n,
         any_value(dimension) AS dimension,
         any_value(value) AS value,
         any_value(role) AS role,
-        max(as_of) AS as_of
-    FROM numbered
-    GROUP BY curve
+        max(as_of) AS as_of,
+        name_hash
+    FROM hashed
+    GROUP BY name_hash
+),
+
+numbered AS (
+    SELECT curves.curve, curves.n, hashed.elapsed_seconds, hashed.is_censored
+    FROM hashed
+    JOIN curves USING (name_hash)
 ),
 
 named AS (
@@ -80,17 +86,11 @@ named AS (
     WHERE dimension = 'all'
     UNION ALL
     SELECT curves.* REPLACE ('source' AS dimension, only_source.source AS value)
-    FROM curves
-    CROSS JOIN only_source
+    FROM curves, only_source
     WHERE dimension = 'all'
 )
 
-SELECT
-    named.dimension,
-    named.value,
-    named.role,
-    points.* EXCLUDE (curve),
-    named.as_of
+SELECT named.dimension, named.value, named.role, points.* EXCLUDE (curve), named.as_of
 FROM kaplan_meier('numbered') AS points
 JOIN named USING (curve)
 ORDER BY named.dimension, named.value, named.role, points.t_seconds

@@ -6,8 +6,8 @@
 --   status: "status as the server says it, closed ones left out, for they last for ever; (unobserved) is the time between a thread's birth and the spell in which it was first seen, and its bounds are not widened by poll gaps"
 --   threads: number of threads that were ever seen in the status
 --   seconds: time spent in the status by all of them, up to the newest poll that saw each, as estimated (seconds)
---   seconds_low: lower bound of it, the time between polls that both saw the status, less three poll gaps for stays in other statuses that no poll saw (seconds)
---   seconds_high: "upper bound of it, the time between the nearest polls that did not see the status, and three poll gaps for stays that no poll saw; at most the group's whole time. The claim: at least 95 % of rows have the truth between their bounds. A status that no poll saw in the group has no row, and three poll gaps of time at most likewise (seconds)"
+--   seconds_low: lower bound of it, the time between polls that both saw the status, less three poll gaps for spells in other statuses that no poll saw (seconds)
+--   seconds_high: "upper bound of it, the time between the nearest polls that did not see the status, and three poll gaps for spells that no poll saw; at most the group's whole time. The claim: at least 95 % of rows have the truth between their bounds. A status that no poll saw in the group has no row, and three poll gaps of time at most likewise (seconds)"
 --   share: seconds / seconds of the group in all statuses; null if that is 0
 --   as_of: beginning of the newest poll that the group rests on (UTC)
 -- checks:
@@ -54,7 +54,8 @@ labelled AS (
         coalesce(gaps.gap_seconds, 0)::DECIMAL(18, 6) AS gap_seconds,
         per_thread.* EXCLUDE (thread)
     FROM per_thread
-    JOIN analytics.thread_durations AS durations ON durations.rowid = per_thread.thread
+    -- A left one, for of how many rows an inner one gives DuckDB has no idea.
+    LEFT JOIN analytics.thread_durations AS durations ON durations.rowid = per_thread.thread
     LEFT JOIN gaps USING (source, session_id)
 ),
 
@@ -93,5 +94,6 @@ SELECT
     seconds::DOUBLE / nullif((sum(seconds) OVER same_group)::DOUBLE, 0) AS share,
     max(as_of) OVER same_group AS as_of
 FROM counts
+ANTI JOIN (FROM statuses WHERE is_closed) AS closed USING (status)
 WINDOW same_group AS (PARTITION BY dimension, value)
 ORDER BY dimension, value, seconds DESC, status

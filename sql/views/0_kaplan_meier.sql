@@ -1,11 +1,10 @@
 -- Kaplan-Meier curves with Greenwood's 95 % intervals on the log-log scale. `lifetimes` names what has
--- the columns curve, elapsed_seconds, is_censored. A curve has at most 200 points, and every one where
--- it falls to a half and to a tenth.
+-- the columns curve, n (how many lifetimes the curve is of), elapsed_seconds, is_censored. A curve has at
+-- most 200 points, and every one where it falls to a half and to a tenth.
 CREATE OR REPLACE MACRO kaplan_meier(lifetimes) AS TABLE (
     WITH ranked AS (
         SELECT
             *,
-            count(*) OVER (PARTITION BY curve) AS n,
             rank() OVER (PARTITION BY curve ORDER BY elapsed_seconds) - 1 AS ended_before,
             n - row_number() OVER (PARTITION BY curve ORDER BY elapsed_seconds, is_censored) AS staying
         FROM query_table(lifetimes)
@@ -25,11 +24,11 @@ CREATE OR REPLACE MACRO kaplan_meier(lifetimes) AS TABLE (
             CASE
                 WHEN NOT is_censored AND staying > 0
                     THEN ln(staying / (staying + 1))::DECIMAL(18, 15)
-            END AS fall,
+            END AS log_share,
             CASE
                 WHEN NOT is_censored AND staying > 0
                     THEN (1 / ((staying + 1) * staying))::DECIMAL(18, 17)
-            END AS term
+            END AS variance
         FROM ranked
     ),
 
@@ -37,47 +36,64 @@ CREATE OR REPLACE MACRO kaplan_meier(lifetimes) AS TABLE (
         SELECT
             curve,
             part,
-            sum(fall) AS fall,
+            max(elapsed_seconds) AS t_seconds,
+            min(at_risk) AS at_risk,
+            count_if(NOT is_censored) AS closed,
+            count_if(is_censored) AS censored,
             bool_or(is_last) AS is_last,
-            round(exp(sum(sum(fall)) OVER in_parts), 12) AS survival,
-            exp(coalesce(sum(sum(fall)) OVER (in_parts ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0))
-            AS survival_before
+            sum(log_share) AS log_share,
+            sum(variance) AS variance
         FROM risks
         GROUP BY curve, part
+    ),
+
+    falling AS (
+        SELECT
+            curve,
+            part,
+            is_last,
+            round(exp(sum(log_share) OVER in_parts), 12) AS survival,
+            exp(coalesce(sum(log_share) OVER (in_parts ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0))
+            AS survival_before
+        FROM parts
         WINDOW in_parts AS (PARTITION BY curve ORDER BY part)
     ),
 
     km_drops AS (
         SELECT curve, part
-        FROM parts
+        FROM falling
         WHERE (survival <= 0.5 AND survival_before > 0.5 - 1e-9)
             OR (survival <= 0.1 AND survival_before > 0.1 - 1e-9)
             OR is_last
     ),
 
     points AS (
+        SELECT * EXCLUDE (part)
+        FROM parts
+        ANTI JOIN km_drops USING (curve, part)
+        UNION ALL
         SELECT
             curve,
-            max(elapsed_seconds) AS t_seconds,
-            min(at_risk) AS at_risk,
-            count_if(NOT is_censored) AS closed,
-            count_if(is_censored) AS censored,
-            bool_or(is_last) AS is_last,
-            sum(fall) AS fall,
-            sum(term) AS term
+            elapsed_seconds,
+            min(at_risk),
+            count_if(NOT is_censored),
+            count_if(is_censored),
+            bool_or(is_last),
+            sum(log_share),
+            sum(variance)
         FROM risks
-        LEFT JOIN km_drops USING (curve, part)
-        GROUP BY curve, part, CASE WHEN km_drops.part IS NOT NULL THEN elapsed_seconds END
+        SEMI JOIN km_drops USING (curve, part)
+        GROUP BY curve, elapsed_seconds
     ),
 
     steps AS (
         SELECT
             *,
-            CASE WHEN is_last THEN 0 ELSE round(exp(coalesce(sum(fall) OVER in_time, 0)), 12) END AS survival,
+            CASE WHEN is_last THEN 0 ELSE round(exp(coalesce(sum(log_share) OVER in_time, 0)), 12) END AS survival,
             -- 1.96 standard deviations on the scale of ln(-ln(survival)).
             CASE
                 WHEN survival > 0 AND survival < 1
-                    THEN exp(1.959963984540054 * sqrt(sum(term) OVER in_time) / ln(survival))
+                    THEN exp(1.959963984540054 * sqrt(sum(variance) OVER in_time) / ln(survival))
             END AS spread
         FROM points
         WINDOW in_time AS (PARTITION BY curve ORDER BY t_seconds)

@@ -1,4 +1,3 @@
--- Closed statuses last for ever: they are no time spent.
 CREATE OR REPLACE VIEW status_intervals AS
 SELECT
     source,
@@ -10,7 +9,6 @@ SELECT
     seconds_high,
     is_current
 FROM thread_spells
-WHERE coalesce(status, '') NOT IN (SELECT status FROM statuses WHERE is_closed)
 UNION ALL
 SELECT
     source,
@@ -23,7 +21,7 @@ SELECT
     FALSE
 FROM thread_status_history
 WHERE spell = 1 AND changed_at > changed_after;
-COMMENT ON VIEW status_intervals IS 'What time each thread spent in each status: its spells, but for those in a closed status, and the time between its birth and the spell in which it was first seen.';
+COMMENT ON VIEW status_intervals IS 'What time each thread spent in each status: its spells, and the time between its birth and the spell in which it was first seen.';
 COMMENT ON COLUMN status_intervals.source IS 'Name of the source in the configuration';
 COMMENT ON COLUMN status_intervals.session_id IS 'Session that was polled';
 COMMENT ON COLUMN status_intervals.thread_id IS 'Thread, unique within its session only';

@@ -10,10 +10,12 @@ import pytest
 
 from pipelines.config.settings import Settings
 from pipelines.errors import AnalysisError
-from pipelines.warehouse.analyses import find_tables, list_analyses, parse_analysis
-from pipelines.warehouse.build import build_analysis, read_warnings, write_settings
+from pipelines.warehouse.analyses import list_analyses, parse_analysis
+from pipelines.warehouse.build import build_analysis, write_settings
+from pipelines.warehouse.checks import read_warnings
 from pipelines.warehouse.duckdb_file import DuckdbFile
 from pipelines.warehouse.memory import limit_memory, spare_memory
+from pipelines.warehouse.parser import find_tables
 from pipelines.warehouse.sql import fetch_records, transaction
 from tests.builders import HEADER, OWN, at, born, build, load
 

@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from pipelines.warehouse.analyses import SCHEMA, find_tables, list_analyses
+from pipelines.warehouse.analyses import SCHEMA, list_analyses
+from pipelines.warehouse.parser import find_tables
 from pipelines.warehouse.sql import read_sql
 
 VIEWS = {

@@ -1,0 +1,88 @@
+"""Analyses are built in one transaction, and one that fails keeps its own previous table alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pipelines.warehouse.analyses import parse_analysis
+from pipelines.warehouse.build import build_all, build_outdated
+from pipelines.warehouse.duckdb_file import DuckdbFile
+from pipelines.warehouse.sql import fetch_records
+from tests.builders import HEADER
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipelines.warehouse.analyses import Analysis
+
+CHECK = "-- checks:\n--   small: FROM analytics.b WHERE x > 1\n"
+ENDLESS = "WITH RECURSIVE n AS (SELECT 1 AS x UNION ALL SELECT x FROM n) SELECT max(x) AS x FROM n"
+
+
+def parse(**queries: str) -> dict[str, Analysis]:
+    """Return analyses of one column, `b` with a check."""
+    return {
+        name: parse_analysis(name, HEADER + (CHECK if name == "b" else "") + query)
+        for name, query in queries.items()
+    }
+
+
+BEFORE = parse(a="SELECT 1 AS x", b="SELECT 1 AS x", c="SELECT x FROM analytics.b")
+
+
+@pytest.mark.parametrize(
+    ("query", "check", "problem"),
+    [
+        ("SELECT 2 AS x", "small", "check small found x=2"),
+        ("SELECT 2 AS y", "is_built", "the query gives the columns ['y']"),
+        ("SELECT no_such_column AS x", "is_built", "no_such_column"),
+        ("SELECT error('boom') AS x", "is_built", "boom"),
+        (ENDLESS, "is_built", "nterrupt"),
+    ],
+)
+def test_failure_keeps_its_own_table_alone(
+    home: Path, monkeypatch: pytest.MonkeyPatch, query: str, check: str, problem: str
+) -> None:
+    """Whatever is wrong with one, its table and comments are the previous ones, and no other's."""
+    monkeypatch.setattr("pipelines.warehouse.build.LIMIT_S", 0.5)
+    after = parse(a="SELECT 5 AS x", b=query, c="SELECT 10 * x AS x FROM analytics.b")
+    comments = "SELECT comment FROM duckdb_columns() WHERE schema_name = 'analytics'"
+    with DuckdbFile(home).write() as connection:
+        assert all(outcome.built for outcome in build_all(connection, BEFORE))
+        first, second, third = build_all(connection, after)
+        assert (first.failures, third.failures) == ({}, {})
+        assert second.built is None
+        assert second.failures.keys() == {check}
+        assert problem in second.failures[check]
+        tables = {name: fetch_records(connection, f"FROM analytics.{name}") for name in after}
+        assert tables == {"a": [{"x": 5}], "b": [{"x": 1}], "c": [{"x": 10}]}
+        assert connection.execute(comments).fetchall() == [("a number",)] * 3
+        assert build_outdated(connection, after) == []
+
+
+def test_failure_without_a_previous_table(home: Path) -> None:
+    """One that never succeeded has no table, and those that read it say so."""
+    with DuckdbFile(home).write() as connection:
+        outcomes = build_all(connection, parse(b="SELECT 2 AS x", c="SELECT x FROM analytics.b"))
+        assert [bool(outcome.built) for outcome in outcomes] == [False, False]
+        assert "b does not exist" in outcomes[1].failures["is_built"]
+        found = fetch_records(
+            connection, "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'analytics'"
+        )
+        assert found == []
+
+
+def test_one_transaction(home: Path) -> None:
+    """The tables change at once: while one is built, others see none of the new ones."""
+    with DuckdbFile(home).write() as connection, connection.cursor() as other:
+        build_all(connection, BEFORE)
+
+        def look() -> int:
+            return int(other.execute("SELECT x FROM analytics.a").fetchall()[0][0])
+
+        connection.create_function("look", look, [], "INTEGER")
+        build_all(connection, parse(a="SELECT 3 AS x", c="SELECT look() AS x"))
+        tables = [fetch_records(connection, f"FROM analytics.{name}") for name in ("a", "c")]
+    assert tables == [[{"x": 3}], [{"x": 1}]]
