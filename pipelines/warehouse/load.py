@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -18,10 +18,9 @@ from pipelines.landing.directory import list_runs
 from pipelines.landing.format import MOVE_HINT, POLL, read_run
 from pipelines.landing.retention import prune_runs, remove_unfinished
 from pipelines.records import THREADS_ENDPOINT
-from pipelines.warehouse.sql import ArrowStream, fetch_records, read_sql, transaction
+from pipelines.warehouse.sql import ArrowStream, read_sql, transaction
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     import duckdb
@@ -50,8 +49,6 @@ DIGESTS = pl.Schema(
     }
 )
 FIX = "The tables are as before; `session-threads replay` rebuilds them from the landed pages"
-# Of an overtaken poll, what a later one saw is loaded.
-ENDED_WELL = frozenset({"complete", "overtaken"})
 
 
 def load_landed(
@@ -179,29 +176,3 @@ def digests_frame(landed: Landed, known: dict[PollKey, str]) -> pl.DataFrame:
         digest = hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
         rows.append((*key, digest, known.get(key) == digest))
     return pl.DataFrame(rows, schema=DIGESTS, orient="row")
-
-
-def read_ledger(
-    connection: duckdb.DuckDBPyConnection, run_ids: Sequence[str]
-) -> list[dict[str, Any]]:
-    """Return the ledger's rows of these runs, the sessions with the most threads first."""
-    query = """
-        FROM session_polls WHERE run_id IN (SELECT unnest(?))
-        ORDER BY threads_listed DESC, source, session_id
-    """
-    return fetch_records(connection, query, [list(run_ids)])
-
-
-def read_drift(connection: duckdb.DuckDBPyConnection, run_ids: Sequence[str]) -> list[str]:
-    """Return what these runs saw first, a line each: a field and its type, or an unknown value."""
-    query = """
-        SELECT coalesce(path || ' = "' || value || '"', format('{} ({})', path, json_type)) AS line
-        FROM schema_drift WHERE run_id IN (SELECT unnest(?))
-    """
-    return [str(row["line"]) for row in fetch_records(connection, query, [list(run_ids)])]
-
-
-def find_newest_run(connection: duckdb.DuckDBPyConnection) -> list[str]:
-    """Return the id of the run that began last; none of an empty warehouse."""
-    query = "SELECT run_id FROM runs ORDER BY sequence DESC LIMIT 1"
-    return [run_id for (run_id,) in connection.execute(query).fetchall()]
