@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
@@ -22,8 +23,7 @@ from pipelines.reporting.wording import Duration, count, to_printable
 from pipelines.warehouse.ledger import ENDED_WELL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from datetime import datetime
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pipelines.cli.exit_status import ExitStatus
     from pipelines.reporting.health import Health
@@ -45,10 +45,14 @@ SUMMARY_COLUMNS = {
 
 
 class _Lines(Progress):
-    """Plain lines, for a log: one as each session ends."""
+    """Plain lines with their time, for a log: one as a session fails, or as each one ends."""
+
+    def __init__(self, *, verbose: bool) -> None:
+        self._verbose = verbose
 
     def end(self, poll: Poll) -> None:
-        click.echo(describe_poll(poll), err=True)
+        if self._verbose or poll.outcome != "complete":
+            click.echo(f"{stamp()} {describe_poll(poll)}", err=True)
 
 
 class _Bar(Progress):
@@ -113,23 +117,39 @@ def describe_wait(what: str, seconds: float) -> str:
 
 
 @contextmanager
-def watch_poll() -> Iterator[Progress]:
-    """Show how a poll goes on, on standard error: a bar on a terminal, plain lines otherwise."""
+def watch_poll(*, verbose: bool = False) -> Iterator[Progress]:
+    """Show how a poll goes on, on standard error: a bar on a terminal, else lines for a log."""
     console = Console(stderr=True, highlight=False)
     if not console.is_interactive:
-        yield _Lines()
+        yield _Lines(verbose=verbose)
         return
     bar = _Bar(console)
     with Live(bar, console=console, transient=True):
         yield bar
 
 
-def print_summary(result: Result) -> None:
-    """Print a run's ledger: what failed, then the largest sessions, totals, and drift."""
-    rows = result.ledger
+def stamp() -> str:
+    """Return the time as a line of a log begins with it."""
+    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def print_summary(result: Result, *, verbose: bool = False) -> None:
+    """Print what a run has brought: tables for people, one line with its time for a log."""
+    console = make_console()
+    lines = [sum_up(result), *describe_drift(result.drift)]
+    if console.is_terminal or verbose:
+        print_sessions(console, result.ledger)
+        for line in lines:
+            console.print(Text(line))
+    else:
+        for line in lines:
+            click.echo(f"{stamp()} {line}")
+
+
+def print_sessions(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print rows of the ledger as a table: what failed, then the largest sessions."""
     failing = [row for row in rows if row["outcome"] not in ENDED_WELL]
     fine = [row for row in rows if row["outcome"] in ENDED_WELL]
-    console = make_console()
     columns = list(SUMMARY_COLUMNS.items())[: None if console.width >= NARROW else SHOWN_NARROW]
     cells = [
         {"session": row["label"] or row["session_id"]}
@@ -140,26 +160,31 @@ def print_summary(result: Result) -> None:
     for kind, those in {"failing": failing, "complete": fine}.items():
         if len(those) > SHOWN_SESSIONS:
             console.print(f"and {count(len(those) - SHOWN_SESSIONS, f'more {kind} session')}")
+
+
+def sum_up(result: Result) -> str:
+    """Return a run's totals in one line."""
+    rows = result.ledger
+    complete = sum(row["outcome"] in ENDED_WELL for row in rows)
     threads, requests, retries, waited_s = (
         sum(row[column] for row in rows)
         for column in ("threads_listed", "requests", "retries", "wait_seconds")
     )
-    console.print(
-        f"{len(fine)} of {count(len(rows), 'session')} complete, {count(threads, 'thread')},"
+    return (
+        f"{complete} of {count(len(rows), 'session')} complete, {count(threads, 'thread')},"
         f" {count(requests, 'request')}, {count(retries, 'retry', 'retries')}"
         f"{describe_wait('sessions waited', waited_s)}, {result.seconds:.1f} s."
-        f" Data: {result.data}",
-        markup=False,
+        f" Data: {result.data}"
     )
-    print_drift(console, result.drift)
 
 
-def print_drift(console: Console, drift: Sequence[str]) -> None:
-    """Print the first of what was never seen before."""
-    if drift:
-        more = f" and {len(drift) - SHOWN_DRIFT} more" if len(drift) > SHOWN_DRIFT else ""
-        what = to_printable(", ".join(drift[:SHOWN_DRIFT]))
-        console.print(Text(f"New in the data, see schema_drift: {what}{more}"))
+def describe_drift(drift: Sequence[str]) -> list[str]:
+    """Return the first of what was never seen before in one line; none if there is nothing."""
+    if not drift:
+        return []
+    more = f" and {len(drift) - SHOWN_DRIFT} more" if len(drift) > SHOWN_DRIFT else ""
+    what = to_printable(", ".join(drift[:SHOWN_DRIFT]))
+    return [f"New in the data, see schema_drift: {what}{more}"]
 
 
 def print_health(lines: Sequence[Health], now: datetime) -> None:

@@ -56,7 +56,7 @@ def play() -> ExitStatus:
             print_heading(f"Poll {number} of {POLLS}, by the command")
             with watch_poll() as progress:
                 result = steps.run(load_settings(PROVIDERS), progress=progress)
-            print_summary(result)
+            print_summary(result, verbose=True)
             if (ending := exit_of_run(result.ledger, result.findings)).error:
                 return ending
     show_analyses()

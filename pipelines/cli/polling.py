@@ -15,8 +15,11 @@ from pipelines.reporting.wording import count
 @click.command()
 @click.option("--session", "sessions", multiple=True, metavar="ID", help="Only this session.")
 @click.option("--status", "statuses", multiple=True, metavar="S", help="Only this status.")
+@click.option("-v", "--verbose", is_flag=True, help="A line for each session, also in a log.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document, for machines.")
-def run(sessions: tuple[str, ...], statuses: tuple[str, ...], *, as_json: bool) -> None:
+def run(
+    sessions: tuple[str, ...], statuses: tuple[str, ...], *, verbose: bool, as_json: bool
+) -> None:
     """Poll every configured session once, load, analyse and publish.
 
     Listing a session that has no thread yet makes the server create its coordinator.
@@ -32,13 +35,13 @@ def run(sessions: tuple[str, ...], statuses: tuple[str, ...], *, as_json: bool) 
     from pipelines.records import Selection
 
     settings = load_settings(PROVIDERS)
-    with watch_poll() as progress:
+    with watch_poll(verbose=verbose) as progress:
         result = steps.run(settings, Selection(sessions, statuses), progress)
     ending = exit_of_run(result.ledger, result.findings)
     if as_json:
         print_run_json(result, ending)
     else:
-        print_summary(result)
+        print_summary(result, verbose=verbose)
     conclude(ending)
 
 

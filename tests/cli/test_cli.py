@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -88,7 +89,7 @@ def polled(polled_once: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_run(fleet: World, home: Path) -> None:
     """A run ends with 0 and a summary table on standard output, progress on standard error."""
-    result = spawn("run")
+    result = spawn("run", "--verbose")
     assert (result.returncode, result.stdout.count("complete")) == (0, 4 + 1)
     assert f"4 of 4 sessions complete, {read_count(home)} threads" in result.stdout
     assert f"Data: {home}" in result.stdout
@@ -97,6 +98,30 @@ def test_run(fleet: World, home: Path) -> None:
     assert max(map(len, result.stdout.splitlines()[:6])) <= 80
     assert "\x1b" not in result.stdout + result.stderr
     assert CANARY not in result.stdout + result.stderr
+
+
+STAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
+
+
+def test_run_into_a_log(fleet: World, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Into a log a run writes what failed and one line of totals, both with their time."""
+    monkeypatch.setenv("QODER_SESSION_IDS", ",".join([*fleet.sessions, "sess_unknown"]))
+    result = invoke("run")
+    (summary,) = result.stdout.splitlines()
+    assert re.fullmatch(rf"{STAMP} 4 of 5 sessions complete, .* Data: {home}", summary)
+    failed, last = result.stderr.splitlines()
+    assert re.match(rf"{STAMP} sess_unknown: gone, 0 threads on 0 pages: ", failed)
+    assert last.startswith("session-threads: 1 of 5 sessions are not complete")
+
+
+def test_full_log(fleet: World, home: Path) -> None:
+    """A log that is full takes nothing from a run: all is polled, loaded and published."""
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        command = [COMMAND, "run", "--verbose"]
+        done = subprocess.run(command, stdout=full, stderr=full, check=False, timeout=120)
+    assert done.returncode == 1
+    listed = sum(len(fleet.list_threads(id_)) for id_ in fleet.sessions)
+    assert read_count(home) == listed
 
 
 def read_count(home: Path) -> int:

@@ -25,7 +25,7 @@ COMMAND = str(Path(sys.executable).parent / "session-threads")
 def interrupt(send: Callable[[subprocess.Popen[str]], None]) -> tuple[int, str]:
     """Begin a run, end it when its first session is through; return exit status and last line."""
     with subprocess.Popen(
-        [COMMAND, "run"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        [COMMAND, "run", "--verbose"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stderr is not None
         assert ": complete, " in process.stderr.readline()
