@@ -14,6 +14,7 @@
     │   ├── BodyTooLarge         a response that never ends, or is too large for a page
     │   ├── Unexpected           a failure that nobody thought of
     │   ├── Interrupted          someone ended the run
+    │   ├── DeadlineReached      the run has taken as long as it may
     │   └── PaginationIncomplete  the pages do not end, or contain something that is no thread
     ├── LandingError             a landed file cannot be read or written
     ├── WarehouseError           the tables cannot be opened, loaded or published
@@ -65,12 +66,13 @@ class ApiError(SessionThreadsError):
     `error.type` or our own name for the failure, `request_id` the server's, `retry_after_s` the
     seconds the server asked to wait. `outcome` is what the ledger calls a session that ends so
     before its first page. One that `ends_source` holds for every session of the source: none of
-    them is asked for again in this run.
+    them is asked for again in this run; `end_reason` is how the ledger calls that.
     """
 
     outcome: ClassVar[str] = "failed"
     retryable: ClassVar[bool] = False
     ends_source: ClassVar[bool] = False
+    end_reason: ClassVar[str] = "interrupted"
 
     def __init__(
         self,
@@ -149,6 +151,13 @@ class Interrupted(ApiError):
     """Someone ended the run: Ctrl-C or SIGTERM."""
 
     outcome = "incomplete"
+
+
+class DeadlineReached(ApiError):
+    """A run has taken as long as it may: what has come is loaded, the rest comes with the next."""
+
+    outcome = "incomplete"
+    end_reason = "deadline"
 
 
 class PaginationIncomplete(ApiError):

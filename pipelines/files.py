@@ -48,15 +48,19 @@ def make_private(directory: Path) -> None:
 
     Raises LandingError if it cannot be made or written to.
     """
-    try:
-        if not directory.is_dir():
-            make_private(directory.parent)
-            directory.mkdir(mode=0o700, exist_ok=True)
-    except OSError as error:
-        raise LandingError(f"{directory}: cannot be made ({error}). {HINT}") from None
+    _make(directory)
     if not os.access(directory, os.W_OK | os.X_OK):
         raise LandingError(f"{directory}: cannot be written to. {HINT}")
     reject_shared(directory)
+
+
+def _make(directory: Path) -> None:
+    try:
+        if not directory.is_dir():
+            _make(directory.parent)
+            directory.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise LandingError(f"{directory}: cannot be made ({error}). {HINT}") from None
 
 
 def reject_shared(directory: Path) -> None:

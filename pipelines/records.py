@@ -22,6 +22,7 @@ EndReason = Literal[
     "malformed_thread",
     "error",
     "interrupted",
+    "deadline",
 ]
 # The server itself said that there is no more (docs/api.md, 2.8).
 COMPLETE: frozenset[EndReason] = frozenset({"has_more_false", "no_next_page"})
@@ -97,6 +98,18 @@ class Poll(msgspec.Struct, frozen=True, kw_only=True):
     error_message: str | None = None
     request_id: str | None = None
     provider: str = DEFAULT_PROVIDER
+
+
+class History(msgspec.Struct, frozen=True):
+    """What earlier runs have brought: what a plan follows from.
+
+    `completed` is (source, session) -> the sequence number of its last complete poll; of the
+    sources `listed_whole` a run has brought every session once; `statuses` were ever seen.
+    """
+
+    completed: dict[tuple[str, str], int] = {}
+    listed_whole: frozenset[str] = frozenset()
+    statuses: frozenset[str] = frozenset()
 
 
 class Selection(msgspec.Struct, frozen=True):

@@ -19,10 +19,11 @@ from pipelines.extract.plan import plan_polls
 from pipelines.extract.poll import poll_sessions
 from pipelines.landing.directory import RAW
 from pipelines.landing.writer import land_polls
-from pipelines.records import Poll, Progress, Selection
+from pipelines.records import History, Poll, Progress, Selection
 from pipelines.warehouse.analyses import Analysis, list_analyses
 from pipelines.warehouse.build import Outcome, build_all, write_settings
-from pipelines.warehouse.load import find_newest_run, load_landed, read_drift, read_ledger
+from pipelines.warehouse.ledger import find_newest_run, read_drift, read_history, read_ledger
+from pipelines.warehouse.load import load_landed
 from pipelines.warehouse.place import open_warehouse
 from pipelines.warehouse.publication import publish as publish_tables
 from pipelines.warehouse.replay import replay as replay_runs
@@ -81,9 +82,14 @@ def discover(settings: Settings) -> list[SourceSessions]:
     return list_configured(settings)
 
 
-def plan(found: Sequence[SourceSessions], selection: Selection) -> list[SourceSessions]:
-    """Return what this run asks of them. Raises SettingsError for a selection of nothing."""
-    return plan_polls(found, selection)
+def plan(
+    settings: Settings, found: Sequence[SourceSessions], selection: Selection, history: History
+) -> list[SourceSessions]:
+    """Return what of them is asked in this run, in which order, and for how long.
+
+    Raises SettingsError for a selection of nothing.
+    """
+    return plan_polls(found, selection, history, settings.run_deadline_minutes * 60)
 
 
 def poll(
@@ -143,7 +149,8 @@ def run(
     selection, progress = selection or Selection(), progress or Progress()
     analyses = list_analyses(settings.analyses_dir)
     begun = RunStart(str(uuid.uuid4()), warehouse.newest_sequence(), "command")
-    poll(settings, plan(discover(settings), selection), selection, progress, begun)
+    planned = plan(settings, discover(settings), selection, read_history(warehouse))
+    poll(settings, planned, selection, progress, begun)
     with warehouse.write() as tables:
         loaded = load(settings, tables)
         outcomes = build(tables, analyses)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipelines.errors import LandingError
-from pipelines.files import list_statuses, replace_file
+from pipelines.files import list_statuses, make_private, replace_file
 from pipelines.warehouse.duckdb_file import DuckdbFile
 from tests.builders import load, publish_all, thread
 from tests.support import read_table
@@ -144,3 +144,15 @@ def test_directories_of_others(home: Path) -> None:
     os.chown(home, 12345, -1)
     with pytest.raises(LandingError, match="belongs to another user"):
         load(home, 0, thread("a"))
+
+
+def test_folders_of_a_shared_one(tmp_path: Path) -> None:
+    """What is made in a folder that all may write to, such as /tmp, is for its owner alone."""
+    shared = tmp_path / "tmp"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    make_private(shared / "mine" / "data")
+    modes = [path.stat().st_mode & 0o777 for path in (shared / "mine", shared / "mine" / "data")]
+    assert modes == [0o700, 0o700]
+    with pytest.raises(LandingError, match="others can write there"):
+        make_private(shared)

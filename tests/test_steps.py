@@ -10,8 +10,10 @@ import pytest
 from pipelines import steps
 from pipelines.config.loader import load_settings
 from pipelines.providers.registry import PROVIDERS
-from pipelines.records import Selection
+from pipelines.records import History, Selection
 from pipelines.sandbox.world import World, draw_sizes
+from pipelines.warehouse.duckdb_file import DuckdbFile
+from pipelines.warehouse.ledger import read_history
 from tests.support import decode_json_columns, expect_row, read_table, serve_world
 
 if TYPE_CHECKING:
@@ -89,3 +91,20 @@ def test_evolving_world(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [decode_json_columns(row) for row in read_table(home / "threads.duckdb", LISTED)]
     expected = [expect_row(thread) for thread in listed]
     assert rows == sorted(expected, key=lambda row: (row["session_id"], row["thread_id"]))
+
+
+def test_runs_remember(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run begins with the sessions that waited longest, and knows the statuses seen."""
+    world = World([2, 2, 2], seed=5)
+    ids = list(world.sessions)
+    with serve_world(world, monkeypatch):
+        assert read_history(DuckdbFile(home)) == History()
+        for chosen in (ids, ids[:1], ids[2:]):
+            steps.run(load_settings(PROVIDERS), Selection(sessions=tuple(chosen)))
+        history = read_history(DuckdbFile(home))
+        settings = load_settings(PROVIDERS)
+        (planned,) = steps.plan(settings, steps.discover(settings), Selection(), history)
+    assert [session.id for session in planned.sessions] == [ids[1], ids[0], ids[2]]
+    assert (planned.deadline_s, set(history.listed_whole)) == (1800, {"qoder"})
+    rows = read_table(home / "threads.duckdb", "SELECT DISTINCT status FROM threads")
+    assert history.statuses == {row["status"] for row in rows}

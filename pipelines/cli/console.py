@@ -19,7 +19,7 @@ from rich.text import Text
 from pipelines.cli.tables import make_console, make_table
 from pipelines.records import Poll, Progress
 from pipelines.reporting.wording import Duration, count, to_printable
-from pipelines.warehouse.load import ENDED_WELL
+from pipelines.warehouse.ledger import ENDED_WELL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

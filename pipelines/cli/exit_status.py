@@ -9,7 +9,7 @@ import msgspec
 from pipelines.errors import TOKEN_REJECTED, TokenRejected, WarehouseError
 from pipelines.reporting.wording import count
 from pipelines.warehouse.build import KEPT
-from pipelines.warehouse.load import ENDED_WELL
+from pipelines.warehouse.ledger import ENDED_WELL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

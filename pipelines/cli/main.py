@@ -51,7 +51,7 @@ def end_at_once() -> None:
 
 
 @click.group(cls=Cli, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--debug", is_flag=True, help="Show tracebacks and Dagster's log.")
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
 @click.version_option(__version__, prog_name="session-threads")
 def main(*, debug: bool) -> None:
     """Every thread of your agent sessions, polled into DuckDB."""

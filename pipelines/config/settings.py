@@ -144,6 +144,7 @@ class Settings(_Strict):
     keep_agent_definition: bool = False
     analyses_dir: Directory | None = None
     attention_after_minutes: int = Field(default=60, ge=1)
+    run_deadline_minutes: int = Field(default=30, ge=1)
     webhook_url_env: Name | None = None
     _home: Path = PrivateAttr(default_factory=data_home)
 

@@ -35,7 +35,7 @@ from pipelines.records import Progress, Selection
 from pipelines.reporting.health import read_rows
 from pipelines.reporting.wording import count
 from pipelines.warehouse.analyses import Analysis
-from pipelines.warehouse.load import read_ledger
+from pipelines.warehouse.ledger import read_history, read_ledger
 
 
 class PollConfig(dg.Config):
@@ -68,7 +68,8 @@ def thread_pages(
     """
     settings = configuration.load()
     selection = Selection(tuple(config.sessions), tuple(config.statuses))
-    planned = steps.plan(steps.discover(settings), selection)
+    found, history = steps.discover(settings), read_history(warehouse)
+    planned = steps.plan(settings, found, selection, history)
     begun = steps.RunStart(context.run.run_id, warehouse.newest_sequence(), "dagster")
     landed = steps.poll(settings, planned, selection, Progress(), begun)
     for poll in landed.polls:

@@ -11,7 +11,7 @@ from pipelines.defs.resources import Configuration
 from pipelines.errors import LoadRejected, SettingsError
 from pipelines.reporting.health import find_oldest, pair_sessions, session_state
 from pipelines.warehouse.analyses import BUILT, Analysis
-from pipelines.warehouse.load import ENDED_WELL
+from pipelines.warehouse.ledger import ENDED_WELL
 
 Row = Mapping[str, Any]
 COMPLETE, UNIQUE, DRIFT = "every_session_complete", "keys_are_unique", "no_schema_drift"

@@ -13,10 +13,11 @@ if TYPE_CHECKING:
 
 
 class SourceSessions(msgspec.Struct, frozen=True):
-    """A source and sessions of it."""
+    """A source and sessions of it, to be polled in this order, for so long (None: to the end)."""
 
     source: Source
     sessions: tuple[Session, ...]
+    deadline_s: float | None = None
 
 
 def list_configured(settings: Settings) -> list[SourceSessions]:

@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
@@ -80,6 +80,10 @@ class Pagination:
     def fail(self, error: ApiError) -> None:
         """End the pagination by an error; what came before it stays."""
         self.end_reason, self.error = "error", error
+
+    def stop(self, error: ApiError) -> None:
+        """End the pagination from outside; what came before it stays."""
+        self.end_reason, self.error = cast("EndReason", error.end_reason), error
 
     def _follow(self, following: Cursor | EndReason, is_stale: bool) -> Cursor | EndReason:  # noqa: FBT001
         """Return the cursor, unless following it would lead nowhere (docs/api.md, 2.6)."""

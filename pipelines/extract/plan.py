@@ -2,38 +2,79 @@
 
 from __future__ import annotations
 
+import difflib
+from itertools import chain, zip_longest
 from typing import TYPE_CHECKING
 
 from pipelines.errors import SettingsError
 from pipelines.extract.discover import SourceSessions
-from pipelines.providers.registry import PROVIDERS
+from pipelines.files import list_statuses
+from pipelines.records import History
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pipelines.config.settings import Session
     from pipelines.records import Selection
 
 
-def plan_polls(found: Sequence[SourceSessions], selection: Selection) -> list[SourceSessions]:
-    """Return the sessions of each source that are to be listed, whole.
+def plan_polls(
+    found: Sequence[SourceSessions],
+    selection: Selection,
+    history: History | None = None,
+    deadline_s: float | None = None,
+) -> list[SourceSessions]:
+    """Return the sessions of each source that are to be listed, whole, in the order of their turn.
 
-    Raises SettingsError if the selection names no status, or a session that was not found: one
-    that nobody configured must not be listed, because listing creates its coordinator.
+    A source that was never listed whole has no deadline. Raises SettingsError if the selection
+    names a status that nobody knows, or a session that was not found: one that nobody configured
+    must not be listed, because listing creates its coordinator.
     """
+    history = history or History()
     wanted = set(selection.sessions)
     known = {session.id for each in found for session in each.sessions}
     if unknown := sorted(wanted - known):
-        providers = [PROVIDERS[each.source.provider] for each in found]
-        places = ["sessions.yaml", *(provider.session_ids_variable for provider in providers)]
-        fix = f"Add it to {' or '.join(dict.fromkeys(filter(None, places)))}."
-        problem = "not among the configured sessions"
-        raise SettingsError(f"--session {unknown[0]}", problem, fix)
-    if "" in selection.statuses:
-        raise SettingsError("--status ''", "names no status", "Name one, such as running.")
+        raise SettingsError(
+            f"--session {unknown[0]}",
+            "not among the configured sessions",
+            "Add it to sessions.yaml or QODER_SESSION_IDS.",
+        )
+    check_statuses(selection, history)
     return [
         SourceSessions(
             each.source,
-            tuple(session for session in each.sessions if not wanted or session.id in wanted),
+            order_sessions(
+                each.source.name,
+                [session for session in each.sessions if not wanted or session.id in wanted],
+                history,
+            ),
+            deadline_s if each.source.name in history.listed_whole else None,
         )
         for each in found
     ]
+
+
+def order_sessions(
+    source: str, sessions: Sequence[Session], history: History
+) -> tuple[Session, ...]:
+    """Return the sessions, those whose last complete poll is the oldest first.
+
+    New ones share the first half with them, so that no deadline starves the one or the other.
+    """
+    completed = {s.id: history.completed.get((source, s.id)) for s in sessions}
+    new = [session for session in sessions if completed[session.id] is None]
+    old = [session for session in sessions if completed[session.id] is not None]
+    old.sort(key=lambda session: completed[session.id] or 0)
+    return tuple(filter(None, chain.from_iterable(zip_longest(old, new))))
+
+
+def check_statuses(selection: Selection, history: History) -> None:
+    """Raise SettingsError for a status that is neither documented nor in the data."""
+    known = {*list_statuses(closed=True), *list_statuses(closed=False), *history.statuses}
+    for status in selection.statuses:
+        if not status:
+            raise SettingsError("--status ''", "names no status", "Name one, such as running.")
+        if status not in known:
+            close = difflib.get_close_matches(status, known, n=1)
+            fix = f"Did you mean {close[0]}?" if close else f"Known are {', '.join(sorted(known))}."
+            raise SettingsError(f"--status {status}", "no thread was ever in this status", fix)

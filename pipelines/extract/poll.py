@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AsyncExitStack, aclosing, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pipelines.errors import INTERRUPTED, ApiError, Interrupted, Unexpected
+from pipelines.errors import INTERRUPTED, ApiError, DeadlineReached, Interrupted, Unexpected
 from pipelines.extract.interrupt import on_interrupt
 from pipelines.extract.paginate import ListRequest, Pagination, fetch_page, fetch_pages
 from pipelines.http.client import Client, RequestStats, open_client
@@ -25,7 +25,7 @@ from pipelines.records import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Iterator, Sequence
 
     from pipelines.config.settings import Session, Source
     from pipelines.extract.discover import SourceSessions
@@ -88,7 +88,7 @@ class _Fleet:
             if self.stopped_by is None:
                 raise
             if pagination.end_reason == "interrupted":
-                pagination.error = self.stopped_by
+                pagination.stop(self.stopped_by)
         except Exception as error:
             logger.warning("session %s: %s", session.id, type(error).__name__, exc_info=True)
             problem = f"an unexpected {type(error).__name__}. Report it, with the log"
@@ -162,6 +162,23 @@ async def ask_once(source: Source) -> None:
         await fetch_page(client, request, None, RequestStats())
 
 
+@contextmanager
+def end_in_time(fleet: _Fleet, deadline_s: float | None) -> Iterator[None]:
+    """End a source's polls when its time is up."""
+    if deadline_s is None:
+        yield
+        return
+    problem = f"run_deadline_minutes is reached, after {deadline_s / 60:g} minutes"
+    error = DeadlineReached(
+        f"{problem}. What had come is loaded, the next run goes on", error_type="deadline"
+    )
+    timer = asyncio.get_running_loop().call_later(deadline_s, fleet.stop, error)
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
 def name_outcome(pagination: Pagination) -> str:
     """Return the ledger's word for how a pagination ended."""
     if pagination.is_complete:
@@ -194,6 +211,7 @@ async def poll_sessions(
             fleet = _Fleet(client, provider, selection, progress, fetched_pages)
             fleets.append(fleet)
             tasks += [fleet.launch(THREADS_ENDPOINT, session) for session in planned.sessions]
+            stack.enter_context(end_in_time(fleet, planned.deadline_s))
         stack.enter_context(on_interrupt(partial(stop_all, fleets)))
         items = await stack.enter_async_context(aclosing(drain(tasks, fetched_pages)))
         async for item in items:

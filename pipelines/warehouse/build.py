@@ -13,7 +13,6 @@ from pydantic import BaseModel, ConfigDict
 from pipelines.errors import AnalysisError
 from pipelines.warehouse.analyses import BUILT, SCHEMA, Analysis
 from pipelines.warehouse.checks import find_failures, read_types
-from pipelines.warehouse.memory import spare_memory
 from pipelines.warehouse.sql import quote_name, transaction
 
 if TYPE_CHECKING:
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
 
 KEPT = "The previous table is kept"
 LIMIT_S = 300.0
-# Half of what the largest analysis would take: spilling the rest costs little time.
-THREAD_BYTES, SPELL_BYTES = 400, 100
 
 
 class Built(BaseModel):
@@ -77,11 +74,8 @@ def _try_all(
     """Build all but those that have failed. If a query fails, add it to these, and give nothing."""
     begun: list[Analysis] = []
     started = time.monotonic()
-    mib = find_memory(connection)
     try:
-        return spare_memory(
-            connection, mib, lambda: _build_together(connection, analyses, failed, begun)
-        )
+        return _build_together(connection, analyses, failed, begun)
     except duckdb.Error as error:
         if not begun:
             raise
@@ -104,7 +98,6 @@ def _build_together(
     begun: list[Analysis],
 ) -> list[Outcome]:
     """Build all but those that have failed; the last of `begun` is the one that it is at."""
-    begun.clear()
     outcomes = []
     with transaction(connection):
         for name, analysis in analyses.items():
@@ -114,13 +107,6 @@ def _build_together(
             _record_attempt(connection, name)
         begun.clear()
     return outcomes
-
-
-def find_memory(connection: duckdb.DuckDBPyConnection) -> int:
-    """Return the MiB that an analysis may hold: so many bytes for a thread, so many for a spell."""
-    query = "SELECT (SELECT count(*) FROM threads), (SELECT count(*) FROM thread_status_history)"
-    threads, spells = connection.execute(query).fetchall()[0]
-    return int(threads * THREAD_BYTES + spells * SPELL_BYTES) // 2**20
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -18,11 +18,9 @@ from pipelines.landing.directory import list_runs
 from pipelines.landing.format import MOVE_HINT, POLL, read_run
 from pipelines.landing.retention import prune_runs, remove_unfinished
 from pipelines.records import THREADS_ENDPOINT
-from pipelines.warehouse.memory import spare_memory
-from pipelines.warehouse.sql import ArrowStream, fetch_records, read_sql, transaction
+from pipelines.warehouse.sql import ArrowStream, read_sql, transaction
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     import duckdb
@@ -51,8 +49,6 @@ DIGESTS = pl.Schema(
     }
 )
 FIX = "The tables are as before; `session-threads replay` rebuilds them from the landed pages"
-# Of an overtaken poll, what a later one saw is loaded.
-ENDED_WELL = frozenset({"complete", "overtaken"})
 
 
 def load_landed(
@@ -94,7 +90,7 @@ def load_run(connection: duckdb.DuckDBPyConnection, landed: Landed) -> None:
     # More threads make a load no faster, and each needs buffers.
     connection.execute("SET threads = 1")
     try:
-        spare_memory(connection, find_memory(landed), lambda: _load(connection, landed))
+        _load(connection, landed)
     finally:
         connection.execute("RESET threads")
 
@@ -120,11 +116,6 @@ def _load(connection: duckdb.DuckDBPyConnection, landed: Landed) -> None:
     finally:
         for name in frames:
             connection.unregister(name)
-
-
-def find_memory(landed: Landed) -> int:
-    """Return the MiB that a load may hold: as much as its pages have."""
-    return sum(poll.bytes for poll in landed.polls) // 2**20
 
 
 def stage_threads(
@@ -185,29 +176,3 @@ def digests_frame(landed: Landed, known: dict[PollKey, str]) -> pl.DataFrame:
         digest = hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
         rows.append((*key, digest, known.get(key) == digest))
     return pl.DataFrame(rows, schema=DIGESTS, orient="row")
-
-
-def read_ledger(
-    connection: duckdb.DuckDBPyConnection, run_ids: Sequence[str]
-) -> list[dict[str, Any]]:
-    """Return the ledger's rows of these runs, the sessions with the most threads first."""
-    query = """
-        FROM session_polls WHERE run_id IN (SELECT unnest(?))
-        ORDER BY threads_listed DESC, source, session_id
-    """
-    return fetch_records(connection, query, [list(run_ids)])
-
-
-def read_drift(connection: duckdb.DuckDBPyConnection, run_ids: Sequence[str]) -> list[str]:
-    """Return what these runs saw first, a line each: a field and its type, or an unknown value."""
-    query = """
-        SELECT coalesce(path || ' = "' || value || '"', format('{} ({})', path, json_type)) AS line
-        FROM schema_drift WHERE run_id IN (SELECT unnest(?))
-    """
-    return [str(row["line"]) for row in fetch_records(connection, query, [list(run_ids)])]
-
-
-def find_newest_run(connection: duckdb.DuckDBPyConnection) -> list[str]:
-    """Return the id of the run that began last; none of an empty warehouse."""
-    query = "SELECT run_id FROM runs ORDER BY sequence DESC LIMIT 1"
-    return [run_id for (run_id,) in connection.execute(query).fetchall()]

@@ -12,7 +12,7 @@ from pipelines.errors import INTERRUPTED, TOKEN_REJECTED, ApiError, SessionThrea
 from pipelines.http.response import ERROR_TYPES
 from pipelines.records import EndReason
 from pipelines.warehouse.analyses import BUILT
-from pipelines.warehouse.load import ENDED_WELL
+from pipelines.warehouse.ledger import ENDED_WELL
 from tests.support import ROOT
 
 PAGE = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")

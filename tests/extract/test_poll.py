@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import uuid
 from typing import TYPE_CHECKING
 
 import pytest
@@ -195,8 +196,34 @@ def test_failure_that_nobody_thought_of(monkeypatch: pytest.MonkeyPatch) -> None
     assert "an unexpected ZeroDivisionError" in str(polls[0].error_message)
 
 
-async def run_polls(source: Source, progress: Progress | None = None) -> list[Poll]:
+async def run_polls(
+    source: Source, progress: Progress | None = None, deadline_s: float | None = None
+) -> list[Poll]:
     """Return the polls of every session of a source, in the order in which they ended."""
-    plan = [SourceSessions(source, source.sessions)]
+    plan = [SourceSessions(source, source.sessions, deadline_s)]
     polls = poll_sessions(plan, Selection(), progress or Progress(), backoff_s=0.001)
     return [item async for item in polls if isinstance(item, Poll)]
+
+
+def test_deadline_ends_a_run() -> None:
+    """What has come by the deadline stays, the rest is incomplete for that reason."""
+
+    async def answer(request: Request) -> JSONResponse:
+        if request.path_params["id"] == "slow":
+            await asyncio.sleep(0.05)
+            return JSONResponse({"data": [{"id": uuid.uuid4().hex}], "next_page": uuid.uuid4().hex})
+        return JSONResponse({"data": [{"id": "t"}]})
+
+    app = Starlette(routes=[Route("/{path:path}/{id}/threads", answer)])
+    with serve(app) as base_url:
+        ids = ["fast", "slow", "never"]
+        source = make_source(base_url, sessions=ids, max_concurrency=1, min_page_interval_ms=0)
+        begun = time.monotonic()
+        polls = asyncio.run(run_polls(source, deadline_s=0.5))
+    assert time.monotonic() - begun < 10
+    ended = {poll.session_id: (poll.outcome, poll.end_reason, poll.error_type) for poll in polls}
+    cut = ("incomplete", "deadline", "deadline")
+    assert ended == {"fast": ("complete", "no_next_page", None), "slow": cut, "never": cut}
+    pages = {poll.session_id: poll.pages for poll in polls}
+    assert (pages["fast"], pages["never"], pages["slow"] > 1) == (1, 0, True)
+    assert "run_deadline_minutes is reached" in str(polls[-1].error_message)

@@ -266,7 +266,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """Return a file system of 64 MB; skip where the machine lets nobody mount one."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64m", "none", str(disk)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64m,mode=700", "none", str(disk)]
     if subprocess.run(mount, check=False, capture_output=True).returncode:
         pytest.skip("no file system may be mounted here")
     yield disk

@@ -193,6 +193,7 @@ def encoded(encoding: str, body: bytes) -> bytes:
         ("Deflate", zlib.compress(BODY)),
         ("identity", BODY),
     ],
+    ids=["gzip", "two members", "deflate", "none"],  # compressed bodies hold a time
 )
 def test_encodings(encoding: str, body: bytes) -> None:
     """A body in an encoding that was asked for is read."""

@@ -14,9 +14,8 @@ from pipelines.warehouse.analyses import list_analyses, parse_analysis
 from pipelines.warehouse.build import build_analysis, write_settings
 from pipelines.warehouse.checks import read_warnings
 from pipelines.warehouse.duckdb_file import DuckdbFile
-from pipelines.warehouse.memory import limit_memory, spare_memory
 from pipelines.warehouse.parser import find_tables
-from pipelines.warehouse.sql import fetch_records, transaction
+from pipelines.warehouse.sql import fetch_records
 from tests.builders import HEADER, OWN, at, born, build, load
 
 if TYPE_CHECKING:
@@ -236,41 +235,6 @@ def test_endless_query_is_ended(home: Path, monkeypatch: pytest.MonkeyPatch) -> 
         pytest.raises(AnalysisError, match=r"analysis endless: .*nterrupt"),
     ):
         build_analysis(connection, parse_analysis("endless", HEADER + endless))
-
-
-def test_analysis_that_needs_more_memory(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that needs more memory than was guessed takes it; the limit is as before."""
-    monkeypatch.setattr("pipelines.warehouse.memory.LEAST_MIB", 16)
-    greedy = "SELECT len(list(i)) AS x FROM range(3_000_000) AS numbers (i)"
-    with DuckdbFile(home).write() as connection:
-        connection.execute("SET memory_limit = '1.5GiB'")
-        before = connection.execute("SELECT current_setting('memory_limit')").fetchall()
-        with pytest.raises(duckdb.OutOfMemoryException), limit_memory(connection, 16):
-            connection.execute(greedy)
-        for _ in range(3):
-            assert build_analysis(connection, parse_analysis("greedy", HEADER + greedy)).rows == 1
-        assert connection.execute("SELECT current_setting('memory_limit')").fetchall() == before
-        assert connection.execute("FROM analytics.greedy").fetchall() == [(3_000_000,)]
-
-
-def test_commit_that_needs_more_memory(home: Path) -> None:
-    """Work whose commit runs out of memory, another error, is done again without a limit."""
-    tries: list[int] = []
-    with DuckdbFile(home).write() as connection:
-        connection.execute("CREATE TABLE wide (x VARCHAR, y VARCHAR)")
-
-        def fill() -> None:
-            with transaction(connection):
-                connection.execute(
-                    "INSERT INTO wide SELECT md5(i::VARCHAR), repeat(md5((i * 3)::VARCHAR), 6)"
-                    " FROM range(70_000) AS numbers (i)"
-                )
-                if not tries:
-                    connection.execute("SET memory_limit = '1MiB'")
-                tries.append(len(tries))
-
-        spare_memory(connection, 128, fill)
-        assert (len(tries), connection.table("wide").shape) == (2, (70_000, 2))
 
 
 def test_default_of_the_settings(home: Path) -> None:

@@ -154,14 +154,6 @@ def test_pending_runs_load_in_order(home: Path) -> None:
     assert state(home) == {"a": ("idle", 0.5, 10.5, None)}
 
 
-def test_load_that_needs_more_memory(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A load for which the guessed memory is too little takes what it needs."""
-    monkeypatch.setattr("pipelines.warehouse.memory.LEAST_MIB", 16)
-    load(home, 0, *(thread(f"t{i}", name="x" * 500) for i in range(5000)))
-    assert read(home, "SELECT count(*) AS n FROM threads") == [{"n": 5000}]
-    assert read(home, "SELECT count(*) AS n FROM runs") == [{"n": 1}]
-
-
 def test_loading_again_changes_nothing(home: Path) -> None:
     """A run that is already in the ledger is a no-op."""
     load(home, 0, thread("a"))

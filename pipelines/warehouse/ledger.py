@@ -1,0 +1,64 @@
+"""What the ledger says of earlier runs: how their polls ended, and what a plan follows from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from pipelines.records import History
+from pipelines.warehouse.sql import fetch_records, read_sql
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pipelines.warehouse.base import Warehouse
+
+# Of an overtaken poll, what a later one saw is loaded.
+ENDED_WELL = frozenset({"complete", "overtaken"})
+
+
+def read_history(warehouse: Warehouse) -> History:
+    """Return what was published of earlier runs; nothing if that is nothing, or of another version.
+
+    It is read from what is published, and waits for nobody.
+    """
+    if not warehouse.is_published():
+        return History()
+    queries = [query for _, query in read_sql("history")]
+    with warehouse.read() as connection:
+        try:
+            completed, whole, statuses = [connection.execute(q).fetchall() for q in queries]
+        except (duckdb.CatalogException, duckdb.BinderException):
+            return History()
+    return History(
+        completed={(source, session_id): number for source, session_id, number in completed},
+        listed_whole=frozenset(source for (source,) in whole),
+        statuses=frozenset(status for (status,) in statuses),
+    )
+
+
+def read_ledger(
+    connection: duckdb.DuckDBPyConnection, run_ids: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Return the ledger's rows of these runs, the sessions with the most threads first."""
+    query = """
+        FROM session_polls WHERE run_id IN (SELECT unnest(?))
+        ORDER BY threads_listed DESC, source, session_id
+    """
+    return fetch_records(connection, query, [list(run_ids)])
+
+
+def read_drift(connection: duckdb.DuckDBPyConnection, run_ids: Sequence[str]) -> list[str]:
+    """Return what these runs saw first, a line each: a field and its type, or an unknown value."""
+    query = """
+        SELECT coalesce(path || ' = "' || value || '"', format('{} ({})', path, json_type)) AS line
+        FROM schema_drift WHERE run_id IN (SELECT unnest(?))
+    """
+    return [str(row["line"]) for row in fetch_records(connection, query, [list(run_ids)])]
+
+
+def find_newest_run(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """Return the id of the run that began last; none of an empty warehouse."""
+    query = "SELECT run_id FROM runs ORDER BY sequence DESC LIMIT 1"
+    return [run_id for (run_id,) in connection.execute(query).fetchall()]
