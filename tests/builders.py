@@ -11,7 +11,7 @@ from pipelines.landing.directory import RAW
 from pipelines.landing.format import Footer, Run, page_row, write_run
 from pipelines.providers.registry import find_endpoint
 from pipelines.records import FetchedPage, Page, PageFetch, Poll
-from pipelines.warehouse.analyses import list_analyses
+from pipelines.warehouse.analyses import choose_analyses, list_analyses
 from pipelines.warehouse.build import build_analysis
 from pipelines.warehouse.duckdb_file import DuckdbFile
 from pipelines.warehouse.load import load_landed
@@ -166,12 +166,9 @@ def born(id_: str, created: float, updated: float = 0, **fields: Any) -> dict[st
 
 def build(home: Path, name: str) -> list[dict[str, Any]]:
     """Build an analysis, and first those it reads; return its rows in order."""
-    analyses = list_analyses()
     with DuckdbFile(home).write() as connection:
-        for needed in [*analyses[name].after, name]:
-            for deeper in analyses[needed].after:
-                build_analysis(connection, analyses[deeper])
-            build_analysis(connection, analyses[needed])
+        for analysis in choose_analyses(list_analyses(), name).values():
+            build_analysis(connection, analysis)
         return fetch_records(connection, f"FROM analytics.{name}")
 
 

@@ -78,6 +78,7 @@ class Analysis(BaseModel):
     """One analysis: `name` is its table in schema `analytics`, `query` fills it.
 
     `reads` names the tables and views of the query, `version` follows the file's content.
+    `problem` is why the file cannot be used; the analysis then fails whenever it is built.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -87,6 +88,7 @@ class Analysis(BaseModel):
     query: str
     version: str
     reads: frozenset[str]
+    problem: str | None = None
 
     @property
     def after(self) -> frozenset[str]:
@@ -181,11 +183,15 @@ def _name_broken(stem: str, found: Mapping[str, Analysis]) -> str:
 
 
 def _stand_in(name: str, problem: str) -> Analysis:
-    """Return an analysis whose build fails with the problem."""
-    header = Header(answers=problem, grain="none", columns={"problem": "none"})
-    query = f"SELECT error({quote(problem)}) AS problem"
-    version = hash_text(problem)
-    return Analysis(name=name, header=header, query=query, version=version, reads=frozenset())
+    """Return an analysis that fails with the problem whenever it is built."""
+    return Analysis(
+        name=name,
+        header=Header(answers=problem, grain="none", columns={"problem": "none"}),
+        query=f"SELECT error({quote(problem)}) AS problem",
+        version=hash_text(problem),
+        reads=frozenset(),
+        problem=problem,
+    )
 
 
 def hash_text(text: str) -> str:

@@ -52,7 +52,7 @@ def build_all(
     previous table and undoes no other: a query that fails ends DuckDB's transaction, so the others
     are built once more without it. Raises KeyboardInterrupt, with nothing built.
     """
-    failed: dict[str, Outcome] = {}
+    failed = {a.name: _fail(a, a.problem, 0.0) for a in analyses.values() if a.problem}
     while (outcomes := _try_all(connection, analyses, failed)) is None:
         pass
     return outcomes
@@ -79,15 +79,16 @@ def _try_all(
     except duckdb.Error as error:
         if not begun:
             raise
-        problem = f"analysis {begun[-1].name}: {' '.join(str(error).split())}"
-        failures, seconds = {BUILT: problem}, time.monotonic() - started
-        failed[begun[-1].name] = Outcome(
-            analysis=begun[-1], built=None, failures=failures, seconds=seconds
-        )
+        failed[begun[-1].name] = _fail(begun[-1], str(error), time.monotonic() - started)
         return None
     except RuntimeError:
         # So DuckDB says that Ctrl-C has ended a query.
         raise KeyboardInterrupt from None
+
+
+def _fail(analysis: Analysis, problem: str, seconds: float) -> Outcome:
+    failures = {BUILT: f"analysis {analysis.name}: {' '.join(problem.split())}"}
+    return Outcome(analysis=analysis, built=None, failures=failures, seconds=seconds)
 
 
 def _build_together(
