@@ -1,6 +1,6 @@
 # Needs git, make and Python >= 3.11; everything else is installed into .venv, once.
 .DEFAULT_GOAL := help
-.PHONY: help demo run dev notebook test test-slow test-duckdb-2 soak bench bench-large bench-parts check figures \
+.PHONY: help demo install run dev notebook test test-slow test-duckdb-2 soak bench bench-large bench-parts check figures \
 	docs lock clean
 
 CANDIDATES := python3 python3.13 python3.12 python3.11
@@ -23,6 +23,11 @@ help: ## list the targets
 
 demo: .venv/runtime ## the main job, end to end, with no credentials, against the bundled sandbox API
 	@$(BIN)/session-threads demo
+
+install: .venv/runtime ## set up, and make the data directory
+	@mkdir -p data && chmod 700 data
+	@echo "Installed: $(BIN)/session-threads. Next: name a token and sessions (README, Poll your own sessions),"
+	@echo "then $(BIN)/session-threads check, then $(BIN)/session-threads run or make dev."
 
 run: .venv/runtime ## the main job against the configured API
 	@$(BIN)/session-threads run

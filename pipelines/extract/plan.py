@@ -37,7 +37,7 @@ def plan_polls(
         raise SettingsError(
             f"--session {unknown[0]}",
             "not among the configured sessions",
-            "Add it to sessions.yaml or QODER_SESSION_IDS.",
+            "Add it to the configuration.",
         )
     check_statuses(selection, history)
     return [

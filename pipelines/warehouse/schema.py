@@ -9,7 +9,7 @@ import duckdb
 
 from pipelines.errors import WarehouseError, WarehouseNewer, WarehouseOlder
 from pipelines.files import list_seeds
-from pipelines.warehouse.sql import read_sql, transaction
+from pipelines.warehouse.sql import fetch_records, quote_name, read_sql, transaction
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,36 +17,46 @@ if TYPE_CHECKING:
 
 REPLAY_HINT = "Rebuild it from the landed pages: session-threads replay"
 SCHEMA_VERSION = """
-    CREATE TABLE IF NOT EXISTS schema_version (version INTEGER, name VARCHAR, views VARCHAR)
+    CREATE TABLE IF NOT EXISTS schema_version (
+        version INTEGER, name VARCHAR, digest VARCHAR, views VARCHAR
+    )
 """
+
+# Its file in sql/migrations, and the digest of that.
+Migration = tuple[str, str | None]
 
 
 def migrate(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
-    """Bring a file to this version's schema, whole or not at all: tables, then seeds and views.
+    """Bring a file to this version's schema, whole or not at all: tables, then views and macros.
 
     Raises WarehouseNewer for a newer version's file, WarehouseOlder for one made before the first
     release.
     """
     connection.execute(SCHEMA_VERSION)
-    applied = dict(connection.execute("SELECT version, name FROM schema_version").fetchall())
+    rows = fetch_records(connection, "FROM schema_version")
+    applied = {row["version"]: (row["name"], row.get("digest")) for row in rows}
     migrations = {
         int(name.partition("_")[0]): (name, text) for name, text in read_sql("migrations")
     }
-    check_schema(path, applied, {version: name for version, (name, _) in migrations.items()})
-    pending = {version: item for version, item in migrations.items() if version not in applied}
+    known = {version: (name, digest(text)) for version, (name, text) in migrations.items()}
+    check_schema(path, applied, known)
     with transaction(connection):
-        for version, (name, text) in pending.items():
+        for version in known.keys() - applied.keys():
+            name, text = migrations[version]
             _define(connection, path, name, text)
+            row = [version, *known[version]]
             connection.execute(
-                "INSERT INTO schema_version (version, name) VALUES (?, ?)", [version, name]
+                "INSERT INTO schema_version (version, name, digest) VALUES (?, ?, ?)", row
             )
         _renew(connection, path)
 
 
-def check_schema(path: Path, applied: Mapping[int, str], known: Mapping[int, str]) -> None:
+def check_schema(
+    path: Path, applied: Mapping[int, Migration], known: Mapping[int, Migration]
+) -> None:
     """Raise WarehouseNewer or WarehouseOlder if the file has migrations that are not known."""
     newest, newest_known = max(applied, default=0), max(known)
-    if any(known.get(version, name) != name for version, name in applied.items()):
+    if any(known.get(version, migration) != migration for version, migration in applied.items()):
         problem = "made by an older version, before the first release"
         raise WarehouseOlder(f"{path}: {problem}. {REPLAY_HINT}")
     if newest > newest_known:
@@ -56,20 +66,28 @@ def check_schema(path: Path, applied: Mapping[int, str], known: Mapping[int, str
         )
 
 
+def digest(text: str) -> str:
+    """Return a short name of a text's content."""
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
 def _renew(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
     """Fill the seeds, and create the views and macros, if the file holds another version's."""
     views, seeds = read_sql("views"), list_seeds()
     texts = [text for _, text in views] + [seed.read_text(encoding="utf-8") for seed in seeds]
-    digest = hashlib.sha256("".join(texts).encode()).hexdigest()[:12]
-    current = connection.execute("SELECT max(views) FROM schema_version").fetchone()
-    if current == (digest,):
+    current = digest("".join(texts))
+    if connection.execute("SELECT max(views) FROM schema_version").fetchone() == (current,):
         return
     for seed in seeds:
         connection.execute(f"DELETE FROM {seed.stem}")  # noqa: S608 - the name of a file of ours
         connection.execute(f"INSERT INTO {seed.stem} BY NAME FROM read_csv(?)", [str(seed)])
+    for (name,) in connection.execute(
+        "SELECT view_name FROM duckdb_views() WHERE NOT internal AND NOT temporary"
+    ).fetchall():
+        connection.execute(f"DROP VIEW {quote_name(name)}")
     for name, text in views:
         _define(connection, path, name, text)
-    connection.execute("UPDATE schema_version SET views = ?", [digest])
+    connection.execute("UPDATE schema_version SET views = ?", [current])
 
 
 def _define(connection: duckdb.DuckDBPyConnection, path: Path, name: str, text: str) -> None:

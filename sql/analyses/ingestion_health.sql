@@ -7,9 +7,9 @@
 --   last_complete_poll: beginning of the last complete poll; null if there was none (UTC)
 --   lag_seconds: time from then to the newest poll of the source, also one that failed; null if there was none (seconds)
 --   polls: number of polls, filtered ones included
---   failures: polls that did not end complete, overtaken ones not counted
---   failure_streak: failures since the last poll that ended complete
---   last_outcome: outcome of the last poll that was not overtaken
+--   failures: polls that did not end complete, overtaken and filtered ones not counted
+--   failure_streak: failures since the last complete poll
+--   last_outcome: outcome of the last poll that was not overtaken or filtered; null if there was none
 --   last_error: what went wrong in the last failure of that streak; null if there is none
 --   threads: number of threads ever seen
 --   open_threads: number of them that are open and not missing
@@ -25,8 +25,8 @@
 WITH polls AS (
     SELECT
         *,
-        outcome NOT IN ('complete', 'overtaken') AS is_failure,
-        max(sequence) FILTER (outcome = 'complete') OVER session AS last_success,
+        outcome NOT IN ('complete', 'overtaken') AND status_filter IS NULL AS is_failure,
+        max(sequence) FILTER (is_complete_poll(outcome, status_filter)) OVER session AS last_success,
         is_failure AND coalesce(sequence > last_success, TRUE) AS is_in_streak,
         max(started_at) OVER (PARTITION BY source) AS newest_of_source
     FROM session_polls

@@ -4,5 +4,5 @@ FROM (
     SELECT source
     FROM session_polls
     GROUP BY run_id, source
-    HAVING bool_and(outcome = 'complete' AND status_filter IS NULL)
+    HAVING bool_and(is_complete_poll(outcome, status_filter))
 )

@@ -44,8 +44,7 @@ CREATE OR REPLACE TEMP TABLE newly_missing AS
 SELECT threads.rowid AS known_row, threads.source, threads.session_id, threads.thread_id, polls.started_at
 FROM threads
 JOIN incoming_polls AS polls USING (source, session_id)
-WHERE polls.outcome = 'complete'
-    AND polls.status_filter IS NULL
+WHERE is_complete_poll(polls.outcome, polls.status_filter)
     AND NOT polls.repeats
     AND threads.missing_since IS NULL
     AND NOT EXISTS (FROM thread_changes WHERE thread_changes.known_row = threads.rowid);

@@ -1,7 +1,6 @@
 CREATE OR REPLACE TEMP TABLE newest_polls AS
 SELECT source, session_id, arg_max(started_at, sequence) AS started_at
-FROM session_polls
-WHERE outcome = 'complete' AND status_filter IS NULL
+FROM complete_polls
 GROUP BY ALL;
 
 -- The spells that begin with this run, each with the one it ends.
@@ -102,7 +101,7 @@ SELECT
 FROM thread_changes
 JOIN incoming_threads AS incoming ON incoming.rowid = thread_changes.number
 JOIN (
-    SELECT source, session_id, outcome = 'complete' AND status_filter IS NULL AS is_complete
+    SELECT source, session_id, is_complete_poll(outcome, status_filter) AS is_complete
     FROM incoming_polls
 ) AS polls USING (source, session_id)
 LEFT JOIN new_spells USING (number)

@@ -59,8 +59,7 @@ WHERE polls.outcome <> 'overtaken'
 INSERT INTO session_digests BY NAME
 SELECT source, 'threads' AS endpoint, session_id, digest
 FROM incoming_polls AS polls
-WHERE outcome = 'complete'
-    AND status_filter IS NULL
+WHERE is_complete_poll(outcome, status_filter)
     AND NOT repeats
     AND NOT EXISTS (
         FROM thread_changes

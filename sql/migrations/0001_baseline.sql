@@ -1,6 +1,7 @@
 COMMENT ON TABLE schema_version IS 'The migrations that were applied to this file.';
 COMMENT ON COLUMN schema_version.version IS 'Number of the migration';
 COMMENT ON COLUMN schema_version.name IS 'Its file in sql/migrations';
+COMMENT ON COLUMN schema_version.digest IS 'Digest of that file when it was applied';
 COMMENT ON COLUMN schema_version.views IS 'Digest of the seeds, views and macros that were written last, from sql/seeds and sql/views';
 
 CREATE TABLE threads (

@@ -325,12 +325,22 @@ def test_replay_replaces_an_older_warehouse(home: Path) -> None:
 def test_failed_upgrade_changes_nothing(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A migration that fails leaves the file at the version it had."""
     load(home, 0, thread("a", "idle"))
-    steps = [("0001_baseline", ""), ("0002_x", "DROP VIEW thread_spells; SELECT * FROM no_such")]
+    broken = ("0002_x", "DROP VIEW thread_spells; SELECT * FROM no_such")
+    steps = [*read_sql("migrations"), broken]
     monkeypatch.setattr("pipelines.warehouse.schema.read_sql", lambda _: steps)
     with pytest.raises(WarehouseError, match="0002_x"), DuckdbFile(home).write():
         pass
     assert read(home, "SELECT max(version) AS v FROM schema_version") == [{"v": 1}]
     assert read(home, "SELECT count(*) AS n FROM thread_spells") == [{"n": 1}]
+
+
+def test_another_baseline(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file made by another text of the same migration is older, whatever it is called."""
+    load(home, 0, thread("a", "idle"))
+    text = "CREATE TABLE other (x INTEGER)"
+    monkeypatch.setattr("pipelines.warehouse.schema.read_sql", lambda _: [("0001_baseline", text)])
+    with pytest.raises(WarehouseOlder, match="replay"), DuckdbFile(home).write():
+        pass
 
 
 def test_views_are_created_anew(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

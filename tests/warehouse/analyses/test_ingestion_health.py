@@ -25,7 +25,7 @@ def test_ingestion_health_of_the_last_failure() -> None:
 
 
 def test_ingestion_health_by_hand(home: Path) -> None:
-    """One session well, failing, filtered and overtaken in turn, counted by hand."""
+    """One session well, failing, overtaken and filtered, which has no say, counted by hand."""
     load(home, 0, thread("a"), thread("b", "archived"), thread("c"))
     load(home, 20, thread("a"), thread("b", "archived"))
     load(home, 10, thread("a"))
@@ -54,8 +54,11 @@ def test_ingestion_health_by_hand(home: Path) -> None:
     assert row == well | failing | {"lag_seconds": 1200.0, "as_of": at(40)}
     load(home, 50, thread("a"), status_filter="running")
     (row,) = build(home, "ingestion_health")
-    filtered = {"polls": 6, "failures": 2, "lag_seconds": 1800.0, "as_of": at(50)}
-    assert row == well | filtered
+    filtered = {"polls": 6, "lag_seconds": 1800.0, "as_of": at(50)}
+    assert row == well | failing | filtered
+    load(home, 60, outcome="failed", status_filter="runing")
+    (row,) = build(home, "ingestion_health")
+    assert row == well | failing | {"polls": 7, "lag_seconds": 2400.0, "as_of": at(60)}
 
 
 def test_ingestion_health_without_success(home: Path) -> None:
@@ -74,7 +77,8 @@ def test_ingestion_health(name: str) -> None:
     for session in {(poll["source"], poll["session_id"]) for poll in world.polls}:
         polls = [p for p in world.polls if (p["source"], p["session_id"]) == session]
         polls.sort(key=lambda poll: poll["started_at"])
-        counted = [poll for poll in polls if poll["outcome"] != "overtaken"]
+        whole = [poll for poll in polls if not poll.get("status_filter")]
+        counted = [poll for poll in whole if poll["outcome"] != "overtaken"]
         streak: list[Row] = []
         for poll in counted:
             streak = [] if poll["outcome"] == "complete" else [*streak, poll]
@@ -87,7 +91,7 @@ def test_ingestion_health(name: str) -> None:
             "polls": len(polls),
             "failures": sum(poll["outcome"] != "complete" for poll in counted),
             "failure_streak": len(streak),
-            "last_outcome": counted[-1]["outcome"],
+            "last_outcome": counted[-1]["outcome"] if counted else None,
             "last_error": streak[-1].get("error_message") if streak else None,
             "threads": len(rows),
             "open_threads": sum(row["is_open"] and row["missing_since"] is None for row in rows),
