@@ -103,12 +103,13 @@ class Poll(msgspec.Struct, frozen=True, kw_only=True):
 class History(msgspec.Struct, frozen=True):
     """What earlier runs have brought: what a plan follows from.
 
-    `completed` is (source, session) -> the sequence number of its last complete poll; of the
-    sources `listed_whole` a run has brought every session once; `statuses` were ever seen.
+    `completed` is (source, session) -> the sequence number of its last complete poll; `answered`
+    are those that were complete once, or that the server last said are gone or forbidden;
+    `statuses` were ever seen.
     """
 
     completed: dict[tuple[str, str], int] = {}
-    listed_whole: frozenset[str] = frozenset()
+    answered: frozenset[tuple[str, str]] = frozenset()
     statuses: frozenset[str] = frozenset()
 
 

@@ -128,8 +128,11 @@ def load(settings: Settings, tables: Connection) -> Loaded:
     )
 
 
-def build(tables: Connection, analyses: Mapping[str, Analysis]) -> list[Outcome]:
+def build(
+    settings: Settings, tables: Connection, analyses: Mapping[str, Analysis]
+) -> list[Outcome]:
     """Build these analyses, whatever was built before, in this order; return how each went."""
+    write_settings(tables, settings.for_analyses)
     return build_all(tables, analyses)
 
 
@@ -153,7 +156,7 @@ def run(
     poll(settings, planned, selection, progress, begun)
     with warehouse.write() as tables:
         loaded = load(settings, tables)
-        outcomes = build(tables, analyses)
+        outcomes = build(settings, tables, analyses)
         publish(warehouse, tables, analyses)
     return Result(
         run_id=begun.id,

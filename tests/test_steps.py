@@ -105,6 +105,26 @@ def test_runs_remember(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         settings = load_settings(PROVIDERS)
         (planned,) = steps.plan(settings, steps.discover(settings), Selection(), history)
     assert [session.id for session in planned.sessions] == [ids[1], ids[0], ids[2]]
-    assert (planned.deadline_s, set(history.listed_whole)) == (1800, {"qoder"})
+    assert planned.deadline_s == 1800
+    assert history.answered == {("qoder", id_) for id_ in ids}
     rows = read_table(home / "threads.duckdb", "SELECT DISTINCT status FROM threads")
     assert history.statuses == {row["status"] for row in rows}
+
+
+@pytest.mark.parametrize("damage", ["log", "garbage", "empty"])
+def test_a_damaged_copy_stops_no_run(
+    home: Path, damage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A published copy that nobody can read is made anew by the next run."""
+    world = World([3], seed=5)
+    copy = home / "threads.duckdb"
+    with serve_world(world, monkeypatch):
+        steps.run(load_settings(PROVIDERS))
+        copy.chmod(0o600)
+        if damage == "log":
+            copy.with_name(f"{copy.name}.wal").write_bytes(b"?" * 100)
+        else:
+            copy.write_bytes(b"?" * 5000 if damage == "garbage" else b"")
+        result = steps.run(load_settings(PROVIDERS))
+    assert [row["outcome"] for row in result.ledger] == ["complete"]
+    assert read_table(copy, "SELECT count(*) AS n FROM runs") == [{"n": 2}]

@@ -214,19 +214,19 @@ def describe_age(moment: datetime | None, now: datetime) -> str:
     return f"{Duration((now - moment).total_seconds())} ago" if moment else "never"
 
 
-def print_run_json(result: Result, verdict: ExitStatus) -> None:
+def print_run_json(result: Result, ending: ExitStatus) -> None:
     """Print what a run has brought as one JSON document."""
     named = ("run_id", "drift", "findings", "data")
     print_json(
-        msgspec.structs.asdict(verdict)
+        msgspec.structs.asdict(ending)
         | {name: getattr(result, name) for name in named}
         | {"sessions": result.ledger}
     )
 
 
-def print_health_json(lines: Sequence[Health], now: datetime, verdict: ExitStatus) -> None:
+def print_health_json(lines: Sequence[Health], now: datetime, ending: ExitStatus) -> None:
     """Print the state of each session as one JSON document."""
-    print_json(msgspec.structs.asdict(verdict) | {"as_of": now, "sessions": lines})
+    print_json(msgspec.structs.asdict(ending) | {"as_of": now, "sessions": lines})
 
 
 def print_json(document: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
@@ -19,10 +20,20 @@ def fail(message: str, exit_code: int) -> NoReturn:
     line = to_printable(" ".join(message.split()))
     with suppress(OSError):  # a log that is full: the exit status says it too
         click.echo(f"session-threads: {line}", err=True)
+    discard_unwritten()
     sys.exit(exit_code)
 
 
-def conclude(verdict: ExitStatus) -> None:
+def discard_unwritten() -> None:
+    """Forget output that cannot be written: Python would try again, and exit with 120."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def conclude(ending: ExitStatus) -> None:
     """End the command in silence if all is well, else with the line that says why it is not."""
-    if verdict.error:
-        fail(verdict.error, verdict.exit_status)
+    if ending.error:
+        fail(ending.error, ending.exit_status)

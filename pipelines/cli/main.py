@@ -24,7 +24,8 @@ class Cli(click.Group):
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - as in click
         """Run a command; a traceback only with --debug."""
         try:
-            return super().invoke(ctx)
+            result = super().invoke(ctx)
+            sys.stdout.flush()
         except SessionThreadsError as error:
             if ctx.params["debug"]:
                 raise
@@ -37,6 +38,7 @@ class Cli(click.Group):
             fail(f"the output cannot be written ({error.strerror or error})", 1)
         except KeyboardInterrupt:
             fail("interrupted", 130)  # as a shell says of a command that Ctrl-C ended
+        return result
 
 
 def end_at_once() -> None:

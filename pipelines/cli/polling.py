@@ -80,7 +80,7 @@ def build(name: str | None) -> None:
     known = list_analyses(settings.analyses_dir)
     chosen = choose_analyses(known, name) if name else known
     with warehouse.write() as tables:
-        outcomes = steps.build(tables, chosen)
+        outcomes = steps.build(settings, tables, chosen)
         path = steps.publish(warehouse, tables, known)
     click.echo(f"built {count(len(outcomes), 'analysis', 'analyses')}. Data: {path}")
     conclude(exit_of_build(outcomes))

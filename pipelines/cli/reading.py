@@ -36,12 +36,12 @@ def status(*, as_json: bool) -> None:
 
     now, settings = datetime.now(UTC), load_settings(PROVIDERS, with_tokens=False)
     lines = read_health(open_warehouse(settings.home), settings, now)
-    verdict = exit_of_health(lines)
+    ending = exit_of_health(lines)
     if as_json:
-        print_health_json(lines, now, verdict)
+        print_health_json(lines, now, ending)
     else:
         print_health(lines, now)
-    conclude(verdict)
+    conclude(ending)
 
 
 def choose_target(command: Callable[..., None]) -> Callable[..., None]:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 DEFAULT_FILE = "sessions.yaml"
+TOO_DEEP = "nested too deeply, or within itself"
 
 
 class DuplicateKey(yaml.MarkedYAMLError):
@@ -23,12 +24,12 @@ class _UniqueKeys(yaml.constructor.SafeConstructor):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - PyYAML's
         lines: dict[Any, int] = {}
         for key, _ in node.value:
-            line = key.start_mark.line + 1
+            if not isinstance(key, yaml.ScalarNode):
+                continue
             if key.value in lines:
                 problem = f"the key {key.value!r} is given twice, first in line {lines[key.value]}"
                 raise DuplicateKey(problem=problem, problem_mark=key.start_mark)
-            if isinstance(key, yaml.ScalarNode):
-                lines[key.value] = line
+            lines[key.value] = key.start_mark.line + 1
         return super().construct_mapping(node, deep)
 
 
@@ -57,8 +58,8 @@ def read_document(environ: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(str(path), f"cannot be read: {error}", "Make it readable.") from None
     document = _parse_yaml(path, text)
-    if isinstance(own := document.get("analyses_dir"), str):
-        reject_tilde(f"{path}: analyses_dir", own)
+    own = document.get("analyses_dir")
+    if isinstance(own, str) and not own.startswith("~"):
         document["analyses_dir"] = str(path.absolute().parent / own)
     return str(path), document
 
@@ -77,6 +78,8 @@ def _parse_yaml(path: Path, text: str) -> dict[str, Any]:
         except yaml.YAMLError:
             # Ten times as slow, and says better what is wrong.
             document = yaml.load(text, Loader=_ExplainingLoader)  # noqa: S506
+    except RecursionError:
+        raise SettingsError(str(path), TOO_DEEP, "The README shows one.") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f"{path}:{mark.line + 1}" if mark else str(path)
@@ -94,14 +97,21 @@ def _parse_yaml(path: Path, text: str) -> dict[str, Any]:
 def reject_secrets(where: str, document: Any, key: str = "") -> None:  # noqa: ANN401 - any YAML
     """Raise if a value of the file is a secret: a token, or the URL of a webhook.
 
-    The message names the key and never the value.
+    The message names the key and never the value. Raises for a value within itself, too.
     """
+    try:
+        _reject_secrets(where, document, key)
+    except RecursionError:
+        raise SettingsError(where, TOO_DEEP, "The README shows one.") from None
+
+
+def _reject_secrets(where: str, document: Any, key: str) -> None:  # noqa: ANN401 - any YAML
     if isinstance(document, dict):
         for name, value in document.items():
-            reject_secrets(where, value, f"{key}.{name}" if key else str(name))
+            _reject_secrets(where, value, f"{key}.{name}" if key else str(name))
     elif isinstance(document, list):
         for index, value in enumerate(document):
-            reject_secrets(where, value, f"{key}[{index}]")
+            _reject_secrets(where, value, f"{key}[{index}]")
     last = key.rpartition(".")[2].lower()
     if last.startswith("webhook") and "/" in str(document):
         raise SettingsError(

@@ -56,6 +56,8 @@ def check_poll_interval(value: int) -> int:
 
 def check_directory(value: object) -> Path:
     """Reject what is no directory."""
+    if str(value).startswith("~"):
+        raise ValueError("must be a whole path: ~ is a shell's word, and means nothing here")
     if not (isinstance(value, str | Path) and Path(value).is_dir()):
         raise ValueError("must be a directory")
     return Path(value)

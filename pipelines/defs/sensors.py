@@ -49,7 +49,7 @@ def build_failure_sensor(variable: str, warehouse: Warehouse) -> dg.SensorDefini
         if context.cursor is None:
             newest = list_failures(context.instance, limit=1, ascending=False)
             start = str(newest[0].storage_id) if newest else "0"
-            return dg.SensorResult(skip_reason="Tells of runs that fail from now on.", cursor=start)
+            return dg.SensorResult(skip_reason="Reports runs that fail from now on.", cursor=start)
         listed = list_failures(context.instance, after=int(context.cursor), limit=MOST_RUNS)
         failures = list(takewhile(partial(is_decided, context.instance), listed))
         runs = [run for run in map(partial(find_run, context.instance), failures) if run]

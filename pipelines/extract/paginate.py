@@ -62,14 +62,14 @@ class Pagination:
     def take(self, page: Page) -> bool:
         """Take the page that the current cursor led to; return whether there is one to follow."""
         ids = page.listing.ids
-        is_stale = bool(ids) and self.ids.issuperset(ids)
+        is_repeated = bool(ids) and self.ids.issuperset(ids)
         self.pages += 1
         if page.listing.fault and not self._fault:
             self._fault = f"page {self.pages}: {page.listing.fault}"
         before = len(self.ids)
         self.ids.update(ids)
         self.duplicates += len(ids) - (len(self.ids) - before)
-        following = self._follow(page.listing.following, is_stale)
+        following = self._follow(page.listing.following, is_repeated)
         if isinstance(following, str):
             self._end(following)
             return False
@@ -85,14 +85,14 @@ class Pagination:
         """End the pagination from outside; what came before it stays."""
         self.end_reason, self.error = cast("EndReason", error.end_reason), error
 
-    def _follow(self, following: Cursor | EndReason, is_stale: bool) -> Cursor | EndReason:  # noqa: FBT001
+    def _follow(self, following: Cursor | EndReason, is_repeated: bool) -> Cursor | EndReason:  # noqa: FBT001
         """Return the cursor, unless following it would lead nowhere (docs/api.md, 2.6)."""
         if isinstance(following, str):
             return following
         if following in self._used:
             self.cursor = following
             return "cursor_loop"
-        if is_stale:
+        if is_repeated:
             return "no_progress"
         return "page_cap" if self.pages >= self._max_pages else following
 

@@ -48,10 +48,15 @@ def plan_polls(
                 [session for session in each.sessions if not wanted or session.id in wanted],
                 history,
             ),
-            deadline_s if each.source.name in history.listed_whole else None,
+            deadline_s if was_listed_whole(each, history) else None,
         )
         for each in found
     ]
+
+
+def was_listed_whole(found: SourceSessions, history: History) -> bool:
+    """Whether every session of a source was listed to its end once, as far as the server has it."""
+    return all((found.source.name, session.id) in history.answered for session in found.sessions)
 
 
 def order_sessions(

@@ -234,12 +234,12 @@ async def drain(
     pending = len(tasks)
     try:
         while pending:
-            arrival = await fetched_pages.get()
-            if isinstance(arrival, FetchedPage):
-                yield arrival
+            come = await fetched_pages.get()
+            if isinstance(come, FetchedPage):
+                yield come
             else:
                 pending -= 1
-                yield await arrival
+                yield await come
             fetched_pages.task_done()
     finally:
         for task in tasks:

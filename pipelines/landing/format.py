@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -148,6 +149,9 @@ def write_pages(directory: Path, stem: str, rows: list[PageRow], metadata: dict[
         with replace_file(path) as file:
             file.write(content)
     except OSError as error:
+        # If its name alone could not be synchronized it is there, and must not be taken for landed.
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
         problem = f"cannot be written ({_first_line(error)}). Nothing of this run is loaded"
         raise LandingError(f"{path}: {problem}; make room, then run again") from None
     return path

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -120,20 +120,21 @@ class DuckdbFile:
     def newest_sequence(self) -> int:
         """Return the highest sequence number of the loaded runs; 0 if there is none to read.
 
-        It does not wait: the number of a run that is writing is in the landing directory, and an
-        unreadable or older warehouse has none.
+        It does not wait: while another process writes, what was published last has it, and the
+        landing directory the numbers since. An unreadable or older warehouse has none.
         """
-        if not self.path.exists():
-            return 0
-        try:
+        query = "SELECT coalesce(max(sequence), 0) FROM runs"
+        highest = [0]
+        with suppress(WarehouseError, duckdb.Error), self.read() as connection:
+            highest += [number for (number,) in connection.execute(query).fetchall()]
+        if self.path.exists():
             with (
+                suppress(WarehouseError, duckdb.Error),
                 lock(self._home, wait_s=0),
                 closing(_connect(self.path, read_only=True)) as connection,
             ):
-                (highest,) = connection.execute("SELECT max(sequence) FROM runs").fetchall()[0]
-        except (WarehouseError, duckdb.Error):
-            return 0
-        return max(highest or 0, 0)
+                highest += [number for (number,) in connection.execute(query).fetchall()]
+        return max(highest)
 
     def _remove_sidecars(self) -> None:
         """Remove what a program that wrote into the copy has left: DuckDB would apply it."""

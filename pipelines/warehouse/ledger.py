@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from pipelines.errors import WarehouseError
 from pipelines.records import History
 from pipelines.warehouse.sql import fetch_records, read_sql
 
@@ -19,21 +20,20 @@ ENDED_WELL = frozenset({"complete", "overtaken"})
 
 
 def read_history(warehouse: Warehouse) -> History:
-    """Return what was published of earlier runs; nothing if that is nothing, or of another version.
+    """Return what was published of earlier runs; nothing if nobody can read it.
 
-    It is read from what is published, and waits for nobody.
+    It waits for nobody. A copy that is damaged, or of another version, stops no run: the
+    publication at its end makes it anew.
     """
-    if not warehouse.is_published():
-        return History()
     queries = [query for _, query in read_sql("history")]
-    with warehouse.read() as connection:
-        try:
-            completed, whole, statuses = [connection.execute(q).fetchall() for q in queries]
-        except (duckdb.CatalogException, duckdb.BinderException):
-            return History()
+    try:
+        with warehouse.read() as connection:
+            completed, answered, statuses = [connection.execute(q).fetchall() for q in queries]
+    except (WarehouseError, duckdb.Error):
+        return History()
     return History(
         completed={(source, session_id): number for source, session_id, number in completed},
-        listed_whole=frozenset(source for (source,) in whole),
+        answered=frozenset(answered),
         statuses=frozenset(status for (status,) in statuses),
     )
 

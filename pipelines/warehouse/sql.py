@@ -41,16 +41,26 @@ class ArrowStream:
         return self._frame.__arrow_c_stream__(requested_schema)
 
 
+_OPEN: set[int] = set()
+
+
 @contextmanager
 def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    """Commit what the block does, or undo all of it."""
+    """Commit what the block does, or undo all of it; within another it joins that one."""
+    if id(connection) in _OPEN:
+        yield
+        return
     connection.begin()
+    _OPEN.add(id(connection))
     try:
         yield
     except BaseException:
         connection.rollback()
         raise
-    connection.commit()
+    else:
+        connection.commit()
+    finally:
+        _OPEN.discard(id(connection))
 
 
 def fetch_records(

@@ -90,7 +90,7 @@ CREATE TABLE session_polls (
     request_id VARCHAR
 );
 COMMENT ON TABLE session_polls IS 'The ledger, one row per run and session. A complete poll has outcome complete and no status_filter.';
-COMMENT ON COLUMN session_polls.run_id IS 'Run of the job, as Dagster names it';
+COMMENT ON COLUMN session_polls.run_id IS 'Id of the run, which Dagster gives to those through its door';
 COMMENT ON COLUMN session_polls.sequence IS 'Place of the run among all: polls of a session are in this order, whatever the clocks said';
 COMMENT ON COLUMN session_polls.source IS 'Name of the source in the configuration';
 COMMENT ON COLUMN session_polls.session_id IS 'Session that was polled';
@@ -98,12 +98,12 @@ COMMENT ON COLUMN session_polls.label IS 'What the configuration calls the sessi
 COMMENT ON COLUMN session_polls.started_at IS 'Client clock: before the first request';
 COMMENT ON COLUMN session_polls.finished_at IS 'Client clock: after the last answer';
 COMMENT ON COLUMN session_polls.outcome IS 'complete, incomplete, gone, forbidden, failed, or overtaken if a poll with a higher sequence was loaded first';
-COMMENT ON COLUMN session_polls.end_reason IS 'has_more_false, no_next_page, cursor_loop, no_cursor, no_progress, page_cap, malformed_thread, error, interrupted';
+COMMENT ON COLUMN session_polls.end_reason IS 'has_more_false, no_next_page, cursor_loop, no_cursor, no_progress, page_cap, malformed_thread, error, interrupted, deadline';
 COMMENT ON COLUMN session_polls.status_filter IS 'Statuses the poll asked for, separated by commas; null if it asked for all';
 COMMENT ON COLUMN session_polls.pages IS 'Pages that came';
 COMMENT ON COLUMN session_polls.requests IS 'Requests sent, retries included';
 COMMENT ON COLUMN session_polls.retries IS 'Requests that repeated a failed one';
-COMMENT ON COLUMN session_polls.wait_seconds IS 'Seconds spent waiting for the pace and between retries';
+COMMENT ON COLUMN session_polls.wait_seconds IS 'Seconds spent waiting for the rate limit and between retries';
 COMMENT ON COLUMN session_polls.bytes IS 'Bytes of the bodies received';
 COMMENT ON COLUMN session_polls.threads_listed IS 'Different threads that the server listed';
 COMMENT ON COLUMN session_polls.duplicates IS 'Threads listed again in the same poll';
@@ -131,7 +131,7 @@ CREATE TABLE runs (
     sessions_overtaken BIGINT NOT NULL
 );
 COMMENT ON TABLE runs IS 'One row per run of the job that was loaded.';
-COMMENT ON COLUMN runs.run_id IS 'Run of the job, as Dagster names it';
+COMMENT ON COLUMN runs.run_id IS 'Id of the run, which Dagster gives to those through its door';
 COMMENT ON COLUMN runs.sequence IS 'Place of the run among all, taken when it starts; numbers of killed runs are missing. Negative for runs that landed before there were numbers, in the order in which they began';
 COMMENT ON COLUMN runs.started_at IS 'Client clock: before the first poll';
 COMMENT ON COLUMN runs.finished_at IS 'Client clock: after the last poll';

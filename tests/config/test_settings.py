@@ -356,4 +356,12 @@ def test_ids_with_other_separators(ids: str) -> None:
 def test_paths_that_a_shell_would_complete(variable: str, path: str) -> None:
     """A path that begins with ~ is rejected: no directory of that name is meant."""
     assert rejection(one(), **{variable: path}).startswith(f"{variable}: ~ is a shell's word")
-    assert "analyses_dir: ~ is" in rejection(one() | {"analyses_dir": path})
+    assert "analyses_dir: must be a whole path" in rejection(one() | {"analyses_dir": path})
+
+
+@pytest.mark.parametrize(
+    "text", ["? [a, b]\n: c\n", "sources: &a\n  - *a\n", "a: " + "[" * 5000, "a: " + "{b: " * 5000]
+)
+def test_odd_yaml(text: str) -> None:
+    """A key that is a list, an alias of itself, or a depth without end is one line."""
+    assert rejection(text)

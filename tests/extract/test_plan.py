@@ -64,9 +64,13 @@ def test_nobody_is_left_out(numbers: dict[str, int]) -> None:
 
 def test_deadline() -> None:
     """A source that was never listed whole has no deadline."""
+    both = frozenset({("qoder", "a"), ("qoder", "b")})
     assert plan("ab").deadline_s is None
-    assert plan("ab", history=History(listed_whole=frozenset({"qoder"}))).deadline_s == 60
-    assert plan("ab", history=History(listed_whole=frozenset({"other"}))).deadline_s is None
+    assert plan("ab", history=History(answered=both)).deadline_s == 60
+    assert plan("abc", history=History(answered=both)).deadline_s is None
+    assert plan("abc", Selection(sessions=("a",)), History(answered=both)).deadline_s is None
+    others = frozenset({("other", "a"), ("other", "b")})
+    assert plan("ab", history=History(answered=others)).deadline_s is None
 
 
 @pytest.mark.parametrize(

@@ -191,9 +191,12 @@ def encoded(encoding: str, body: bytes) -> bytes:
         ("gzip", gzip.compress(BODY)),
         ("x-gzip", gzip.compress(BODY[:9]) + gzip.compress(BODY[9:])),
         ("Deflate", zlib.compress(BODY)),
+        ("deflate", zlib.compress(BODY)[2:-4]),
+        ("gzip", gzip.compress(BODY) + b"\0" * 9),
+        ("gzip, identity", gzip.compress(BODY)),
         ("identity", BODY),
     ],
-    ids=["gzip", "two members", "deflate", "none"],  # compressed bodies hold a time
+    ids=["gzip", "two members", "zlib", "deflate", "padded", "and identity", "none"],  # compressed bodies hold a time
 )
 def test_encodings(encoding: str, body: bytes) -> None:
     """A body in an encoding that was asked for is read."""
