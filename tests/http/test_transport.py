@@ -196,7 +196,15 @@ def encoded(encoding: str, body: bytes) -> bytes:
         ("gzip, identity", gzip.compress(BODY)),
         ("identity", BODY),
     ],
-    ids=["gzip", "two members", "zlib", "deflate", "padded", "and identity", "none"],  # compressed bodies hold a time
+    ids=[
+        "gzip",
+        "two members",
+        "zlib",
+        "deflate",
+        "padded",
+        "and identity",
+        "none",
+    ],  # compressed bodies hold a time
 )
 def test_encodings(encoding: str, body: bytes) -> None:
     """A body in an encoding that was asked for is read."""
