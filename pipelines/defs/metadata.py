@@ -8,7 +8,7 @@ import dagster as dg
 import duckdb
 
 from pipelines.landing.format import PAGES
-from pipelines.records import Poll
+from pipelines.records import THREADS_ENDPOINT, Poll
 from pipelines.warehouse.analyses import SCHEMA, Analysis
 from pipelines.warehouse.build import Built
 from pipelines.warehouse.sql import fetch_records, quote_name
@@ -30,7 +30,8 @@ COLUMNS_OF_PAGES = {
 
 
 def describe_polls(path: Path, polls: Sequence[Poll]) -> Metadata:
-    """Return what the polls cost."""
+    """Return what the polls of threads cost."""
+    polls = [poll for poll in polls if poll.endpoint == THREADS_ENDPOINT]
     begun = min((poll.started_at for poll in polls), default=None)
     ended = max((poll.finished_at for poll in polls), default=None)
     return {

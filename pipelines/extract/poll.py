@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from pipelines.config.settings import Session
 from pipelines.errors import INTERRUPTED, ApiError, DeadlineReached, Interrupted, Unexpected
 from pipelines.extract.interrupt import on_interrupt
 from pipelines.extract.paginate import ListRequest, Pagination, fetch_page, fetch_pages
@@ -27,7 +28,7 @@ from pipelines.records import (
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator, Sequence
 
-    from pipelines.config.settings import Session, Source
+    from pipelines.config.settings import Source
     from pipelines.extract.discover import SourceSessions
     from pipelines.providers.base import Endpoint, Provider
 
@@ -36,6 +37,8 @@ logger = logging.getLogger(__name__)
 
 # How many pages may wait to be taken.
 MOST_WAITING = 32
+# What is listed of a source as a whole is below no session.
+WHOLE_SOURCE = Session.model_construct(id="", label=None)
 
 FetchedPages = asyncio.Queue["FetchedPage | asyncio.Task[Poll]"]
 
@@ -60,19 +63,19 @@ class _Fleet:
         self.tasks: list[asyncio.Task[Poll]] = []
         self.stopped_by: ApiError | None = None
 
-    def launch(self, endpoint: str, session: Session) -> asyncio.Task[Poll]:
-        polling = self._poll(self.provider.endpoint(endpoint), session)
-        task = asyncio.create_task(polling, name=session.id)
+    def launch(self, endpoint: Endpoint[Any], session: Session) -> asyncio.Task[Poll]:
+        task = asyncio.create_task(self._poll(endpoint, session), name=session.id)
         self.tasks.append(task)
         return task
 
     async def _poll(self, endpoint: Endpoint[Any], session: Session) -> Poll:
         source, started_at = self.client.source, datetime.now(UTC)
-        stats = RequestStats(on_wait=self.progress.wait)
+        progress = Progress() if endpoint.per_source else self.progress
+        stats = RequestStats(on_wait=progress.wait)
         pagination = Pagination(max_pages=source.max_pages_per_session)
 
         async def hand_on(fetch: PageFetch) -> None:
-            self.progress.page(len(fetch.page.listing.ids))
+            progress.page(len(fetch.page.listing.ids))
             page = FetchedPage(source.name, session.id, fetch, endpoint.name, self.provider.name)
             # First it is handed on, then there is time to be interrupted.
             self.fetched_pages.put_nowait(page)
@@ -96,7 +99,7 @@ class _Fleet:
         if pagination.error and pagination.error.ends_source:
             self.stop(pagination.error)
         poll = self._conclude(endpoint, session, pagination, stats, started_at)
-        self.progress.end(poll)
+        progress.end(poll)
         return poll
 
     def _request(self, endpoint: Endpoint[Any], session: Session) -> ListRequest:
@@ -105,8 +108,11 @@ class _Fleet:
             ids={"session_id": session.id},
             limit=self.provider.page_limit,
             order=self.client.source.order,
-            statuses=self.selection.statuses,
+            statuses=self._statuses(endpoint),
         )
+
+    def _statuses(self, endpoint: Endpoint[Any]) -> tuple[str, ...]:
+        return () if endpoint.per_source else self.selection.statuses
 
     def stop(self, reason: ApiError) -> None:
         """End every session that is still being polled, at once and for this reason."""
@@ -136,7 +142,7 @@ class _Fleet:
             finished_at=datetime.now(UTC),
             outcome=name_outcome(pagination),
             end_reason=pagination.end_reason,
-            status_filter=",".join(self.selection.statuses) or None,
+            status_filter=",".join(self._statuses(endpoint)) or None,
             pages=pagination.pages,
             requests=stats.requests,
             retries=stats.retries,
@@ -210,7 +216,9 @@ async def poll_sessions(
             client = await stack.enter_async_context(opening)
             fleet = _Fleet(client, provider, selection, progress, fetched_pages)
             fleets.append(fleet)
-            tasks += [fleet.launch(THREADS_ENDPOINT, session) for session in planned.sessions]
+            for endpoint in provider.endpoints:
+                below = [WHOLE_SOURCE] if endpoint.per_source else planned.sessions
+                tasks += [fleet.launch(endpoint, session) for session in below]
             stack.enter_context(end_in_time(fleet, planned.deadline_s))
         stack.enter_context(on_interrupt(partial(stop_all, fleets)))
         items = await stack.enter_async_context(aclosing(drain(tasks, fetched_pages)))

@@ -47,7 +47,8 @@ class Endpoint(Generic[S]):
 
     `path` is a template of the path behind the base URL; `item` the documented object, whose fields
     in `prompt_fields` (paths such as `agent.system`) are not kept unless the user says so. The
-    parameters are named as the server spells them; None if it takes none.
+    parameters are named as the server spells them; None if it takes none. One that is `per_source`
+    is listed once for each source, any other once for each session.
     """
 
     def __init__(  # noqa: PLR0913 - its parts
@@ -61,8 +62,10 @@ class Endpoint(Generic[S]):
         limit_param: str | None = "limit",
         order_param: str | None = "order",
         status_param: str | None = None,
+        per_source: bool = False,
     ) -> None:
         self.name = name
+        self.per_source = per_source
         self._path = path
         self._paginator = paginator
         self._items = ItemReader(item, paginator.envelope, paginator.key, prompt_fields)
