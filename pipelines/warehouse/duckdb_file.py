@@ -123,18 +123,16 @@ class DuckdbFile:
         It does not wait: while another process writes, what was published last has it, and the
         landing directory the numbers since. An unreadable or older warehouse has none.
         """
-        query = "SELECT coalesce(max(sequence), 0) FROM runs"
-        highest = [0]
-        with suppress(WarehouseError, duckdb.Error), self.read() as connection:
-            highest += [number for (number,) in connection.execute(query).fetchall()]
         if self.path.exists():
             with (
                 suppress(WarehouseError, duckdb.Error),
                 lock(self._home, wait_s=0),
-                closing(_connect(self.path, read_only=True)) as connection,
+                closing(_connect(self.path, read_only=True)) as tables,
             ):
-                highest += [number for (number,) in connection.execute(query).fetchall()]
-        return max(highest)
+                return _read_newest_sequence(tables)
+        with suppress(WarehouseError, duckdb.Error), self.read() as copy:
+            return _read_newest_sequence(copy)
+        return 0
 
     def _remove_sidecars(self) -> None:
         """Remove what a program that wrote into the copy has left: DuckDB would apply it."""
@@ -156,6 +154,12 @@ class DuckdbFile:
             hint = "Run `session-threads run` first"
             raise WarehouseError(f"{self.published}: nothing is published yet. {hint}")
         return self.published
+
+
+def _read_newest_sequence(connection: duckdb.DuckDBPyConnection) -> int:
+    query = "SELECT coalesce(max(sequence), 0) FROM runs"
+    (number,) = connection.execute(query).fetchall()[0]
+    return max(int(number), 0)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from pipelines.landing.directory import RAW, list_runs
 from pipelines.landing.format import read_run
 from pipelines.warehouse.duckdb_file import DuckdbFile
 from pipelines.warehouse.load import load_run
-from tests.builders import DAY, SESSION, at, land, load, load_all, read, thread
+from tests.builders import DAY, SESSION, at, land, load, load_all, publish_all, read, thread
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -143,6 +143,9 @@ def test_numbers_go_on_from_the_ledger(home: Path) -> None:
     assert DuckdbFile(home).newest_sequence() == 7
     with DuckdbFile(home).write():
         assert DuckdbFile(home).newest_sequence() == 0
+    publish_all(home, {})
+    with DuckdbFile(home).write():
+        assert DuckdbFile(home).newest_sequence() == 7
 
 
 def test_pending_runs_load_in_order(home: Path) -> None:
