@@ -168,11 +168,15 @@ def run(
     )
 
 
-def replay(settings: Settings, *, partial: bool = False, skip_damaged: bool = False) -> Replayed:
-    """Rebuild the tables from the landed pages, then the analyses, and publish both."""
+def replay(
+    settings: Settings, *, partial: bool = False, skip_damaged: bool = False
+) -> tuple[Replayed, Path]:
+    """Rebuild the tables from the landed pages, then the analyses, and publish both.
+
+    Return what was replayed, and what readers open.
+    """
     warehouse, directory = open_warehouse(settings.home), settings.home / RAW
     replayed = replay_runs(warehouse, directory, partial=partial, skip_damaged=skip_damaged)
     with warehouse.write() as tables:
         write_settings(tables, settings.for_analyses)
-        publish(warehouse, tables, list_analyses(settings.analyses_dir))
-    return replayed
+        return replayed, publish(warehouse, tables, list_analyses(settings.analyses_dir))

@@ -98,10 +98,9 @@ def replay(*, partial: bool, skip_damaged: bool) -> None:
     from pipelines.config.loader import load_tolerant
 
     settings = load_tolerant()
-    replayed = steps.replay(settings, partial=partial, skip_damaged=skip_damaged)
+    replayed, copy = steps.replay(settings, partial=partial, skip_damaged=skip_damaged)
     for file in replayed.skipped:
         click.echo(f"left out: {file}", err=True)
-    copy = settings.home / "threads.duckdb"
     click.echo(f"replayed {count(len(replayed.runs), 'run')}. Data: {copy}")
 
 

@@ -11,7 +11,7 @@ from pipelines.landing.format import PAGES
 from pipelines.records import THREADS_ENDPOINT, Poll
 from pipelines.warehouse.analyses import SCHEMA, Analysis
 from pipelines.warehouse.build import Built
-from pipelines.warehouse.sql import fetch_records, quote_name
+from pipelines.warehouse.sql import fetch_records, quote_name, read_query
 
 Metadata = dict[str, Any]
 PREVIEW_ROWS = 10
@@ -111,13 +111,7 @@ def tabulate(rows: Sequence[Mapping[str, str | None]]) -> dg.TableMetadataValue:
 
 def describe_table(connection: duckdb.DuckDBPyConnection, schema: str, table: str) -> Metadata:
     """Return the row count and the columns with their comments; nothing if there is no table."""
-    found = fetch_records(
-        connection,
-        "SELECT column_name, data_type, comment FROM duckdb_columns()"
-        " WHERE schema_name = ? AND table_name = ? AND database_name = current_database()"
-        " ORDER BY column_index",
-        [schema, table],
-    )
+    found = fetch_records(connection, read_query("ledger", "columns_of_table"), [schema, table])
     if not found:
         return {}
     counted = connection.execute(f"SELECT count(*) FROM {schema}.{quote_name(table)}").fetchone()  # noqa: S608

@@ -21,7 +21,7 @@ from pipelines.errors import AlertError
 from pipelines.files import replace_file
 from pipelines.reporting.health import read_health
 from pipelines.reporting.wording import Duration
-from pipelines.warehouse.sql import ArrowStream, fetch_records, read_sql
+from pipelines.warehouse.sql import ArrowStream, fetch_records, read_query, read_sql
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -134,12 +134,8 @@ def describe_polls(warehouse: Warehouse, run_id: str) -> list[str]:
     """Return how the failed polls of a run ended, a phrase for each way; none before its load."""
     if not warehouse.is_published():
         return []
-    query = """
-        SELECT outcome, error_type, count(*) AS sessions FROM session_polls
-        WHERE run_id = ? AND error_type IS NOT NULL GROUP BY ALL ORDER BY ALL LIMIT 5
-    """
     with warehouse.read() as connection:
-        rows = fetch_records(connection, query, [run_id])
+        rows = fetch_records(connection, read_query("ledger", "failures_of_run"), [run_id])
     return [f"{r['sessions']} {mark(r['outcome'])}: {mark(r['error_type'])}" for r in rows]
 
 

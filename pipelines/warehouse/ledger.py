@@ -8,7 +8,7 @@ import duckdb
 
 from pipelines.errors import WarehouseError
 from pipelines.records import History
-from pipelines.warehouse.sql import fetch_records, read_sql
+from pipelines.warehouse.sql import fetch_records, read_query, read_sql
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,20 +42,13 @@ def read_ledger(
     connection: duckdb.DuckDBPyConnection, run_ids: Sequence[str]
 ) -> list[dict[str, Any]]:
     """Return the ledger's rows of these runs, the sessions with the most threads first."""
-    query = """
-        FROM session_polls WHERE run_id IN (SELECT unnest(?))
-        ORDER BY threads_listed DESC, source, session_id
-    """
-    return fetch_records(connection, query, [list(run_ids)])
+    return fetch_records(connection, read_query("ledger", "polls_of_runs"), [list(run_ids)])
 
 
 def read_drift(connection: duckdb.DuckDBPyConnection, run_ids: Sequence[str]) -> list[str]:
     """Return what these runs saw first, a line each: a field and its type, or an unknown value."""
-    query = """
-        SELECT coalesce(path || ' = "' || value || '"', format('{} ({})', path, json_type)) AS line
-        FROM schema_drift WHERE run_id IN (SELECT unnest(?))
-    """
-    return [str(row["line"]) for row in fetch_records(connection, query, [list(run_ids)])]
+    rows = fetch_records(connection, read_query("ledger", "drift_of_runs"), [list(run_ids)])
+    return [str(row["line"]) for row in rows]
 
 
 def find_newest_run(connection: duckdb.DuckDBPyConnection) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from pipelines.files import sql_directory
@@ -18,6 +19,12 @@ def read_sql(folder: str) -> list[tuple[str, str]]:
     """Return (name, text) of every SQL file of a folder of sql/, in the order of their names."""
     files = sorted((sql_directory() / folder).glob("*.sql"))
     return [(file.stem, file.read_text(encoding="utf-8")) for file in files]
+
+
+@cache
+def read_query(folder: str, name: str) -> str:
+    """Return the text of one SQL file of ours."""
+    return dict(read_sql(folder))[name]
 
 
 def quote(text: str) -> str:

@@ -1,0 +1,38 @@
+"""The house: few modules at the top, and none of them, nor a function, longer than some screens."""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MODULES = sorted((ROOT / "pipelines").rglob("*.py"))
+
+
+def list_functions(path: Path) -> dict[str, int]:
+    """Return function -> its lines, decorators left out."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return {
+        node.name: (node.end_lineno or 0) - node.lineno + 1
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    }
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_sizes(path: Path) -> None:
+    """A module has less than 260 lines, a function at most 40."""
+    assert len(path.read_text(encoding="utf-8").splitlines()) < 260
+    assert {name: lines for name, lines in list_functions(path).items() if lines > 40} == {}
+
+
+def test_rooms() -> None:
+    """Five modules stand at the top of the package, everything else in rooms of their own."""
+    top = {path.stem for path in (ROOT / "pipelines").glob("*.py")} - {"__init__"}
+    assert top == {"definitions", "steps", "records", "errors", "files"}
