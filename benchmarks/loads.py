@@ -22,9 +22,9 @@ from rich.console import Console
 from rich.table import Table
 
 from pipelines.landing.directory import RAW
-from pipelines.landing.format import Footer, Run, page_row, write_run
+from pipelines.landing.format import Footer, page_row, write_run
 from pipelines.providers.registry import find_endpoint
-from pipelines.records import Page, PageFetch, Poll
+from pipelines.records import Page, PageFetch, Poll, Run
 from pipelines.warehouse.analyses import list_analyses
 from pipelines.warehouse.build import build_analysis
 from pipelines.warehouse.duckdb_file import DuckdbFile

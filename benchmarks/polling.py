@@ -32,8 +32,8 @@ import msgspec
 import polars as pl
 import vl_convert
 
-from pipelines.landing.format import PAGES, Landed, Run
-from pipelines.records import Poll
+from pipelines.landing.format import PAGES, Landed
+from pipelines.records import Poll, Run
 from pipelines.sandbox.world import (
     AGENTS,
     HISTORY_TURNS,

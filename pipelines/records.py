@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
+
+from pipelines import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +32,10 @@ COMPLETE: frozenset[EndReason] = frozenset({"has_more_false", "no_next_page"})
 DEFAULT_PROVIDER = "qoder"
 # The endpoint that lists them, by the name that raw rows, footers and digests call it.
 THREADS_ENDPOINT = "threads"
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# More microseconds than any clock says.
+_NEVER_US = 10**18
 
 
 class Listing(msgspec.Struct, frozen=True):
@@ -111,6 +117,29 @@ class History(msgspec.Struct, frozen=True):
     completed: dict[tuple[str, str], int] = {}
     answered: frozenset[tuple[str, str]] = frozenset()
     statuses: frozenset[str] = frozenset()
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """One run of the job: when its polls ran, by which version, and how to read its pages.
+
+    `sequence` is its number among all runs, None of those that landed before format 3; `door` is
+    what it came through: command, dagster, or unknown.
+    """
+
+    id: str
+    started_at: datetime
+    finished_at: datetime
+    sequence: int | None = None
+    version: str = __version__
+    door: str = "unknown"
+    keep_agent_definition: bool = False
+
+    @property
+    def place(self) -> int:
+        """Where it comes among all runs: by its sequence, before these by its beginning."""
+        if self.sequence is not None:
+            return self.sequence
+        return (self.started_at - _EPOCH) // timedelta(microseconds=1) - _NEVER_US
 
 
 class Selection(msgspec.Struct, frozen=True):

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from pipelines.landing.directory import RAW
-from pipelines.landing.format import Footer, Run, page_row, write_run
+from pipelines.landing.format import Footer, page_row, write_run
 from pipelines.providers.registry import find_endpoint
-from pipelines.records import FetchedPage, Page, PageFetch, Poll
+from pipelines.records import FetchedPage, Page, PageFetch, Poll, Run
 from pipelines.warehouse.analyses import choose_analyses, list_analyses
 from pipelines.warehouse.build import build_analysis
 from pipelines.warehouse.duckdb_file import DuckdbFile

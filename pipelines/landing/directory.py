@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from pipelines.landing.format import Run
+    from pipelines.records import Run
 
 # Of the data directory, where runs land.
 RAW = "raw"

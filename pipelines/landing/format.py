@@ -11,18 +11,17 @@ from __future__ import annotations
 import hashlib
 import io
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import polars as pl
 
-from pipelines import __version__
 from pipelines.errors import LandingError
 from pipelines.files import make_private, replace_file
 from pipelines.landing.directory import NAME, name_file
-from pipelines.records import THREADS_ENDPOINT, Poll
+from pipelines.records import THREADS_ENDPOINT, Poll, Run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,32 +51,6 @@ OLDER_PAGES = pl.Schema({name: type_ for name, type_ in PAGES.items() if name !=
 MOVE_HINT = "Move it away, then run again"
 # A panic of polars is no Exception.
 POLARS_ERRORS = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-# More microseconds than any clock says.
-_NEVER_US = 10**18
-
-
-class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """One run of the job: when its polls ran, by which version, and how to read its pages.
-
-    `sequence` is its number among all runs, None of those that landed before format 3; `door` is
-    what it came through: command, dagster, or unknown.
-    """
-
-    id: str
-    started_at: datetime
-    finished_at: datetime
-    sequence: int | None = None
-    version: str = __version__
-    door: str = "unknown"
-    keep_agent_definition: bool = False
-
-    @property
-    def place(self) -> int:
-        """Where it comes among all runs: by its sequence, before these by its beginning."""
-        if self.sequence is not None:
-            return self.sequence
-        return (self.started_at - _EPOCH) // timedelta(microseconds=1) - _NEVER_US
 
 
 class Footer(msgspec.Struct, frozen=True):

@@ -14,8 +14,8 @@ from pipelines.errors import LandingError
 from pipelines.files import make_private
 from pipelines.landing.digests import PageDigests, poll_key
 from pipelines.landing.directory import give_back, name_file, take_sequence
-from pipelines.landing.format import Footer, Run, page_row, write_pages, write_run
-from pipelines.records import Poll
+from pipelines.landing.format import Footer, page_row, write_pages, write_run
+from pipelines.records import Poll, Run
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator

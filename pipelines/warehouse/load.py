@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     import duckdb
 
     from pipelines.landing.digests import PollKey
-    from pipelines.landing.format import Landed, Run
-    from pipelines.records import Poll
+    from pipelines.landing.format import Landed
+    from pipelines.records import Poll, Run
 
 RUN = pl.Schema(
     {

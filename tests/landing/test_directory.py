@@ -14,9 +14,10 @@ import pytest
 from pipelines.errors import LandingError
 from pipelines.landing import directory as landing
 from pipelines.landing.directory import RAW, give_back, list_runs, name_file, take_sequence
-from pipelines.landing.format import Footer, Run, read_run, write_run
+from pipelines.landing.format import Footer, read_run, write_run
 from pipelines.landing.retention import remove_unfinished
 from pipelines.landing.writer import land_polls
+from pipelines.records import Run
 from tests.builders import crowd, land, load_all, poll, thread
 from tests.support import ROOT, read_table
 

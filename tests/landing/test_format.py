@@ -13,8 +13,9 @@ import pytest
 
 from pipelines.errors import LandingError
 from pipelines.landing.directory import list_runs
-from pipelines.landing.format import FOOTER, FORMAT, PAGES, Footer, Run, read_run, write_run
+from pipelines.landing.format import FOOTER, FORMAT, PAGES, Footer, read_run, write_run
 from pipelines.landing.retention import remove_unfinished
+from pipelines.records import Run
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,8 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pipelines.landing.format import Run
-    from pipelines.records import Poll
+    from pipelines.records import Poll, Run
 
 KNOWN_VALUES = {"idle", "running", "end_turn", "requires_action"}
 Row = dict[str, Any]

@@ -15,8 +15,8 @@ import polars as pl
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from pipelines.landing.format import PAGES, Landed, Run
-from pipelines.records import Poll
+from pipelines.landing.format import PAGES, Landed
+from pipelines.records import Poll, Run
 from pipelines.warehouse.load import load_run
 from pipelines.warehouse.schema import migrate
 from tests.properties.memory_model import Listed, Model

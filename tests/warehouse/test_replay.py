@@ -13,7 +13,8 @@ import pytest
 
 from pipelines.errors import LandingError, WarehouseError, WarehouseNewer
 from pipelines.landing.directory import RAW, list_files, list_runs
-from pipelines.landing.format import Footer, Run, read_run, write_run
+from pipelines.landing.format import Footer, read_run, write_run
+from pipelines.records import Run
 from pipelines.warehouse.duckdb_file import DuckdbFile
 from tests.builders import at, land, load, load_all, read, replay_all, thread
 
