@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from typing import TYPE_CHECKING
 
 import pytest
@@ -156,3 +157,20 @@ def test_folders_of_a_shared_one(tmp_path: Path) -> None:
     assert modes == [0o700, 0o700]
     with pytest.raises(LandingError, match="others can write there"):
         make_private(shared)
+
+
+def test_a_name_that_cannot_be_synchronized(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run whose name may not be on disk has not landed: nothing of it stops the next one."""
+    fsync = os.fsync
+
+    def fail(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        fsync(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pipelines.files.os.fsync", fail)
+        with pytest.raises(LandingError, match="Nothing of this run is loaded"):
+            load(home, 0, thread("a"))
+    assert list((home / "raw").glob("*.parquet")) == []
+    assert load(home, 1, thread("a"))["threads_new"] == 1

@@ -528,6 +528,16 @@ def test_build(fleet: World, home: Path, tmp_path: Path) -> None:
     assert unknown.stderr.startswith("session-threads: yours: no analysis. Known are ")
 
 
+def test_build_heeds_the_settings(fleet: World, home: Path, tmp_path: Path) -> None:
+    """What the configuration says of the analyses holds for a build without a poll, too."""
+    assert fleet.sessions
+    assert invoke("run").returncode == 0
+    (tmp_path / "sessions.yaml").write_text("attention_after_minutes: 7\n")
+    assert invoke("build").returncode == 0
+    query = "SELECT value FROM analysis_settings WHERE name = 'attention_after_minutes'"
+    assert read_table(home / "threads.duckdb", query) == [{"value": 7.0}]
+
+
 @pytest.fixture
 def published(home: Path, tmp_path: Path) -> Path:
     """Return a published copy with one analysis of one's own, `own`."""
