@@ -41,8 +41,7 @@ observed AS (
         parent.depth AS depth_of_parent,
         CASE
             WHEN earlier.thread_row IS NOT NULL THEN earlier.as_of
-            WHEN threads.last_changed_at >= latest.loaded_at
-                THEN greatest(latest.complete_at, latest.loaded_at)
+            WHEN threads.last_changed_sequence >= latest.loaded_sequence THEN latest.loaded_at
             ELSE latest.complete_at
         END AS as_of,
         CASE
