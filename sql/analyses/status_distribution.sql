@@ -3,7 +3,7 @@
 -- columns:
 --   dimension: "what the threads are grouped by: all, source, session, role, agent, agent_version, model"
 --   value: the group; a session is named by its id; one of the same id in two sources counts as one group; an agent version is named agent@version
---   status: status as the server says it, (none) if it says none
+--   status: status as the server says it, (none) if it says none, (other) for all but the known and the 20 most frequent others
 --   threads: number of threads, those that are missing from the newest complete poll left out
 --   share: threads / n; null if n is 0
 --   n: number of threads in the group
@@ -28,9 +28,10 @@ WITH listed AS (
         coalesce(agent, '(none)') AS agent,
         agent_version,
         coalesce(model, '(none)') AS model,
-        coalesce(status, '(none)') AS status,
+        coalesce(names.name, '(none)') AS status,
         as_of
     FROM analytics.thread_durations
+    LEFT JOIN status_names AS names USING (status)
     WHERE missing_since IS NULL
 ),
 
