@@ -95,7 +95,7 @@ def test_run(fleet: World, home: Path) -> None:
     assert f"Data: {home}" in result.stdout
     for session_id in fleet.sessions:
         assert f"{session_id}: complete, " in result.stderr
-    assert max(map(len, result.stdout.splitlines()[:6])) <= 80
+    assert max(map(len, result.stdout.splitlines()[:6])) <= 100
     assert "\x1b" not in result.stdout + result.stderr
     assert CANARY not in result.stdout + result.stderr
 
@@ -325,7 +325,7 @@ def test_demo(tmp_path: Path) -> None:
     assert polls[0]["n"] > 0
     exports = [line for line in result.stdout.splitlines() if line.startswith("export ")]
     exported = dict(line.removeprefix("export ").split("=", 1) for line in exports)
-    assert "demo 8   ok" in invoke("status", **exported).stdout
+    assert "Fix flaky login test" in invoke("status", **exported).stdout
 
 
 def test_sandbox_command(home: Path) -> None:
