@@ -11,7 +11,7 @@ from pipelines.defs.resources import Configuration
 from pipelines.errors import LoadRejected, SettingsError
 from pipelines.reporting.health import find_oldest, pair_sessions, session_state
 from pipelines.warehouse.analyses import BUILT, Analysis
-from pipelines.warehouse.ledger import ENDED_WELL
+from pipelines.warehouse.ledger import ABSENT, list_failures
 
 Row = Mapping[str, Any]
 COMPLETE, UNIQUE, DRIFT = "every_session_complete", "keys_are_unique", "no_schema_drift"
@@ -23,7 +23,10 @@ EVIDENCE = ("source", "session_id", "outcome", "end_reason", "error_type", "erro
 
 LOAD_CHECKS = [
     dg.AssetCheckSpec(
-        COMPLETE, asset="threads", description="Every configured session was listed to its end."
+        COMPLETE,
+        asset="threads",
+        description="Every configured session was listed to its end, but for those"
+        " that were known to be gone, or forbidden.",
     ),
     dg.AssetCheckSpec(
         UNIQUE,
@@ -41,15 +44,15 @@ PUBLICATION_CHECKS = [
     dg.AssetCheckSpec(
         FRESH,
         asset="published_database",
-        description="Every configured session has a complete poll that is not older than two poll"
-        " intervals.",
+        description="Every configured session that is neither gone nor forbidden has a complete"
+        " poll that is not older than two poll intervals.",
     ),
 ]
 
 
 def check_sessions(ledger: Sequence[Row]) -> dg.AssetCheckResult:
-    """Return whether every poll ended well; those that did not, as a table."""
-    failing = [row for row in ledger if row["outcome"] not in ENDED_WELL]
+    """Return whether no poll needs someone; those that do, as a table."""
+    failing = list_failures(ledger)
     return dg.AssetCheckResult(
         check_name=COMPLETE,
         passed=bool(ledger) and not failing,
@@ -96,7 +99,7 @@ def check_freshness(configuration: Configuration, health: Sequence[Row]) -> dg.A
     old = [
         {"source": source, "session_id": session.id, LAST: row[LAST] or "never"}
         for source, session, row in pair_sessions(settings, health)
-        if session_state(dict(row) | {"failure_streak": 0}, oldest) != "ok"
+        if session_state(dict(row) | {"failure_streak": 0}, oldest) not in {"ok", *ABSENT}
     ]
     evidence = describe_evidence("stale", old, ("source", "session_id", LAST))
     return dg.AssetCheckResult(
