@@ -12,7 +12,6 @@ import yaml
 from pipelines.config.loader import load_settings, load_tolerant
 from pipelines.config.settings import data_home
 from pipelines.errors import SettingsError
-from pipelines.http.auth import BEARER
 from pipelines.providers.base import Provider
 from pipelines.providers.registry import PROVIDERS
 
@@ -222,7 +221,6 @@ def test_home_is_a_setting(tmp_path: Path) -> None:
 OTHER = Provider(
     name="other",
     base_url="https://api.example/v1",
-    auth=BEARER,
     token_variables=("OTHER_KEY",),
     base_url_variable="OTHER_URL",
     session_ids_variable="OTHER_IDS",
