@@ -124,12 +124,17 @@ def complete_source(source: dict[str, Any], preset: Preset) -> None:
     if preset.base_url:
         source.setdefault("base_url", preset.base_url)
     for key, default in preset.defaults.items():
-        given = source.setdefault(key, default)
-        if isinstance(default, dict) and isinstance(given, dict):
-            source[key] = default | {
-                name.lower() if key == "headers" and isinstance(name, str) else name: value
-                for name, value in given.items()
-            }
+        given = source.get(key)
+        if given is None:
+            source[key] = default
+        elif isinstance(default, dict) and isinstance(given, dict):
+            source[key] = merge_sent(default, given)
+
+
+def merge_sent(default: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is sent by default, but for what a source says by the same name, in any case."""
+    named = {str(name).lower() for name in given}
+    return {name: value for name, value in default.items() if name.lower() not in named} | {**given}
 
 
 def reject_unused(overrides: Mapping[str, Mapping[str, tuple[str, Any]]]) -> None:

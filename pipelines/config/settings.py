@@ -123,11 +123,11 @@ class Source(_Strict):
     request_timeout_s: float = Field(default=60, gt=0)
     max_attempts: int = Field(default=6, ge=1)
     retry_budget_s: float = Field(default=300, ge=0)
+    page_limit: int = Field(default=100, ge=1)
     max_pages_per_session: int = Field(default=10_000, ge=1)
     auth: Literal["bearer", "x-api-key"] = "bearer"
     headers: Headers = Field(default_factory=dict)
     params: Params = Field(default_factory=dict)
-    page_limit: int = Field(default=100, ge=1, le=1000)
     order: Literal["asc", "desc"] | None = None
     sessions: Annotated[
         tuple[Annotated[Session, BeforeValidator(_session_from_id)], ...],
