@@ -53,7 +53,7 @@ def read_headers(value: object) -> Sent:
         if name.lower() in headers:
             raise ValueError(f"the header {name} is given twice")
         if isinstance(given, str) and not (given.isascii() and given.isprintable()):
-            raise ValueError(f"{name}: must be printable ASCII")
+            raise ValueError(f"the value of {name} must be printable ASCII")
         headers[name.lower()] = given
     return headers
 
@@ -95,7 +95,9 @@ def _read_value(name: str, value: Any) -> str | FromVariable:  # noqa: ANN401 - 
         variable = value.get("env")
         if len(value) == 1 and isinstance(variable, str) and VARIABLE.fullmatch(variable):
             return FromVariable(variable)
-        raise ValueError(f"{name}: must be a text, or {{env: NAME}} with the name of a variable")
+        raise ValueError(
+            f"the value of {name} must be a text, or {{env: NAME}}, the name of a variable"
+        )
     if isinstance(value, bool):
         value = str(value).lower()
     elif isinstance(value, date):
@@ -103,10 +105,10 @@ def _read_value(name: str, value: Any) -> str | FromVariable:  # noqa: ANN401 - 
     elif isinstance(value, int | float):
         value = str(value)
     if not isinstance(value, str) or not value.isprintable() or value != value.strip():
-        raise ValueError(f"{name}: must be a text on one line, or {{env: NAME}}")
+        raise ValueError(f"the value of {name} must be a text on one line, or {{env: NAME}}")
     if SECRET_NAME.search(name):
         raise ValueError(
-            f"{name}: looks like a secret, which must not stand in a file: write {{env: NAME}}"
+            f"the value of {name} must not stand in a file, for it looks like a secret: write {{env: NAME}}"
         )
     return value
 
