@@ -108,7 +108,7 @@ def _read_value(name: str, value: Any) -> str | FromVariable:  # noqa: ANN401 - 
         raise ValueError(f"the value of {name} must be a text on one line, or {{env: NAME}}")
     if SECRET_NAME.search(name):
         raise ValueError(
-            f"the value of {name} must not stand in a file, for it looks like a secret: write {{env: NAME}}"
+            f"the value of {name} must not stand in a file, as a secret: write {{env: NAME}}"
         )
     return value
 
