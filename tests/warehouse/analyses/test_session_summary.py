@@ -12,6 +12,7 @@ from tests.warehouse.reference import (
     Life,
     assert_table,
     facts_of,
+    labels_of,
     lives_of,
     newest,
     newest_loaded,
@@ -33,7 +34,7 @@ def test_session_summary_by_hand() -> None:
     assert row == {
         "source": SOURCE,
         "session_id": SESSION,
-        "label": None,
+        "label": "old",
         "threads": 6,
         "open": 3,
         "idle": 1,
@@ -84,7 +85,7 @@ def test_session_summary(name: str) -> None:
             for role in ("coordinator", "child")
         }
         expected[session] = {
-            "label": max(polls, key=lambda poll: poll["started_at"]).get("label"),
+            "label": labels_of(world).get(session),
             "threads": len(listed),
             "open": sum(fact["is_open"] for fact in listed),
             **{status: statuses[status] for status in KNOWN},
