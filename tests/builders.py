@@ -92,7 +92,7 @@ def land(
         outcome=outcome,
         end_reason="has_more_false" if outcome == "complete" else "error",
         status_filter=fields.pop("status_filter", None),
-        pages=1,
+        pages=fields.pop("pages", 1),
         requests=1,
         retries=0,
         wait_seconds=0.0,

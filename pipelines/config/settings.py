@@ -112,6 +112,7 @@ class Source(_Strict):
     request_timeout_s: float = Field(default=60, gt=0)
     max_attempts: int = Field(default=6, ge=1)
     retry_budget_s: float = Field(default=300, ge=0)
+    page_limit: int | None = Field(default=None, ge=1)
     max_pages_per_session: int = Field(default=10_000, ge=1)
     order: Literal["asc", "desc"] | None = None
     sessions: Annotated[

@@ -11,7 +11,7 @@ from pipelines.defs.resources import Configuration
 from pipelines.errors import LoadRejected, SettingsError
 from pipelines.reporting.health import find_oldest, pair_sessions, session_state
 from pipelines.warehouse.analyses import BUILT, Analysis
-from pipelines.warehouse.ledger import ENDED_WELL
+from pipelines.warehouse.ledger import ABSENT, list_failures
 
 Row = Mapping[str, Any]
 COMPLETE, UNIQUE, DRIFT = "every_session_complete", "keys_are_unique", "no_schema_drift"
@@ -20,7 +20,10 @@ SHOWN_ROWS = 20
 
 LOAD_CHECKS = [
     dg.AssetCheckSpec(
-        COMPLETE, asset="threads", description="Every configured session was listed to its end."
+        COMPLETE,
+        asset="threads",
+        description="Every configured session was listed to its end, but for those"
+        " that were known to be gone, or forbidden.",
     ),
     dg.AssetCheckSpec(
         UNIQUE,
@@ -38,15 +41,15 @@ PUBLICATION_CHECKS = [
     dg.AssetCheckSpec(
         FRESH,
         asset="published_database",
-        description="Every configured session has a complete poll that is not older than two poll"
-        " intervals.",
+        description="Every configured session that is neither gone nor forbidden has a complete"
+        " poll that is not older than two poll intervals.",
     ),
 ]
 
 
 def check_sessions(ledger: Sequence[Row]) -> dg.AssetCheckResult:
-    """Return whether every poll ended well; the sessions of those that did not, by name."""
-    failing = [row for row in ledger if row["outcome"] not in ENDED_WELL]
+    """Return whether no poll needs someone; the sessions of those that do, by name."""
+    failing = list_failures(ledger)
     lines = [f"{row['session_id']}: {row['outcome']}: {row['error_message']}" for row in failing]
     return dg.AssetCheckResult(
         check_name=COMPLETE,
@@ -88,7 +91,7 @@ def check_freshness(configuration: Configuration, health: Sequence[Row]) -> dg.A
     old = [
         f"{session.id}: last complete poll {row['last_complete_poll'] or 'never'}"
         for _, session, row in pair_sessions(settings, health)
-        if session_state(dict(row) | {"failure_streak": 0}, oldest) != "ok"
+        if session_state(dict(row) | {"failure_streak": 0}, oldest) not in {"ok", *ABSENT}
     ]
     return dg.AssetCheckResult(
         check_name=FRESH, passed=not old, metadata={"stale": old, "oldest": oldest.isoformat()}

@@ -106,7 +106,7 @@ class _Fleet:
         return ListRequest(
             endpoint=endpoint,
             ids={"session_id": session.id},
-            limit=self.provider.page_limit,
+            limit=self.client.source.page_limit or self.provider.page_limit,
             order=self.client.source.order,
             statuses=self._statuses(endpoint),
         )

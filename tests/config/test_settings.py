@@ -89,6 +89,7 @@ def test_defaults() -> None:
         "request_timeout_s": 60,
         "max_attempts": 6,
         "retry_budget_s": 300,
+        "page_limit": None,
         "max_pages_per_session": 10_000,
         "order": None,
     }

@@ -140,10 +140,30 @@ def test_empty_middle_page_is_followed() -> None:
         ([page("t1", has_more=True, next_page=None)], "no_cursor", 1, "first page"),
         ([page(has_more=True)], "no_cursor", 1, "first page"),
         (
-            [page("t1", has_more=True, next_page="p2"), page("t1", has_more=True, next_page="p3")],
+            [
+                page("t1", has_more=True, next_page="p2"),
+                page("t2", has_more=True, next_page="p3"),
+                page("t1", has_more=True, next_page="p4"),
+            ],
             "no_progress",
+            3,
+            "page='p3'",
+        ),
+        # A server that reads no cursor: neither of one revision nor of the other, in any order,
+        # and when a thread was created meanwhile.
+        ([page("t1", "t2", has_more=True)], "same_page", 2, "after_id='t2'"),
+        (
+            [page("t1", has_more=True, next_page="p2"), page("t1", has_more=True, next_page="p3")],
+            "same_page",
             2,
             "page='p2'",
+        ),
+        ([page("a", "b", has_more=True), page("b", "a", has_more=True)], "same_page", 2, "'b'"),
+        (
+            [page("a", "b", has_more=True), page("c", "a", has_more=True)],
+            "same_page",
+            3,
+            "after_id='a'",
         ),
     ],
 )
