@@ -78,7 +78,6 @@ def test_session_summary(name: str) -> None:
         facts = [fact for fact in facts_of(name) if fact["key"][:2] == session]
         listed = [fact for fact in facts if fact["missing_since"] is None]
         statuses = Counter(fact["status"] for fact in listed)
-        polls = [poll for poll in world.polls if (poll["source"], poll["session_id"]) == session]
         first = min((f["created_at"] for f in facts if f["created_at"]), default=None)
         moved = {
             role: newest((f for f in facts if f["role"] == role), "updated_at")
