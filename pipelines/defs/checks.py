@@ -16,7 +16,10 @@ from pipelines.warehouse.ledger import ABSENT, list_failures
 Row = Mapping[str, Any]
 COMPLETE, UNIQUE, DRIFT = "every_session_complete", "keys_are_unique", "no_schema_drift"
 FRESH = "every_session_fresh"
+LAST = "last_complete_poll"
 SHOWN_ROWS = 20
+# What is shown of a poll that failed.
+EVIDENCE = ("source", "session_id", "outcome", "end_reason", "error_type", "error_message")
 
 LOAD_CHECKS = [
     dg.AssetCheckSpec(
@@ -48,14 +51,19 @@ PUBLICATION_CHECKS = [
 
 
 def check_sessions(ledger: Sequence[Row]) -> dg.AssetCheckResult:
-    """Return whether no poll needs someone; the sessions of those that do, by name."""
+    """Return whether no poll needs someone; those that do, as a table."""
     failing = list_failures(ledger)
-    lines = [f"{row['session_id']}: {row['outcome']}: {row['error_message']}" for row in failing]
     return dg.AssetCheckResult(
         check_name=COMPLETE,
         passed=bool(ledger) and not failing,
-        metadata={"sessions": len(ledger), "failing": lines},
+        metadata={"sessions": len(ledger)} | describe_evidence("failing", failing, EVIDENCE),
     )
+
+
+def describe_evidence(what: str, rows: Sequence[Row], columns: Sequence[str]) -> dict[str, Any]:
+    """Return how many rows there are, a number that plots, and the rows, if there are any."""
+    texts = [{name: str(row[name] or "") for name in columns} for row in rows]
+    return {what: len(rows)} | ({"evidence": tabulate(texts)} if texts else {})
 
 
 def check_keys(rejection: LoadRejected | None) -> dg.AssetCheckResult:
@@ -89,12 +97,13 @@ def check_freshness(configuration: Configuration, health: Sequence[Row]) -> dg.A
         return dg.AssetCheckResult(check_name=FRESH, passed=False, metadata=metadata)
     oldest = find_oldest(settings, datetime.now(UTC))
     old = [
-        f"{session.id}: last complete poll {row['last_complete_poll'] or 'never'}"
-        for _, session, row in pair_sessions(settings, health)
+        {"source": source, "session_id": session.id, LAST: row[LAST] or "never"}
+        for source, session, row in pair_sessions(settings, health)
         if session_state(dict(row) | {"failure_streak": 0}, oldest) not in {"ok", *ABSENT}
     ]
+    evidence = describe_evidence("stale", old, ("source", "session_id", LAST))
     return dg.AssetCheckResult(
-        check_name=FRESH, passed=not old, metadata={"stale": old, "oldest": oldest.isoformat()}
+        check_name=FRESH, passed=not old, metadata=evidence | {"oldest": oldest.isoformat()}
     )
 
 
