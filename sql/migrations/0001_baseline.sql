@@ -102,7 +102,7 @@ COMMENT ON COLUMN session_polls.label IS 'What the configuration calls the sessi
 COMMENT ON COLUMN session_polls.started_at IS 'Client clock: before the first request';
 COMMENT ON COLUMN session_polls.finished_at IS 'Client clock: after the last answer';
 COMMENT ON COLUMN session_polls.outcome IS 'complete, incomplete, gone, forbidden, failed, or overtaken if a poll with a higher sequence was loaded first';
-COMMENT ON COLUMN session_polls.end_reason IS 'has_more_false, no_next_page, cursor_loop, no_cursor, no_progress, page_cap, malformed_thread, error, interrupted, deadline';
+COMMENT ON COLUMN session_polls.end_reason IS 'has_more_false, no_next_page, cursor_loop, no_cursor, no_progress, same_page, page_cap, malformed_thread, error, interrupted, deadline';
 COMMENT ON COLUMN session_polls.status_filter IS 'Statuses the poll asked for, separated by commas; null if it asked for all';
 COMMENT ON COLUMN session_polls.pages IS 'Pages that came';
 COMMENT ON COLUMN session_polls.requests IS 'Requests sent, retries included';
