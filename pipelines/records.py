@@ -124,7 +124,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     """One run of the job: when its polls ran, by which version, and how to read its pages.
 
     `sequence` is its number among all runs, None of those that landed before format 3; `door` is
-    what it came through: command, dagster, or unknown.
+    what it came through: command, dagster, or unknown. `scope` is source -> the sessions that could
+    have been polled, whichever were selected; None if that is not known.
     """
 
     id: str
@@ -134,6 +135,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     version: str = __version__
     door: str = "unknown"
     keep_agent_definition: bool = False
+    scope: dict[str, list[str]] | None = None
 
     @property
     def place(self) -> int:

@@ -108,6 +108,7 @@ def poll(
             newest=run.newest_sequence,
             door=run.door,
             keep_agent_definition=settings.keep_agent_definition,
+            scope={source.name: [s.id for s in source.sessions] for source in settings.sources},
         )
     )
     return Landed(path, polls)

@@ -35,6 +35,7 @@ async def land_polls(
     newest: int = 0,
     door: str = "unknown",
     keep_agent_definition: bool = False,
+    scope: dict[str, list[str]] | None = None,
 ) -> tuple[Path, list[Poll]]:
     """Land everything that the polls bring, as it comes; return the run's file and the polls.
 
@@ -51,6 +52,7 @@ async def land_polls(
         finished_at=now,
         door=door,
         keep_agent_definition=keep_agent_definition,
+        scope=scope,
     )
     writer, is_complete = ShardWriter(directory, run), False
     try:

@@ -48,6 +48,7 @@ DIGESTS = pl.Schema(
         "repeats": pl.Boolean(),
     }
 )
+SCOPE = pl.Schema({"source": pl.String(), "session_id": pl.String()})
 FIX = "The tables are as before; `session-threads replay` rebuilds them from the landed pages"
 
 
@@ -101,6 +102,7 @@ def _load(connection: duckdb.DuckDBPyConnection, landed: Landed) -> None:
         "landed_run": run_frame(landed.run),
         "landed_polls": polls_frame(thread_polls(landed)),
         "landed_digests": digests,
+        "landed_scope": scope_frame(landed.run),
     }
     try:
         for name, frame in frames.items():
@@ -142,6 +144,12 @@ def run_frame(run: Run) -> pl.DataFrame:
     """Return the run as one row with the schema RUN."""
     row = (run.id, run.place, run.started_at, run.finished_at, run.version, run.door)
     return pl.DataFrame([row], schema=RUN, orient="row")
+
+
+def scope_frame(run: Run) -> pl.DataFrame:
+    """Return the sessions that the run could have polled, with the schema SCOPE; none: not known."""
+    rows = [(source, id_) for source, ids in (run.scope or {}).items() for id_ in ids]
+    return pl.DataFrame(rows, schema=SCOPE, orient="row")
 
 
 def thread_polls(landed: Landed) -> list[Poll]:

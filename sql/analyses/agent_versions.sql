@@ -66,7 +66,7 @@ pairs AS (
 ),
 
 paired AS (
-    SELECT pair, lifetimes.version = pairs.version AS is_new, elapsed_seconds, is_censored
+    SELECT pair, lifetimes.version = pairs.version AS is_new, elapsed_seconds, is_censored, entry_seconds
     FROM pairs
     JOIN lifetimes USING (agent, role)
     WHERE lifetimes.version IN (pairs.version, version_before)

@@ -1,5 +1,5 @@
 -- answers: What should a person look at now?
--- grain: one row per thread that needs someone; threads of a session that is gone (its newest poll, overtaken ones not counted, ended so) are left out, because nobody can look at them
+-- grain: one row per thread that needs someone; threads of sessions that are gone, forbidden or no longer configured are left out, because nobody can look at them
 -- columns:
 --   source: name of the source
 --   session_id: session
@@ -40,8 +40,8 @@ WITH candidates AS (
             WHEN status IS DISTINCT FROM 'idle' THEN 'stuck'
         END AS reason
     FROM analytics.thread_durations
-    ANTI JOIN (FROM latest_polls WHERE last_outcome = 'gone') AS gone USING (source, session_id)
     WHERE missing_since IS NULL
+        AND unwatched_since IS NULL
         AND (is_censored OR stop_reason_type IN ('retries_exhausted', 'budget_reached', 'refusal'))
         AND reason IS NOT NULL
 ),

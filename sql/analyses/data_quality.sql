@@ -11,6 +11,7 @@
 -- warnings:
 --   nothing_is_odd: SELECT "check", source, rows, example FROM analytics.data_quality WHERE rows > 0
 WITH newest AS (
+    SELECT source, as_of
     FROM source_as_of
     UNION ALL
     SELECT '(any)', max(as_of)

@@ -190,6 +190,16 @@ COMMENT ON COLUMN spells_unseen.session_id IS 'Session that was polled';
 COMMENT ON COLUMN spells_unseen.thread_id IS 'Thread, unique within its session only';
 COMMENT ON COLUMN spells_unseen.last_seen_at IS 'Beginning of the last complete poll that saw the spell; null if none has yet';
 
+CREATE TABLE sessions_left (
+    source VARCHAR NOT NULL,
+    session_id VARCHAR NOT NULL,
+    left_at TIMESTAMPTZ NOT NULL
+);
+COMMENT ON TABLE sessions_left IS 'The sessions that were polled once and that the configuration of the newest run no longer names: nobody watches them. Key: source, session_id.';
+COMMENT ON COLUMN sessions_left.source IS 'Name of the source in the configuration';
+COMMENT ON COLUMN sessions_left.session_id IS 'Session that was polled';
+COMMENT ON COLUMN sessions_left.left_at IS 'Beginning of the first run that left it out';
+
 CREATE TABLE statuses (
     status VARCHAR NOT NULL,
     is_closed BOOLEAN NOT NULL,

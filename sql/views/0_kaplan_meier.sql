@@ -1,6 +1,7 @@
 -- Kaplan-Meier curves with Greenwood's 95 % intervals on the log-log scale. `lifetimes` names what has
--- the columns curve, n (how many lifetimes the curve is of), elapsed_seconds, is_censored. A curve has at
--- most 200 points, and every one where it falls to a half and to a tenth.
+-- the columns curve, n (how many lifetimes the curve is of), elapsed_seconds, is_censored, and
+-- entry_seconds: the age from which on it was under observation (delayed entry; 0 if from birth on). A
+-- curve has at most 200 points, and every one where it falls to a half and to a tenth.
 CREATE OR REPLACE MACRO kaplan_meier(lifetimes) AS TABLE (
     WITH ranked AS (
         SELECT
@@ -8,6 +9,34 @@ CREATE OR REPLACE MACRO kaplan_meier(lifetimes) AS TABLE (
             rank() OVER (PARTITION BY curve ORDER BY elapsed_seconds) - 1 AS ended_before,
             n - row_number() OVER (PARTITION BY curve ORDER BY elapsed_seconds, is_censored) AS staying
         FROM query_table(lifetimes)
+    ),
+
+    late AS (
+        SELECT curve, entry_seconds, count(*) AS entering
+        FROM query_table(lifetimes)
+        WHERE entry_seconds > 0
+        GROUP BY curve, entry_seconds
+    ),
+
+    -- How many lifetimes of a curve are not at risk yet, from an age on.
+    awaited AS (
+        SELECT curve, 0 AS from_seconds, sum(entering)::BIGINT AS awaited
+        FROM late
+        GROUP BY curve
+        UNION ALL
+        SELECT
+            curve,
+            entry_seconds,
+            (sum(entering) OVER (PARTITION BY curve ORDER BY entry_seconds DESC) - entering)::BIGINT
+        FROM late
+    ),
+
+    corrected AS (
+        SELECT
+            ranked.* REPLACE (ranked.staying - coalesce(awaited.awaited, 0) AS staying),
+            ranked.n - ranked.ended_before - coalesce(awaited.awaited, 0) AS at_risk
+        FROM ranked
+        ASOF LEFT JOIN awaited ON awaited.curve = ranked.curve AND awaited.from_seconds <= ranked.elapsed_seconds
     ),
 
     -- Closings at the same time may be taken one by one, before the censorings at that time:
@@ -18,7 +47,7 @@ CREATE OR REPLACE MACRO kaplan_meier(lifetimes) AS TABLE (
             curve,
             elapsed_seconds,
             is_censored,
-            n - ended_before AS at_risk,
+            at_risk,
             ended_before * least(n, 200) // n AS part,
             NOT is_censored AND staying = 0 AS is_last,
             CASE
@@ -29,7 +58,7 @@ CREATE OR REPLACE MACRO kaplan_meier(lifetimes) AS TABLE (
                 WHEN NOT is_censored AND staying > 0
                     THEN (1 / ((staying + 1) * staying))::DECIMAL(18, 17)
             END AS variance
-        FROM ranked
+        FROM corrected
     ),
 
     parts AS (
@@ -37,7 +66,7 @@ CREATE OR REPLACE MACRO kaplan_meier(lifetimes) AS TABLE (
             curve,
             part,
             max(elapsed_seconds) AS t_seconds,
-            min(at_risk) AS at_risk,
+            arg_max(at_risk, elapsed_seconds) AS at_risk,
             count_if(NOT is_censored) AS closed,
             count_if(is_censored) AS censored,
             bool_or(is_last) AS is_last,
@@ -89,7 +118,7 @@ CREATE OR REPLACE MACRO kaplan_meier(lifetimes) AS TABLE (
     steps AS (
         SELECT
             *,
-            CASE WHEN is_last THEN 0 ELSE round(exp(coalesce(sum(log_share) OVER in_time, 0)), 12) END AS survival,
+            CASE WHEN bool_or(is_last) OVER in_time THEN 0 ELSE round(exp(coalesce(sum(log_share) OVER in_time, 0)), 12) END AS survival,
             -- 1.96 standard deviations on the scale of ln(-ln(survival)).
             CASE
                 WHEN survival > 0 AND survival < 1

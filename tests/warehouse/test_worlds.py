@@ -15,10 +15,10 @@ from tests.warehouse.cases import KNOWN, MINUTE, archived, columns, only, termin
 from tests.warehouse.reference import (
     WORLDS,
     facts_of,
-    is_gone,
     newest_loaded,
     newest_poll,
     table_of,
+    unwatched_of,
     world_of,
 )
 from tests.warehouse.worlds import Row, World, build_all, connect, parsed_analyses, simulate, state
@@ -288,7 +288,9 @@ def test_worlds_are_worth_it() -> None:
     }
     assert len(unseen & set(listed)) > 10
     cut = world_of("cut off")
-    gone = [key for key, row in cut.threads.items() if row["is_open"] and is_gone(cut, key[:2])]
+    gone = [
+        key for key, row in cut.threads.items() if row["is_open"] and key[:2] in unwatched_of(cut)
+    ]
     assert len({key[:2] for key in gone}) == 3
     late = {
         source: (newest_poll(cut, source=source), newest_loaded(cut, source=source))

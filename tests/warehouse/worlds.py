@@ -69,7 +69,8 @@ def state(
 class World:
     """The tables, what it takes to bring them on by one poll, and the polls that were `given`.
 
-    `sights` tells of each thread which complete poll was the last to see its current spell.
+    `sights` tells of each thread which complete poll was the last to see its current spell; `left`
+    since when the configuration no longer names a session.
     """
 
     threads: dict[Key, Row] = field(default_factory=dict)
@@ -79,6 +80,7 @@ class World:
     settings: dict[str, float] = field(default_factory=dict)
     given: list[tuple[float, tuple[Row, ...], Row]] = field(default_factory=list)
     sights: dict[Key, datetime | None] = field(default_factory=dict)
+    left: dict[tuple[str, str], datetime] = field(default_factory=dict)
 
     def poll(
         self,
@@ -190,6 +192,11 @@ class World:
         """Give the rows of thread_status_history."""
         for spells in self.history.values():
             yield from spells
+
+    def sessions_left(self) -> Iterator[Row]:
+        """Give the rows of sessions_left."""
+        for session, moment in self.left.items():
+            yield dict(zip(("source", "session_id", "left_at"), (*session, moment), strict=True))
 
     def unseen(self) -> Iterator[Row]:
         """Give the rows of spells_unseen."""
@@ -372,6 +379,7 @@ def fill(connection: duckdb.DuckDBPyConnection, world: World, seed: int | None =
         "spells_unseen": world.unseen(),
         "session_polls": world.polls,
         "schema_drift": world.drift,
+        "sessions_left": world.sessions_left(),
     }
     write_settings(connection, Settings().for_analyses | world.settings)
     for table, given in tables.items():
