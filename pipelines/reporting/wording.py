@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from itertools import pairwise
 
 MINUTE_S = 60
@@ -28,6 +29,20 @@ def count(number: int, noun: str, plural: str = "") -> str:
     return f"{number} {noun if number == 1 else plural or noun + 's'}"
 
 
+def describe_wait(what: str, seconds: float) -> str:
+    """Return what waited how long, of several sessions added up; nothing of less than a second."""
+    return f", {what} {seconds:.0f} s" if seconds >= 1 else ""
+
+
 def to_printable(text: str) -> str:
     """Return the text with a sign in place of each invisible character."""
     return text if text.isprintable() else "".join(c if c.isprintable() else "�" for c in text)
+
+
+def escape_json(text: str) -> str:
+    """Return a line of JSON that means the same, each invisible character in its escaped form."""
+    return text if text.isprintable() else "".join(map(_escape, text))
+
+
+def _escape(character: str) -> str:
+    return character if character.isprintable() else json.dumps(character)[1:-1]

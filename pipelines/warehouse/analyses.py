@@ -1,7 +1,8 @@
 """The analyses: one SQL file each, whose header says what it answers and what must hold.
 
 The comment lines at the head of a file are YAML: `answers`, `grain`, `columns` (name: meaning, its
-unit in brackets at the end), `checks` and `warnings` (name: a query that finds no row; if a check
+unit in brackets at the end), `show` (the columns that matter most, for a table on a screen: all if
+it is left out), `checks` and `warnings` (name: a query that finds no row; if a check
 does, the previous table is kept). Below them is one query. The file is named like its table in
 the schema `analytics`. What an analysis reads follows from its query; views read no analysis.
 """
@@ -61,8 +62,16 @@ class Header(BaseModel):
     answers: str
     grain: str
     columns: dict[str, str] = Field(min_length=1)
+    show: tuple[str, ...] = ()
     checks: dict[Name, str] = {}
     warnings: dict[Name, str] = {}
+
+    @model_validator(mode="after")
+    def reject_unknown(self) -> Header:
+        """Reject a column to show that the table does not have."""
+        if unknown := [name for name in self.show if name not in self.columns]:
+            raise ValueError(f"{unknown[0]} is shown and is no column")
+        return self
 
     @model_validator(mode="after")
     def reject_names(self) -> Header:

@@ -1,5 +1,6 @@
 -- answers: Did the new version of an agent get worse?
 -- grain: one row per agent, role and version, beside the version before it; coordinators and children are never mixed
+-- show: [agent, role, version, verdict, n, terminated_share, km_p50, version_before, terminated_share_before, km_p50_before]
 -- columns:
 --   agent: id of the agent, or its name if it has no id
 --   role: coordinator or child

@@ -1,5 +1,6 @@
 -- answers: What are typical and bad lifetimes?
 -- grain: one row per dimension, value, role and basis (closed, and of these archived and terminated)
+-- show: [dimension, value, role, basis, n, n_open, p50, p95, km_p50, km_p90, max]
 -- columns:
 --   dimension: "what the threads are grouped by: all, source, session, role, agent, agent_version, model"
 --   value: the group; a session is named by its id; one of the same id in two sources counts as one group; an agent version is named agent@version

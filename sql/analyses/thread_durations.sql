@@ -1,5 +1,6 @@
 -- answers: How long has each thread lived?
 -- grain: one row per thread
+-- show: [thread_id, session_id, agent, role, status, elapsed_seconds, is_censored, quiet_seconds]
 -- columns:
 --   source: name of the source
 --   session_id: session
