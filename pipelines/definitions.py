@@ -6,7 +6,7 @@ import dagster as dg
 
 from pipelines.config.loader import load_tolerant
 from pipelines.defs.assets import define_assets
-from pipelines.defs.report import write_report_job
+from pipelines.defs.report import write_report_job, write_report_schedule
 from pipelines.defs.resources import Configuration
 from pipelines.defs.schedule import build_schedule, expect_each_interval, poll_threads
 from pipelines.defs.sensors import build_sensors
@@ -23,17 +23,17 @@ def defs() -> dg.Definitions:
     All steps run in one process: DuckDB has one writer.
     """
     settings = load_tolerant()
-    configuration, warehouse = Configuration(), open_warehouse(settings.home)
     analyses = list_analyses(settings.analyses_dir)
     return dg.Definitions(
         assets=expect_each_interval(settings, define_assets(analyses)),
         jobs=[poll_threads, write_report_job],
-        schedules=[build_schedule(settings)],
-        sensors=build_sensors(settings, configuration, warehouse),
+        schedules=[build_schedule(settings), write_report_schedule],
+        sensors=build_sensors(settings),
         resources={
             "analyses": analyses,
-            "configuration": configuration,
-            "warehouse": warehouse,
+            "configuration": Configuration(),
+            "warehouse": open_warehouse(settings.home),
+            "webhook_variable": settings.webhook_url_env,
             # No asset passes a value on: the manager that writes them to files costs its imports.
             "io_manager": dg.mem_io_manager,
         },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -12,10 +13,11 @@ from pipelines.cli.printing import print_text
 from pipelines.cli.tables import SECONDS, Column, fit, make_table, print_whole
 from pipelines.config.rejections import suggest_name
 from pipelines.errors import QueryError, SettingsError
+from pipelines.warehouse.analyses import OR
 from pipelines.warehouse.sql import quote_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from rich.console import Console
 
@@ -107,14 +109,39 @@ def print_analysis(
         else:
             print_whole(console, list(columns.values()))
         return
-    important = dict.fromkeys([*filter(None, [choice.sort]), *(analysis.header.show or columns)])
-    constant = {name: column for name, column in columns.items() if column.is_constant}
-    shown = [name for name in important if name in columns and name not in constant]
-    fitting = fit([columns[name] for name in shown or columns], console.width)
+    important = [combine(columns, entry) for entry in choose_entries(columns, analysis, choice)]
+    varying = [column for column in important if not column.is_constant] or important
+    fitting = fit(varying, console.width)
     console.print(make_table(fitting))
-    same = [f"{name} {column.cells[0] or '(empty)'}" for name, column in constant.items()]
-    left_out = [name for name in columns if name not in {*shown[: len(fitting)], *constant}]
+    print_notes(console, columns, {column.name for column in fitting})
+
+
+def choose_entries(
+    columns: Mapping[str, Column], analysis: Analysis, choice: Choice
+) -> Iterator[list[str]]:
+    """Yield names of columns, what is sorted by and then what matters most: see Header.show."""
+    if choice.sort:
+        yield [choice.sort]
+    for entry in analysis.header.show or columns:
+        names = [name for name in entry.split(OR) if name in columns]
+        if names and names[0] != choice.sort:
+            yield names
+
+
+def combine(columns: Mapping[str, Column], names: Sequence[str]) -> Column:
+    """Return a column with the first cell of each row that is not empty, called as the first."""
+    rows = zip(*(columns[name].cells for name in names), strict=True)
+    return replace(columns[names[0]], cells=[next(filter(None, row), "") for row in rows])
+
+
+def print_notes(console: Console, columns: Mapping[str, Column], shown: Collection[str]) -> None:
+    """Print which columns are the same in every row, and which are not shown at all."""
+    same = {name: column.cells[0] for name, column in columns.items() if column.is_constant}
+    rest = [
+        name for name, column in columns.items() if column.name not in shown and name not in same
+    ]
     if same:
-        print_text(console, f"the same in every row: {', '.join(same)}", "dim")
-    if left_out:
-        print_text(console, f"more columns (--wide, --columns): {', '.join(left_out)}", "dim")
+        text = ", ".join(f"{name} {cell or '(empty)'}" for name, cell in same.items())
+        print_text(console, f"the same in every row: {text}", "dim")
+    if rest:
+        print_text(console, f"more columns (--wide, --columns): {', '.join(rest)}", "dim")

@@ -3,60 +3,79 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime, time
+from dataclasses import dataclass, replace
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 from rich import box
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
 from pipelines.cli.printing import WIDE
-from pipelines.reporting.wording import Duration, to_printable
+from pipelines.reporting.wording import Duration, cut_middle, shorten_ids, to_printable
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from rich.console import Console, JustifyMethod
 
 MOST_DIGITS = 1e15
 GAP = 2
-# A longer word may be shortened so far: sess_…000aa. A text gets so much before it is folded.
+# A longer name may be shortened so far: sess_01…00aa.
 SHORTEST = 12
-COMFORTABLE = 24
-# What is left of the end of a word if its two halves are also those of another.
-TAILS = (4, 2)
+# A longer text is a message, which is folded into so many columns at least.
+LONGEST_NAME = 80
+COMFORTABLE = 16
+NUMBERS = int | float | Decimal | None
+TIMES = date | time | timedelta
 SECONDS = "_seconds"
 
 
-class Column(msgspec.Struct, frozen=True):
-    """A column as people see it: its header and its cells, all printable."""
+@dataclass(frozen=True)
+class Column:
+    """A column as people see it: its header and its cells, all printable.
+
+    Cells that are `fixed`, such as numbers and times, are never shortened or folded. Of the others,
+    names and ids are shortened, and messages folded.
+    """
 
     name: str
     cells: Sequence[str]
-    is_number: bool
+    is_number: bool = False
+    is_fixed: bool = False
 
     @property
     def is_constant(self) -> bool:
         """Whether every row says the same, and there are several."""
         return len(self.cells) > 1 and len(set(self.cells)) == 1
 
-    @property
-    def words(self) -> set[str]:
-        """The cells that are one word, such as ids; none in a column of numbers."""
-        return set() if self.is_number else {cell for cell in self.cells if " " not in cell}
+    @cached_property
+    def names(self) -> set[str]:
+        """The cells that may be shortened."""
+        return set() if self.is_fixed else {cell for cell in self.cells if is_name(cell)}
 
-    def measure(self) -> tuple[int, int]:
-        """Return the width that it needs at least, and the length of its longest word."""
-        most = WIDE if self.is_number else COMFORTABLE
-        words = self.words
-        fixed = (min(cell_len(cell), most) for cell in set(self.cells) - words)
-        return max(cell_len(self.name), *fixed, 0), max(map(cell_len, words), default=0)
+    @cached_property
+    def widths(self) -> tuple[int, int, int]:
+        """The widths of the header and what is fixed, of the widest name, and of a message."""
+        rest = max((cell_len(cell) for cell in set(self.cells) - self.names), default=0)
+        fixed, message = (rest, 0) if self.is_fixed else (0, rest)
+        widest = max(map(cell_len, self.names), default=0)
+        return max(cell_len(self.name), fixed), widest, message
+
+    def measure(self, names: int, messages: int) -> int:
+        """Return the width that it needs if names and messages take no more than that."""
+        fixed, name, message = self.widths
+        return max(fixed, min(name, names), min(message, max(messages, COMFORTABLE)))
+
+
+def is_name(cell: str) -> bool:
+    """Whether a cell is a name or an id, and no message."""
+    return " " not in cell or len(cell) <= LONGEST_NAME
 
 
 def make_columns(
@@ -74,7 +93,8 @@ def make_column(name: str, values: Sequence[Any], *, is_duration: bool = False) 
     return Column(
         to_printable(name.removesuffix(SECONDS) if is_duration else name),
         [format_value(read_duration(value) if is_duration else value) for value in values],
-        all(isinstance(value, int | float | Decimal | None) for value in values),
+        is_number=all(isinstance(value, NUMBERS) for value in values),
+        is_fixed=all(isinstance(value, NUMBERS | TIMES) for value in values),
     )
 
 
@@ -106,49 +126,29 @@ def print_upright(console: Console, columns: Sequence[Column]) -> None:
 
 
 def fit(columns: Sequence[Column], width: int) -> list[Column]:
-    """Return as many of the first columns as fit into the width, with long words shortened.
+    """Return as many of the first columns as fit into the width, with long names shortened.
 
-    Two different words never look the same.
+    Two different names never look the same. The first column is there even if it is too wide.
     """
-    kept, sizes = list(columns), [column.measure() for column in columns]
-    while len(kept) > 1 and measure(sizes, SHORTEST) > width:
-        kept.pop()
-        sizes.pop()
-    longest = max((word for _, word in sizes), default=0)
-    while longest > SHORTEST and measure(sizes, longest) > width:
-        longest -= 1
-    short = shorten_words(set().union(*(column.words for column in kept)), longest)
-    return [
-        msgspec.structs.replace(
-            column, cells=[short.get(cell) or shorten(cell, width) for cell in column.cells]
+    limit = max((column.widths[1] for column in columns), default=0)
+    while limit > SHORTEST and measure(columns, limit, limit) > width:
+        limit -= 1
+    short = shorten_ids(set().union(*(column.names for column in columns)), limit)
+    fitted = [
+        replace(
+            column,
+            cells=[short.get(cell) or cut_middle(cell, width, width) for cell in column.cells],
         )
-        for column in kept
+        for column in columns
     ]
+    if len(columns) <= 1 or measure(fitted, WIDE, limit) <= width:
+        return fitted
+    return fit(columns[:-1], width)
 
 
-def measure(sizes: Sequence[tuple[int, int]], longest: int) -> int:
-    """Return the width of a table whose words are not longer than that."""
-    return sum(max(fixed, min(word, longest)) + GAP for fixed, word in sizes) - GAP
-
-
-def shorten_words(words: Collection[str], longest: int) -> dict[str, str]:
-    """Return each word -> what it is shortened to, which no other has; whole if need be."""
-    short: dict[str, str] = {}
-    for tail in (longest // 2, *TAILS, longest - 2):
-        short = {word: shorten(word, longest, tail) for word in words}
-        if len(set(short.values())) == len(short):
-            return short
-    found = Counter(short.values())
-    return {word: cut if found[cut] == 1 else word for word, cut in short.items()}
-
-
-def shorten(text: str, width: int, tail: int | None = None) -> str:
-    """Return a text of at most so many cells, of which both ends are kept."""
-    if cell_len(text) <= width:
-        return text
-    tail = width // 2 if tail is None else tail
-    end = set_cell_size(text[::-1], tail)[::-1]
-    return f"{set_cell_size(text, width - 1 - tail)}…{end}"
+def measure(columns: Sequence[Column], names: int, messages: int) -> int:
+    """Return the width of a table in which names and messages take no more than that."""
+    return sum(column.measure(names, messages) + GAP for column in columns) - GAP
 
 
 def make_table(columns: Sequence[Column]) -> Table:
@@ -161,10 +161,12 @@ def make_table(columns: Sequence[Column]) -> Table:
         header_style="bold",
     )
     for column in columns:
-        is_word = all(" " not in cell for cell in column.cells)
         justify: JustifyMethod = "right" if column.is_number else "left"
         table.add_column(
-            Text(column.name), justify=justify, overflow="fold", no_wrap=column.is_number or is_word
+            Text(column.name),
+            justify=justify,
+            overflow="fold",
+            no_wrap=column.is_number or all(" " not in cell for cell in column.cells),
         )
     for row in zip(*(column.cells for column in columns), strict=True):
         table.add_row(*map(Text, row))

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 DEFAULT_FILE = "sessions.yaml"
+# How tokens begin, whoever's they are: none may stand in a file.
+TOKEN_PREFIXES = ("pt-", "sk-ant-")
 TOO_DEEP = "nested too deeply, or within itself"
 
 
@@ -119,8 +121,12 @@ def _reject_secrets(where: str, document: Any, key: str) -> None:  # noqa: ANN40
             "a webhook's URL is a secret and must not stand in a file",
             "Remove it, replace that webhook, and put the NAME of a variable into webhook_url_env.",
         )
+    is_text = isinstance(document, str)
     is_secret_key = last in {"token", "pat", "password", "secret", "api_key", "authorization"}
-    if is_secret_key or (isinstance(document, str) and document.strip().startswith("pt-")):
+    is_named = isinstance(document, dict) and document.keys() == {"env"}
+    if (is_secret_key and not is_named) or (
+        is_text and document.strip().startswith(TOKEN_PREFIXES)
+    ):
         raise SettingsError(
             f"{where}: {key}",
             "a token must not stand in a file",

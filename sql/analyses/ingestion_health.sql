@@ -1,10 +1,10 @@
 -- answers: Can I trust these numbers?
 -- grain: one row per session that was ever polled
--- show: [session_id, label, last_outcome, failure_streak, lag_seconds, threads, missing, last_error]
+-- show: [label or session_id, last_outcome, failure_streak, lag_seconds, threads, missing, last_error]
 -- columns:
 --   source: name of the source
 --   session_id: session
---   label: what the configuration called it at its last poll
+--   label: what the configuration called it at the newest poll that gave it a label
 --   last_complete_poll: beginning of the last complete poll; null if there was none (UTC)
 --   lag_seconds: time from then to the newest poll of the source, also one that failed; null if there was none (seconds)
 --   polls: number of polls, filtered ones included

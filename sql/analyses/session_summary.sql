@@ -1,10 +1,10 @@
 -- answers: What does each session look like at a glance?
 -- grain: one row per session that was ever polled
--- show: [session_id, label, threads, open, running, idle, blocked, missing, peak_concurrency, last_updated_at]
+-- show: [label or session_id, threads, open, running, idle, blocked, missing, peak_concurrency, last_updated_at]
 -- columns:
 --   source: name of the source
 --   session_id: session
---   label: what the configuration called it at its last poll
+--   label: what the configuration called it at the newest poll that gave it a label
 --   threads: number of threads, those that are missing from the newest complete poll left out
 --   open: number of them that are open
 --   idle: number of them in status idle

@@ -9,7 +9,7 @@ import pytest
 
 from pipelines.extract.paginate import ListRequest, Pagination, fetch_page, fetch_pages
 from pipelines.http.client import RequestStats, open_client
-from pipelines.providers.qoder import QODER, THREADS
+from pipelines.providers.qoder import THREADS
 from pipelines.sandbox.server import Sandbox, serve
 from pipelines.sandbox.world import World
 from tests.support import CANARY, Script, make_source
@@ -42,7 +42,7 @@ def follow(source: Source, start: Cursor | None = None, **options: Any) -> Kept:
     result = Kept(max_pages=source.max_pages_per_session, start=start)
 
     async def run() -> None:
-        async with open_client(source, QODER, backoff_s=0.001) as client:
+        async with open_client(source, backoff_s=0.001) as client:
             request = make_request(source.sessions[0].id, **options)
             await fetch_pages(client, request, result, stats=RequestStats(), on_page=result.keep)
 
@@ -262,7 +262,7 @@ def test_limit_is_the_callers() -> None:
     script = Script(page("t1", has_more=False))
 
     async def ask(source: Source) -> None:
-        async with open_client(source, QODER) as client:
+        async with open_client(source) as client:
             request = make_request(limit=7)
             await fetch_page(client, request, ("after_id", "t0"), RequestStats())
 
