@@ -26,7 +26,7 @@ WITH candidates AS (
         CASE WHEN updated_at IS NOT NULL THEN greatest(seconds_between(updated_at, as_of), 0) END
         AS quiet_seconds,
         CASE
-            WHEN stop_reason_type IN ('retries_exhausted', 'budget_reached', 'refusal')
+            WHEN gave_up(stop_reason_type)
                 AND (is_censored OR seconds_between(coalesce(archived_at, updated_at), as_of) < 86400)
                 THEN 'gave_up'
             WHEN NOT is_censored THEN NULL
@@ -41,7 +41,7 @@ WITH candidates AS (
     ) AS threads USING (source, session_id, thread_id)
     ANTI JOIN (FROM latest_polls WHERE last_outcome = 'gone') AS gone USING (source, session_id)
     WHERE durations.missing_since IS NULL
-        AND (is_censored OR stop_reason_type IN ('retries_exhausted', 'budget_reached', 'refusal'))
+        AND (is_censored OR gave_up(stop_reason_type))
         AND reason IS NOT NULL
 ),
 
