@@ -75,7 +75,7 @@ def test_units(unit: Path) -> None:
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd here")
 def test_systemd_reads_the_units(tmp_path: Path) -> None:
-    """systemd understands every line of the units, and finds none of them unsafe."""
+    """Every line of the units is one that systemd knows."""
     copies = [tmp_path / unit.name for unit in UNITS]
     for unit, copy in zip(UNITS, copies, strict=True):
         text = unit.read_text(encoding="utf-8")
