@@ -34,8 +34,8 @@ import vl_convert
 
 from pipelines.landing.format import PAGES, Landed
 from pipelines.records import Poll, Run
+from pipelines.sandbox.naming import Agent
 from pipelines.sandbox.world import (
-    AGENTS,
     HISTORY_TURNS,
     MODELS,
     Event,
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
 
 START = datetime(2026, 10, 1, tzinfo=UTC)
 BEFORE_S = 6 * 3600.0  # births begin so long before the first poll
+AGENTS = ("planner", "researcher", "coder", "reviewer", "tester")
 INTERVALS = (1, 5, 15, 60)  # minutes
 HOURS = 24.0
 ANALYSES = ("thread_durations", "time_in_status", "status_transitions")
@@ -141,7 +142,7 @@ class Server:
                 ThreadPlan(
                     id=f"sthr_{number:04d}",
                     parent_id="sthr_0000" if number else None,
-                    agent=f"{draw.choice(AGENTS)} {self.source}",
+                    agent=Agent(f"agent_{draw.choice(AGENTS)} {self.source}", self.source),
                     version=draw.choice((1, 2)),
                     model=draw.choice(MODELS),
                     depth=min(number, 1),

@@ -23,7 +23,8 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from pipelines.sandbox.server import encode_cursor, serve
+from pipelines.sandbox.dialect import encode_cursor
+from pipelines.sandbox.server import serve
 from pipelines.sandbox.world import World
 
 if TYPE_CHECKING:

@@ -1,19 +1,25 @@
 """Dagster's door: the code location `pipelines`."""
 
 import os
+from contextlib import suppress
+from pathlib import Path
 
 import dagster as dg
 
 from pipelines.config.loader import load_tolerant
 from pipelines.defs.assets import define_assets
-from pipelines.defs.report import write_report_job
+from pipelines.defs.report import write_report_job, write_report_schedule
 from pipelines.defs.resources import Configuration
 from pipelines.defs.schedule import build_schedule, expect_each_interval, poll_threads
 from pipelines.defs.sensors import build_sensors
+from pipelines.files import restrict
 from pipelines.warehouse.analyses import list_analyses
 from pipelines.warehouse.place import open_warehouse
 
 os.umask(0o077)  # what Dagster and the steps write holds names of threads
+if dagster_home := os.environ.get("DAGSTER_HOME"):
+    with suppress(OSError):  # of someone else: Dagster's own processes say if that matters
+        restrict(Path(dagster_home), 0o700)
 
 
 @dg.definitions
@@ -23,17 +29,17 @@ def defs() -> dg.Definitions:
     All steps run in one process: DuckDB has one writer.
     """
     settings = load_tolerant()
-    configuration, warehouse = Configuration(), open_warehouse(settings.home)
     analyses = list_analyses(settings.analyses_dir)
     return dg.Definitions(
         assets=expect_each_interval(settings, define_assets(analyses)),
         jobs=[poll_threads, write_report_job],
-        schedules=[build_schedule(settings)],
-        sensors=build_sensors(settings, configuration, warehouse),
+        schedules=[build_schedule(settings), write_report_schedule],
+        sensors=build_sensors(settings),
         resources={
             "analyses": analyses,
-            "configuration": configuration,
-            "warehouse": warehouse,
+            "configuration": Configuration(),
+            "warehouse": open_warehouse(settings.home),
+            "webhook_variable": settings.webhook_url_env,
             # No asset passes a value on: the manager that writes them to files costs its imports.
             "io_manager": dg.mem_io_manager,
         },

@@ -20,6 +20,7 @@ EndReason = Literal[
     "cursor_loop",
     "no_cursor",
     "no_progress",
+    "same_page",
     "page_cap",
     "malformed_thread",
     "error",

@@ -21,7 +21,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from pipelines.cli.main import main
+from pipelines.config.loader import complete_source
 from pipelines.config.settings import Settings, Source
+from pipelines.providers.registry import PROVIDERS
 from pipelines.sandbox.server import Sandbox, serve
 
 if TYPE_CHECKING:
@@ -138,8 +140,9 @@ class Receiver:
 def make_source(base_url: str = "http://127.0.0.1:1/x", **keys: Any) -> Source:
     """Return a source with one session, quick retries and a token."""
     defaults = {"sessions": ["sess_1"], "min_page_interval_ms": 0, "max_requests_per_second": 1000}
-    document = {"sources": [{"name": "qoder", "base_url": base_url, **defaults, **keys}]}
-    source = Settings.model_validate(document).sources[0]
+    keys = {"name": "qoder", "base_url": base_url, **defaults, **keys}
+    complete_source(keys, PROVIDERS[keys.get("provider", "qoder")])
+    source = Settings.model_validate({"sources": [keys]}).sources[0]
     source._token = SecretStr(CANARY)  # noqa: SLF001 - as load_settings does
     return source
 

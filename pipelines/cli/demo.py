@@ -42,7 +42,7 @@ def play() -> ExitStatus:
     shutil.rmtree(home, ignore_errors=True)
     world = World(draw_sizes(8, 400), turn_s=TURN_S)
     with serve(Sandbox(world).app) as base_url:
-        settings = write_settings(home, base_url, list(world.sessions))
+        settings = write_settings(home, base_url, world)
         forget_variables()
         os.environ |= {
             "SESSION_THREADS_HOME": str(home),
@@ -102,13 +102,13 @@ def show_analyses() -> None:
         write_analysis(warehouse, analyses[name], target, limit=2)
 
 
-def write_settings(home: Path, base_url: str, session_ids: list[str]) -> Path:
+def write_settings(home: Path, base_url: str, world: World) -> Path:
     """Write the demo's own configuration and return its path."""
     source = {
         "name": "sandbox",
         "base_url": base_url,
         "token_env": "SANDBOX_PAT",
-        "sessions": [{"id": id_, "label": f"demo {i}"} for i, id_ in enumerate(session_ids, 1)],
+        "sessions": [{"id": id_, "label": plan.title} for id_, plan in world.sessions.items()],
     }
     make_private(home)
     path = home / "sessions.yaml"

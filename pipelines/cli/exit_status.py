@@ -9,7 +9,7 @@ import msgspec
 from pipelines.errors import TOKEN_REJECTED, TokenRejected, WarehouseError
 from pipelines.reporting.wording import count
 from pipelines.warehouse.build import KEPT
-from pipelines.warehouse.ledger import ENDED_WELL
+from pipelines.warehouse.ledger import ABSENT, ENDED_WELL, list_failures
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,13 +28,16 @@ class ExitStatus(msgspec.Struct, frozen=True):
 
 
 def exit_of_run(ledger: Records, findings: Sequence[str]) -> ExitStatus:
-    """Return what a run's ledger means; what analyses' checks have found counts for less."""
-    failing = [row for row in ledger if row["outcome"] not in ENDED_WELL]
+    """Return what a run's ledger means; what analyses' checks have found counts for less.
+
+    A session that was known to be gone, or forbidden, is no failure, unless nothing else was asked.
+    """
+    failing = list_failures(ledger)
     kept = [f"{'; '.join(findings)}. {KEPT}"] if findings else []
-    if not failing:
+    if not failing and (not ledger or any(row["outcome"] in ENDED_WELL for row in ledger)):
         return ExitStatus(1, *kept) if kept else ExitStatus()
     rejected = [row for row in failing if row["error_type"] == TOKEN_REJECTED]
-    reason = explain((rejected or failing)[0])
+    reason = explain((rejected or failing or ledger)[0])
     if rejected:
         problem = f"the token was rejected: {reason}. {TokenRejected.fix}"
         return ExitStatus(TokenRejected.exit_code, problem)
@@ -55,12 +58,16 @@ def explain(row: Mapping[str, Any]) -> str:
 
 
 def exit_of_health(lines: Sequence[Health]) -> ExitStatus:
-    """Return what the sessions' states mean together."""
-    unhealthy = [line for line in lines if line.state != "ok"]
-    if not unhealthy:
+    """Return what the sessions' states mean together.
+
+    Those that are gone, or forbidden, are no news, unless there is no other.
+    """
+    unhealthy = [line for line in lines if line.state != "ok" and line.state not in ABSENT]
+    if not unhealthy and (not lines or any(line.state == "ok" for line in lines)):
         return ExitStatus()
+    unhealthy = unhealthy or list(lines)
     first = unhealthy[0]
-    error = f": {first.last_error}" if first.state == "failing" else ""
+    error = f": {first.last_error}" if first.last_error else ""
     problem = f"{first.name} is {first.state}{error}"
     return ExitStatus(1, f"{len(unhealthy)} of {count(len(lines), 'session')}: {problem}")
 

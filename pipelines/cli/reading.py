@@ -23,7 +23,8 @@ def status(*, as_json: bool) -> None:
 
     That is its last complete poll, its threads, the open ones, and its last error.
 
-    Exit status: 0 all is well, 1 a session is failing, stale, or was never polled.
+    Exit status: 0 all is well, 1 a session is failing, stale, or was never polled, or all are
+    gone or forbidden.
     """
     from datetime import UTC, datetime
 

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 DEFAULT_FILE = "sessions.yaml"
+# How tokens begin, whoever's they are: none may stand in a file.
+TOKEN_PREFIXES = ("pt-", "sk-ant-")
+# Keys whose value is the NAME of a variable with a secret.
+VARIABLE_KEYS = ("_env", "env")
 TOO_DEEP = "nested too deeply, or within itself"
 
 
@@ -62,6 +66,16 @@ def read_document(environ: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
     if isinstance(own, str) and not own.startswith("~"):
         document["analyses_dir"] = str(path.absolute().parent / own)
     return str(path), document
+
+
+def list_secret_variables(document: Any) -> set[str]:  # noqa: ANN401 - any YAML
+    """Return the variables that the file names for what must not stand in it: `token_env` etc."""
+    if isinstance(document, list):
+        return set().union(*map(list_secret_variables, document))
+    if not isinstance(document, dict):
+        return set()
+    found = {str(value) for key, value in document.items() if str(key).endswith(VARIABLE_KEYS)}
+    return found.union(*map(list_secret_variables, document.values()))
 
 
 def reject_tilde(place: str, path: str | None) -> None:
@@ -119,8 +133,12 @@ def _reject_secrets(where: str, document: Any, key: str) -> None:  # noqa: ANN40
             "a webhook's URL is a secret and must not stand in a file",
             "Remove it, replace that webhook, and put the NAME of a variable into webhook_url_env.",
         )
+    is_text = isinstance(document, str)
     is_secret_key = last in {"token", "pat", "password", "secret", "api_key", "authorization"}
-    if is_secret_key or (isinstance(document, str) and document.strip().startswith("pt-")):
+    is_named = isinstance(document, dict) and document.keys() == {"env"}
+    if (is_secret_key and not is_named) or (
+        is_text and document.strip().startswith(TOKEN_PREFIXES)
+    ):
         raise SettingsError(
             f"{where}: {key}",
             "a token must not stand in a file",

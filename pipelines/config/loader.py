@@ -16,11 +16,12 @@ from pydantic import SecretStr, ValidationError
 from pipelines.config.document import read_document, reject_secrets
 from pipelines.config.rejections import Origin, explain_rejection, suggest_name
 from pipelines.config.settings import Settings, Source, data_home
+from pipelines.config.wire import FromVariable
 from pipelines.errors import SettingsError
 from pipelines.records import DEFAULT_PROVIDER
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from pipelines.config.settings import Preset
 
@@ -49,8 +50,11 @@ def load_settings(
         raise explain_rejection(origin, error.errors()) from None
     if not settings.sources:
         raise explain_rejection(origin, [{"type": "missing", "loc": ("sources",)}])
-    for source in settings.sources if with_tokens else ():
-        source._token = find_token(source, presets[source.provider], environ)  # noqa: SLF001 - filled here, read elsewhere
+    for source in settings.sources:
+        check_order(source, presets[source.provider], where)
+        if with_tokens:
+            source._token = find_token(source, presets[source.provider], environ)  # noqa: SLF001 - filled here, read elsewhere
+            source._variables = find_variables(source, environ)  # noqa: SLF001 - as the token
     settings._home = data_home(environ)  # noqa: SLF001 - as the token
     return settings
 
@@ -105,14 +109,32 @@ def complete_sources(
             continue
         preset = choose_preset(source, presets, f"{origin.where}: sources[{index}].provider")
         origin.presets[index] = preset
-        source.setdefault("name", preset.name)
-        source.setdefault("base_url", preset.base_url)
+        complete_source(source, preset)
         if source["name"] == preset.name:
             for key, (variable, value) in overrides.pop(preset.name, {}).items():
                 source[key] = value
                 origin.variables[index, key] = variable
     if sources:
         reject_unused(overrides)
+
+
+def complete_source(source: dict[str, Any], preset: Preset) -> None:
+    """Fill in, in place, what the provider gives; headers and parameters one by one."""
+    source.setdefault("name", preset.name)
+    if preset.base_url:
+        source.setdefault("base_url", preset.base_url)
+    for key, default in preset.defaults.items():
+        given = source.get(key)
+        if given is None:
+            source[key] = default
+        elif isinstance(default, dict) and isinstance(given, dict):
+            source[key] = merge_sent(default, given)
+
+
+def merge_sent(default: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is sent by default, but for what a source says by the same name, in any case."""
+    named = {str(name).lower() for name in given}
+    return {name: value for name, value in default.items() if name.lower() not in named} | {**given}
 
 
 def reject_unused(overrides: Mapping[str, Mapping[str, tuple[str, Any]]]) -> None:
@@ -146,15 +168,42 @@ def choose_preset(source: Mapping[str, Any], presets: Mapping[str, Preset], plac
     return presets[name]
 
 
+def check_order(source: Source, preset: Preset, where: str) -> None:
+    """Raise SettingsError if the source asks for an order that the provider's servers reject."""
+    if source.order and not preset.takes_order:
+        place = f"{where}: source {source.name}: order"
+        raise SettingsError(place, f"{preset.name} lists threads in one order alone", "Remove it.")
+
+
 def find_token(source: Source, preset: Preset, environ: Mapping[str, str]) -> SecretStr:
     """Return the token of the first variable that holds one. Raises SettingsError."""
     names = (source.token_env,) if source.token_env else preset.token_variables
-    token = next((environ[name].strip() for name in names if environ.get(name, "").strip()), "")
-    place, variable = f"source {source.name}: token", " or ".join(names)
-    if not token:
-        fix = f"Put the access token into it: export {names[0]}=…"
+    place = f"source {source.name}: token"
+    if not names:
+        fix = "Name the variable that holds it: token_env: NAME."
+        raise SettingsError(place, f"the provider {preset.name} knows no variable for it", fix)
+    return read_secret(place, names, environ)
+
+
+def find_variables(source: Source, environ: Mapping[str, str]) -> dict[str, SecretStr]:
+    """Return the values of the variables that headers and parameters name, by these names."""
+    named = [
+        (f"source {source.name}: {key}.{name}", value.name)
+        for key, sent in (("headers", source.headers), ("params", source.params))
+        for name, value in sent.items()
+        if isinstance(value, FromVariable)
+    ]
+    return {variable: read_secret(place, (variable,), environ) for place, variable in named}
+
+
+def read_secret(place: str, names: Sequence[str], environ: Mapping[str, str]) -> SecretStr:
+    """Return the value of the first variable that holds one. Raises SettingsError."""
+    secret = next((environ[name].strip() for name in names if environ.get(name, "").strip()), "")
+    variable = " or ".join(names)
+    if not secret:
+        fix = f"Put it there: export {names[0]}=…"
         raise SettingsError(place, f"the variable {variable} is not set", fix)
-    if not (token.isascii() and token.isprintable()) or " " in token:
+    if not (secret.isascii() and secret.isprintable()) or " " in secret:
         problem = f"the variable {variable} holds a space or a character that no token has"
-        raise SettingsError(place, problem, "Copy the token again.")
-    return SecretStr(token)
+        raise SettingsError(place, problem, "Copy it again.")
+    return SecretStr(secret)

@@ -56,7 +56,8 @@ def explain_rejection(origin: Origin, details: Sequence[Mapping[str, Any]]) -> S
         fix += f", or set {variable}." if variable else "."
         return SettingsError(place, "there are no sessions to poll", fix)
     example = _find_default(fields.get(name))
-    example = preset.base_url if preset and name == "base_url" else example
+    if name == "base_url":
+        example = (preset and preset.base_url) or "https://host/path"
     return SettingsError(place, _describe(first), _suggest_value(name, example))
 
 

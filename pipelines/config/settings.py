@@ -30,10 +30,13 @@ from pipelines.config.values import (
     SessionId,
     check_no_duplicate,
 )
+from pipelines.config.wire import FromVariable, Headers, Params
 from pipelines.records import DEFAULT_PROVIDER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from pipelines.config.wire import Sent
 
 # One poll may be late or fail without an alarm.
 STALE_AFTER_INTERVALS = 2
@@ -55,8 +58,16 @@ class Preset(Protocol):
         """Return what a source is called."""
 
     @property
-    def base_url(self) -> str:
-        """Return where its API is."""
+    def base_url(self) -> str | None:
+        """Return where its API is; None if that is for the source to say."""
+
+    @property
+    def defaults(self) -> Mapping[str, Any]:
+        """Return what else a source says by default, by the key that says it."""
+
+    @property
+    def takes_order(self) -> bool:
+        """Return whether threads can be asked for in an order."""
 
     @property
     def token_variables(self) -> tuple[str, ...]:
@@ -99,7 +110,7 @@ def check_no_session_twice(sessions: tuple[Session, ...]) -> tuple[Session, ...]
 class Source(_Strict):
     """One API, the token for it, and the sessions to poll there. Times carry their unit.
 
-    What is not given is the provider's: its name, its base URL.
+    What is not given is the provider's: its name, base URL, scheme, headers, page size and pace.
     """
 
     name: Name
@@ -112,7 +123,11 @@ class Source(_Strict):
     request_timeout_s: float = Field(default=60, gt=0)
     max_attempts: int = Field(default=6, ge=1)
     retry_budget_s: float = Field(default=300, ge=0)
+    page_limit: int = Field(default=100, ge=1)
     max_pages_per_session: int = Field(default=10_000, ge=1)
+    auth: Literal["bearer", "x-api-key"] = "bearer"
+    headers: Headers = Field(default_factory=dict)
+    params: Params = Field(default_factory=dict)
     order: Literal["asc", "desc"] | None = None
     sessions: Annotated[
         tuple[Annotated[Session, BeforeValidator(_session_from_id)], ...],
@@ -120,6 +135,21 @@ class Source(_Strict):
     ] = Field(min_length=1, strict=False)
     # From the environment, never from the file, and in no dump or repr of the settings.
     _token: SecretStr = PrivateAttr(default=SecretStr(""))
+    _variables: dict[str, SecretStr] = PrivateAttr(default_factory=dict)
+
+    @property
+    def secrets(self) -> list[str]:
+        """What no output, log, file or error may hold: the token, and values of variables."""
+        return [secret.get_secret_value() for secret in (self._token, *self._variables.values())]
+
+    def reveal(self, sent: Sent) -> dict[str, str]:
+        """Return headers or parameters as they are sent; called by the client alone."""
+        return {
+            name: self._variables[value.name].get_secret_value()
+            if isinstance(value, FromVariable)
+            else value
+            for name, value in sent.items()
+        }
 
     @property
     def token(self) -> SecretStr:

@@ -5,7 +5,6 @@ Each is a step of `pipelines.steps`, and what it has brought as metadata and che
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import dagster as dg
 from pydantic import Field
@@ -30,12 +29,12 @@ from pipelines.defs.metadata import (
 )
 from pipelines.defs.report import report
 from pipelines.defs.resources import AnalysesParam, ConfigurationParam, WarehouseParam
-from pipelines.errors import INTERRUPTED, TOKEN_REJECTED, LoadRejected
-from pipelines.records import Progress, Selection
+from pipelines.errors import INTERRUPTED, LoadRejected
+from pipelines.records import Poll, Progress, Selection
 from pipelines.reporting.health import read_rows
 from pipelines.reporting.wording import count
 from pipelines.warehouse.analyses import Analysis
-from pipelines.warehouse.ledger import read_history, read_ledger
+from pipelines.warehouse.ledger import read_history
 
 
 class PollConfig(dg.Config):
@@ -59,12 +58,14 @@ def thread_pages(
     context: dg.AssetExecutionContext,
     config: PollConfig,
     configuration: ConfigurationParam,
+    analyses: AnalysesParam,
     warehouse: WarehouseParam,
 ) -> dg.MaterializeResult:
     """Every page of the threads of the configured sessions, as the server sent it.
 
     One Parquet file for each run, and shards of a large one, in `raw/` of the data directory. A
-    session that fails ends alone, and says why in the log and in `every_session_complete`.
+    session that fails ends alone, and says why in the log and in `every_session_complete`. If all
+    do, this step fails: after the ledger that says so is published.
     """
     settings = configuration.load()
     selection = Selection(tuple(config.sessions), tuple(config.statuses))
@@ -75,6 +76,12 @@ def thread_pages(
     for poll in landed.polls:
         if poll.error_message:
             context.log.warning("session %s: %s", poll.session_id, poll.error_message)
+    if problem := find_problem(landed.polls):
+        with warehouse.write() as tables:  # the steps after this one will not run
+            ledger = steps.load(settings, tables).ledger
+            steps.publish(warehouse, tables, analyses)
+        evidence = check_sessions([row for row in ledger if row["run_id"] == begun.id]).metadata
+        raise dg.Failure(problem, metadata=evidence, allow_retries=False)
     return dg.MaterializeResult(metadata=describe_polls(landed.path, landed.polls))
 
 
@@ -113,36 +120,27 @@ def threads(
 
 
 def published_database(
-    context: dg.AssetExecutionContext,
-    configuration: ConfigurationParam,
-    analyses: AnalysesParam,
-    warehouse: WarehouseParam,
-) -> Iterator[dg.MaterializeResult]:
-    """The copy that people query, `threads.duckdb`: replaced even if only the ledger is new.
-
-    The run fails after it, so that someone notices, if its own poll brought nothing.
-    """
+    configuration: ConfigurationParam, analyses: AnalysesParam, warehouse: WarehouseParam
+) -> dg.MaterializeResult:
+    """The copy that people query, `threads.duckdb`: replaced even if only the ledger is new."""
     started = time.monotonic()
     with warehouse.write() as tables:
-        ledger = read_ledger(tables, [context.run.run_id])
         path = steps.publish(warehouse, tables, analyses)
     seconds = round(time.monotonic() - started, 3)
     health = read_rows(warehouse)
-    yield dg.MaterializeResult(
+    return dg.MaterializeResult(
         metadata=describe_publication(path, health, seconds),
         check_results=[check_freshness(configuration, health)],
     )
-    if problem := find_problem(ledger):
-        raise dg.Failure(problem, allow_retries=False)
 
 
-def find_problem(ledger: Sequence[Mapping[str, Any]]) -> str | None:
-    """Return why someone must look at a run, in one line; None if its polls brought data."""
-    ended = [row for row in ledger if row["error_type"] in {TOKEN_REJECTED, INTERRUPTED}]
+def find_problem(polls: Sequence[Poll]) -> str | None:
+    """Return why a run must not go on, in one line: it was ended, or brought nothing at all."""
+    ended = [poll for poll in polls if poll.error_type == INTERRUPTED]
     if ended:
-        return str(ended[0]["error_message"])
-    if ledger and not any(row["pages"] for row in ledger):
-        return f"{count(len(ledger), 'session')} failed; the first: {ledger[0]['error_message']}"
+        return str(ended[0].error_message)
+    if polls and not any(poll.pages for poll in polls):
+        return f"{count(len(polls), 'session')} failed; the first: {polls[0].error_message}"
     return None
 
 

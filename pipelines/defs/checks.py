@@ -11,16 +11,22 @@ from pipelines.defs.resources import Configuration
 from pipelines.errors import LoadRejected, SettingsError
 from pipelines.reporting.health import find_oldest, pair_sessions, session_state
 from pipelines.warehouse.analyses import BUILT, Analysis
-from pipelines.warehouse.ledger import ENDED_WELL
+from pipelines.warehouse.ledger import ABSENT, list_failures
 
 Row = Mapping[str, Any]
 COMPLETE, UNIQUE, DRIFT = "every_session_complete", "keys_are_unique", "no_schema_drift"
 FRESH = "every_session_fresh"
+LAST = "last_complete_poll"
 SHOWN_ROWS = 20
+# What is shown of a poll that failed.
+EVIDENCE = ("source", "session_id", "outcome", "end_reason", "error_type", "error_message")
 
 LOAD_CHECKS = [
     dg.AssetCheckSpec(
-        COMPLETE, asset="threads", description="Every configured session was listed to its end."
+        COMPLETE,
+        asset="threads",
+        description="Every configured session was listed to its end, but for those"
+        " that were known to be gone, or forbidden.",
     ),
     dg.AssetCheckSpec(
         UNIQUE,
@@ -38,21 +44,26 @@ PUBLICATION_CHECKS = [
     dg.AssetCheckSpec(
         FRESH,
         asset="published_database",
-        description="Every configured session has a complete poll that is not older than two poll"
-        " intervals.",
+        description="Every configured session that is neither gone nor forbidden has a complete"
+        " poll that is not older than two poll intervals.",
     ),
 ]
 
 
 def check_sessions(ledger: Sequence[Row]) -> dg.AssetCheckResult:
-    """Return whether every poll ended well; the sessions of those that did not, by name."""
-    failing = [row for row in ledger if row["outcome"] not in ENDED_WELL]
-    lines = [f"{row['session_id']}: {row['outcome']}: {row['error_message']}" for row in failing]
+    """Return whether no poll needs someone; those that do, as a table."""
+    failing = list_failures(ledger)
     return dg.AssetCheckResult(
         check_name=COMPLETE,
         passed=bool(ledger) and not failing,
-        metadata={"sessions": len(ledger), "failing": lines},
+        metadata={"sessions": len(ledger)} | describe_evidence("failing", failing, EVIDENCE),
     )
+
+
+def describe_evidence(what: str, rows: Sequence[Row], columns: Sequence[str]) -> dict[str, Any]:
+    """Return how many rows there are, a number that plots, and the rows, if there are any."""
+    texts = [{name: str(row[name] or "") for name in columns} for row in rows]
+    return {what: len(rows)} | ({"evidence": tabulate(texts)} if texts else {})
 
 
 def check_keys(rejection: LoadRejected | None) -> dg.AssetCheckResult:
@@ -86,12 +97,13 @@ def check_freshness(configuration: Configuration, health: Sequence[Row]) -> dg.A
         return dg.AssetCheckResult(check_name=FRESH, passed=False, metadata=metadata)
     oldest = find_oldest(settings, datetime.now(UTC))
     old = [
-        f"{session.id}: last complete poll {row['last_complete_poll'] or 'never'}"
-        for _, session, row in pair_sessions(settings, health)
-        if session_state(dict(row) | {"failure_streak": 0}, oldest) != "ok"
+        {"source": source, "session_id": session.id, LAST: row[LAST] or "never"}
+        for source, session, row in pair_sessions(settings, health)
+        if session_state(dict(row) | {"failure_streak": 0}, oldest) not in {"ok", *ABSENT}
     ]
+    evidence = describe_evidence("stale", old, ("source", "session_id", LAST))
     return dg.AssetCheckResult(
-        check_name=FRESH, passed=not old, metadata={"stale": old, "oldest": oldest.isoformat()}
+        check_name=FRESH, passed=not old, metadata=evidence | {"oldest": oldest.isoformat()}
     )
 
 

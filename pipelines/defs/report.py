@@ -30,3 +30,11 @@ write_report_job = dg.define_asset_job(
     executor_def=dg.in_process_executor,
     description="Draw the HTML report of what is published.",
 )
+
+write_report_schedule = dg.ScheduleDefinition(
+    name="write_report_schedule",
+    job=write_report_job,
+    cron_schedule="7 * * * *",  # when no poll begins, whatever its interval
+    default_status=dg.DefaultScheduleStatus.STOPPED,
+    description="Draws the report every hour, once it is turned on.",
+)

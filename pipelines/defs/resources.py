@@ -28,3 +28,5 @@ class Configuration:
 ConfigurationParam = dg.ResourceParam[Configuration]
 WarehouseParam = dg.ResourceParam[Warehouse]
 AnalysesParam = dg.ResourceParam[dict[str, Analysis]]
+# The variable with the URL of the webhook; the sensors alone need it, and are there if it is.
+WebhookParam = dg.ResourceParam[str]

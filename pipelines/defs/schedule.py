@@ -8,6 +8,15 @@ import dagster as dg
 from pipelines.config.settings import Settings
 from pipelines.defs.report import PUBLISHED, report
 
+# What a run goes through until it ends. One that was never queued (NOT_STARTED) may stay so.
+UNFINISHED = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+MOST_NAMED = 3
+
 poll_threads = dg.define_asset_job(
     "poll_threads",
     selection=dg.AssetSelection.all() - dg.AssetSelection.assets(report),
@@ -24,10 +33,24 @@ def build_schedule(settings: Settings) -> dg.ScheduleDefinition:
     return dg.ScheduleDefinition(
         name="poll_threads_schedule",
         job=poll_threads,
+        execution_fn=request_run,
         cron_schedule="0 * * * *" if minutes == 60 else f"*/{minutes} * * * *",  # noqa: PLR2004
         default_status=dg.DefaultScheduleStatus.STOPPED,
         description=f"Polls every {minutes} minutes (poll_interval_minutes), once it is turned on.",
     )
+
+
+def request_run(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+    """Ask for a run, unless one of the job runs or waits already: it polls the same sessions."""
+    ahead = context.instance.get_runs(
+        dg.RunsFilter(job_name=poll_threads.name, statuses=UNFINISHED), ascending=True
+    )
+    if not ahead:
+        return dg.RunRequest()
+    states = [f"{run.run_id} is {run.status.value.lower()}" for run in ahead[:MOST_NAMED]]
+    more = f", and {len(ahead) - len(states)} more" if len(ahead) > len(states) else ""
+    problem = f"{len(ahead)} of poll_threads not finished: {', '.join(states)}{more}"
+    return dg.SkipReason(f"{problem}. Another run would only wait for them.")
 
 
 def expect_each_interval(

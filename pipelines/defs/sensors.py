@@ -4,7 +4,7 @@ A tick whose message the webhook does not accept fails and says why. Its cursor,
 was sent, stays as it was: the next tick tries again. Dagster's run failure sensor would move on.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from itertools import takewhile
@@ -12,7 +12,7 @@ from itertools import takewhile
 import dagster as dg
 
 from pipelines.config.settings import Settings
-from pipelines.defs.resources import Configuration
+from pipelines.defs.resources import ConfigurationParam, WarehouseParam, WebhookParam
 from pipelines.defs.schedule import poll_threads
 from pipelines.reporting.alerts import ALERTED, compose_failure, describe_polls, send_alerts
 from pipelines.reporting.webhook import find_webhook, post
@@ -23,44 +23,63 @@ MOST_RUNS = 10
 WILL_RETRY = "dagster/will_retry"
 
 
-def build_sensors(
-    settings: Settings, configuration: Configuration, warehouse: Warehouse
-) -> list[dg.SensorDefinition]:
+def build_sensors(settings: Settings) -> list[dg.SensorDefinition]:
     """Return the sensors, turned on; none if no webhook is configured."""
     variable = settings.webhook_url_env
     if variable is None:
         return []
     return [
-        build_failure_sensor(variable, warehouse),
-        build_news_sensor(variable, configuration, warehouse),
+        turn_on(
+            alert_on_failed_run, f"Posts failed and crashed runs to the webhook in {variable}."
+        ),
+        turn_on(
+            alert_on_attention,
+            "Posts what is new in attention, and sessions that are failing or stale, to the"
+            f" webhook in {variable}: each once, and again if it has gone and come back.",
+        ),
     ]
 
 
-def build_failure_sensor(variable: str, warehouse: Warehouse) -> dg.SensorDefinition:
-    """Return the sensor of failed runs; the webhook's URL is in this variable."""
-
-    @dg.sensor(
-        name="alert_on_failed_run",
+def turn_on(
+    evaluate: Callable[..., dg.SensorResult | dg.SkipReason], description: str
+) -> dg.SensorDefinition:
+    """Return the sensor that the function evaluates, under its name."""
+    return dg.sensor(
         minimum_interval_seconds=INTERVAL_S,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description=f"Posts failed and crashed runs to the webhook in {variable}.",
-    )
-    def alert_on_failed_run(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        if context.cursor is None:
-            newest = list_failures(context.instance, limit=1, ascending=False)
-            start = str(newest[0].storage_id) if newest else "0"
-            return dg.SensorResult(skip_reason="Reports runs that fail from now on.", cursor=start)
-        listed = list_failures(context.instance, after=int(context.cursor), limit=MOST_RUNS)
-        failures = list(takewhile(partial(is_decided, context.instance), listed))
-        runs = [run for run in map(partial(find_run, context.instance), failures) if run]
-        if runs:
-            text = "\n".join(describe_failure(context.instance, run, warehouse) for run in runs)
-            post(find_webhook(variable), text)
-        cursor = str(failures[-1].storage_id) if failures else context.cursor
-        reason = f"Reported {len(runs)} failed runs." if runs else "No run has failed."
-        return dg.SensorResult(skip_reason=reason, cursor=cursor)
+        description=description,
+    )(evaluate)
 
-    return alert_on_failed_run
+
+def alert_on_failed_run(
+    context: dg.SensorEvaluationContext, warehouse: WarehouseParam, webhook_variable: WebhookParam
+) -> dg.SensorResult:
+    """Report the runs that failed since the last tick; at the first tick none."""
+    if context.cursor is None:
+        newest = list_failures(context.instance, limit=1, ascending=False)
+        start = str(newest[0].storage_id) if newest else "0"
+        return dg.SensorResult(skip_reason="Reports runs that fail from now on.", cursor=start)
+    listed = list_failures(context.instance, after=int(context.cursor), limit=MOST_RUNS)
+    failures = list(takewhile(partial(is_decided, context.instance), listed))
+    runs = [run for run in map(partial(find_run, context.instance), failures) if run]
+    if runs:
+        text = "\n".join(describe_failure(context.instance, run, warehouse) for run in runs)
+        post(find_webhook(webhook_variable), text)
+    cursor = str(failures[-1].storage_id) if failures else context.cursor
+    reason = f"Reported {len(runs)} failed runs." if runs else "No run has failed."
+    return dg.SensorResult(skip_reason=reason, cursor=cursor)
+
+
+def alert_on_attention(
+    configuration: ConfigurationParam, warehouse: WarehouseParam, webhook_variable: WebhookParam
+) -> dg.SkipReason:
+    """Report threads and sessions to look at that were not reported yet."""
+    if not warehouse.is_published():
+        return dg.SkipReason("Nothing is published yet.")
+    settings = configuration.load_without_tokens()
+    send = partial(post, find_webhook(webhook_variable))
+    come, gone = send_alerts(warehouse, settings.home / ALERTED, settings, datetime.now(UTC), send)
+    return dg.SkipReason(f"{come} new, {gone} gone." if come or gone else "No news.")
 
 
 def list_failures(
@@ -101,27 +120,3 @@ def describe_failure(instance: dg.DagsterInstance, run: dg.DagsterRun, warehouse
         describe_polls(warehouse, run.run_id),
         is_retried=run.tags.get(WILL_RETRY) == "true",
     )
-
-
-def build_news_sensor(
-    variable: str, configuration: Configuration, warehouse: Warehouse
-) -> dg.SensorDefinition:
-    """Return the sensor of threads and sessions to look at; the URL is in this variable."""
-
-    @dg.sensor(
-        name="alert_on_attention",
-        minimum_interval_seconds=INTERVAL_S,
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Posts what is new in attention, and sessions that are failing or stale, to"
-        f" the webhook in {variable}: each once, and again if it has gone and come back.",
-    )
-    def alert_on_attention() -> dg.SkipReason:
-        if not warehouse.is_published():
-            return dg.SkipReason("Nothing is published yet.")
-        settings = configuration.load_without_tokens()
-        send = partial(post, find_webhook(variable))
-        sent = settings.home / ALERTED
-        come, gone = send_alerts(warehouse, sent, settings, datetime.now(UTC), send)
-        return dg.SkipReason(f"{come} new, {gone} gone." if come or gone else "No news.")
-
-    return alert_on_attention

@@ -53,6 +53,7 @@ class Pagination:
         self._used = {start}
         self._max_pages = max_pages
         self._fault: str | None = None
+        self._previous: set[str] = set()
 
     @property
     def is_complete(self) -> bool:
@@ -62,14 +63,15 @@ class Pagination:
     def take(self, page: Page) -> bool:
         """Take the page that the current cursor led to; return whether there is one to follow."""
         ids = page.listing.ids
-        is_repeated = bool(ids) and self.ids.issuperset(ids)
+        dead_end = self._find_dead_end(ids)
+        self._previous = set(ids)
         self.pages += 1
         if page.listing.fault and not self._fault:
             self._fault = f"page {self.pages}: {page.listing.fault}"
         before = len(self.ids)
         self.ids.update(ids)
         self.duplicates += len(ids) - (len(self.ids) - before)
-        following = self._follow(page.listing.following, is_repeated)
+        following = self._follow(page.listing.following, dead_end)
         if isinstance(following, str):
             self._end(following)
             return False
@@ -85,15 +87,25 @@ class Pagination:
         """End the pagination from outside; what came before it stays."""
         self.end_reason, self.error = cast("EndReason", error.end_reason), error
 
-    def _follow(self, following: Cursor | EndReason, is_repeated: bool) -> Cursor | EndReason:  # noqa: FBT001
+    def _find_dead_end(self, ids: list[str]) -> EndReason | None:
+        """Return why nothing new can follow these threads, if the server claims that more does."""
+        if ids and self._previous == set(ids):
+            return "same_page"
+        return "no_progress" if ids and self.ids.issuperset(ids) else None
+
+    def _follow(
+        self, following: Cursor | EndReason, dead_end: EndReason | None
+    ) -> Cursor | EndReason:
         """Return the cursor, unless following it would lead nowhere (docs/api.md, 2.6)."""
         if isinstance(following, str):
             return following
+        if dead_end == "same_page":
+            return dead_end
         if following in self._used:
             self.cursor = following
             return "cursor_loop"
-        if is_repeated:
-            return "no_progress"
+        if dead_end:
+            return dead_end
         return "page_cap" if self.pages >= self._max_pages else following
 
     def _end(self, end_reason: EndReason) -> None:
@@ -112,6 +124,8 @@ PROBLEMS: dict[EndReason, str] = {
     "cursor_loop": "the server gave a cursor that this pagination has used already",
     "no_cursor": "the server says that there is more and gives no cursor to it",
     "no_progress": "every thread of the page was listed before, and the server claims more",
+    "same_page": "this server cannot page: it answered the same page twice. Set page_limit of the"
+    " source to more threads than a session has, if the server takes it",
     "page_cap": "max_pages_per_session is reached, and the server claims more",
 }
 

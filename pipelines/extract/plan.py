@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from pipelines.errors import SettingsError
 from pipelines.extract.discover import SourceSessions
 from pipelines.files import list_statuses
-from pipelines.records import History
+from pipelines.providers.registry import PROVIDERS
+from pipelines.records import THREADS_ENDPOINT, History
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,6 +41,7 @@ def plan_polls(
             "Add it to the configuration.",
         )
     check_statuses(selection, history)
+    check_filters(found, selection)
     return [
         SourceSessions(
             each.source,
@@ -83,3 +85,14 @@ def check_statuses(selection: Selection, history: History) -> None:
             close = difflib.get_close_matches(status, known, n=1)
             fix = f"Did you mean {close[0]}?" if close else f"Known are {', '.join(sorted(known))}."
             raise SettingsError(f"--status {status}", "no thread was ever in this status", fix)
+
+
+def check_filters(found: Sequence[SourceSessions], selection: Selection) -> None:
+    """Raise SettingsError if a source cannot be asked for threads in certain statuses alone."""
+    for source in [each.source for each in found if selection.statuses]:
+        if not PROVIDERS[source.provider].endpoint(THREADS_ENDPOINT).takes_statuses:
+            raise SettingsError(
+                f"--status {selection.statuses[0]}",
+                f"source {source.name}: {source.provider} lists threads in all statuses alone",
+                "Leave --status out, and use show --where on what was loaded.",
+            )

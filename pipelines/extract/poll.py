@@ -106,7 +106,7 @@ class _Fleet:
         return ListRequest(
             endpoint=endpoint,
             ids={"session_id": session.id},
-            limit=self.provider.page_limit,
+            limit=self.client.source.page_limit,
             order=self.client.source.order,
             statuses=self._statuses(endpoint),
         )
@@ -164,7 +164,7 @@ async def ask_once(source: Source) -> None:
         ids={"session_id": source.sessions[0].id},
         limit=1,
     )
-    async with open_client(source.model_copy(update={"max_attempts": 1}), provider) as client:
+    async with open_client(source.model_copy(update={"max_attempts": 1})) as client:
         await fetch_page(client, request, None, RequestStats())
 
 
@@ -212,7 +212,7 @@ async def poll_sessions(
     async with AsyncExitStack() as stack:
         for planned in plan:
             provider = PROVIDERS[planned.source.provider]
-            opening = open_client(planned.source, provider, backoff_s=backoff_s)
+            opening = open_client(planned.source, backoff_s=backoff_s)
             client = await stack.enter_async_context(opening)
             fleet = _Fleet(client, provider, selection, progress, fetched_pages)
             fleets.append(fleet)

@@ -16,6 +16,10 @@ class Auth(Protocol):
     def sign(self, token: str) -> Mapping[str, str]:
         """Return the headers that show the token."""
 
+    @property
+    def described(self) -> str:
+        """Return what a person would call it."""
+
 
 class HeaderAuth(msgspec.Struct, frozen=True):
     """Shows the token in one header, behind a prefix."""
@@ -27,5 +31,14 @@ class HeaderAuth(msgspec.Struct, frozen=True):
         """Return the header."""
         return {self.header: self.prefix + token}
 
+    @property
+    def described(self) -> str:
+        """Return the header without the token."""
+        return f"{self.header}: {self.prefix}…"
 
-BEARER = HeaderAuth("Authorization", "Bearer ")
+
+# By the word that the configuration has for each.
+SCHEMES: dict[str, Auth] = {
+    "bearer": HeaderAuth("Authorization", "Bearer "),
+    "x-api-key": HeaderAuth("x-api-key"),
+}

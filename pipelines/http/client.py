@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, NoReturn, Protocol, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import httpx
 import msgspec
@@ -21,41 +21,21 @@ from pipelines.errors import (
     Throttled,
     Unavailable,
 )
+from pipelines.http.auth import SCHEMES
 from pipelines.http.encoding import ACCEPTED, Inflater
 from pipelines.http.rate_limit import RateLimiter
 from pipelines.http.response import RawResponse, ResponseParser, is_exhausted, read_reset
 from pipelines.http.transport import explain, open_connections
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Sequence
 
     from pipelines.config.settings import Source
-    from pipelines.http.auth import Auth
 
 MAX_BODY_BYTES = 32 * 2**20
 TOO_MANY_REQUESTS = 429
 
 T = TypeVar("T")
-
-
-class Dialect(Protocol):
-    """How the requests to a server must look, and how it names them in its responses."""
-
-    @property
-    def auth(self) -> Auth:
-        """Return how the token is shown."""
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """Return the headers that every request must have."""
-
-    @property
-    def params(self) -> Mapping[str, str]:
-        """Return the query parameters that every request must have."""
-
-    @property
-    def request_id_headers(self) -> Sequence[str]:
-        """Return the headers in which a request's id may come, lower case."""
 
 
 class RequestStats(msgspec.Struct):
@@ -76,14 +56,12 @@ class RequestStats(msgspec.Struct):
 class Client:
     """The server of one source. `backoff_s` is the first step of 1-2-4."""
 
-    def __init__(
-        self, source: Source, dialect: Dialect, http: httpx.AsyncClient, *, backoff_s: float = 1
-    ) -> None:
+    def __init__(self, source: Source, http: httpx.AsyncClient, *, backoff_s: float = 1) -> None:
         self.source = source
         self._http = http
-        self._signature = dialect.auth.sign(source.token.get_secret_value())
-        self._params = list(dialect.params.items())
-        self._parser = ResponseParser(source, dialect.request_id_headers)
+        self._signature = SCHEMES[source.auth].sign(source.token.get_secret_value())
+        self._params = list(source.reveal(source.params).items())
+        self._parser = ResponseParser(source)
         self._rate_limiter = RateLimiter(source.max_requests_per_second)
         self._backoff = tenacity.wait_random_exponential(multiplier=backoff_s, max=60)
 
@@ -211,12 +189,10 @@ def asked_wait(state: tenacity.RetryCallState) -> float:
 
 
 @asynccontextmanager
-async def open_client(
-    source: Source, dialect: Dialect, *, backoff_s: float = 1
-) -> AsyncIterator[Client]:
+async def open_client(source: Source, *, backoff_s: float = 1) -> AsyncIterator[Client]:
     """Open the connections to one source and close them at the end."""
     headers = {"User-Agent": f"session-threads/{__version__}", "Accept": "application/json"}
     headers["Accept-Encoding"] = ACCEPTED
-    headers |= dialect.headers
+    headers |= source.reveal(source.headers)
     async with open_connections(source.base_url, source.max_concurrency, headers) as http:
-        yield Client(source, dialect, http, backoff_s=backoff_s)
+        yield Client(source, http, backoff_s=backoff_s)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import quote, quote_plus, urlsplit
 
 import httpx
 import msgspec
@@ -25,6 +25,7 @@ from pipelines.errors import (
     TokenRejected,
     Unavailable,
 )
+from pipelines.http.auth import SCHEMES
 from pipelines.http.bodies import repair
 
 if TYPE_CHECKING:
@@ -43,8 +44,9 @@ ERROR_TYPES = {
     429: "rate_limit_error",
     529: "overloaded_error",
 }
+# In which servers of this family name a request, lower case.
+REQUEST_ID_HEADERS = ("x-request-id", "request-id")
 HIDDEN = "[token]"
-# A shorter one could be part of any word: hiding it would garble what the server says.
 SHORTEST_HIDDEN = 8
 MESSAGE_LENGTH = 300
 EPOCH_S = 10**9
@@ -64,18 +66,15 @@ class RawResponse(msgspec.Struct, frozen=True):
 
 
 class ResponseParser:
-    """Reads the responses of one source, and lets its token into nothing that it returns.
+    """Reads the responses of one source, and lets its secrets into nothing that it returns."""
 
-    `request_id_headers` are those in which the server may name a request, lower case.
-    """
-
-    def __init__(self, source: Source, request_id_headers: Sequence[str] = ()) -> None:
+    def __init__(self, source: Source) -> None:
         self._where = f"source {source.name}: {urlsplit(source.base_url).netloc}"
-        self._request_id_headers = request_id_headers
-        token = source.token.get_secret_value()
-        forms = {token, json.dumps(token)[1:-1], token.replace("/", "\\/")}
-        self._forms = sorted(forms, key=len, reverse=True)
-        self._hides_in_bodies = len(token) >= SHORTEST_HIDDEN
+        self._scheme = SCHEMES[source.auth].described
+        self._forms = list_forms(source.secrets)
+        # A short one could be part of any word of a thread's.
+        secrets = [secret for secret in source.secrets if len(secret) >= SHORTEST_HIDDEN]
+        self._forms_in_bodies = [(form.encode(), HIDDEN.encode()) for form in list_forms(secrets)]
 
     def read(self, response: RawResponse, parse: Callable[[bytes], T]) -> tuple[RawResponse, T]:
         """Return what `parse` makes of the body, beside the response with the body that it took.
@@ -107,7 +106,7 @@ class ResponseParser:
     ) -> ApiError:
         """Return an error that names the source and shows no token."""
         headers = response.headers if response else {}
-        named = (to_line(headers.get(name)) for name in self._request_id_headers)
+        named = (to_line(headers.get(name)) for name in REQUEST_ID_HEADERS)
         request_id = request_id or next(filter(None, named), None)
         return kind(
             f"{self._where} {to_line(self._hide(message))}",
@@ -127,7 +126,9 @@ class ResponseParser:
             kind, target = Redirected, to_line(response.headers.get("location"))
             message = f"a redirect to {target}, which is not followed. Fix base_url"
         error_type = error_type or ERROR_TYPES.get(status, f"http_{status}")
-        error_type = TOKEN_REJECTED if kind is TokenRejected else error_type
+        if kind is TokenRejected:
+            error_type = TOKEN_REJECTED
+            message = f"{message.rstrip('.')}. The token was sent as {self._scheme}"
         return self.fail(kind, f"answered {status}: {message}", error_type, response, request_id)
 
     def _hide(self, text: str) -> str:
@@ -136,9 +137,25 @@ class ResponseParser:
         return text
 
     def _hide_in_body(self, body: bytes) -> bytes:
-        for form in self._forms if self._hides_in_bodies else ():
-            body = body.replace(form.encode(), HIDDEN.encode())
+        for form, hidden in self._forms_in_bodies:
+            body = body.replace(form, hidden)
         return body
+
+
+def list_forms(secrets: Sequence[str]) -> list[str]:
+    """Return what a server may make of secrets when it repeats them, the longest first."""
+    forms = {
+        form
+        for secret in secrets
+        for form in (
+            secret,
+            json.dumps(secret)[1:-1],
+            secret.replace("/", "\\/"),
+            quote(secret),
+            quote_plus(secret),
+        )
+    }
+    return sorted(forms - {""}, key=len, reverse=True)
 
 
 def is_retryable(status: int) -> bool:

@@ -10,6 +10,7 @@ by `python -m benchmarks.transports`, which shows no difference for 10,000 threa
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -31,6 +32,7 @@ def open_connections(
     It has no time-out: the caller bounds the whole request. Raises SettingsError for a proxy
     that speaks another protocol than http.
     """
+    keep_urls_unlogged()
     try:
         return httpx.AsyncClient(
             verify=httpx.create_ssl_context(trust_env=True),
@@ -51,6 +53,15 @@ def open_connections(
         where = "HTTPS_PROXY or ALL_PROXY"
         problem = f"this proxy cannot be used ({error})"
         raise SettingsError(where, problem, "Name it like http://proxy:3128.") from None
+
+
+def keep_urls_unlogged() -> None:
+    """Keep httpx from logging a line with the URL of each request: a part of it may be secret."""
+    logging.getLogger("httpx").addFilter(_reject_record)
+
+
+def _reject_record(_: logging.LogRecord) -> bool:
+    return False
 
 
 def explain(error: BaseException) -> str:

@@ -2,7 +2,7 @@
 
     THREADS = Endpoint("threads", "/sessions/{session_id}/threads", item=Thread,
                        paginator=PageElseAfterId())
-    QODER = Provider(name="qoder", base_url="https://…", auth=BEARER, endpoints=(THREADS,), …)
+    QODER = Provider(name="qoder", base_url="https://…", endpoints=(THREADS,), …)
 
 A module of this folder that lists such objects as its PROVIDERS makes them configurable.
 """
@@ -15,7 +15,6 @@ from urllib.parse import quote
 
 import msgspec
 
-from pipelines.http.auth import Auth
 from pipelines.providers.items import Fields, ItemReader
 from pipelines.records import Cursor, EndReason, Listing
 
@@ -71,6 +70,16 @@ class Endpoint(Generic[S]):
         self._items = ItemReader(item, paginator.envelope, paginator.key, prompt_fields)
         self._names = (limit_param, order_param, status_param)
 
+    @property
+    def takes_order(self) -> bool:
+        """Whether it can be asked for an order."""
+        return self._names[1] is not None
+
+    @property
+    def takes_statuses(self) -> bool:
+        """Whether it can be asked for certain statuses."""
+        return self._names[2] is not None
+
     def path(self, ids: Mapping[str, str]) -> str:
         """Return the path; each id is one segment, whatever it holds."""
         return self._path.format_map({name: quote(id_, safe="") for name, id_ in ids.items()})
@@ -112,24 +121,41 @@ class Endpoint(Generic[S]):
 
 
 class Provider(msgspec.Struct, frozen=True, kw_only=True):
-    """An API: what a source of it needs to know unless the configuration says otherwise.
+    """An API: what a source of it says unless the configuration says otherwise.
 
     `headers` and `params` are sent with every request. `token_variables` are where the token is
-    looked for, in this order; `base_url_variable` and `session_ids_variable` override the
-    configuration of the source that is called as the provider.
+    looked for, in this order, on hosts of the base URL alone; `base_url_variable` and
+    `session_ids_variable` override the configuration of the source that is called as the provider.
+    Without a base URL, or variables for the token, a source must name them.
     """
 
     name: str
-    base_url: str
-    auth: Auth
+    base_url: str | None = None
+    auth: str = "bearer"
     headers: Mapping[str, str] = {}
     params: Mapping[str, str] = {}
-    token_variables: tuple[str, ...]
+    token_variables: tuple[str, ...] = ()
     base_url_variable: str | None = None
     session_ids_variable: str | None = None
     page_limit: int = 100
-    request_id_headers: tuple[str, ...] = ("x-request-id",)
+    max_requests_per_second: float = 50
     endpoints: tuple[Endpoint[Any], ...]
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """Return what a source of it says by default, by the key of the configuration."""
+        return {
+            "auth": self.auth,
+            "headers": dict(self.headers),
+            "params": dict(self.params),
+            "page_limit": self.page_limit,
+            "max_requests_per_second": self.max_requests_per_second,
+        }
+
+    @property
+    def takes_order(self) -> bool:
+        """Whether threads can be asked for in an order."""
+        return all(endpoint.takes_order for endpoint in self.endpoints)
 
     def endpoint(self, name: str) -> Endpoint[Any]:
         """Return the endpoint of this name. Raises LookupError if there is none."""

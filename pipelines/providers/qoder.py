@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import msgspec
 
-from pipelines.http.auth import BEARER
 from pipelines.providers.base import Endpoint, Provider
 from pipelines.providers.thread import PROMPT_FIELDS, Thread
 
@@ -60,15 +59,37 @@ THREADS = Endpoint(
     status_param="statuses[]",
 )
 
+# Forward's lists ascend, and it rejects whatever would sort or filter them.
+FORWARD_THREADS = Endpoint(
+    "threads",
+    "/sessions/{session_id}/threads",
+    item=Thread,
+    paginator=PageElseAfterId(),
+    prompt_fields=PROMPT_FIELDS,
+    order_param=None,
+)
+
 QODER = Provider(
     name="qoder",
     base_url="https://api.qoder.com/api/v1/cloud",
-    auth=BEARER,
     token_variables=("QODER_PAT", "QODER_ACCESS_TOKEN"),
     base_url_variable="QODER_BASE_URL",
     session_ids_variable="QODER_SESSION_IDS",
-    page_limit=100,
     endpoints=(THREADS,),
 )
+QODER_CN = Provider(
+    name="qoder-cn",
+    base_url="https://api.qoder.com.cn/api/v1/cloud",
+    token_variables=QODER.token_variables,
+    endpoints=(THREADS,),
+)
+FORWARD = Provider(
+    name="qoder-forward",
+    base_url="https://api.qoder.com/api/v1/forward",
+    token_variables=QODER.token_variables,
+    endpoints=(FORWARD_THREADS,),
+)
+# Any server of the family: it starts from qoder, and assumes neither a host nor a token.
+CUSTOM = Provider(name="custom", endpoints=(THREADS,))
 
-PROVIDERS = (QODER,)
+PROVIDERS = (QODER, QODER_CN, FORWARD, CUSTOM)

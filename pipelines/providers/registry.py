@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from operator import attrgetter
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ def find_providers() -> dict[str, Provider]:
     names = [module.name for module in iter_modules(folder.__path__, f"{folder.__name__}.")]
     modules = [import_module(name) for name in names if name != __name__]
     listed = [provider for module in modules for provider in getattr(module, "PROVIDERS", ())]
-    return {provider.name: provider for provider in listed}
+    return {provider.name: provider for provider in sorted(listed, key=attrgetter("name"))}
 
 
 PROVIDERS = find_providers()

@@ -1,9 +1,9 @@
 """Alerts: what someone should learn without looking, posted to a webhook.
 
-A finding is a thread of `attention` with its reason, or a configured session that is failing or
-stale. It is sent once: what was sent is in `alerted.parquet`, which is replaced after the webhook
-has accepted the message, so that none is lost and one may be sent twice. A reason that goes and
-comes back is sent again.
+A finding is a thread of `attention` with its reason, or a configured session that is failing,
+stale, gone or forbidden. It is sent once: what was sent is in `alerted.parquet`, which is replaced
+after the webhook has accepted the message, so that none is lost and one may be sent twice. A reason
+that goes and comes back is sent again.
 
 A message may go to another company. It contains ids, statuses and counts: no thread's name, no text
 of the server's, and no character that a chat could take for markup or a mention.
@@ -21,6 +21,7 @@ from pipelines.errors import AlertError
 from pipelines.files import replace_file
 from pipelines.reporting.health import read_health
 from pipelines.reporting.wording import Duration
+from pipelines.warehouse.ledger import ABSENT
 from pipelines.warehouse.sql import ArrowStream, fetch_records, read_query, read_sql
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 ALERTED = "alerted.parquet"
 KEYS = pl.Schema(dict.fromkeys(("source", "session_id", "thread_id", "reason"), pl.String()))
 UNHEALTHY = pl.Schema({"source": pl.String(), "session_id": pl.String(), "reason": pl.String()})
-REPORTED_STATES = frozenset({"failing", "stale"})
+REPORTED_STATES = frozenset({"failing", "stale", *ABSENT})
 REASONS = {"needs_you": "needs you", "gave_up": "gave up"}
 LONGEST_ID = 80
 UNSAFE = re.compile(r"[^\w.:-]")
@@ -93,7 +94,7 @@ def compare_findings(
 
 
 def unhealthy_sessions(warehouse: Warehouse, settings: Settings, now: datetime) -> pl.DataFrame:
-    """Return the configured sessions that are failing or stale, with the schema UNHEALTHY."""
+    """Return the configured sessions that someone should look at, with the schema UNHEALTHY."""
     lines = read_health(warehouse, settings, now)
     rows = [(x.source, x.session_id, x.state) for x in lines if x.state in REPORTED_STATES]
     return pl.DataFrame(rows, schema=UNHEALTHY, orient="row")

@@ -9,6 +9,7 @@ import duckdb
 import msgspec
 
 from pipelines.errors import WarehouseError
+from pipelines.warehouse.ledger import ABSENT
 from pipelines.warehouse.sql import fetch_records
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 NEVER: dict[str, Any] = {
     "last_complete_poll": None,
     "failure_streak": 0,
+    "last_outcome": None,
     "last_error": None,
     "threads": 0,
     "open_threads": 0,
@@ -27,7 +29,7 @@ NEVER: dict[str, Any] = {
 
 
 class Health(msgspec.Struct, frozen=True):
-    """A session's line: `state` is ok, stale, failing or never polled."""
+    """A session's line: `state` is ok, stale, failing, gone, forbidden or never polled."""
 
     source: str
     session_id: str
@@ -47,7 +49,8 @@ class Health(msgspec.Struct, frozen=True):
 def read_health(warehouse: Warehouse, settings: Settings, now: datetime) -> list[Health]:
     """Return a line per configured session, those in trouble first.
 
-    A session is failing if its last poll was not complete, and stale if the last complete one began
+    A session is gone, or forbidden, if the server said so last, failing if its last poll was not
+    complete for another reason, and stale if the last complete one began
     more than two poll intervals before `now`.
     """
     oldest = find_oldest(settings, now)
@@ -93,6 +96,8 @@ def read_rows(warehouse: Warehouse) -> list[dict[str, Any]]:
 
 def session_state(row: Mapping[str, Any], oldest: datetime) -> str:
     """Return the word for a session's row of ingestion_health."""
+    if row["last_outcome"] in ABSENT:
+        return str(row["last_outcome"])
     if row["failure_streak"]:
         return "failing"
     if row["last_complete_poll"] is None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import os
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -14,9 +12,10 @@ from pydantic import SecretStr
 
 from pipelines.config.values import is_loopback
 from pipelines.errors import AlertError, SettingsError
+from pipelines.http.transport import keep_urls_unlogged
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
 TIMEOUT_S = 10.0
 ATTEMPTS = 3
@@ -64,9 +63,9 @@ def post(url: SecretStr, text: str, *, pause_s: float = 0.5) -> None:
 
 def _post_once(url: str, text: str) -> None:
     trusts = not is_loopback(urlsplit(url).hostname or "")  # a proxy for plain http would read it
+    keep_urls_unlogged()
     try:
         with (
-            unlogged(),
             httpx.Client(timeout=TIMEOUT_S, follow_redirects=False, trust_env=trusts) as client,
             client.stream("POST", url, json={"text": text}) as response,
         ):
@@ -75,18 +74,3 @@ def _post_once(url: str, text: str) -> None:
         raise AlertError(f"the webhook gave no answer ({type(error).__name__})") from None
     if not 200 <= status < 300:  # noqa: PLR2004 - what HTTP calls success
         raise AlertError(f"the webhook answered HTTP {status}")
-
-
-@contextmanager
-def unlogged() -> Iterator[None]:
-    """Keep httpx from logging a line with the URL of each request."""
-    logger, reject = logging.getLogger("httpx"), _reject_record
-    logger.addFilter(reject)
-    try:
-        yield
-    finally:
-        logger.removeFilter(reject)
-
-
-def _reject_record(_: logging.LogRecord) -> bool:
-    return False

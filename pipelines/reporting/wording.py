@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import pairwise
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 MINUTE_S = 60
+LONGEST_ID = 18
 UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 
 
@@ -31,3 +37,23 @@ def count(number: int, noun: str, plural: str = "") -> str:
 def to_printable(text: str) -> str:
     """Return the text with a sign in place of each invisible character."""
     return text if text.isprintable() else "".join(c if c.isprintable() else "�" for c in text)
+
+
+def shorten_ids(ids: Iterable[str], longest: int = LONGEST_ID) -> dict[str, str]:
+    """Return id -> what is shown of it: sess_019f…3bd41c; ids that differ are shown differently.
+
+    The middle of a longer one is left out; more of the end is kept if ids are alike otherwise.
+    """
+    shown: dict[str, str] = {}
+    left, tail = set(ids), longest // 3
+    while left:
+        cut = {id_: cut_middle(id_, longest - tail, tail) for id_ in left}
+        alike = Counter([*cut.values(), *shown.values()])
+        shown |= {id_: text for id_, text in cut.items() if text == id_ or alike[text] == 1}
+        left, longest, tail = left - shown.keys(), longest + tail, 2 * tail
+    return shown
+
+
+def cut_middle(text: str, head: int, tail: int) -> str:
+    """Return the first and last characters of a longer text, an ellipsis between them."""
+    return text if len(text) <= head + tail else f"{text[: head - 1]}…{text[-tail:]}"

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from starlette.types import ASGIApp
+
+    from pipelines.sandbox.dialect import Dialect
 
 # What only serving needs is imported in the functions, so that --help is quick.
 
@@ -47,6 +50,45 @@ def parse_plan(faults: tuple[str, ...]) -> dict[int, str]:
             raise click.BadParameter(f"{fault!r} is not KIND@N or KIND@N-M.", param_hint="--fault")
         plan |= dict.fromkeys(range(int(match[2]), int(match[3] or match[2]) + 1), match[1])
     return plan
+
+
+def parse_pairs(
+    _: click.Context, option: click.Parameter, pairs: tuple[str, ...]
+) -> dict[str, str]:
+    """Return name -> value of pairs written as NAME=VALUE."""
+    for pair in pairs:
+        if not re.fullmatch(r"[^=]+=.+", pair):
+            raise click.BadParameter(f"{pair!r} is not NAME=VALUE.", param=option)
+    return dict(pair.split("=", 1) for pair in pairs)
+
+
+def make_dialect(options: dict[str, Any]) -> Dialect:
+    """Return the dialect that the options describe."""
+    from pipelines.sandbox.dialect import Dialect
+
+    kept = {name: options[name] for name in Dialect.__struct_fields__ if name in options}
+    return Dialect(
+        **kept, newest_first=options["order"] == "newest", has_cursors=not options["no_cursor"]
+    )
+
+
+def dialect_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that say how the server differs from the documented one."""
+    pairs = partial(click.option, multiple=True, metavar="NAME=VALUE", callback=parse_pairs)
+    for option in reversed(
+        [
+            click.option("--auth", type=click.Choice(["bearer", "x-api-key"]), default="bearer"),
+            pairs("--require-header", "headers", help="A header that each request must have."),
+            pairs("--require-param", "params", help="A parameter that each request must have."),
+            click.option("--page-limit", type=click.IntRange(1), default=100, show_default=True),
+            click.option("--clip", "clips", is_flag=True, help="Cut longer pages, do not reject."),
+            click.option("--order", type=click.Choice(["oldest", "newest"]), default="oldest"),
+            click.option("--no-cursor", is_flag=True, help="Read no cursor, and give none."),
+            click.option("--ignore-filter", "ignores_filter", is_flag=True),
+        ]
+    ):
+        command = option(command)
+    return command
 
 
 @contextmanager
@@ -86,6 +128,7 @@ def serve_or_reject(app: ASGIApp, port: int) -> Iterator[str]:
     "--fault-rate", type=click.FloatRange(0, 1), default=0, help="Share of requests that fail."
 )
 @click.option("--fault-kind", "kinds", multiple=True, metavar="KIND", help="How they fail.")
+@dialect_options
 def sandbox(port: int, faults: tuple[str, ...], **options: Any) -> None:  # noqa: ANN401 - click's
     """Serve a made-up fleet on loopback, until Ctrl-C.
 
@@ -105,7 +148,7 @@ def sandbox(port: int, faults: tuple[str, ...], **options: Any) -> None:  # noqa
         raise click.BadParameter(f"{min(unknown)!r} is no kind.", param_hint="--fault-kind")
     sizes = draw_sizes(options["sessions"], options["threads"], seed)
     world = World(sizes, seed=seed, revision=options["revision"], turn_s=options["turn"])
-    app = Sandbox(world).app
+    app = Sandbox(world, dialect=make_dialect(options)).app
     plan, rate = parse_plan(faults), options["fault_rate"]
     faulty = Faulty(app, plan, rate=rate, kinds=kinds, seed=seed) if plan or rate else app
     with serve_or_reject(faulty, port) as url:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import itertools
 import socket
 import threading
@@ -19,6 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from pipelines.sandbox.dialect import Dialect, Rejection, encode_cursor
 from pipelines.sandbox.exchange import Connection
 from pipelines.sandbox.faults import Faulty
 from pipelines.sandbox.world import STATUSES, World
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
 BASE_PATH = "/api/v1/cloud"
 TOKEN = "pt-sandbox"  # noqa: S105 - opens nothing but made-up data
-CURSORS = ("page", "after_id", "before_id")
-MAX_LIMIT = 100
 
 ERROR_TYPES = {
     400: "invalid_request_error",
@@ -44,14 +42,6 @@ ERROR_TYPES = {
 }
 
 
-class Rejection(HTTPException):
-    """An error answer as the API documents it; `param` names the offending parameter."""
-
-    def __init__(self, status_code: int, message: str, param: str | None = None) -> None:
-        super().__init__(status_code, message)
-        self.param = param
-
-
 class Advance(msgspec.Struct, frozen=True):
     """Move the clock so many seconds forward."""
 
@@ -59,11 +49,19 @@ class Advance(msgspec.Struct, frozen=True):
 
 
 class Sandbox:
-    """The endpoint over a world; `latency_s` delays each answer."""
+    """The endpoint over a world, in a dialect; `latency_s` delays each answer."""
 
-    def __init__(self, world: World, *, token: str = TOKEN, latency_s: float = 0) -> None:
+    def __init__(
+        self,
+        world: World,
+        *,
+        token: str = TOKEN,
+        latency_s: float = 0,
+        dialect: Dialect | None = None,
+    ) -> None:
         self.world = world
         self.token = token
+        self.dialect = dialect or Dialect()
         self.latency_s = latency_s
         self._request_ids = itertools.count(1)
         self.app = Starlette(
@@ -78,10 +76,9 @@ class Sandbox:
     async def list_threads(self, request: Request) -> JSONResponse:
         """Answer one page of a session's threads."""
         await asyncio.sleep(self.latency_s)
-        if request.headers.get("authorization") != f"Bearer {self.token}":
-            raise Rejection(401, "Invalid API key or token.")
-        limit = read_limit(request)
-        cursor = read_cursor(request)
+        self.dialect.authorize(request, self.token)
+        limit = self.dialect.read_limit(request)
+        cursor = self.dialect.read_cursor(request)
         statuses, descending = self._read_order(request)
         session_id = request.path_params["session_id"]
         if session_id not in self.world.sessions:
@@ -121,18 +118,21 @@ class Sandbox:
         return JSONResponse(body, status, headers=dict(getattr(error, "headers", None) or {}))
 
     def _read_order(self, request: Request) -> tuple[list[str], bool]:
-        """Return the wanted statuses and whether the newest come first (revision A alone)."""
+        """Return the wanted statuses, and whether the newest come first."""
         order = request.query_params.get("order")
+        is_descending = order == "desc" or (order is None and self.dialect.newest_first)
         if self.world.revision == "b":
             if order is not None:
                 raise Rejection(400, "Unknown parameter.", "order")
-            return [], False
+            return [], is_descending
         if order not in {None, "asc", "desc"}:
             raise Rejection(400, "order must be asc or desc.", "order")
         statuses = request.query_params.getlist("statuses[]")
+        if self.dialect.ignores_filter:
+            return [], is_descending
         if unknown := set(statuses) - set(STATUSES["a"]):
             raise Rejection(400, f"Unknown status {min(unknown)!r}.", "statuses[]")
-        return statuses, order == "desc"
+        return statuses, is_descending
 
     def _page(
         self, session_id: str, plans: list[ThreadPlan], cursor: tuple[str, str] | None, limit: int
@@ -140,7 +140,8 @@ class Sandbox:
         is_backward = cursor is not None and cursor[0] == "before_id"
         shown = plans[-limit:] if is_backward else plans[:limit]
         page = [self.world.render(session_id, plan) for plan in shown]
-        has_more = len(plans) > limit
+        # Who reads no cursor cannot know better than that a page is full.
+        has_more = len(plans) > limit if self.dialect.has_cursors else len(shown) == limit
         last_id = page[-1]["id"] if page else None
         answer = {
             "data": page,
@@ -148,7 +149,7 @@ class Sandbox:
             "last_id": last_id,
             "has_more": has_more,
         }
-        if self.world.revision == "b" and not is_backward:
+        if self.world.revision == "b" and not is_backward and self.dialect.has_cursors:
             answer["next_page"] = encode_cursor(last_id) if has_more and last_id else None
         return answer
 
@@ -166,26 +167,6 @@ def load_description(revision: Revision) -> dict[str, Any]:
     return document
 
 
-def read_limit(request: Request) -> int:
-    """Return the page size, 20 by default."""
-    text = request.query_params.get("limit", "20")
-    is_short_number = text.isascii() and text.isdecimal() and len(text) <= len(str(MAX_LIMIT))
-    if not (is_short_number and 1 <= int(text) <= MAX_LIMIT):
-        raise Rejection(400, f"limit must be an integer from 1 to {MAX_LIMIT}.", "limit")
-    return int(text)
-
-
-def read_cursor(request: Request) -> tuple[str, str] | None:
-    """Return the cursor's kind and value."""
-    given = [(kind, request.query_params[kind]) for kind in CURSORS if kind in request.query_params]
-    if len(given) > 1:
-        message = "page, before_id and after_id are mutually exclusive"
-        raise Rejection(400, message, given[0][0])
-    if given and given[0][0] == "page":
-        return "page", decode_cursor(given[0][1])
-    return given[0] if given else None
-
-
 def locate(
     plans: list[ThreadPlan], cursor: tuple[str, str] | None, *, descending: bool
 ) -> list[ThreadPlan]:
@@ -198,19 +179,6 @@ def locate(
     if at is None:
         raise Rejection(400, "The cursor is not one of this list.", kind)
     return ordered[:at] if kind == "before_id" else ordered[at + 1 :]
-
-
-def encode_cursor(thread_id: str) -> str:
-    """Return an opaque cursor that leads behind the thread."""
-    return base64.urlsafe_b64encode(thread_id.encode()).decode()
-
-
-def decode_cursor(page: str) -> str:
-    """Return the thread that a cursor leads behind."""
-    try:
-        return base64.b64decode(page, altchars=b"-_", validate=True).decode()
-    except ValueError:
-        raise Rejection(400, "page is not a cursor of this server.", "page") from None
 
 
 @contextmanager

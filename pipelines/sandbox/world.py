@@ -13,6 +13,8 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
+from pipelines.sandbox.naming import Agent, draw_agents, draw_id, draw_session_id, title_session
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
@@ -22,7 +24,6 @@ STATUSES: dict[Revision, tuple[str, ...]] = {
     "a": ("idle", "running", "archived", "terminated", "blocked"),
     "b": ("idle", "running", "rescheduling", "terminated"),
 }
-AGENTS = ("planner", "researcher", "coder", "reviewer", "tester")
 MODELS = ("ultimate", "lite")
 HISTORY_TURNS = 40
 BORN_LATER = 0.15
@@ -45,7 +46,7 @@ class ThreadPlan:
 
     id: str
     parent_id: str | None
-    agent: str
+    agent: Agent
     version: int
     model: str
     depth: int
@@ -63,13 +64,14 @@ class SessionPlan:
 
     id: str
     threads: list[ThreadPlan] = field(default_factory=list)
+    title: str = ""
 
 
 class World:
-    """Sessions of the given sizes. `turn_s` is the mean length of a turn in seconds.
+    """Sessions of the given sizes, their children of so many `agents`.
 
-    `clock` gives the present; the world's epoch lies so far before its first answer that most of
-    the threads have been born by then.
+    `turn_s` is the mean length of a turn in seconds; `clock` gives the present, and the world's
+    epoch lies so far before its first answer that most of the threads have been born by then.
     """
 
     def __init__(
@@ -79,10 +81,12 @@ class World:
         seed: int = 0,
         revision: Revision = "a",
         turn_s: float = 60,
+        agents: int = 12,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.revision: Revision = revision
         self._random = random.Random(seed)  # noqa: S311 - made-up data
+        self._coordinator, *self._agents = draw_agents(self._random, 1 + agents)
         self._turn_s = turn_s
         self._clock = clock
         self._offset = timedelta()
@@ -112,7 +116,7 @@ class World:
         """Return the plans behind `list_threads`, to render no more of them than a page holds."""
         session, present = self.sessions[session_id], self._elapsed()
         if not session.threads:
-            session.threads.append(self._plan_thread(session_id, None, 0, present))
+            session.threads.append(self._plan_thread(None, 0, present))
         born = [plan for plan in session.threads if plan.born <= present]
         if self.revision == "b":
             born.sort(key=lambda plan: (plan.parent_id is not None, plan.id))
@@ -128,7 +132,7 @@ class World:
             "type": "session_thread",
             "session_id": session_id,
             "parent_thread_id": plan.parent_id,
-            "agent": {"id": f"agent_{plan.agent}", "type": "agent", "version": plan.version},
+            "agent": {"id": plan.agent.id, "type": "agent", "version": plan.version},
             "status": last.status,
             "archived_at": self._stamp(last.at) if last.is_archived else None,
             "created_at": self._stamp(plan.born),
@@ -148,7 +152,7 @@ class World:
         return (self.now() - self._epoch).total_seconds()
 
     def _plan_session(self, index: int, size: int) -> SessionPlan:
-        session_id = f"sess_{index:04d}{self._random.getrandbits(64):016x}"
+        session_id = draw_session_id(self._random)
         first = self._random.random() * self._turn_s
         births = sorted([first, *(self._draw_birth() for _ in range(1, size))]) if size else []
         threads: list[ThreadPlan] = []
@@ -157,24 +161,20 @@ class World:
             if parent and parent.depth >= MAX_DEPTH:
                 parent = threads[0]
             depth = parent.depth + 1 if parent else 0
-            threads.append(
-                self._plan_thread(session_id, parent.id if parent else None, depth, birth)
-            )
-        return SessionPlan(session_id, threads)
+            threads.append(self._plan_thread(parent.id if parent else None, depth, birth))
+        return SessionPlan(session_id, threads, title_session(index))
 
     def _draw_birth(self) -> float:
         later = self._random.random() < BORN_LATER
         begin, length = (self._opening, self._opening) if later else (0.0, self._opening)
         return begin + self._random.random() * length
 
-    def _plan_thread(
-        self, session_id: str, parent_id: str | None, depth: int, birth: float
-    ) -> ThreadPlan:
+    def _plan_thread(self, parent_id: str | None, depth: int, birth: float) -> ThreadPlan:
         draw = self._random
         return ThreadPlan(
-            id=f"sthr_{session_id[-6:]}{draw.getrandbits(64):016x}",
+            id=draw_id(draw, "sthr"),
             parent_id=parent_id,
-            agent=draw.choice(AGENTS) if parent_id else "coordinator",
+            agent=draw.choice(self._agents) if parent_id else self._coordinator,
             version=draw.choice((1, 1, 2)),
             model=draw.choice(MODELS),
             depth=depth,
@@ -204,9 +204,9 @@ class World:
     def _extend_a(self, plan: ThreadPlan) -> dict[str, Any]:
         reason = self._state(plan).stop_reason
         agent = {
-            "id": f"agent_{plan.agent}",
+            "id": plan.agent.id,
             "type": "agent",
-            "name": plan.agent,
+            "name": plan.agent.name,
             "model": plan.model,
             "version": plan.version,
         }
@@ -214,10 +214,10 @@ class World:
             "agent": agent,
             "agent_id": agent["id"],
             "agent_version": plan.version,
-            "name": plan.agent if plan.parent_id else "",
+            "name": plan.agent.name if plan.parent_id else "",
             "role": "child" if plan.parent_id else "coordinator",
             "stop_reason": {"type": reason} if reason else {},
-            "created_by_tool_use_id": f"toolu_{plan.id[-8:]}" if plan.parent_id else None,
+            "created_by_tool_use_id": plan.id.replace("sthr", "toolu") if plan.parent_id else None,
         }
 
     def _extend_b(self, plan: ThreadPlan) -> dict[str, Any]:

@@ -11,12 +11,14 @@ from pipelines.records import History
 from pipelines.warehouse.sql import fetch_records, read_query, read_sql
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from pipelines.warehouse.base import Warehouse
 
 # Of an overtaken poll, what a later one saw is loaded.
 ENDED_WELL = frozenset({"complete", "overtaken"})
+# The server's answers that there is nothing to list.
+ABSENT = frozenset({"gone", "forbidden"})
 
 
 def read_history(warehouse: Warehouse) -> History:
@@ -41,8 +43,16 @@ def read_history(warehouse: Warehouse) -> History:
 def read_ledger(
     connection: duckdb.DuckDBPyConnection, run_ids: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """Return the ledger's rows of these runs, the sessions with the most threads first."""
+    """Return the ledger's rows of these runs, the sessions with the most threads first.
+
+    `is_known` says of a session that is gone, or forbidden, that it was before these runs.
+    """
     return fetch_records(connection, read_query("ledger", "polls_of_runs"), [list(run_ids)])
+
+
+def list_failures(ledger: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the rows of `read_ledger` that someone should look at, for they say something new."""
+    return [row for row in ledger if row["outcome"] not in ENDED_WELL and not row["is_known"]]
 
 
 def read_drift(connection: duckdb.DuckDBPyConnection, run_ids: Sequence[str]) -> list[str]:

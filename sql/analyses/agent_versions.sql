@@ -1,6 +1,7 @@
 -- answers: Did the new version of an agent get worse?
 -- grain: one row per agent, role and version that has a thread of known age, beside the version it is compared with; coordinators and children are never mixed
 -- columns:
+--   agent_name: newest name of the agent, or what else it is called
 --   agent: id of the agent, or its name if it has no id
 --   role: coordinator or child
 --   version: version of the agent
@@ -59,13 +60,13 @@ WITH lifetimes AS MATERIALIZED (
             ELSE 'closed'
         END::ENUM ('open', 'closed', 'failed') AS cause
     FROM analytics.thread_durations
-    JOIN (SELECT source, session_id, thread_id, created_at FROM threads) USING (source, session_id, thread_id)
     WHERE elapsed_seconds IS NOT NULL AND agent IS NOT NULL AND agent_version IS NOT NULL
 ),
 
 curves AS MATERIALIZED (FROM version_pairs('lifetimes'))
 
 SELECT
+    names.name AS agent_name,
     newer.agent,
     newer.role,
     newer.version,
@@ -85,5 +86,6 @@ SELECT
 FROM curves AS newer
 LEFT JOIN curves AS older ON older.curve = newer.curve - 1
 JOIN compare_versions('curves', 'lifetimes') AS results ON results.curve = newer.curve
+LEFT JOIN group_names AS names ON names.dimension = 'agent' AND names.value = newer.agent
 WHERE newer.is_new
 ORDER BY newer.agent, newer.role, newer.version

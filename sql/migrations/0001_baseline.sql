@@ -31,7 +31,9 @@ CREATE TABLE threads (
     extra JSON,
     first_seen_at TIMESTAMPTZ NOT NULL,
     last_changed_at TIMESTAMPTZ NOT NULL,
-    missing_since TIMESTAMPTZ
+    last_changed_sequence BIGINT NOT NULL,
+    missing_since TIMESTAMPTZ,
+    missing_sequence BIGINT
 );
 COMMENT ON TABLE threads IS 'The current state, one row per thread. Key: source, session_id, thread_id.';
 COMMENT ON COLUMN threads.source IS 'Name of the source in the configuration';
@@ -60,7 +62,9 @@ COMMENT ON COLUMN threads.usage IS 'Token counts and costs as the server sends t
 COMMENT ON COLUMN threads.extra IS 'Every field that no column names, under the path it came with';
 COMMENT ON COLUMN threads.first_seen_at IS 'Client clock: arrival of the page that first listed the thread';
 COMMENT ON COLUMN threads.last_changed_at IS 'Client clock: arrival of the page that last changed this row';
+COMMENT ON COLUMN threads.last_changed_sequence IS 'Place among all of the run that last changed this row';
 COMMENT ON COLUMN threads.missing_since IS 'Beginning of the first complete poll that no longer listed the thread; null while it is listed';
+COMMENT ON COLUMN threads.missing_sequence IS 'Place among all of the run of that poll; null while the thread is listed';
 
 CREATE TABLE session_polls (
     run_id VARCHAR NOT NULL,
@@ -98,7 +102,7 @@ COMMENT ON COLUMN session_polls.label IS 'What the configuration calls the sessi
 COMMENT ON COLUMN session_polls.started_at IS 'Client clock: before the first request';
 COMMENT ON COLUMN session_polls.finished_at IS 'Client clock: after the last answer';
 COMMENT ON COLUMN session_polls.outcome IS 'complete, incomplete, gone, forbidden, failed, or overtaken if a poll with a higher sequence was loaded first';
-COMMENT ON COLUMN session_polls.end_reason IS 'has_more_false, no_next_page, cursor_loop, no_cursor, no_progress, page_cap, malformed_thread, error, interrupted, deadline';
+COMMENT ON COLUMN session_polls.end_reason IS 'has_more_false, no_next_page, cursor_loop, no_cursor, no_progress, same_page, page_cap, malformed_thread, error, interrupted, deadline';
 COMMENT ON COLUMN session_polls.status_filter IS 'Statuses the poll asked for, separated by commas; null if it asked for all';
 COMMENT ON COLUMN session_polls.pages IS 'Pages that came';
 COMMENT ON COLUMN session_polls.requests IS 'Requests sent, retries included';

@@ -225,6 +225,7 @@ def test_many_sessions(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Non
 def test_findings_beside_failures() -> None:
     """Where a session failed and an analysis kept its previous table, the one line tells both."""
     failed = {"session_id": "s", "outcome": "failed", "error_type": "timeout", "pages": 0}
+    failed |= {"is_known": False}
     fine = {"session_id": "t", "outcome": "complete", "error_type": None, "pages": 1}
     ledger: list[dict[str, Any]] = [failed | {"error_message": "no answer"}, fine]
     assert exit_of_run(ledger, ["analysis a: check c found x=1"]).error == (

@@ -12,7 +12,6 @@ import yaml
 from pipelines.config.loader import load_settings, load_tolerant
 from pipelines.config.settings import data_home
 from pipelines.errors import SettingsError
-from pipelines.http.auth import BEARER
 from pipelines.providers.base import Provider
 from pipelines.providers.registry import PROVIDERS
 
@@ -89,8 +88,12 @@ def test_defaults() -> None:
         "request_timeout_s": 60,
         "max_attempts": 6,
         "retry_budget_s": 300,
+        "page_limit": 100,
         "max_pages_per_session": 10_000,
         "order": None,
+        "auth": "bearer",
+        "headers": {},
+        "params": {},
     }
 
 
@@ -136,7 +139,7 @@ REJECTED: list[tuple[Any, str]] = [
     (one(max_attempts=True), r"sources\[0\]\.max_attempts: .*valid integer, not True"),
     (one(max_requests_per_second=0), r"must be greater than 0, not 0\. For example"),
     (one(provider="qodr"), r"sources\[0\]\.provider: unknown provider 'qodr'\. Did you mean qoder"),
-    (one(provider="x"), r"unknown provider 'x'\. The providers are: qoder"),
+    (one(provider="x"), r"unknown provider 'x'\. The providers are: baidu, claude, custom"),
     (one(provider=[1]), r"sources\[0\]\.provider: unknown provider \[1\]"),
     (one(name=3), r"sources\[0\]\.name: .*valid string, not 3"),
     (one(order="down"), r"sources\[0\]\.order: must be 'asc' or 'desc', not 'down'"),
@@ -166,6 +169,23 @@ REJECTED: list[tuple[Any, str]] = [
     ({"poll_interval_minutes": 7, **one()}, r"poll_interval_minutes: must be one of 1, 2, 3"),
     ({"poll_interval_minutes": True, **one()}, r"poll_interval_minutes: .*valid integer, not True"),
     ({"poll_interval_minutes": 5.0, **one()}, r"poll_interval_minutes: .*valid integer, not 5\.0"),
+    (one(provider="custom"), r"sources\[0\]\.base_url: field required\. For example: base_url: https://host"),
+    (one(auth="basic"), r"sources\[0\]\.auth: must be 'bearer' or 'x-api-key', not 'basic'"),
+    (one(headers=["x"]), r"sources\[0\]\.headers: must be a mapping of names to values"),
+    (one(headers={"a b": "c"}), r"headers: 'a b' is no name of a header"),
+    (one(headers={"Authorization": "c"}), r"headers\.Authorization: a token must not stand in a"),
+    (one(headers={"authorization": {"env": "A"}}), r"authorization is sent by `auth: bearer`"),
+    (one(headers={"Host": "c"}), r"the header Host is the client's"),
+    (one(headers={"X-A": "1", "x-a": "2"}), r"the header x-a is given twice"),
+    (one(headers={"x-a": "b\nc"}), r"the value of x-a must be a text on one line"),
+    (one(headers={"x-a": "ä"}), r"the value of x-a must be printable ASCII"),
+    (one(headers={"x-a": {"env": "A B"}}), r"the value of x-a must be a text, or \{env: NAME\}"),
+    (one(headers={"x-a": {"env": "A", "x": 1}}), r"of x-a must be a text, or \{env: NAME\}"),
+    (one(headers={"x-a": "sk-ant-abc"}), r"headers\.x-a: a token must not stand in a file"),
+    (one(headers={"X-Api-Key": "abc"}), r"X-Api-Key must not stand in .* write \{env: NAME\}"),
+    (one(params={"access_token": "abc"}), r"of access_token must not stand in"),
+    (one(params={"limit": 3}), r"the parameter limit is the client's: see page_limit"),
+    (one(params={3: "a"}), r"the name 3 must be a text: put it into quotes"),
     ("sources: [", r"sessions\.yaml:1: not YAML"),
     ("- a", r"must hold keys"),
 ]  # fmt: skip
@@ -222,7 +242,6 @@ def test_home_is_a_setting(tmp_path: Path) -> None:
 OTHER = Provider(
     name="other",
     base_url="https://api.example/v1",
-    auth=BEARER,
     token_variables=("OTHER_KEY",),
     base_url_variable="OTHER_URL",
     session_ids_variable="OTHER_IDS",
@@ -241,6 +260,36 @@ def test_provider_fills_in() -> None:
     assert source.base_url == "https://b.example"
     environ = configure(one(provider="other", name="mine"), OTHER_KEY="k")
     assert load_settings(BOTH, environ).sources[0].base_url == "https://api.example/v1"
+
+
+def test_headers_and_parameters() -> None:
+    """What YAML reads as a date, number or truth is sent as it was written; null sends nothing."""
+    text = """
+        sources:
+          - provider: claude
+            sessions: [a]
+            headers: {Anthropic-Version: 2024-02-29, anthropic-beta: null, X-Team: {env: TEAM}}
+            params: {beta: true, depth: 2, key: {env: OTHER_KEY}}
+        """
+    environ = configure(text, ANTHROPIC_API_KEY="k", TEAM="t-1", OTHER_KEY="o-1")
+    (source,) = load_settings(PROVIDERS, environ).sources
+    headers = {"anthropic-version": "2024-02-29", "x-team": "t-1"}
+    assert source.reveal(source.headers) == headers
+    assert source.reveal(source.params) == {"beta": "true", "depth": "2", "key": "o-1"}
+    assert source.secrets == ["k", "t-1", "o-1"]
+    shown = f"{source!r} {source} {source.model_dump()}"
+    assert not [secret for secret in ("t-1", "o-1") if secret in shown]
+    with pytest.raises(
+        SettingsError, match=r"source claude: headers\.x-team: the variable TEAM is"
+    ):
+        load_settings(PROVIDERS, environ | {"TEAM": " "})
+
+
+def test_custom_names_its_token() -> None:
+    """A source of no provider must say which variable holds its token."""
+    document = one(provider="custom", base_url="https://api.example/v1")
+    with pytest.raises(SettingsError, match=r"source custom: token: .*token_env: NAME"):
+        load_settings(PROVIDERS, configure(document))
 
 
 def test_variables_of_two_providers() -> None:

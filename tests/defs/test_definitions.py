@@ -12,6 +12,11 @@ import dagster as dg
 import pytest
 import yaml
 from dagster._core.definitions.utils import DISALLOWED_NAMES
+from dagster._core.remote_origin import (
+    RegisteredCodeLocationOrigin,
+    RemoteJobOrigin,
+    RemoteRepositoryOrigin,
+)
 
 from pipelines.config.settings import Settings
 from pipelines.definitions import defs
@@ -78,12 +83,55 @@ def test_code_version_follows_the_file(path: Path) -> None:
     assert version != parse_analysis(path.stem, f"{text}\n-- changed\n").version
 
 
-def test_schedule_by_default() -> None:
-    """The job runs every 15 minutes, once someone has started its schedule."""
-    schedule = read_schedule()
-    assert schedule.job_name == "poll_threads"
-    assert schedule.cron_schedule == "*/15 * * * *"
-    assert schedule.default_status == dg.DefaultScheduleStatus.STOPPED
+def test_schedules_by_default() -> None:
+    """Polls run every 15 minutes, the report is drawn every hour: once someone has said so."""
+    found = [
+        (schedule.name, schedule.job_name, schedule.cron_schedule, schedule.default_status)
+        for schedule in defs().schedules or ()
+        if isinstance(schedule, dg.ScheduleDefinition)
+    ]
+    stopped = dg.DefaultScheduleStatus.STOPPED
+    assert found == [
+        ("poll_threads_schedule", "poll_threads", "*/15 * * * *", stopped),
+        ("write_report_schedule", "write_report", "7 * * * *", stopped),
+    ]
+
+
+STATES = dg.DagsterRunStatus
+POLL = "poll_threads"
+
+
+@pytest.mark.parametrize(
+    ("runs", "ahead"),
+    [
+        ([], 0),
+        ([(POLL, STATES.STARTED), (POLL, STATES.QUEUED), (POLL, STATES.QUEUED)], 3),
+        ([(POLL, STATES.STARTING)], 1),
+        ([(POLL, STATES.CANCELING)], 1),
+        ([(POLL, STATES.STARTED)] * 5, 5),
+        ([(POLL, STATES.SUCCESS), (POLL, STATES.FAILURE), (POLL, STATES.CANCELED)], 0),
+        ([(POLL, STATES.NOT_STARTED)], 0),
+        ([("write_report", STATES.STARTED), ("write_report", STATES.QUEUED)], 0),
+    ],
+)
+def test_tick_beside_other_runs(
+    runs: list[tuple[str, dg.DagsterRunStatus]], ahead: int, instance: dg.DagsterInstance
+) -> None:
+    """A tick asks for a run unless one of the job runs or waits; it names those, three at most."""
+    location = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("pipelines"), "__repository__")
+    for job, status in runs:
+        origin = RemoteJobOrigin(location, job)
+        instance.add_run(dg.DagsterRun(job, status=status, remote_job_origin=origin))
+    recorded = instance.get_runs()
+    tick = read_schedule().evaluate_tick(dg.build_schedule_context(instance))
+    for run in recorded:
+        instance.delete_run(run.run_id)
+    assert len(tick.run_requests or ()) == (ahead == 0)
+    if ahead:
+        reason = str(tick.skip_message)
+        assert reason.startswith(f"{ahead} of poll_threads not finished: ")
+        named = [f"{run.run_id} is {run.status.value.lower()}" in reason for run in recorded]
+        assert sum(named) == min(ahead, 3)
 
 
 @pytest.mark.parametrize(

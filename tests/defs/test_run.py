@@ -98,20 +98,36 @@ def test_unknown_session_fails_its_check_alone(
     assert len(checks) > 30
     check, fresh = [evaluation for evaluation in checks if not evaluation.passed]
     assert (check.check_name, fresh.check_name) == ("every_session_complete", "every_session_fresh")
-    assert fresh.metadata["stale"].value == ["sess_unknown: last complete poll never"]
-    assert check.metadata["sessions"].value == 4
-    failing = check.metadata["failing"].value
-    assert isinstance(failing, list)
-    assert [str(line).startswith("sess_unknown: gone: ") for line in failing] == [True]
+    assert [fresh.metadata["stale"].value, read_evidence(fresh)] == [
+        1,
+        [{"source": "qoder", "session_id": "sess_unknown", "last_complete_poll": "never"}],
+    ]
+    assert [check.metadata[name].value for name in ("sessions", "failing")] == [4, 1]
+    (failing,) = read_evidence(check)
+    assert failing.pop("error_message").endswith("Session 'sess_unknown' was not found.")
+    assert failing == {
+        "source": "qoder",
+        "session_id": "sess_unknown",
+        "outcome": "gone",
+        "end_reason": "error",
+        "error_type": "not_found_error",
+    }
     threads = read_table(home / "threads.duckdb", "SELECT DISTINCT session_id FROM threads")
     assert {row["session_id"] for row in threads} == world.sessions.keys()
 
 
+def read_evidence(check: dg.AssetCheckEvaluation) -> list[dict[str, Any]]:
+    """Return the rows that a failed check shows."""
+    table = check.metadata["evidence"]
+    assert isinstance(table, dg.TableMetadataValue)
+    return [dict(record.data) for record in table.records]
+
+
 @pytest.mark.slow
-def test_rejected_token_fails_the_run_after_publication(
+def test_rejected_token_fails_the_poll_after_publication(
     home: Path, world: World, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody misses a rejected token: the run fails, and the published ledger says why."""
+    """Nobody misses a rejected token: the polling step fails, and the published ledger says why."""
     with serve_world(world, monkeypatch):
         execute(instance, *CORE)
         monkeypatch.setenv("QODER_PAT", "pt-not-to-be-seen")
@@ -121,9 +137,11 @@ def test_rejected_token_fails_the_run_after_publication(
     run = instance.get_run_by_id(result.run_id)
     assert run is not None
     assert run.status == dg.DagsterRunStatus.FAILURE
-    published = instance.get_latest_materialization_event(dg.AssetKey("published_database"))
-    assert published is not None
-    assert published.run_id == result.run_id
+    (failure,) = [event for event in result.all_events if event.is_step_failure]
+    details = failure.step_failure_data.user_failure_data
+    assert failure.step_key == "thread_pages"
+    assert details
+    assert details.metadata["failing"].value == 3
     ledger = read_table(home / "threads.duckdb", f"{LEDGER} WHERE run_id = '{result.run_id}'")
     assert {row["session_id"] for row in ledger} == world.sessions.keys()
     assert {row["error_type"] for row in ledger} == {"authentication_error"}

@@ -52,9 +52,11 @@ def webhook(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
 
 def tick(name: str, instance: dg.DagsterInstance, cursor: str | None = None) -> SensorExecutionData:
     """Evaluate a sensor as the daemon does."""
-    sensor = defs().resolve_sensor_def(name)
+    definitions = defs()
+    sensor = definitions.resolve_sensor_def(name)
     assert sensor.default_status == dg.DefaultSensorStatus.RUNNING
-    with dg.build_sensor_context(instance=instance, cursor=cursor) as context:
+    resources = definitions.resources
+    with dg.build_sensor_context(instance, cursor, resources=resources) as context:
         return sensor.evaluate_tick(context)
 
 
@@ -94,7 +96,7 @@ def test_alerts(
         f"{look}thread `sthr_??channel?` of session `sess_1` of `qoder` needs you: status `idle`"
     )
     assert failure == (
-        f"session-threads: run `{failed.run_id}` failed in `published_database:Failure`"
+        f"session-threads: run `{failed.run_id}` failed in `thread_pages:Failure`"
         " (1 `failed`: `authentication_error`). Dagster shows its log"
     )
     assert session == f"{look}session `sess_1` of `qoder` is failing: session-threads status"

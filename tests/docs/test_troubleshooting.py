@@ -12,7 +12,7 @@ from pipelines.errors import INTERRUPTED, TOKEN_REJECTED, ApiError, SessionThrea
 from pipelines.http.response import ERROR_TYPES
 from pipelines.records import EndReason
 from pipelines.warehouse.analyses import BUILT
-from pipelines.warehouse.ledger import ENDED_WELL
+from pipelines.warehouse.ledger import ABSENT, ENDED_WELL
 from tests.support import ROOT
 
 PAGE = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
@@ -72,7 +72,7 @@ def test_ledger(names: set[str]) -> None:
 def test_states() -> None:
     """Every state of a session is named."""
     states = read_code(r'return "(ok|stale|failing|never polled)"')
-    states |= read_code(r'return "(\w+)" if row') | read_code(r' else "(stale)"')
+    states |= read_code(r'return "(\w+)" if row') | read_code(r' else "(stale)"') | ABSENT
     assert states == read_first_cells("What `status` calls a session") - {"state", "---"}
 
 

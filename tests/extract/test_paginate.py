@@ -9,7 +9,7 @@ import pytest
 
 from pipelines.extract.paginate import ListRequest, Pagination, fetch_page, fetch_pages
 from pipelines.http.client import RequestStats, open_client
-from pipelines.providers.qoder import QODER, THREADS
+from pipelines.providers.qoder import THREADS
 from pipelines.sandbox.server import Sandbox, serve
 from pipelines.sandbox.world import World
 from tests.support import CANARY, Script, make_source
@@ -42,7 +42,7 @@ def follow(source: Source, start: Cursor | None = None, **options: Any) -> Kept:
     result = Kept(max_pages=source.max_pages_per_session, start=start)
 
     async def run() -> None:
-        async with open_client(source, QODER, backoff_s=0.001) as client:
+        async with open_client(source, backoff_s=0.001) as client:
             request = make_request(source.sessions[0].id, **options)
             await fetch_pages(client, request, result, stats=RequestStats(), on_page=result.keep)
 
@@ -140,10 +140,30 @@ def test_empty_middle_page_is_followed() -> None:
         ([page("t1", has_more=True, next_page=None)], "no_cursor", 1, "first page"),
         ([page(has_more=True)], "no_cursor", 1, "first page"),
         (
-            [page("t1", has_more=True, next_page="p2"), page("t1", has_more=True, next_page="p3")],
+            [
+                page("t1", has_more=True, next_page="p2"),
+                page("t2", has_more=True, next_page="p3"),
+                page("t1", has_more=True, next_page="p4"),
+            ],
             "no_progress",
+            3,
+            "page='p3'",
+        ),
+        # A server that reads no cursor: neither of one revision nor of the other, in any order,
+        # and when a thread was created meanwhile.
+        ([page("t1", "t2", has_more=True)], "same_page", 2, "after_id='t2'"),
+        (
+            [page("t1", has_more=True, next_page="p2"), page("t1", has_more=True, next_page="p3")],
+            "same_page",
             2,
             "page='p2'",
+        ),
+        ([page("a", "b", has_more=True), page("b", "a", has_more=True)], "same_page", 2, "'b'"),
+        (
+            [page("a", "b", has_more=True), page("c", "a", has_more=True)],
+            "same_page",
+            3,
+            "after_id='a'",
         ),
     ],
 )
@@ -242,7 +262,7 @@ def test_limit_is_the_callers() -> None:
     script = Script(page("t1", has_more=False))
 
     async def ask(source: Source) -> None:
-        async with open_client(source, QODER) as client:
+        async with open_client(source) as client:
             request = make_request(limit=7)
             await fetch_page(client, request, ("after_id", "t0"), RequestStats())
 

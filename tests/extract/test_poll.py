@@ -227,3 +227,41 @@ def test_deadline_ends_a_run() -> None:
     pages = {poll.session_id: poll.pages for poll in polls}
     assert (pages["fast"], pages["never"], pages["slow"] > 1) == (1, 0, True)
     assert "run_deadline_minutes is reached" in str(polls[-1].error_message)
+
+
+@pytest.mark.parametrize(
+    ("page_limit", "ended"),
+    [
+        (None, ("complete", "has_more_false", 1, 5)),
+        (6, ("complete", "has_more_false", 1, 5)),
+        (5, ("incomplete", "same_page", 2, 5)),
+        (2, ("incomplete", "same_page", 2, 2)),
+    ],
+)
+def test_server_that_cannot_page(page_limit: int | None, ended: tuple[object, ...]) -> None:
+    """It reads no cursor and claims more on a full page: said so, unless one page holds all."""
+
+    async def answer(request: Request) -> JSONResponse:
+        limit = int(request.query_params["limit"])
+        data = [{"id": f"t{number}"} for number in range(5)][:limit]
+        last_id = data[-1]["id"]
+        return JSONResponse({"data": data, "has_more": len(data) == limit, "last_id": last_id})
+
+    with serve(Starlette(routes=[Route("/{path:path}", answer)])) as base_url:
+        (poll,) = asyncio.run(run_polls(make_source(base_url, page_limit=page_limit)))
+    assert (poll.outcome, poll.end_reason, poll.pages, poll.threads_listed) == ended
+    says = "this server cannot page: it answered the same page twice. Set page_limit"
+    assert (says in str(poll.error_message)) == (poll.outcome == "incomplete")
+
+
+def test_clipped_limit() -> None:
+    """A server may give fewer threads than it was asked for: that costs requests, no thread."""
+
+    async def answer(request: Request) -> JSONResponse:
+        after = int(request.query_params.get("after_id", "t0")[1:])
+        data = [{"id": f"t{number}"} for number in range(after + 1, min(after + 3, 6))]
+        return JSONResponse({"data": data, "has_more": after < 4, "last_id": data[-1]["id"]})
+
+    with serve(Starlette(routes=[Route("/{path:path}", answer)])) as base_url:
+        (poll,) = asyncio.run(run_polls(make_source(base_url, page_limit=1000)))
+    assert (poll.outcome, poll.pages, poll.threads_listed, poll.duplicates) == ("complete", 3, 5, 0)

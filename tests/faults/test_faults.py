@@ -85,7 +85,7 @@ REFUSING = {
 HARMLESS = {"empty": (PAGES + 1, 0), "duplicates": (PAGES, 3), "echo-body": (PAGES, 0)}
 MISLEADING = {
     # kind: requests, end_reason, what the message names, rows
-    "stall": (2, "cursor_loop", "page='fault-stall.'", 100),
+    "stall": (2, "same_page", "page='fault-stall.'", 100),
     "circle": (3, "cursor_loop", "page='fault-b.after_id=sthr_", 200),
     "no-cursor": (1, "no_cursor", "first page", 100),
 }

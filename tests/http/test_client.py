@@ -23,7 +23,7 @@ from pipelines.errors import (
 from pipelines.http.client import RequestStats, open_client
 from pipelines.http.rate_limit import RateLimiter
 from pipelines.http.response import read_wait
-from pipelines.providers.qoder import QODER, THREADS
+from pipelines.providers.qoder import THREADS
 from pipelines.sandbox.server import serve
 from tests.support import CANARY, ROOT, Script, make_source
 
@@ -47,7 +47,7 @@ def ask(
     """Ask a scripted server for a page of threads."""
 
     async def run(base_url: str) -> tuple[RawResponse, Listing]:
-        async with open_client(make_source(base_url, **keys), QODER, backoff_s=0.001) as client:
+        async with open_client(make_source(base_url, **keys), backoff_s=0.001) as client:
             return await get(client, stats)
 
     with serve(script.app) as base_url:
@@ -182,7 +182,7 @@ def test_wait_is_no_shorter_than_the_back_off(headers: dict[str, str]) -> None:
     )
 
     async def run(base_url: str) -> None:
-        async with open_client(make_source(base_url), QODER, backoff_s=0.4) as client:
+        async with open_client(make_source(base_url), backoff_s=0.4) as client:
             await get(client, stats)
 
     with serve(script.app) as base_url:
@@ -196,7 +196,7 @@ def test_cursor_that_no_request_can_hold() -> None:
     script, stats = Script(PAGE), RequestStats()
 
     async def run(base_url: str) -> None:
-        async with open_client(make_source(base_url), QODER) as client:
+        async with open_client(make_source(base_url)) as client:
             await client.get("/threads", [("page", "x" * 70_000)], THREADS.read_page, stats)
 
     with serve(script.app) as base_url, pytest.raises(RequestRejected, match="a cursor that no"):
@@ -279,7 +279,7 @@ def test_exhausted_limit_pauses_the_source() -> None:
     script = Script(answer(200, PAGE, x_ratelimit_remaining="0", x_ratelimit_reset="0.5"), PAGE)
 
     async def run(base_url: str) -> RequestStats:
-        async with open_client(make_source(base_url), QODER) as client:
+        async with open_client(make_source(base_url)) as client:
             await get(client)
             await get(client, stats := RequestStats())
             return stats
@@ -293,7 +293,7 @@ def test_rejection_slows_the_whole_source() -> None:
     script = Script(answer(429, "", retry_after="1"), PAGE)
 
     async def run(base_url: str) -> float:
-        async with open_client(make_source(base_url), QODER, backoff_s=0.001) as client:
+        async with open_client(make_source(base_url), backoff_s=0.001) as client:
             rejected = asyncio.create_task(get(client))
             while not script.requests:  # noqa: ASYNC110 - the server knows no event
                 await asyncio.sleep(0.01)
@@ -310,7 +310,7 @@ def test_unreachable_host() -> None:
     """A host that does not answer is named, with what to do."""
 
     async def run() -> None:
-        async with open_client(make_source(max_attempts=2), QODER, backoff_s=0.001) as client:
+        async with open_client(make_source(max_attempts=2), backoff_s=0.001) as client:
             await get(client)
 
     with pytest.raises(Unavailable, match=r"127\.0\.0\.1:1 gave no answer.*Check base_url"):

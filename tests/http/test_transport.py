@@ -14,7 +14,7 @@ import pytest
 
 from pipelines.errors import ApiError, BodyTooLarge, MalformedBody, SettingsError, Unavailable
 from pipelines.http.client import RequestStats, open_client
-from pipelines.providers.qoder import QODER, THREADS
+from pipelines.providers.qoder import THREADS
 from tests.support import CANARY, make_source
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def ask(wire: Wire) -> ApiError | None:
 
     async def act(address: str) -> None:
         source = make_source(f"http://{address}/x", max_attempts=2, request_timeout_s=1)
-        async with open_client(source, QODER, backoff_s=0.001) as client:
+        async with open_client(source, backoff_s=0.001) as client:
             try:
                 await client.get("/threads", [], THREADS.read_page, stats)
             except ApiError as error:
@@ -136,7 +136,7 @@ def test_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     async def act(address: str) -> None:
         monkeypatch.setenv("HTTPS_PROXY", address)
         source = make_source("https://api.example/x", max_attempts=1)
-        async with open_client(source, QODER) as client:
+        async with open_client(source) as client:
             with pytest.raises(
                 Unavailable, match=r"api\.example gave no answer \(502 Bad Gateway\)"
             ):
@@ -159,7 +159,7 @@ def test_other_proxies_are_rejected(proxy: str, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("ALL_PROXY", proxy)
 
     async def run() -> None:
-        async with open_client(make_source("https://api.example/x"), QODER):
+        async with open_client(make_source("https://api.example/x")):
             pass
 
     with pytest.raises(SettingsError, match="this proxy cannot be used"):
@@ -249,7 +249,7 @@ def test_what_the_environment_names(
     monkeypatch.setenv(variable, value)
 
     async def run() -> None:
-        async with open_client(make_source("https://127.0.0.2.example/x"), QODER):
+        async with open_client(make_source("https://127.0.0.2.example/x")):
             pass
 
     with pytest.raises(SettingsError, match=named):

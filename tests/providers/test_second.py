@@ -14,7 +14,6 @@ from starlette.routing import Route
 from pipelines.errors import LandingError
 from pipelines.extract.discover import SourceSessions
 from pipelines.extract.poll import poll_sessions
-from pipelines.http.auth import HeaderAuth
 from pipelines.landing.directory import RAW
 from pipelines.landing.writer import land_polls
 from pipelines.providers.base import Endpoint, Provider
@@ -63,12 +62,11 @@ class Bookmarks:
 MADE_UP = Provider(
     name="made-up",
     base_url="https://api.example/v9",
-    auth=HeaderAuth("x-api-key"),
+    auth="x-api-key",
     headers={"made-up-version": "2026-11-26"},
     params={"beta": "true"},
     token_variables=("MADE_UP_KEY",),
     page_limit=PAGE,
-    request_id_headers=("made-up-request",),
     endpoints=(
         Endpoint(
             "threads",
@@ -96,11 +94,11 @@ class Server:
         self.queries.append(request.url.query)
         sent = request.headers
         if sent.get("x-api-key") != CANARY or "authorization" in sent:
-            return JSONResponse({"error": "who?"}, 401, {"made-up-request": "r1"})
+            return JSONResponse({"error": "who?"}, 401, {"request-id": "r1"})
         if sent["made-up-version"] != "2026-11-26" or request.query_params["beta"] != "true":
-            return JSONResponse({"error": "which version?"}, 400, {"made-up-request": "r2"})
+            return JSONResponse({"error": "which version?"}, 400, {"request-id": "r2"})
         if request.path_params["team"] == "none":
-            return JSONResponse({"error": "no such team"}, 404, {"made-up-request": "r3"})
+            return JSONResponse({"error": "no such team"}, 404, {"request-id": "r3"})
         begin = int(request.query_params.get("from", "0"))
         end = begin + int(request.query_params["size"])
         bookmark = str(end) if end < len(THREADS) else None

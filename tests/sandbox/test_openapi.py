@@ -10,7 +10,8 @@ import pytest
 import schemathesis
 from schemathesis.checks import positive_data_acceptance
 
-from pipelines.sandbox.server import BASE_PATH, CURSORS, TOKEN, Sandbox, load_description, serve
+from pipelines.sandbox.dialect import CURSORS
+from pipelines.sandbox.server import BASE_PATH, TOKEN, Sandbox, load_description, serve
 from pipelines.sandbox.world import World
 
 if TYPE_CHECKING:

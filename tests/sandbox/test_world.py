@@ -71,6 +71,30 @@ def test_the_seed_decides_everything(revision: Revision) -> None:
 
 
 @both_revisions
+def test_ids_names_and_titles_are_as_long_and_odd_as_those_in_the_field(revision: Revision) -> None:
+    """Ids of 37 to 39 characters begin alike; names repeat, and are long, or in any script."""
+    world = make_world(*[9] * 60, revision=revision)
+    threads = list_all(world)
+    ids: dict[str, set[str]] = {
+        "sess": set(world.sessions),
+        "sthr": {thread["id"] for thread in threads},
+        "agent": {thread["agent"]["id"] for thread in threads},
+    }
+    lengths = {prefix: {len(id_) for id_ in of} for prefix, of in ids.items()}
+    assert lengths == {"sess": {37, 38, 39}, "sthr": {37}, "agent": {38}}
+    assert all(id_.startswith(f"{prefix}_019f") for prefix, of in ids.items() for id_ in of)
+    assert [len(ids[prefix]) for prefix in ids] == [60, len(threads), 13]
+    titles = [plan.title for plan in world.sessions.values()]
+    assert len(set(titles)) == len(titles)
+    assert max(map(len, titles)) > 80
+    if revision == "a":
+        named = {thread["agent_id"]: thread["agent"]["name"] for thread in threads}
+        assert len(set(named.values())) < len(named)
+        assert max(map(len, named.values())) > 80
+        assert not all(name.isascii() for name in named.values())
+
+
+@both_revisions
 def test_an_empty_session_gets_its_coordinator_by_being_listed(revision: Revision) -> None:
     """The first listing, and no other, creates a coordinator that is born at that instant."""
     world = make_world(0, revision=revision)
@@ -217,7 +241,7 @@ def test_revision_b_lists_the_coordinator_first_and_then_by_id() -> None:
 
 def test_statuses_choose_the_threads_that_have_them_now() -> None:
     """A listing with statuses is the whole listing without the threads of other statuses."""
-    world = make_world(40)
+    world = make_world(60)
     (session_id,) = world.sessions
     wanted = {"idle", "archived"}
     threads = world.list_threads(session_id)

@@ -18,7 +18,7 @@ from pipelines.warehouse.schema import migrate
 from pipelines.warehouse.sql import ArrowStream, fetch_records
 from tests.builders import at
 from tests.warehouse.cases import archived, columns, terminated
-from tests.warehouse.reference import assert_table, facts_of, newest, seconds, table_of
+from tests.warehouse.reference import assert_table, facts_of, names_of, newest, seconds, table_of
 from tests.warehouse.worlds import Row, World, build_one, parsed_analyses, state
 
 if TYPE_CHECKING:
@@ -63,7 +63,9 @@ def test_versions_by_hand() -> None:
     # Lifetimes are known to half a per cent, and third ones are of 1, 2 and 3 minutes.
     typical = [600, 1200, 60 * 6 ** (1 / 3)]
     assert [row["lifetime_seconds"] for row in rows] == pytest.approx(typical, rel=0.005)
-    assert [row["common_age_seconds"] for row in rows] == pytest.approx([3660, 3600, 3360], rel=0.01)
+    assert [row["common_age_seconds"] for row in rows] == pytest.approx(
+        [3660, 3600, 3360], rel=0.01
+    )
     assert {(row["agent"], row["role"], row["compared"], row["as_of"]) for row in rows} == {
         ("x", "coordinator", 1, at(61))
     }
@@ -72,7 +74,7 @@ def test_versions_by_hand() -> None:
 def test_what_fails() -> None:
     """Terminated, or given up, whether closed since or not; not archived, cancelled or idle."""
     expected: dict[int, float] = {}
-    listed = []
+    listed: list[Row] = []
     for stop in ("end_turn", "requires_action", *GAVE_UP, None):
         kinds: dict[str, tuple[Row, bool]] = {
             "archived": (archived("t", 0, 5), False),
@@ -130,7 +132,8 @@ def test_benjamini_hochberg(macros: duckdb.DuckDBPyConnection) -> None:
     """Adjusted probabilities are scipy's, ties and what is no test included."""
     values = np.random.default_rng(1).random(50).round(2) ** 3
     given = [*map(float, values), None]
-    query = "WITH given AS (SELECT unnest(?) AS p) SELECT p, p_adjusted FROM benjamini_hochberg('given')"
+    query = "WITH given AS (SELECT unnest(?) AS p) FROM benjamini_hochberg('given')"
+    query = f"SELECT p, p_adjusted FROM ({query})"
     found = macros.execute(query, [given]).fetchall()
     assert (None, None) in found
     expected = zip(values, false_discovery_control(values), strict=True)
@@ -139,33 +142,41 @@ def test_benjamini_hochberg(macros: duckdb.DuckDBPyConnection) -> None:
     ]
 
 
-@pytest.mark.parametrize("is_late", [False, True])
-def test_aalen_johansen(macros: duckdb.DuckDBPyConnection, is_late: bool) -> None:
-    """Incidences are those of lifelines, and what a thread adds is their change with its weight."""
+@pytest.mark.parametrize("latest", [-1, 200])
+def test_aalen_johansen(macros: duckdb.DuckDBPyConnection, latest: int) -> None:
+    """Incidences are those of lifelines, and influences what trying a session's weight gives.
+
+    Threads come into view at ages up to `latest`, from birth on where that is none.
+    """
     draw = np.random.default_rng(3)
     ages = draw.permutation(np.arange(200, 500))[:120]
-    entries = np.where(draw.random(120) < 0.5, draw.integers(0, 200, 120), -1) if is_late else np.full(120, -1)
+    entries = np.minimum(draw.integers(-200, 200, 120).clip(-1), latest)
     causes = draw.choice([0, 1, 2], 120)
-    frame = pl.DataFrame(
-        {
-            "curve": 1,
-            "session": np.arange(120) % 7,
-            "entry": entries,
-            "age": ages,
-            "cause": np.array([OPEN, CLOSED, FAILED])[causes],
-            "is_followed": True,
-        }
-    )
-    macros.register("given", ArrowStream(frame))
+    columns_ = {"entry": entries, "age": ages, "cause": np.array([OPEN, CLOSED, FAILED])[causes]}
+    given = columns_ | {"session": np.arange(120) % 7, "followed": ages}
+    macros.register("given", ArrowStream(pl.DataFrame({"curve": 1, "is_followed": True, **given})))
     macros.execute("CREATE OR REPLACE TEMP TABLE members AS FROM given")
     macros.unregister("given")
     points = fetch_records(macros, "FROM aalen_johansen('members') ORDER BY age")
     for event, column in ((1, "closed_share"), (2, "failed_share")):
         fitter = AalenJohansenFitter(calculate_variance=False)
-        fitter.fit(ages, causes, event_of_interest=event, entry=np.maximum(entries, 0))
+        fitter.fit(ages, causes, event_of_interest=event, entry=entries.clip(0))
         curve = fitter.cumulative_density_.iloc[:, 0]
         found = {row["age"]: row[column] for row in points}
         assert [found[age] for age in ages] == pytest.approx([curve[age] for age in ages])
+    lives = [dict(zip(given, row, strict=True)) for row in zip(*given.values(), strict=True)]
+    expected = Curve(lives, 499)
+    weights = expected.weigh(np.array([expected.session == session for session in range(7)]))
+    query = """
+        WITH points AS (SELECT *, 499 AS horizon FROM aalen_johansen('members')),
+        functions AS (FROM influence_function('points'))
+        FROM session_influences('members', 'functions') ORDER BY session
+    """
+    rows = fetch_records(macros, query)
+    for index, measure in enumerate(MEASURES):
+        own = [row for row in rows if row["measure"] == measure]
+        assert [row["influence"] for row in own] == pytest.approx(list(weights[:, index]), rel=1e-6)
+        assert own[0]["estimate"] == pytest.approx(expected.estimate[index])
 
 
 class Curve:
@@ -243,13 +254,15 @@ def test_agent_versions(name: str) -> None:
     expected = {}
     for group, pair in curves.items():
         row = {"compared": len(pairs), **describe(pair)}
+        row["agent_name"] = names_of(name)["agent", group[0]]["name"]
         for measure, (more, less) in enumerate((("more", "fewer"), ("slower", "faster"))):
-            p, adjusted, difference = tests.get(id(pair), {}).get(measure, (None, None, 0))
-            word = more if difference > 0 else less
-            verdict = "too few" if p is None else word if adjusted <= 0.05 else "unclear"
+            test = tests.get(id(pair), {}).get(measure)
             column = MEASURES[measure]
-            row |= {column: verdict if pair["old"] else None}
-            row |= {f"{column}_p": p, f"{column}_p_adjusted": adjusted}
+            row[f"{column}_p"], row[f"{column}_p_adjusted"] = test[:2] if test else (None, None)
+            row[column] = "too few" if pair["old"] else None
+            if test:
+                verdict = more if test[2] > 0 else less
+                row[column] = verdict if test[1] <= 0.05 else "unclear"
         expected[group] = row
     assert_table(table_of(name, "agent_versions"), ("agent", "role", "version"), expected, 1e-6)
 
@@ -333,7 +346,7 @@ def describe(pair: Row) -> Row:
 def bound(curve: Curve) -> list[float | None]:
     """Return the share that failed and the typical lifetime, each with its interval."""
     failed, typical = (float(value) for value in curve.estimate)
-    variance = sum(change**2 for change in curve.changes().values())
+    variance = np.square(list(curve.changes().values())).sum(axis=0)
     reach = reach_of(curve.df)
     found: list[float | None] = [failed]
     if len(set(curve.session)) > 1:
@@ -365,7 +378,7 @@ def reach_of(df: float) -> float:
 
 
 def compare(pairs: list[Row]) -> list[dict[int, tuple[float, float, float]]]:
-    """Return p, adjusted p and the difference of each measure (0 failures, 1 speed) of each pair."""
+    """Return of each pair and measure (0 failures, 1 speed) p, adjusted p and the difference."""
     found: list[dict[int, tuple[float, float, float]]] = [{} for _ in pairs]
     tests = [(0, index, *values) for index, values in enumerate(moderate(pairs, 0))]
     tests += [(1, index, *values) for index, values in enumerate(moderate(pairs, 1))]

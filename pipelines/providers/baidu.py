@@ -1,0 +1,16 @@
+"""Baidu's managed agents: the same dialect, with pages of up to a thousand."""
+
+from __future__ import annotations
+
+from pipelines.providers.base import Provider
+from pipelines.providers.qoder import THREADS
+
+BAIDU = Provider(
+    name="baidu",
+    base_url="https://api.dumate.cn/api/dma/v1",
+    token_variables=("DUMATE_API_KEY",),
+    page_limit=1000,
+    endpoints=(THREADS,),
+)
+
+PROVIDERS = (BAIDU,)

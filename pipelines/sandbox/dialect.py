@@ -1,0 +1,91 @@
+"""What a request must be for the sandbox to answer it: how its server differs from others."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+from starlette.exceptions import HTTPException
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+CURSORS = ("page", "after_id", "before_id")
+DEFAULT_LIMIT = 20
+
+
+class Rejection(HTTPException):
+    """An error answer as the API documents it; `param` names the offending parameter."""
+
+    def __init__(self, status_code: int, message: str, param: str | None = None) -> None:
+        super().__init__(status_code, message)
+        self.param = param
+
+
+class Dialect(msgspec.Struct, frozen=True, kw_only=True):
+    """How a server of the family differs from the documented one, which takes the defaults.
+
+    It demands its scheme, headers and parameters of every request; takes pages of up to
+    `page_limit` threads, and `clips` what asks for more, or rejects it; lists the newest first;
+    gives no cursor; takes a filter by status for none.
+    """
+
+    auth: Literal["bearer", "x-api-key"] = "bearer"
+    headers: Mapping[str, str] = {}
+    params: Mapping[str, str] = {}
+    page_limit: int = 100
+    clips: bool = False
+    newest_first: bool = False
+    has_cursors: bool = True
+    ignores_filter: bool = False
+
+    def authorize(self, request: Request, token: str) -> None:
+        """Raise Rejection unless the request shows the token, and what else it must have."""
+        header, shown = ("authorization", f"Bearer {token}")
+        if self.auth == "x-api-key":
+            header, shown = "x-api-key", token
+        if request.headers.get(header) != shown:
+            raise Rejection(401, "Invalid API key or token.")
+        for name, value in self.headers.items():
+            if request.headers.get(name) != value:
+                raise Rejection(400, f"The header {name} must be {value}.", name)
+        for name, value in self.params.items():
+            if request.query_params.get(name) != value:
+                raise Rejection(400, f"The parameter {name} must be {value}.", name)
+
+    def read_limit(self, request: Request) -> int:
+        """Return the page size, 20 by default."""
+        text = request.query_params.get("limit", str(min(DEFAULT_LIMIT, self.page_limit)))
+        is_short_number = text.isascii() and text.isdecimal() and len(text) <= len("10000")
+        if is_short_number and self.clips:
+            text = str(min(int(text), self.page_limit))
+        if not (is_short_number and 1 <= int(text) <= self.page_limit):
+            problem = f"limit must be an integer from 1 to {self.page_limit}."
+            raise Rejection(400, problem, "limit")
+        return int(text)
+
+    def read_cursor(self, request: Request) -> tuple[str, str] | None:
+        """Return the cursor's kind and value."""
+        params = request.query_params if self.has_cursors else {}
+        given = [(kind, params[kind]) for kind in CURSORS if kind in params]
+        if len(given) > 1:
+            message = "page, before_id and after_id are mutually exclusive"
+            raise Rejection(400, message, given[0][0])
+        if given and given[0][0] == "page":
+            return "page", decode_cursor(given[0][1])
+        return given[0] if given else None
+
+
+def encode_cursor(thread_id: str) -> str:
+    """Return an opaque cursor that leads behind the thread."""
+    return base64.urlsafe_b64encode(thread_id.encode()).decode()
+
+
+def decode_cursor(page: str) -> str:
+    """Return the thread that a cursor leads behind."""
+    try:
+        return base64.b64decode(page, altchars=b"-_", validate=True).decode()
+    except ValueError:
+        raise Rejection(400, "page is not a cursor of this server.", "page") from None
