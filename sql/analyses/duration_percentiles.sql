@@ -1,5 +1,6 @@
 -- answers: What are typical and bad lifetimes?
 -- grain: one row per dimension, value, role and basis (closed, and of these archived, terminated, cancelled and vanished)
+-- show: [dimension, name or value, role, basis, n, n_open, p50, p95, km_p50, km_p90, max]
 -- columns:
 --   dimension: "what the threads are grouped by: all, source, session, role, agent, agent_version, model"
 --   value: the group by its id; an agent version is agent@version; a session of the same id in two sources counts as one group
@@ -86,8 +87,7 @@ SELECT
     percentiles[1] AS p50,
     p50_of_sessions,
     percentiles[2] AS p75, percentiles[3] AS p90, percentiles[4] AS p95, percentiles[5] AS p99,
-    mean,
-    longest AS max,
+    mean, longest AS max,
     km_p50, km_p90,
     max(as_of) OVER same_group AS as_of,
     min(as_of_oldest) OVER same_group AS as_of_oldest

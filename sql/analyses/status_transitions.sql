@@ -92,8 +92,7 @@ SELECT
         WHEN from_status = to_status THEN transitions
         ELSE least(poisson_upper(transitions * least(missed, 1) + coalesce(unseen, 0)), transitions)
     END::BIGINT AS possibly_missed,
-    as_of,
-    as_of_oldest
+    as_of, as_of_oldest
 FROM counts
 JOIN starts USING (source, from_status)
 LEFT JOIN passages USING (source, from_status, to_status)

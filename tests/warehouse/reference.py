@@ -151,14 +151,16 @@ def find_percentile(values: list[float], share: float) -> float | None:
     return float(np.percentile(values, share, method="inverted_cdf")) if values else None
 
 
-def is_same(found: Any, expected: Any) -> bool:
+def is_same(found: Any, expected: Any, rel: float = 1e-9) -> bool:
     """Tell whether two cells are equal, floating point ones but for its rounding."""
     if isinstance(found, float) and isinstance(expected, (int, float)):
-        return math.isclose(found, expected, rel_tol=1e-9, abs_tol=1e-6)
+        return math.isclose(found, expected, rel_tol=rel, abs_tol=1e-6)
     return bool(found == expected)
 
 
-def assert_table(rows: list[Row], key: Iterable[str], expected: dict[Group, Row]) -> None:
+def assert_table(
+    rows: list[Row], key: Iterable[str], expected: dict[Group, Row], rel: float = 1e-9
+) -> None:
     """Hold every row and every column of a table against what is expected of each key."""
     keys = list(key)
     found = {tuple(row[name] for name in keys): row for row in rows}
@@ -168,7 +170,7 @@ def assert_table(rows: list[Row], key: Iterable[str], expected: dict[Group, Row]
         (group, name, row[name], expected[group][name])
         for group, row in found.items()
         for name in row
-        if name not in keys and not is_same(row[name], expected[group][name])
+        if name not in keys and not is_same(row[name], expected[group][name], rel)
     ]
     assert wrong[:10] == []
 
