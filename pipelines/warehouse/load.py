@@ -147,7 +147,7 @@ def run_frame(run: Run) -> pl.DataFrame:
 
 
 def scope_frame(run: Run) -> pl.DataFrame:
-    """Return the sessions that the run could have polled, with the schema SCOPE; none: not known."""
+    """Return the sessions that the run could have polled, as rows of SCOPE; none: not known."""
     rows = [(source, id_) for source, ids in (run.scope or {}).items() for id_ in ids]
     return pl.DataFrame(rows, schema=SCOPE, orient="row")
 

@@ -1,6 +1,6 @@
 -- Kaplan-Meier curves with Greenwood's 95 % intervals on the log-log scale. `lifetimes` names what has
 -- the columns curve, n (how many lifetimes the curve is of), elapsed_seconds, is_censored, and
--- entry_seconds: the age from which on it was under observation (delayed entry; 0 if from birth on). A
+-- entry_seconds: the age after which it was under observation (delayed entry; 0 if from birth on). A
 -- curve has at most 200 points, and every one where it falls to a half and to a tenth.
 CREATE OR REPLACE MACRO kaplan_meier(lifetimes) AS TABLE (
     WITH ranked AS (
@@ -18,9 +18,9 @@ CREATE OR REPLACE MACRO kaplan_meier(lifetimes) AS TABLE (
         GROUP BY curve, entry_seconds
     ),
 
-    -- How many lifetimes of a curve are not at risk yet, from an age on.
+    -- How many lifetimes of a curve are not at risk yet, beyond an age.
     awaited AS (
-        SELECT curve, 0 AS from_seconds, sum(entering)::BIGINT AS awaited
+        SELECT curve, -1 AS from_seconds, sum(entering)::BIGINT AS awaited
         FROM late
         GROUP BY curve
         UNION ALL
@@ -34,14 +34,16 @@ CREATE OR REPLACE MACRO kaplan_meier(lifetimes) AS TABLE (
     corrected AS (
         SELECT
             ranked.* REPLACE (ranked.staying - coalesce(awaited.awaited, 0) AS staying),
-            ranked.n - ranked.ended_before - coalesce(awaited.awaited, 0) AS at_risk
+            ranked.n - ranked.ended_before - coalesce(awaited.awaited, 0) AS at_risk,
+            coalesce(awaited.awaited, 0) > 0 AS is_awaiting
         FROM ranked
-        ASOF LEFT JOIN awaited ON awaited.curve = ranked.curve AND awaited.from_seconds <= ranked.elapsed_seconds
+        ASOF LEFT JOIN awaited ON awaited.curve = ranked.curve AND awaited.from_seconds < ranked.elapsed_seconds
     ),
 
     -- Closings at the same time may be taken one by one, before the censorings at that time:
     -- (1 - 1/n) (1 - 1/(n-1)) = 1 - 2/n, and likewise the terms of Greenwood's sum. Logarithms as
-    -- decimals add up to the same in any order. The closing of the last one at risk takes all.
+    -- decimals add up to the same in any order. The closing of the last one at risk takes all, but
+    -- not while others are still to come, or the curve would be 0 for them too: the last one stays.
     risks AS MATERIALIZED (
         SELECT
             curve,
@@ -49,7 +51,7 @@ CREATE OR REPLACE MACRO kaplan_meier(lifetimes) AS TABLE (
             is_censored,
             at_risk,
             ended_before * least(n, 200) // n AS part,
-            NOT is_censored AND staying = 0 AS is_last,
+            NOT is_censored AND staying = 0 AND NOT is_awaiting AS is_last,
             CASE
                 WHEN NOT is_censored AND staying > 0
                     THEN ln(staying / (staying + 1))::DECIMAL(18, 15)

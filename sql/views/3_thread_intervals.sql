@@ -94,8 +94,9 @@ SELECT
     CASE basis WHEN 'vanished' THEN seconds_between(created_at, missing_since) WHEN 'open' THEN NULL ELSE elapsed_seconds END
     AS elapsed_high,
     CASE
-        WHEN is_delayed AND created_at < first_loaded_at
-            THEN least(seconds_between(created_at, first_loaded_at), elapsed_seconds)
+        WHEN NOT is_delayed OR created_at IS NULL OR created_at >= first_loaded_at THEN 0
+        WHEN basis = 'open' THEN least(seconds_between(created_at, first_loaded_at), elapsed_seconds)
+        WHEN closed_at > first_loaded_at THEN seconds_between(created_at, first_loaded_at)
         ELSE 0
     END AS entry_seconds
 FROM lifetimes

@@ -262,7 +262,9 @@ def measure(
     if basis == "vanished":
         bounds = (max(seconds(created, as_of) or 0, 0), seconds(created, row["missing_since"]))
     age = seconds(created, entries.get(key[:2]))
-    age = 0 if age is None or age < 0 else age if elapsed is None else min(age, elapsed)
+    if age is None or age < 0 or (basis != "open" and (elapsed is None or age >= elapsed)):
+        age = 0
+    age = age if elapsed is None else min(age, elapsed)
     quiet = seconds(updated, as_of)
     quiet = None if quiet is None else max(quiet, 0)
     agent = row["agent_id"] or row["agent_name"]

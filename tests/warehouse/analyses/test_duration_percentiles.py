@@ -106,7 +106,7 @@ def test_duration_percentiles(name: str) -> None:
     for (dimension, _, *kind), row in expected.items():
         if dimension == "session" and row["p50"] is not None:
             medians[tuple(kind)].append(row["p50"])
-    for kind, own in medians.items():
-        expected[("all", "all", *kind)]["p50_of_sessions"] = find_percentile(own, 50)
+    for key, own in medians.items():
+        expected[("all", "all", *key)]["p50_of_sessions"] = find_percentile(own, 50)
     rows = table_of(name, "duration_percentiles")
     assert_table(rows, ("dimension", "value", "role", "basis"), expected)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def test_status_transitions_by_hand() -> None:
     """The same spells: what followed them; each that ended was seen once, and may hide another."""
     rows = build_one(spelled(), "status_transitions")
-    assert only(rows, source=SOURCE, as_of=at(40)) == [
+    assert only(rows, source=SOURCE, as_of=at(40), as_of_oldest=at(40)) == [
         {
             "from_status": start,
             "to_status": end,

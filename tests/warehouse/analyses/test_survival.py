@@ -83,7 +83,9 @@ def test_survival(name: str) -> None:
             assert times == sorted({fact["elapsed"] for fact in members}), group
         assert times == sorted(times)
         assert times[-1] == max(fact["elapsed"] for fact in members), group
-        counts = events.loc[times, "at_risk"]
+        # At risk at an age is who was first seen before it.
+        at_once = events["entrance"].where(events.index > 0, 0)
+        counts = (events["at_risk"] - at_once).loc[times]
         assert [row["at_risk"] for row in rows] == list(counts), group
         for column, count in (("closed", "observed"), ("censored", "censored")):
             sums = np.cumsum([row[column] for row in rows])
