@@ -265,7 +265,7 @@ def test_show_and_sql(polled: Path, tmp_path: Path) -> None:
     table = invoke(*arguments).stdout
     *rows, same = table.splitlines()[2:]
     assert [int(line.split()[1]) for line in rows] == expected
-    assert same.startswith("the same in every row: dimension all, value all, n ")
+    assert same.startswith("the same in every row: dimension all, value all, ")
     text = invoke(*arguments, "--format", "csv").stdout
     assert [int(row["threads"]) for row in csv.DictReader(text.splitlines())] == expected
     parsed = json.loads(invoke("sql", f"{query};", "--format", "json").stdout)
