@@ -122,6 +122,9 @@ def test_order_and_columns_of_data() -> None:
     assert down[0]["quiet_seconds"] > up[0]["quiet_seconds"]
     assert down[0].keys() == {"thread_id", "quiet_seconds"}
     assert show(80, "thread_durations", "--sort", "agent")[0].split()[0] == "agent"
+    label = show(80, "thread_durations", "--sort", "session_label", "--limit", "1")
+    assert label[0].split()[:2] == ["session_label", "thread_id"]
+    assert label[2].split()[0] == "sess_1"
     everything = json.loads(invoke("show", "attention", "--format", "json").stdout)
     assert list(everything[0]) == list(list_analyses()["attention"].header.columns)
 
