@@ -184,3 +184,12 @@ def test_least_important_first() -> None:
     assert len(fit(columns, 4 * SHORTEST + 3 * 2)) == 4
     assert len(fit(columns, 4 * SHORTEST + 3 * 2 - 1)) == 3
     assert len(fit(columns, 1)) == 1
+
+
+def test_report_is_html() -> None:
+    """A report is written under no name of another format."""
+    for name in ("r.pdf", "r.csv", "r.TXT"):
+        done = invoke("report", "--out", name)
+        assert (done.returncode, done.stdout) == (2, "")
+        line = f"session-threads: --out {name}: the report is HTML. End the name in .html\n"
+        assert done.stderr == line
