@@ -17,6 +17,9 @@ SELECT
     0 AS bytes,
     0 AS threads_listed,
     0 AS duplicates,
+    0 AS threads_unlisted,
+    0 AS lookups,
+    0 AS threads_unconfirmed,
     0 AS threads_new,
     0 AS threads_changed,
     0 AS threads_unchanged,
@@ -65,7 +68,8 @@ SELECT
     CASE WHEN status = 'archived' THEN updated_at END AS archived_at,
     life_us / 2e6 AS active_seconds,
     born AS first_seen_at,
-    greatest(updated_at, TIMESTAMPTZ '2026-10-01 00:00:10+00') AS last_changed_at
+    greatest(updated_at, TIMESTAMPTZ '2026-10-01 00:00:10+00') AS last_changed_at,
+    0 AS last_changed_sequence
 FROM drawn;
 
 INSERT INTO thread_status_history BY NAME

@@ -21,7 +21,11 @@ known AS (
         updated_at,
         first_seen_at,
         missing_since,
-        row(*COLUMNS(* EXCLUDE (first_seen_at, last_changed_at, missing_since))) AS content
+        row(
+            *COLUMNS(* EXCLUDE (
+                first_seen_at, last_changed_at, last_changed_sequence, missing_since, missing_sequence
+            ))
+        ) AS content
     FROM threads
 )
 
@@ -47,6 +51,7 @@ SELECT
     threads.session_id,
     threads.thread_id,
     polls.started_at,
+    polls.sequence,
     polls.missing_rule = 'unlisted' OR lookups.status IS NOT NULL AS is_missing
 FROM threads
 JOIN incoming_polls AS polls USING (source, session_id)
