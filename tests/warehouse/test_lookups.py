@@ -225,7 +225,7 @@ def test_limit(home: Path) -> None:
         del server.threads["b"]
         missing = [run_one(home, source)[-1] for _ in range(2)]
         assert (sorted(missing), find_missing(home)) == ([0, 1], {"b"})
-            asked = len(server.asked)
+        asked = len(server.asked)
         off = make_source(base_url, lookup_limit=0)
         assert run_one(home, off) == (3, 0, 0, 3)
         assert len(server.asked) == asked
