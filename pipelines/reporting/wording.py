@@ -6,6 +6,8 @@ from collections import Counter
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len, set_cell_size
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -55,5 +57,12 @@ def shorten_ids(ids: Iterable[str], longest: int = LONGEST_ID) -> dict[str, str]
 
 
 def cut_middle(text: str, head: int, tail: int) -> str:
-    """Return the first and last characters of a longer text, an ellipsis between them."""
-    return text if len(text) <= head + tail else f"{text[: head - 1]}…{text[-tail:]}"
+    """Return the beginning and end of a longer text, an ellipsis between them.
+
+    Widths are those on a terminal, where some letters are as wide as two.
+    """
+    if len(text) <= (head + tail) // 2 or cell_len(text) <= head + tail:
+        return text
+    front = set_cell_size(text[:head], head - 1).rstrip()
+    end = set_cell_size(text[-tail:][::-1], tail)[::-1].lstrip()
+    return f"{front}…{end}"
