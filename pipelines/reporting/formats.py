@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 Kind = Literal[
-    "text", "prose", "word", "number", "share", "change", "duration", "moment", "day", "amount"
+    "text", "prose", "word", "number", "net", "share", "change", "duration", "moment", "day"
 ]
 LONGEST = 100
 LONGEST_PROSE = 400
@@ -40,7 +40,7 @@ READERS: Mapping[Kind, Callable[[Any], str]] = {
     "prose": lambda value: shorten(value, LONGEST_PROSE),
     "word": lambda value: shorten(value.replace("_", " ")),
     "number": "{:,}".format,
-    "amount": "{:,.2f}".format,
+    "net": "{:+,}".format,
     "share": read_share,
     "change": "{:+.0%}".format,
     "duration": lambda value: str(Duration(value)),

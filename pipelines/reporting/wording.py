@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 MINUTE_S = 60
 LONGEST_ID = 18
+Parts = tuple[str, str, str]
 UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 
 
@@ -41,19 +42,38 @@ def to_printable(text: str) -> str:
     return text if text.isprintable() else "".join(c if c.isprintable() else "�" for c in text)
 
 
-def shorten_ids(ids: Iterable[str], longest: int = LONGEST_ID) -> dict[str, str]:
-    """Return id -> what is shown of it: sess_019f…3bd41c; ids that differ are shown differently.
+def split_ids(ids: Iterable[str], longest: int = LONGEST_ID) -> dict[str, Parts]:
+    """Return id -> its beginning, what may be left out, and its end: ids that differ still do.
 
-    The middle of a longer one is left out; more of the end is kept if ids are alike otherwise.
+    More of the end is kept if ids are alike otherwise.
     """
-    shown: dict[str, str] = {}
+    split: dict[str, Parts] = {}
     left, tail = set(ids), longest // 3
     while left:
-        cut = {id_: cut_middle(id_, longest - tail, tail) for id_ in left}
-        alike = Counter([*cut.values(), *shown.values()])
-        shown |= {id_: text for id_, text in cut.items() if text == id_ or alike[text] == 1}
-        left, longest, tail = left - shown.keys(), longest + tail, 2 * tail
-    return shown
+        parts = {id_: split_middle(id_, longest - tail - 1, tail) for id_ in left}
+        alike = Counter(map(join_parts, [*parts.values(), *split.values()]))
+        split |= {
+            id_: part for id_, part in parts.items() if not part[1] or alike[join_parts(part)] == 1
+        }
+        left, longest, tail = left - split.keys(), longest + tail, 2 * tail
+    return split
+
+
+def split_middle(text: str, head: int, tail: int) -> Parts:
+    """Return the beginning, middle and end of a text; one that fits is all beginning."""
+    if len(text) <= head + 1 + tail:
+        return text, "", ""
+    return text[:head], text[head:-tail], text[-tail:]
+
+
+def join_parts(parts: Parts) -> str:
+    """Return what is shown of a text: an ellipsis in place of its middle."""
+    return f"{parts[0]}…{parts[2]}" if parts[1] else parts[0]
+
+
+def shorten_ids(ids: Iterable[str], longest: int = LONGEST_ID) -> dict[str, str]:
+    """Return id -> what is shown of it, as sess_019f3a…3bd41c; ids that differ still do."""
+    return {id_: join_parts(parts) for id_, parts in split_ids(ids, longest).items()}
 
 
 def cut_middle(text: str, head: int, tail: int) -> str:

@@ -1,6 +1,7 @@
 -- Each version of an agent beside the one before it, what got worse first.
 SELECT
-    agent,
+    coalesce(names.name, versions.agent) AS agent,
+    versions.agent AS agent_id,
     role,
     version,
     version_before,
@@ -15,7 +16,8 @@ SELECT
     ratio,
     verdict,
     count(*) OVER () AS total
-FROM analytics.agent_versions
+FROM analytics.agent_versions AS versions
+LEFT JOIN group_names AS names ON names.dimension = 'agent' AND names.value = versions.agent
 WHERE version_before IS NOT NULL
-ORDER BY array_position(['worse', 'better', 'unclear', 'too few'], verdict), n DESC, agent, role, version
+ORDER BY array_position(['worse', 'better', 'unclear', 'too few'], verdict), n DESC, versions.agent, role, version
 LIMIT 50

@@ -57,7 +57,7 @@ class Fleet:
                 threads.append(
                     ThreadPlan(
                         id=draw_id(draw, "sthr"),
-                        parent_id=parent and parent.id,
+                        parent_id=parent.id if parent else None,
                         agent=agent,
                         version=version,
                         model=draw.choice(("ultimate", "lite", "claude-opus-4-5-20251101")),
