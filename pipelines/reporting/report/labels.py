@@ -11,7 +11,7 @@ from pipelines.reporting.wording import shorten_ids
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-LONGEST_LABEL = 40
+LONGEST_LABEL = 32
 LONGEST_ROLE = 15
 
 
@@ -21,18 +21,18 @@ def label(text: str, longest: int = LONGEST_LABEL) -> str:
     return f"{short}\N{NO-BREAK SPACE}" if short == "__proto__" else short
 
 
-def label_agents(names: Mapping[str, str]) -> dict[str, str]:
+def label_agents(names: Mapping[str, str], longest: int) -> dict[str, str]:
     """Return id of an agent -> its name; agents that would read alike have a part of their id."""
-    labels = {agent: label(name) for agent, name in names.items()}
+    labels = {agent: label(name, longest) for agent, name in names.items()}
     counts = Counter(labels.values())
     alike = {agent for agent, text in labels.items() if counts[text] > 1}
     ids = shorten_ids(alike)
     return labels | {agent: f"{labels[agent]} ({label(ids[agent])})" for agent in alike}
 
 
-def label_groups(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+def label_groups(rows: Sequence[Mapping[str, Any]], longest: int = LONGEST_LABEL) -> list[str]:
     """Return what each row's group of threads is called: a role, or a version of an agent."""
-    agents = label_agents(dict(list_agents(rows)))
+    agents = label_agents(dict(list_agents(rows)), longest)
     return [label_group(row, agents) for row in rows]
 
 

@@ -108,7 +108,7 @@ def draw_time_in_status(sections: Sections) -> Figure | None:
             alt.Tooltip("threads:N", title="threads that had it"),
         ],
     )
-    x = alt.X("share:Q", axis=None, scale=leave_room(row["end"] for row in rows))
+    x = alt.X("share:Q", axis=None, scale=leave_room((row["end"] for row in rows), 2.3))
     color = color_statuses((row["status"] for row in rows), None)
     bars = base.mark_bar(size=18, cornerRadiusEnd=2).encode(x=x, color=color)
     bounds = base.encode(x="low:Q", x2="high:Q")

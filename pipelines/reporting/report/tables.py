@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from pipelines.reporting.formats import format_value
+from pipelines.reporting.formats import LONGEST, format_value
 from pipelines.reporting.report.labels import label_groups
 from pipelines.reporting.report.layouts import LAYOUTS, Layout
 from pipelines.reporting.wording import Parts, split_ids, to_printable
@@ -76,7 +76,9 @@ def list_rows(name: str, section: Section) -> list[Row]:
     rows = [row for row in section.rows if flag is None or row[flag]]
     if name not in GROUPED:
         return rows
-    return [row | {"label": text} for text, row in zip(label_groups(rows), rows, strict=True)]
+    return [
+        row | {"label": text} for text, row in zip(label_groups(rows, LONGEST), rows, strict=True)
+    ]
 
 
 def make_cell(column: Column, row: Mapping[str, Any], ids: Mapping[str, Parts]) -> Cell:

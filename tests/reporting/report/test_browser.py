@@ -28,7 +28,8 @@ CUT = """() => {
         for (const text of svg.querySelectorAll("text")) {
             const box = text.getBoundingClientRect();
             if (!box.width || getComputedStyle(text).opacity === "0") continue;
-            if (box.left < room.left - 1 || box.right > room.right + 1) found.push(text.textContent);
+            const isCut = box.left < room.left - 1 || box.right > room.right + 1;
+            if (isCut) found.push(text.textContent);
             for (const [other, at] of boxes) {
                 const wide = Math.min(box.right, at.right) - Math.max(box.left, at.left);
                 const high = Math.min(box.bottom, at.bottom) - Math.max(box.top, at.top);
@@ -38,7 +39,8 @@ CUT = """() => {
         }
     }
     for (const place of document.querySelectorAll(".wide, td, .cards dd, .changes dd")) {
-        if (place.scrollWidth > place.clientWidth + 1) found.push(place.className + place.innerText);
+        const excess = place.scrollWidth - place.clientWidth;
+        if (excess > 1) found.push(`${excess}: ${place.innerText}`);
     }
     return found;
 }"""
@@ -113,7 +115,7 @@ def test_no_barriers(watched: Watched, width: int, scheme: Literal["light", "dar
 @pytest.mark.parametrize("watched", ["large"], indirect=True)
 @pytest.mark.parametrize("width", [390, 1280])
 def test_nothing_is_cut(watched: Watched, width: int) -> None:
-    """No text of a chart leaves its place or lies on another, and no table is wider than its own."""
+    """No text of a chart leaves it or lies on another, and no table is wider than its place."""
     page = watched.page
     page.set_viewport_size({"width": width, "height": 900})
     page.reload()
@@ -213,7 +215,7 @@ def test_no_harm(watched: Watched) -> None:
         marks.nth(index).hover(force=True)
         shown.add(watched.page.locator("#vg-tooltip-element").text_content())
     assert len(shown) == len(HARMFUL)
-    assert "<script>window.pwned" in str(shown)
+    assert "<script>w" in str(shown)
     assert watched.page.evaluate("typeof window.pwned") == "undefined"
     assert watched.complaints == []
     assert watched.requests == [watched.page.url]
