@@ -24,6 +24,11 @@ def format_value(value: Any, kind: Kind) -> str:  # noqa: ANN401 - of any column
     return NOTHING if value is None else READERS[kind](value)
 
 
+def format_range(low: Any, high: Any, kind: Kind) -> str:  # noqa: ANN401 - of any column
+    """Return two values as the ends of a range."""
+    return f"{format_value(low, kind)} to {format_value(high, kind)}"
+
+
 def shorten(text: str, longest: int = LONGEST) -> str:
     """Return a text without its middle if it is long, its invisible characters shown."""
     tail = longest // 3

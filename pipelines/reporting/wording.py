@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from itertools import pairwise
 from typing import TYPE_CHECKING
-
-from rich.cells import cell_len, set_cell_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 MINUTE_S = 60
 LONGEST_ID = 18
-Parts = tuple[str, str, str]
+LEAST_HEAD = 4
 UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 
 
@@ -37,52 +36,54 @@ def count(number: int, noun: str, plural: str = "") -> str:
     return f"{number} {noun if number == 1 else plural or noun + 's'}"
 
 
+def describe_wait(what: str, seconds: float) -> str:
+    """Return what waited how long, of several sessions added up; nothing of less than a second."""
+    return f", {what} {seconds:.0f} s" if seconds >= 1 else ""
+
+
 def to_printable(text: str) -> str:
     """Return the text with a sign in place of each invisible character."""
     return text if text.isprintable() else "".join(c if c.isprintable() else "�" for c in text)
 
 
-def split_ids(ids: Iterable[str], longest: int = LONGEST_ID) -> dict[str, Parts]:
-    """Return id -> its beginning, what may be left out, and its end: ids that differ still do.
-
-    More of the end is kept if ids are alike otherwise.
-    """
-    split: dict[str, Parts] = {}
-    left, tail = set(ids), longest // 3
-    while left:
-        parts = {id_: split_middle(id_, longest - tail - 1, tail) for id_ in left}
-        alike = Counter(map(join_parts, [*parts.values(), *split.values()]))
-        split |= {
-            id_: part for id_, part in parts.items() if not part[1] or alike[join_parts(part)] == 1
-        }
-        left, longest, tail = left - split.keys(), longest + tail, 2 * tail
-    return split
+def escape_json(text: str) -> str:
+    """Return a line of JSON that means the same, each invisible character in its escaped form."""
+    return text if text.isprintable() else "".join(map(_escape, text))
 
 
-def split_middle(text: str, head: int, tail: int) -> Parts:
-    """Return the beginning, middle and end of a text; one that fits is all beginning."""
-    if len(text) <= head + 1 + tail:
-        return text, "", ""
-    return text[:head], text[head:-tail], text[-tail:]
-
-
-def join_parts(parts: Parts) -> str:
-    """Return what is shown of a text: an ellipsis in place of its middle."""
-    return f"{parts[0]}…{parts[2]}" if parts[1] else parts[0]
+def _escape(character: str) -> str:
+    return character if character.isprintable() else json.dumps(character)[1:-1]
 
 
 def shorten_ids(ids: Iterable[str], longest: int = LONGEST_ID) -> dict[str, str]:
-    """Return id -> what is shown of it, as sess_019f3a…3bd41c; ids that differ still do."""
-    return {id_: join_parts(parts) for id_, parts in split_ids(ids, longest).items()}
+    """Return id -> what is shown of it: sess_019f…3bd41c; ids that differ are shown differently.
+
+    The middle of a longer one is left out; if ids are alike then, less of the beginning is kept,
+    and they get longer only if that is not enough.
+    """
+    shown: dict[str, str] = {}
+    left, tail = set(ids), longest // 3
+    while left:
+        cut = {id_: cut_middle(id_, longest - tail, tail) for id_ in left}
+        alike = Counter([*cut.values(), *shown.values()])
+        shown |= {id_: text for id_, text in cut.items() if text == id_ or alike[text] == 1}
+        left -= shown.keys()
+        if tail < longest // 2:
+            tail = longest - LEAST_HEAD
+        else:
+            longest, tail = 2 * longest, longest
+    return shown
 
 
 def cut_middle(text: str, head: int, tail: int) -> str:
-    """Return the beginning and end of a longer text, an ellipsis between them.
+    """Return the first and last letters of a longer text, an ellipsis between them.
 
-    Widths are those on a terminal, where some letters are as wide as two.
+    `head` and `tail` are widths: a letter of some scripts is as wide as two.
     """
-    if len(text) <= (head + tail) // 2 or cell_len(text) <= head + tail:
+    if text.isascii():
+        return text if len(text) <= head + tail else f"{text[: head - 1]}…{text[-tail:]}"
+    from rich.cells import cell_len, set_cell_size  # noqa: PLC0415 - --help needs none
+
+    if cell_len(text) <= head + tail:
         return text
-    front = set_cell_size(text[:head], head - 1).rstrip()
-    end = set_cell_size(text[-tail:][::-1], tail)[::-1].lstrip()
-    return f"{front}…{end}"
+    return f"{set_cell_size(text, head - 1)}…{set_cell_size(text[::-1], tail)[::-1]}"

@@ -1,12 +1,13 @@
 -- answers: How many threads are in each status now?
 -- grain: one row per dimension, value and status; the known statuses are there even with no thread
+-- show: [dimension, name or value, status, threads, share, n]
 -- columns:
 --   dimension: "what the threads are grouped by: all, source, session, role, agent, agent_version, model"
 --   value: the group by its id; an agent version is agent@version; a session of the same id in two sources counts as one group
 --   name: what people call the group, by its label or the agent's name; value if there is none
 --   agent: id of the agent, or its name if it has no id, of the dimensions agent and agent_version
 --   agent_version: version of the agent, of the dimension agent_version
---   status: status as the server says it, (none) if it says none
+--   status: status as the server says it, (none) if it says none, (other) for all but the known and the 20 most frequent others
 --   threads: number of threads, those that are missing from the newest complete poll left out
 --   share: threads / n; null if n is 0
 --   n: number of threads in the group
@@ -24,8 +25,9 @@
 --       SELECT sum(threads) FROM analytics.status_distribution WHERE dimension = 'all'
 --     )
 WITH listed AS (
-    SELECT * REPLACE (coalesce(status, '(none)') AS status)
-    FROM analytics.thread_durations
+    SELECT durations.* REPLACE (coalesce(names.name, '(none)') AS status)
+    FROM analytics.thread_durations AS durations
+    LEFT JOIN status_names AS names USING (status)
     WHERE missing_since IS NULL
 ),
 

@@ -1,12 +1,13 @@
 -- answers: Where does the time go?
 -- grain: one row per dimension, value and status
+-- show: [dimension, name or value, status, seconds, seconds_low, seconds_high, share, threads]
 -- columns:
 --   dimension: "what the threads are grouped by: all, source, session, role, agent, agent_version, model"
 --   value: the group by its id; an agent version is agent@version; a session of the same id in two sources counts as one group
 --   name: what people call the group, by its label or the agent's name; value if there is none
 --   agent: id of the agent, or its name if it has no id, of the dimensions agent and agent_version
 --   agent_version: version of the agent, of the dimension agent_version
---   status: "status as the server says it, closed ones left out, for they last for ever; (unobserved) is the time between a thread's birth and the spell in which it was first seen, and its bounds are not widened by poll gaps"
+--   status: "status as the server says it, (other) for all but the known and the 20 most frequent others, closed ones left out, for they last for ever; (unobserved) is the time between a thread's birth and the spell in which it was first seen, and its bounds are not widened by poll gaps"
 --   threads: number of threads that were ever seen in the status
 --   seconds: time spent in the status by all of them, up to the newest poll that saw each, as estimated (seconds)
 --   seconds_low: lower bound of it, the time between polls that both saw the status, less three poll gaps for spells in other statuses that no poll saw (seconds)

@@ -17,7 +17,6 @@ from tests.builders import at
 from tests.warehouse.cases import KNOWN
 from tests.warehouse.worlds import (
     MICROSECOND,
-    NEVER,
     Key,
     Row,
     World,
@@ -144,14 +143,16 @@ def seconds(start: datetime | None, end: datetime | None) -> float | None:
     return None if start is None or end is None else (end - start) // MICROSECOND / 1e6
 
 
-def is_same(found: Any, expected: Any) -> bool:
+def is_same(found: Any, expected: Any, rel: float = 1e-9) -> bool:
     """Tell whether two cells are equal, floating point ones but for its rounding."""
     if isinstance(found, float) and isinstance(expected, (int, float)):
-        return math.isclose(found, expected, rel_tol=1e-9, abs_tol=1e-6)
+        return math.isclose(found, expected, rel_tol=rel, abs_tol=1e-6)
     return bool(found == expected)
 
 
-def assert_table(rows: list[Row], key: Iterable[str], expected: dict[Group, Row]) -> None:
+def assert_table(
+    rows: list[Row], key: Iterable[str], expected: dict[Group, Row], rel: float = 1e-9
+) -> None:
     """Hold every row and every column of a table against what is expected of each key."""
     keys = list(key)
     found = {tuple(row[name] for name in keys): row for row in rows}
@@ -161,7 +162,7 @@ def assert_table(rows: list[Row], key: Iterable[str], expected: dict[Group, Row]
         (group, name, row[name], expected[group][name])
         for group, row in found.items()
         for name in row
-        if name not in keys and not is_same(row[name], expected[group][name])
+        if name not in keys and not is_same(row[name], expected[group][name], rel)
     ]
     assert wrong[:10] == []
 
@@ -193,25 +194,14 @@ def rows_of(world: World) -> list[tuple[Key, Row]]:
 
 def find_as_of(row: Row, polls: list[Row]) -> datetime | None:
     """Return the beginning of the newest poll that a row rests on."""
-    missing = row["missing_since"] or NEVER
+    missing = row.get("missing_sequence") or math.inf
     starts = [
-        poll["started_at"]
+        (poll["sequence"], poll["started_at"])
         for poll in polls
-        if (poll["is_complete"] and poll["started_at"] < missing)
-        or (
-            poll["outcome"] != "overtaken"
-            and poll["pages"]
-            and poll["started_at"]
-            == max(
-                other["started_at"]
-                for other in polls
-                if other["outcome"] != "overtaken"
-                and other["pages"]
-                and other["started_at"] <= row["last_changed_at"]
-            )
-        )
+        if (poll["is_complete"] and poll["sequence"] < missing)
+        or poll["sequence"] == row["last_changed_sequence"]
     ]
-    return max(starts, default=None)
+    return max(starts, default=(0, None))[1]
 
 
 def measure(row: Row, as_of: datetime | None) -> Row:

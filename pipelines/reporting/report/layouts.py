@@ -13,12 +13,16 @@ if TYPE_CHECKING:
 
 
 class Column(msgspec.Struct, frozen=True):
-    """A column: its field and title, and how a value is written; `id` is the field below."""
+    """A column: its field and title, and how a value is written.
+
+    `id` and `lines` are the fields of what stands below it.
+    """
 
     field: str
     title: str
     kind: Kind = "number"
     id: str | None = None
+    lines: str | None = None
 
 
 class Layout(msgspec.Struct, frozen=True):
@@ -142,20 +146,19 @@ LAYOUTS: Mapping[str, Layout] = {
         ),
     ),
     "versions": Layout(
-        "Versions of agents beside the one before",
+        "Versions of agents beside the largest that began earlier",
         "agent_versions",
         "No agent has threads of two versions yet.",
         (
             AGENT,
-            Column("verdict", "verdict", "word"),
-            Column("version", "version"),
-            Column("version_before", "before"),
-            Column("n", "threads"),
-            Column("n_before", "threads before"),
-            Column("km_p50", "median lifetime", "duration"),
-            Column("km_p50_before", "median before", "duration"),
-            Column("terminated_share", "terminated", "share"),
-            Column("terminated_share_before", "terminated before", "share"),
+            Column("version", "version", "text", lines="version_lines"),
+            Column("failures", "failures", "word"),
+            Column("speed", "speed", "word"),
+            Column("failed_share", "failed by the age", "share", lines="failed_lines"),
+            Column("lifetime_seconds", "typical lifetime", "duration", lines="lifetime_lines"),
+            Column("common_age_seconds", "age", "duration"),
+            Column("n", "threads (n)", lines="n_lines"),
+            Column("created", "created (UTC)", "text", lines="created_lines"),
             Column("role", "role", "word"),
         ),
     ),

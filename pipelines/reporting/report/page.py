@@ -40,6 +40,7 @@ def render_page(sections: Sections, made_at: datetime) -> str:
         reasons=sections["reasons"].rows,
         period=name_period(periods),
         changes=compare_periods(periods),
+        compared=next((row["compared"] for row in sections["versions"].rows), 0),
         n_lifetimes=[row["n_lifetimes"] for row in periods],
         charts=draw_charts(sections),
         tables=make_tables(sections),

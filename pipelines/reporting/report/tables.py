@@ -10,7 +10,8 @@ import msgspec
 from pipelines.reporting.formats import LONGEST, format_value
 from pipelines.reporting.report.labels import label_groups
 from pipelines.reporting.report.layouts import LAYOUTS, Layout
-from pipelines.reporting.wording import Parts, split_ids, to_printable
+from pipelines.reporting.report.versions import describe_version
+from pipelines.reporting.wording import shorten_ids, to_printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,17 +23,19 @@ if TYPE_CHECKING:
 SUMMARIZED = {"survival": "is_first"}
 # Sections whose rows are groups of threads.
 GROUPED = frozenset({"durations", "survival"})
-MOST_OF_AN_ID = 200
+MOST = 200
+Parts = tuple[str, str, str]
 
 
 class Cell(msgspec.Struct, frozen=True):
-    """A cell: its text, a second line, and what it is sorted by, None of a text.
+    """A cell: its text, what stands below it, and what it is sorted by, None of a text.
 
     An id is in three parts, of which the middle is hidden.
     """
 
     text: str
     id: Parts | None
+    lines: list[str]
     order: float | None
 
 
@@ -52,7 +55,7 @@ def make_tables(sections: Sections) -> dict[str, Table]:
         name: [column.id for column in layout.columns if column.id]
         for name, layout in LAYOUTS.items()
     }
-    ids = split_ids(
+    shown = shorten_ids(
         row[field]
         for name, members in rows.items()
         for row in members
@@ -63,7 +66,7 @@ def make_tables(sections: Sections) -> dict[str, Table]:
         name: Table(
             name,
             layout,
-            [[make_cell(column, row, ids) for column in layout.columns] for row in rows[name]],
+            [[make_cell(column, row, shown) for column in layout.columns] for row in rows[name]],
             sections[name].total,
         )
         for name, layout in LAYOUTS.items()
@@ -74,6 +77,8 @@ def list_rows(name: str, section: Section) -> list[Row]:
     """Return the rows that a section's table shows."""
     flag = SUMMARIZED.get(name)
     rows = [row for row in section.rows if flag is None or row[flag]]
+    if name == "versions":
+        return [describe_version(row) for row in rows]
     if name not in GROUPED:
         return rows
     return [
@@ -81,19 +86,23 @@ def list_rows(name: str, section: Section) -> list[Row]:
     ]
 
 
-def make_cell(column: Column, row: Mapping[str, Any], ids: Mapping[str, Parts]) -> Cell:
+def make_cell(column: Column, row: Mapping[str, Any], shown: Mapping[str, str]) -> Cell:
     """Return the cell of a row in a column; without a name an id stands alone."""
     value, id_ = row[column.field], row[column.id] if column.id else None
-    shown = clean(ids[id_]) if id_ else None
     is_nameless = id_ is not None and value in {None, id_}
     text = "" if is_nameless else format_value(value, column.kind)
-    return Cell(text, shown, find_order(value))
+    parts = fold(id_, shown[id_]) if id_ else None
+    return Cell(text, parts, row[column.lines] if column.lines else [], find_order(value))
 
 
-def clean(parts: Parts) -> Parts:
-    """Return the parts of an id, whoever wrote it, as a page can show them."""
-    head, middle, tail = (to_printable(part[:MOST_OF_AN_ID]) for part in parts)
-    return head, middle, tail
+def fold(id_: str, shown: str) -> Parts:
+    """Return the beginning, the middle that is not shown, and the end of an id."""
+    cuts = (at for at, letter in enumerate(shown) if letter == "…")
+    ends = ((shown[:at], shown[at + 1 :]) for at in cuts)
+    fits = ((a, b) for a, b in ends if shown != id_ and id_.startswith(a) and id_.endswith(b))
+    head, tail = next(fits, (id_, ""))
+    middle = id_[len(head) : len(id_) - len(tail)]
+    return to_printable(head[:MOST]), to_printable(middle[:MOST]), to_printable(tail[:MOST])
 
 
 def find_order(value: object) -> float | None:
