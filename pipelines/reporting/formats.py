@@ -11,7 +11,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 Kind = Literal[
-    "text", "prose", "word", "number", "net", "share", "change", "duration", "moment", "day"
+    "text",
+    "prose",
+    "word",
+    "number",
+    "net",
+    "share",
+    "change",
+    "duration",
+    "moment",
+    "instant",
+    "day",
 ]
 LONGEST = 100
 LONGEST_PROSE = 400
@@ -50,5 +60,6 @@ READERS: Mapping[Kind, Callable[[Any], str]] = {
     "change": "{:+.0%}".format,
     "duration": lambda value: str(Duration(value)),
     "moment": lambda value: f"{value.astimezone(UTC):%Y-%m-%d %H:%M}",
+    "instant": lambda value: f"{value.astimezone(UTC):%-d %b %H:%M}",
     "day": lambda value: f"{value:%a %-d %b}",
 }

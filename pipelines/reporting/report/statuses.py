@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import altair as alt
 
-from pipelines.reporting.formats import format_value
+from pipelines.reporting.formats import format_range, format_value
 from pipelines.reporting.palette import CLOSED, classify
 from pipelines.reporting.report.labels import label
 from pipelines.reporting.report.steps import stack_statuses
@@ -78,9 +78,9 @@ def draw_stack(name: str, title: str, description: str, rows: Sequence[Row]) -> 
     return make_figure(name, title, description, stack_statuses(rows))
 
 
-def draw_time_in_status(sections: Sections) -> Figure | None:
-    """Return a bar per status: its share of all time, with the bounds of the estimate."""
-    rows = [
+def list_shares(sections: Sections) -> list[Row]:
+    """Return the statuses with their share of all time, and how it reads."""
+    return [
         {
             "label": label(row["status"], LONGEST_STATUS),
             "status": classify(row["status"]),
@@ -90,13 +90,17 @@ def draw_time_in_status(sections: Sections) -> Figure | None:
             "end": max(row["share"], row["share_high"]),
             "shown": f"{format_value(row['share'], 'share')}"
             f" · {format_value(row['seconds_each'], 'duration')} each",
-            "bounds": f"{format_value(row['share_low'], 'share')} to"
-            f" {format_value(row['share_high'], 'share')}",
+            "bounds": format_range(row["share_low"], row["share_high"], "share"),
             "threads": format_value(row["threads"], "number"),
         }
         for row in sections["time_in_status"].rows
         if row["share"] is not None
     ]
+
+
+def draw_time_in_status(sections: Sections) -> Figure | None:
+    """Return a bar per status: its share of all time, with the bounds of the estimate."""
+    rows = list_shares(sections)
     if not rows:
         return None
     base = chart(rows).encode(

@@ -21,7 +21,7 @@ def describe_version(row: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **row,
         "version": f"v{row['version']}",
-        "created": format_range(row["created_from"], row["created_until"], "moment"),
+        "created": format_range(row["created_from"], row["created_until"], "instant"),
         "failed_lines": [
             *say_interval((row["failed_share_low"], row["failed_share_high"]), "share"),
             f"{beside}: {format_value(row['failed_share_compared'], 'share')}",
@@ -41,7 +41,7 @@ def describe_version(row: Mapping[str, Any]) -> dict[str, Any]:
         ],
         "created_lines": [
             f"{beside}: "
-            + format_range(row["created_from_compared"], row["created_until_compared"], "moment")
+            + format_range(row["created_from_compared"], row["created_until_compared"], "instant")
         ],
     }
 

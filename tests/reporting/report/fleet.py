@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SESSIONS, AGENTS, POLLS, GAP_MINUTES = 60, 40, 12, 240
+WEIGHTS = (12, 9, 6, *[1] * (AGENTS - 3))
 BEGUN_S = 8 * 3600.0  # births begin so long before the first poll
 END_S = BEGUN_S + POLLS * GAP_MINUTES * 60.0
 LARGEST = 160
@@ -49,7 +50,7 @@ class Fleet:
             births = sorted(draw.triangular(0, END_S, BEGUN_S + 86_400) for _ in range(size or 1))
             threads: list[ThreadPlan] = []
             for birth in births:
-                agent = draw.choice(agents) if threads else coordinator
+                agent = draw.choices(agents, WEIGHTS)[0] if threads else coordinator
                 version = 1 + (draw.random() < birth / END_S) + (birth > 0.9 * END_S)
                 pace = paces.get(agent.id, 40_000)
                 slower = 4 if version == 2 and agent is agents[0] else 1

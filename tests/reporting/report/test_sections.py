@@ -77,7 +77,7 @@ def test_groups_of_one_name_are_told_apart() -> None:
     labels = label_groups(rows)
     assert len(set(labels)) == len(rows) == 11
     assert labels[-1] == "child"
-    assert labels[0].startswith("Code reviewer: security, l…")
+    assert labels[0] == "Code reviewer: securi…s monorepo (agent_019f3…000001) · v2"
     assert labels[4] == "planner (agent_019f3…000003) · v2"
     assert labels[5] == f"{labels[4]} · coordinator"
     assert max(map(len, labels)) < 90
