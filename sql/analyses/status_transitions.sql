@@ -86,8 +86,7 @@ SELECT
     transitions / n AS share,
     n::BIGINT AS n,
     percentiles[1] AS p50_seconds_before,
-    p50_low AS p50_seconds_before_low,
-    p50_high AS p50_seconds_before_high,
+    p50_low AS p50_seconds_before_low, p50_high AS p50_seconds_before_high,
     percentiles[2] AS p90_seconds_before,
     CASE
         WHEN from_status = to_status THEN transitions

@@ -19,6 +19,7 @@ changes AS (
     FROM status_changes
     CROSS JOIN span
     LEFT JOIN documented ON documented.path = 'status' AND documented.value = status_changes.status
+    WHERE status_changes.status <> '(unobserved)'
     GROUP BY ALL
 ),
 

@@ -109,7 +109,7 @@ def test_data_quality(name: str) -> None:
 def find_oddities(world: World, fact: Row) -> Iterable[str]:
     """Give the checks that a thread fails."""
     created, updated, archived = fact["created_at"], fact["updated_at"], fact["archived_at"]
-    end = fact["as_of"] if fact["is_open"] else archived or updated
+    end = fact["as_of"] if fact["basis"] == "open" else fact["closed_at"]
     if created and end and end < created:
         yield "negative_duration"
     if created and updated and updated < created:
