@@ -86,7 +86,7 @@ def land(
     poll = Poll(
         source="qoder",
         session_id=SESSION,
-        label=None,
+        label=fields.pop("label", None),
         started_at=at(minute),
         finished_at=at(minute + 1),
         outcome=outcome,

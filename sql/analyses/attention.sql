@@ -3,12 +3,16 @@
 -- columns:
 --   source: name of the source
 --   session_id: session
+--   session_label: what the configuration calls it; null if it gave it no label
 --   thread_id: thread, unique within its session
+--   name: name of the thread; null if it has none
 --   role: coordinator or child
 --   agent: id of the agent, or its name if it has no id
+--   agent_name: name of the agent, or what comes next to one
 --   status: status as the server says it
 --   stop_reason_type: why its last turn ended
 --   reason: "gave_up (retries exhausted, budget reached, refusal; open, or closed within a day of as_of, at archived_at or, if that is null, updated_at), needs_you (its turn ended for required action), blocked, or stuck (open, in any status but idle, for longer than threshold_seconds); the first that holds"
+--   created_at: when the thread was created (UTC)
 --   quiet_seconds: as_of - updated_at; 0 if it was updated during the poll (seconds)
 --   threshold_seconds: how long it is usual to stay quiet (seconds)
 --   threshold_basis: "where that comes from: agent_and_status or status (the 95th percentile of at least 20 ended spells), or configured (attention_after_minutes)"
@@ -22,25 +26,22 @@
 --     FROM analytics.attention WHERE reason = 'stuck' AND severity = 'low'
 WITH candidates AS (
     SELECT
-        durations.* EXCLUDE (quiet_seconds),
-        CASE WHEN updated_at IS NOT NULL THEN greatest(seconds_between(updated_at, as_of), 0) END
-        AS quiet_seconds,
+        * REPLACE (
+            CASE WHEN updated_at IS NOT NULL THEN greatest(seconds_between(updated_at, as_of), 0) END
+            AS quiet_seconds
+        ),
         CASE
             WHEN stop_reason_type IN ('retries_exhausted', 'budget_reached', 'refusal')
-                AND (is_censored OR seconds_between(coalesce(archived_at, updated_at), as_of) < 86400)
+                AND (is_censored OR seconds_between(closed_at, as_of) < 86400)
                 THEN 'gave_up'
             WHEN NOT is_censored THEN NULL
             WHEN stop_reason_type = 'requires_action' THEN 'needs_you'
             WHEN status = 'blocked' THEN 'blocked'
             WHEN status IS DISTINCT FROM 'idle' THEN 'stuck'
         END AS reason
-    FROM analytics.thread_durations AS durations
-    JOIN (
-        SELECT source, session_id, thread_id, updated_at, archived_at
-        FROM threads
-    ) AS threads USING (source, session_id, thread_id)
+    FROM analytics.thread_durations
     ANTI JOIN (FROM latest_polls WHERE last_outcome = 'gone') AS gone USING (source, session_id)
-    WHERE durations.missing_since IS NULL
+    WHERE missing_since IS NULL
         AND (is_censored OR stop_reason_type IN ('retries_exhausted', 'budget_reached', 'refusal'))
         AND reason IS NOT NULL
 ),
@@ -62,12 +63,16 @@ usual AS (
 SELECT
     candidates.source,
     candidates.session_id,
+    candidates.session_label,
     candidates.thread_id,
+    candidates.name,
     candidates.role,
     candidates.agent,
+    candidates.agent_name,
     candidates.status,
     candidates.stop_reason_type,
     candidates.reason,
+    candidates.created_at,
     candidates.quiet_seconds,
     coalesce(of_agent.p95_seconds, of_status.p95_seconds, configured.value * 60) AS threshold_seconds,
     CASE
@@ -91,6 +96,4 @@ ORDER BY
     array_position(['high', 'medium', 'low'], severity),
     candidates.is_censored DESC,
     quiet_seconds DESC NULLS LAST,
-    candidates.source,
-    candidates.session_id,
-    candidates.thread_id
+    candidates.source, candidates.session_id, candidates.thread_id

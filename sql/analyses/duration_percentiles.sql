@@ -2,7 +2,10 @@
 -- grain: one row per dimension, value, role and basis (closed, and of these archived and terminated)
 -- columns:
 --   dimension: "what the threads are grouped by: all, source, session, role, agent, agent_version, model"
---   value: the group; a session is named by its id; one of the same id in two sources counts as one group; an agent version is named agent@version
+--   value: the group by its id; an agent version is agent@version; a session of the same id in two sources counts as one group
+--   name: what people call the group, by its label or the agent's name; value if there is none
+--   agent: id of the agent, or its name if it has no id, of the dimensions agent and agent_version
+--   agent_version: version of the agent, of the dimension agent_version
 --   role: coordinator or child, never mixed
 --   basis: archived, terminated, or closed for both together
 --   n: number of closed threads whose lifetime is known, which the percentiles and the mean are of
@@ -30,10 +33,7 @@
 --       WHERE dimension = 'all' AND basis = 'closed'
 --     )
 WITH members AS (
-    SELECT
-        * REPLACE (coalesce(agent, '(none)') AS agent, coalesce(model, '(none)') AS model),
-        role AS own_role,
-        CASE WHEN NOT is_censored THEN elapsed_seconds END AS seconds
+    SELECT *, role AS own_role, CASE WHEN NOT is_censored THEN elapsed_seconds END AS seconds
     FROM analytics.thread_durations
 ),
 
@@ -73,6 +73,9 @@ medians AS (
 SELECT
     groups.dimension,
     groups.value,
+    coalesce(names.name, groups.value) AS name,
+    names.agent,
+    names.agent_version,
     groups.role,
     groups.basis,
     groups.n,
@@ -89,6 +92,7 @@ SELECT
     max(groups.as_of) OVER same_group AS as_of
 FROM groups
 LEFT JOIN medians USING (dimension, value, role, basis)
+LEFT JOIN group_names AS names USING (dimension, value)
 WHERE groups.basis = 'closed' OR groups.n > 0
 WINDOW same_group AS (PARTITION BY groups.dimension, groups.value, groups.role)
-ORDER BY groups.dimension, groups.value, groups.role, groups.basis
+ORDER BY groups.dimension <> 'all', groups.dimension, groups.value, groups.role, groups.basis

@@ -3,7 +3,7 @@
 -- columns:
 --   source: name of the source
 --   session_id: session
---   label: what the configuration called it at its last poll
+--   label: what the configuration called it at the newest poll that gave it a label
 --   threads: number of threads, those that are missing from the newest complete poll left out
 --   open: number of them that are open
 --   idle: number of them in status idle

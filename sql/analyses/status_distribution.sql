@@ -2,8 +2,11 @@
 -- grain: one row per dimension, value and status; the known statuses are there even with no thread
 -- columns:
 --   dimension: "what the threads are grouped by: all, source, session, role, agent, agent_version, model"
---   value: the group; a session is named by its id; one of the same id in two sources counts as one group; an agent version is named agent@version
---   status: status as the server says it, (none) if it says none
+--   value: the group by its id; an agent version is agent@version; a session of the same id in two sources counts as one group
+--   name: what people call the group, by its label or the agent's name; value if there is none
+--   agent: id of the agent, or its name if it has no id, of the dimensions agent and agent_version
+--   agent_version: version of the agent, of the dimension agent_version
+--   status: status as the server says it, (none) if it says none, (other) for all but the known and the 20 most frequent others
 --   threads: number of threads, those that are missing from the newest complete poll left out
 --   share: threads / n; null if n is 0
 --   n: number of threads in the group
@@ -21,16 +24,9 @@
 --       SELECT sum(threads) FROM analytics.status_distribution WHERE dimension = 'all'
 --     )
 WITH listed AS (
-    SELECT
-        source,
-        session_id,
-        coalesce(role, '(none)') AS role,
-        coalesce(agent, '(none)') AS agent,
-        agent_version,
-        coalesce(model, '(none)') AS model,
-        coalesce(status, '(none)') AS status,
-        as_of
-    FROM analytics.thread_durations
+    SELECT durations.* REPLACE (coalesce(names.name, '(none)') AS status)
+    FROM analytics.thread_durations AS durations
+    LEFT JOIN status_names AS names USING (status)
     WHERE missing_since IS NULL
 ),
 
@@ -71,6 +67,9 @@ cells AS (
 SELECT
     cells.dimension,
     cells.value,
+    coalesce(names.name, cells.value) AS name,
+    names.agent,
+    names.agent_version,
     cells.status,
     coalesce(counts.threads, 0) AS threads,
     coalesce(counts.threads, 0) / nullif(groups.n, 0) AS share,
@@ -79,4 +78,5 @@ SELECT
 FROM cells
 JOIN groups USING (dimension, value)
 LEFT JOIN counts USING (dimension, value, status)
-ORDER BY cells.dimension, cells.value, threads DESC, cells.status
+LEFT JOIN group_names AS names USING (dimension, value)
+ORDER BY cells.dimension <> 'all', cells.dimension, cells.value, threads DESC, cells.status

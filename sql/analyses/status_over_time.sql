@@ -3,7 +3,7 @@
 -- columns:
 --   source: name of the source
 --   hour: beginning of the hour (UTC)
---   status: status as the server says it, (none) if it says none
+--   status: status as the server says it, (none) if it says none, (other) for all but the known and the 20 most frequent others
 --   threads: number of threads in the status at the end of the hour, in the newest hour at its newest poll; those that had gone missing left out
 --   sessions_polled: number of sessions with a complete poll that began in the hour
 --   sessions_stale: number of sessions polled earlier that had no complete poll in the hour, so that their threads are counted as they were seen before

@@ -2,7 +2,7 @@
 -- grain: one row per source, from_status and to_status
 -- columns:
 --   source: name of the source
---   from_status: status that a thread was seen to leave, (none) if the server says none
+--   from_status: status that a thread was seen to leave, (none) if the server says none, (other) for all but the known and the 20 most frequent others
 --   to_status: status that it was seen in next; the same one if only the stop reason was another
 --   transitions: number of times that this was seen
 --   share: transitions / n
@@ -24,8 +24,8 @@ WITH counts AS (
     -- the poll gap.
     SELECT
         source,
-        coalesce(status, '(none)') AS from_status,
-        coalesce(next_status, '(none)') AS to_status,
+        coalesce(names.name, '(none)') AS from_status,
+        coalesce(next_names.name, '(none)') AS to_status,
         count(*) AS transitions,
         sum(transitions) OVER same_start AS n,
         sum(count_if(seconds_low = 0)) OVER same_start / n AS glimpsed,
@@ -37,6 +37,8 @@ WITH counts AS (
             / nullif(epoch_us(ended_before) - epoch_us(ended_after), 0)
         ) AS age
     FROM thread_spells
+    LEFT JOIN status_names AS names USING (status)
+    LEFT JOIN status_names AS next_names ON next_names.status = thread_spells.next_status
     WHERE NOT is_current
     GROUP BY source, from_status, to_status
     WINDOW same_start AS (PARTITION BY source, from_status)

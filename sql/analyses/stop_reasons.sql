@@ -2,7 +2,10 @@
 -- grain: one row per dimension, value and stop reason that a thread has
 -- columns:
 --   dimension: "what the threads are grouped by: all, source, session, role, agent, agent_version, model"
---   value: the group; a session is named by its id; one of the same id in two sources counts as one group; an agent version is named agent@version
+--   value: the group by its id; an agent version is agent@version; a session of the same id in two sources counts as one group
+--   name: what people call the group, by its label or the agent's name; value if there is none
+--   agent: id of the agent, or its name if it has no id, of the dimensions agent and agent_version
+--   agent_version: version of the agent, of the dimension agent_version
 --   stop_reason_type: why the last turn of the thread ended, (none) if the server says nothing, as while it runs
 --   threads: number of threads, those that are missing from the newest complete poll left out
 --   share: threads / n
@@ -18,15 +21,7 @@
 --       SELECT coalesce(sum(threads), 0) FROM analytics.stop_reasons WHERE dimension = 'all'
 --     )
 WITH listed AS (
-    SELECT
-        source,
-        session_id,
-        coalesce(role, '(none)') AS role,
-        coalesce(agent, '(none)') AS agent,
-        agent_version,
-        coalesce(model, '(none)') AS model,
-        coalesce(stop_reason_type, '(none)') AS stop_reason_type,
-        as_of
+    SELECT * REPLACE (coalesce(stop_reason_type, '(none)') AS stop_reason_type)
     FROM analytics.thread_durations
     WHERE missing_since IS NULL
 ),
@@ -49,11 +44,15 @@ counts AS (
 SELECT
     dimension,
     value,
+    coalesce(names.name, value) AS name,
+    names.agent,
+    names.agent_version,
     stop_reason_type,
     threads,
     threads / sum(threads) OVER same_group AS share,
     (sum(threads) OVER same_group)::BIGINT AS n,
     max(as_of) OVER same_group AS as_of
 FROM counts
+LEFT JOIN group_names AS names USING (dimension, value)
 WINDOW same_group AS (PARTITION BY dimension, value)
-ORDER BY dimension, value, threads DESC, stop_reason_type
+ORDER BY dimension <> 'all', dimension, value, threads DESC, stop_reason_type

@@ -2,7 +2,10 @@
 -- grain: one row per dimension, value, role and t_seconds; a curve of more than 200 threads has a row for every 200th part of them, and every time only where it falls to a half and to a tenth
 -- columns:
 --   dimension: "what the threads are grouped by: all, source, session, role, agent, agent_version, model"
---   value: the group; a session is named by its id; one of the same id in two sources counts as one group; an agent version is named agent@version
+--   value: the group by its id; an agent version is agent@version; a session of the same id in two sources counts as one group
+--   name: what people call the group, by its label or the agent's name; value if there is none
+--   agent: id of the agent, or its name if it has no id, of the dimensions agent and agent_version
+--   agent_version: version of the agent, of the dimension agent_version
 --   role: coordinator or child, never mixed
 --   t_seconds: time since the thread was created (seconds)
 --   at_risk: number of threads that were open until then, as far as is known
@@ -30,9 +33,7 @@ WITH only_source AS (
 ),
 
 lifetimes AS (
-    SELECT
-        * REPLACE (coalesce(agent, '(none)') AS agent, coalesce(model, '(none)') AS model),
-        coalesce(agent_version::VARCHAR, '(none)') AS version
+    SELECT * REPLACE (coalesce(agent, '(none)') AS agent, coalesce(model, '(none)') AS model)
     FROM analytics.thread_durations
     WHERE elapsed_seconds IS NOT NULL
 ),
@@ -41,16 +42,11 @@ lifetimes AS (
 -- are copied.
 members AS (
     SELECT 'all' AS dimension, 'all' AS value, * FROM lifetimes
-    UNION ALL
-    SELECT 'source', source, * FROM lifetimes WHERE NOT EXISTS (FROM only_source)
-    UNION ALL
-    SELECT 'session', session_id, * FROM lifetimes
-    UNION ALL
-    SELECT 'agent', agent, * FROM lifetimes
-    UNION ALL
-    SELECT 'agent_version', agent || '@' || version, * FROM lifetimes
-    UNION ALL
-    SELECT 'model', model, * FROM lifetimes
+    UNION ALL SELECT 'source', source, * FROM lifetimes WHERE NOT EXISTS (FROM only_source)
+    UNION ALL SELECT 'session', session_id, * FROM lifetimes
+    UNION ALL SELECT 'agent', agent, * FROM lifetimes
+    UNION ALL SELECT 'agent_version', agent || '@' || coalesce(agent_version::VARCHAR, '(none)'), * FROM lifetimes
+    UNION ALL SELECT 'model', model, * FROM lifetimes
 ),
 
 hashed AS MATERIALIZED (
@@ -78,7 +74,7 @@ numbered AS (
     JOIN curves USING (name_hash)
 ),
 
-named AS (
+labelled AS (
     FROM curves
     UNION ALL
     SELECT * REPLACE ('role' AS dimension, coalesce(role, '(none)') AS value)
@@ -90,7 +86,14 @@ named AS (
     WHERE dimension = 'all'
 )
 
-SELECT named.dimension, named.value, named.role, points.* EXCLUDE (curve), named.as_of
+SELECT
+    labelled.* EXCLUDE (curve, n, name_hash, role, as_of),
+    coalesce(names.name, value) AS name,
+    names.* EXCLUDE (dimension, value, name),
+    labelled.role,
+    points.* EXCLUDE (curve),
+    labelled.as_of
 FROM kaplan_meier('numbered') AS points
-JOIN named USING (curve)
-ORDER BY named.dimension, named.value, named.role, points.t_seconds
+JOIN labelled USING (curve)
+LEFT JOIN group_names AS names USING (dimension, value)
+ORDER BY dimension <> 'all', dimension, value, labelled.role, points.t_seconds

@@ -2,8 +2,11 @@
 -- grain: one row per dimension, value and status
 -- columns:
 --   dimension: "what the threads are grouped by: all, source, session, role, agent, agent_version, model"
---   value: the group; a session is named by its id; one of the same id in two sources counts as one group; an agent version is named agent@version
---   status: "status as the server says it, closed ones left out, for they last for ever; (unobserved) is the time between a thread's birth and the spell in which it was first seen, and its bounds are not widened by poll gaps"
+--   value: the group by its id; an agent version is agent@version; a session of the same id in two sources counts as one group
+--   name: what people call the group, by its label or the agent's name; value if there is none
+--   agent: id of the agent, or its name if it has no id, of the dimensions agent and agent_version
+--   agent_version: version of the agent, of the dimension agent_version
+--   status: "status as the server says it, (other) for all but the known and the 20 most frequent others, closed ones left out, for they last for ever; (unobserved) is the time between a thread's birth and the spell in which it was first seen, and its bounds are not widened by poll gaps"
 --   threads: number of threads that were ever seen in the status
 --   seconds: time spent in the status by all of them, up to the newest poll that saw each, as estimated (seconds)
 --   seconds_low: lower bound of it, the time between polls that both saw the status, less three poll gaps for spells in other statuses that no poll saw (seconds)
@@ -44,13 +47,7 @@ gaps AS (
 
 labelled AS (
     SELECT
-        source,
-        session_id,
-        coalesce(durations.role, '(none)') AS role,
-        coalesce(durations.agent, '(none)') AS agent,
-        durations.agent_version,
-        coalesce(durations.model, '(none)') AS model,
-        durations.as_of,
+        durations.* EXCLUDE (status),
         coalesce(gaps.gap_seconds, 0)::DECIMAL(18, 6) AS gap_seconds,
         per_thread.* EXCLUDE (thread)
     FROM per_thread
@@ -83,6 +80,9 @@ counts AS (
 SELECT
     dimension,
     value,
+    coalesce(names.name, value) AS name,
+    names.agent,
+    names.agent_version,
     status,
     threads,
     seconds::DOUBLE AS seconds,
@@ -95,5 +95,6 @@ SELECT
     max(as_of) OVER same_group AS as_of
 FROM counts
 ANTI JOIN (FROM statuses WHERE is_closed) AS closed USING (status)
+LEFT JOIN group_names AS names USING (dimension, value)
 WINDOW same_group AS (PARTITION BY dimension, value)
-ORDER BY dimension, value, seconds DESC, status
+ORDER BY dimension <> 'all', dimension, value, seconds DESC, status

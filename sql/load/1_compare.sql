@@ -21,7 +21,11 @@ known AS (
         updated_at,
         first_seen_at,
         missing_since,
-        row(*COLUMNS(* EXCLUDE (first_seen_at, last_changed_at, missing_since))) AS content
+        row(
+            *COLUMNS(* EXCLUDE (
+                first_seen_at, last_changed_at, last_changed_sequence, missing_since, missing_sequence
+            ))
+        ) AS content
     FROM threads
 )
 
@@ -41,7 +45,13 @@ LEFT JOIN known USING (source, session_id, thread_id);
 -- Only a complete poll may conclude that a thread is missing, and one that repeats the previous
 -- poll need not look.
 CREATE OR REPLACE TEMP TABLE newly_missing AS
-SELECT threads.rowid AS known_row, threads.source, threads.session_id, threads.thread_id, polls.started_at
+SELECT
+    threads.rowid AS known_row,
+    threads.source,
+    threads.session_id,
+    threads.thread_id,
+    polls.started_at,
+    polls.sequence
 FROM threads
 JOIN incoming_polls AS polls USING (source, session_id)
 WHERE is_complete_poll(polls.outcome, polls.status_filter)

@@ -31,7 +31,9 @@ CREATE TABLE threads (
     extra JSON,
     first_seen_at TIMESTAMPTZ NOT NULL,
     last_changed_at TIMESTAMPTZ NOT NULL,
-    missing_since TIMESTAMPTZ
+    last_changed_sequence BIGINT NOT NULL,
+    missing_since TIMESTAMPTZ,
+    missing_sequence BIGINT
 );
 COMMENT ON TABLE threads IS 'The current state, one row per thread. Key: source, session_id, thread_id.';
 COMMENT ON COLUMN threads.source IS 'Name of the source in the configuration';
@@ -60,7 +62,9 @@ COMMENT ON COLUMN threads.usage IS 'Token counts and costs as the server sends t
 COMMENT ON COLUMN threads.extra IS 'Every field that no column names, under the path it came with';
 COMMENT ON COLUMN threads.first_seen_at IS 'Client clock: arrival of the page that first listed the thread';
 COMMENT ON COLUMN threads.last_changed_at IS 'Client clock: arrival of the page that last changed this row';
+COMMENT ON COLUMN threads.last_changed_sequence IS 'Place among all of the run that last changed this row';
 COMMENT ON COLUMN threads.missing_since IS 'Beginning of the first complete poll that no longer listed the thread; null while it is listed';
+COMMENT ON COLUMN threads.missing_sequence IS 'Place among all of the run of that poll; null while the thread is listed';
 
 CREATE TABLE session_polls (
     run_id VARCHAR NOT NULL,

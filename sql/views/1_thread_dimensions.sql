@@ -4,7 +4,14 @@ SELECT
     session_id,
     thread_id,
     unnest(
-        dimensions(source, session_id, role, coalesce(agent_id, agent_name), agent_version, agent_model),
+        dimensions(
+            source,
+            session_id,
+            role,
+            key_of_agent(agent_id, agent_name, agent_type, agent_model),
+            agent_version,
+            agent_model
+        ),
         recursive := TRUE
     )
 FROM threads;

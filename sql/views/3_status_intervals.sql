@@ -3,12 +3,13 @@ SELECT
     source,
     session_id,
     thread_id,
-    coalesce(status, '(none)') AS status,
+    coalesce(names.name, '(none)') AS status,
     seconds,
     seconds_low,
     seconds_high,
     is_current
 FROM thread_spells
+LEFT JOIN status_names AS names USING (status)
 UNION ALL
 SELECT
     source,
@@ -25,7 +26,7 @@ COMMENT ON VIEW status_intervals IS 'What time each thread spent in each status:
 COMMENT ON COLUMN status_intervals.source IS 'Name of the source in the configuration';
 COMMENT ON COLUMN status_intervals.session_id IS 'Session that was polled';
 COMMENT ON COLUMN status_intervals.thread_id IS 'Thread, unique within its session only';
-COMMENT ON COLUMN status_intervals.status IS 'Status, verbatim; (none) if the server says none, (unobserved) before the first spell';
+COMMENT ON COLUMN status_intervals.status IS 'Status, as status_names calls it; (none) if the server says none, (unobserved) before the first spell';
 COMMENT ON COLUMN status_intervals.seconds IS 'Estimated length in seconds; of the current spell the length so far';
 COMMENT ON COLUMN status_intervals.seconds_low IS 'Lower bound of the length in seconds';
 COMMENT ON COLUMN status_intervals.seconds_high IS 'Upper bound of the length in seconds';

@@ -49,9 +49,9 @@ FIVE = [
     archived("e", 0, 50),
 ]
 ALONE = [
+    ("all", "all"),
     ("agent", "(none)"),
     ("agent_version", "(none)@(none)"),
-    ("all", "all"),
     ("model", "(none)"),
     ("role", "coordinator"),
     ("session", SESSION),

@@ -17,7 +17,6 @@ from tests.builders import at
 from tests.warehouse.cases import KNOWN
 from tests.warehouse.worlds import (
     MICROSECOND,
-    NEVER,
     Key,
     Row,
     World,
@@ -174,9 +173,11 @@ def facts_of(name: str) -> list[Row]:
     for poll in world.polls:
         polls[poll["source"], poll["session_id"]].append(poll)
     children = Counter((*key[:2], row["parent_thread_id"]) for key, row in rows_of(world))
+    labels = labels_of(world)
     return [
         row
         | measure(row, find_as_of(row, polls[key[:2]]))
+        | {"session_label": labels.get(key[:2])}
         | {"key": key, "children": children[key], "depth": find_depth(world, key)}
         for key, row in rows_of(world)
     ]
@@ -185,31 +186,20 @@ def facts_of(name: str) -> list[Row]:
 def rows_of(world: World) -> list[tuple[Key, Row]]:
     """Return the threads with their keys, every column that the worlds use given."""
     names = ("parent_thread_id", "stop_reason_type", "agent_id", "agent_name", "agent_model")
-    empty = dict.fromkeys((*names, "agent_version", "active_seconds"))
+    empty = dict.fromkeys((*names, "name", "agent_version", "active_seconds"))
     return [(key, empty | row) for key, row in world.threads.items()]
 
 
 def find_as_of(row: Row, polls: list[Row]) -> datetime | None:
     """Return the beginning of the newest poll that a row rests on."""
-    missing = row["missing_since"] or NEVER
+    missing = row.get("missing_sequence") or math.inf
     starts = [
-        poll["started_at"]
+        (poll["sequence"], poll["started_at"])
         for poll in polls
-        if (poll["is_complete"] and poll["started_at"] < missing)
-        or (
-            poll["outcome"] != "overtaken"
-            and poll["pages"]
-            and poll["started_at"]
-            == max(
-                other["started_at"]
-                for other in polls
-                if other["outcome"] != "overtaken"
-                and other["pages"]
-                and other["started_at"] <= row["last_changed_at"]
-            )
-        )
+        if (poll["is_complete"] and poll["sequence"] < missing)
+        or poll["sequence"] == row["last_changed_sequence"]
     ]
-    return max(starts, default=None)
+    return max(starts, default=(0, None))[1]
 
 
 def measure(row: Row, as_of: datetime | None) -> Row:
@@ -226,6 +216,8 @@ def measure(row: Row, as_of: datetime | None) -> Row:
         "agent": agent,
         "as_of": as_of,
         "basis": basis,
+        "called": row["agent_name"] or row["agent_id"],
+        "closed_at": None if row["is_open"] else end,
         "elapsed": None if elapsed is None or elapsed < 0 else elapsed,
         "quiet": quiet,
         "groups": [
@@ -238,6 +230,35 @@ def measure(row: Row, as_of: datetime | None) -> Row:
             ("model", row["agent_model"] or "(none)"),
         ],
     }
+
+
+def labels_of(world: World) -> dict[tuple[str, str], str]:
+    """Return what each session was called when it last had a label."""
+    named = sorted(world.polls, key=lambda poll: poll["sequence"])
+    return {(p["source"], p["session_id"]): p["label"] for p in named if p.get("label")}
+
+
+@cache
+def names_of(name: str) -> dict[Group, Row]:
+    """Return what people call the sessions, agents and versions of a world, by dimension, value."""
+    found: dict[Group, Row] = {}
+    for (_, session), label in sorted(labels_of(world_of(name)).items(), key=lambda item: item[1]):
+        found["session", session] = {"name": label, "agent": None, "agent_version": None}
+    for fact in sorted(facts_of(name), key=lambda f: f["updated_at"] or f["first_seen_at"]):
+        if fact["agent"] is None:
+            continue
+        own = {"name": fact["called"], "agent": fact["agent"], "agent_version": None}
+        found["agent", fact["agent"]] = own
+        version = fact["agent_version"]
+        called = f"{fact['called']}@{'(none)' if version is None else version}"
+        found[fact["groups"][5]] = own | {"name": called, "agent_version": version}
+    return found
+
+
+def name_group(name: str, group: Group) -> Row:
+    """Return the columns that say what a group is called."""
+    nameless = {"name": group[1], "agent": None, "agent_version": None}
+    return names_of(name).get(group[:2], nameless)
 
 
 def find_depth(world: World, key: Key) -> int | None:
@@ -388,7 +409,7 @@ def assert_distribution(name: str, table: str, column: str) -> None:
     for group, members in groups.items():
         counts = Counter(fact[column] or "(none)" for fact in members)
         for kind in {*counts, *(KNOWN if table == "status_distribution" else ())}:
-            expected[(*group, kind)] = {
+            expected[(*group, kind)] = name_group(name, group) | {
                 "threads": counts[kind],
                 "share": counts[kind] / len(members) if members else None,
                 "n": len(members),

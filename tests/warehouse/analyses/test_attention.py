@@ -54,6 +54,8 @@ def test_attention_by_hand() -> None:
     """Who needs someone against a configured half hour, the worst first."""
     rows = build_one(needy(), "attention")
     same: Row = {"source": SOURCE, "session_id": SESSION, "role": "coordinator", "agent": None}
+    same |= dict.fromkeys(("session_label", "name", "agent_name"))
+    same |= {"created_at": at(0)}
     same |= {"threshold_seconds": 1800.0, "threshold_basis": "configured", "as_of": at(1640)}
     names = ("thread_id", "status", "stop_reason_type", "reason", "quiet_seconds", "severity")
     assert only(rows, **same) == [
@@ -158,6 +160,8 @@ def test_attention(name: str) -> None:
             continue
         expected[fact["key"]] = {
             **{c: fact[c] for c in ("role", "agent", "status", "stop_reason_type", "as_of")},
+            **{c: fact[c] for c in ("session_label", "name", "created_at")},
+            "agent_name": fact["called"],
             "reason": reason,
             "quiet_seconds": fact["quiet"],
             "threshold_seconds": threshold,

@@ -13,6 +13,7 @@ from tests.warehouse.reference import (
     falls_to,
     fit,
     gather,
+    name_group,
     newest,
     table_of,
 )
@@ -73,7 +74,7 @@ def test_duration_percentiles(name: str) -> None:
             quantiles = np.percentile(lifetimes, wanted) if lifetimes else [None] * 5
             falls = {"km_p50": 0.5, "km_p90": 0.1}
             has_curve = basis == "closed" and group in curves
-            expected[(*group, basis)] = {
+            expected[(*group, basis)] = name_group(name, group) | {
                 "n": len(lifetimes),
                 "n_open": sum(fact["is_open"] for fact in members),
                 **dict(zip([f"p{share}" for share in wanted], quantiles, strict=True)),

@@ -12,6 +12,7 @@ from tests.warehouse.reference import (
     Life,
     assert_table,
     facts_of,
+    labels_of,
     lives_of,
     newest,
     newest_loaded,
@@ -33,7 +34,7 @@ def test_session_summary_by_hand() -> None:
     assert row == {
         "source": SOURCE,
         "session_id": SESSION,
-        "label": None,
+        "label": "old",
         "threads": 6,
         "open": 3,
         "idle": 1,
@@ -77,14 +78,13 @@ def test_session_summary(name: str) -> None:
         facts = [fact for fact in facts_of(name) if fact["key"][:2] == session]
         listed = [fact for fact in facts if fact["missing_since"] is None]
         statuses = Counter(fact["status"] for fact in listed)
-        polls = [poll for poll in world.polls if (poll["source"], poll["session_id"]) == session]
         first = min((f["created_at"] for f in facts if f["created_at"]), default=None)
         moved = {
             role: newest((f for f in facts if f["role"] == role), "updated_at")
             for role in ("coordinator", "child")
         }
         expected[session] = {
-            "label": max(polls, key=lambda poll: poll["started_at"]).get("label"),
+            "label": labels_of(world).get(session),
             "threads": len(listed),
             "open": sum(fact["is_open"] for fact in listed),
             **{status: statuses[status] for status in KNOWN},

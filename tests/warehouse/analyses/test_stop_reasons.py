@@ -27,11 +27,11 @@ def test_stop_reasons_by_hand() -> None:
     everyone = [("end_turn", 2, 0.5, 4), ("(none)", 1, 0.25, 4), ("refusal", 1, 0.25, 4)]
     parent = [("(none)", 1, 1, 1)]
     expected: dict[tuple[str, str], list[Any]] = {
+        ("all", "all"): everyone,
         ("agent", "(none)"): parent,
         ("agent", "x"): children,
         ("agent_version", "(none)@(none)"): parent,
         ("agent_version", "x@2"): children,
-        ("all", "all"): everyone,
         ("model", "(none)"): parent,
         ("model", "lite"): children,
         ("role", "child"): children,
@@ -44,7 +44,7 @@ def test_stop_reasons_by_hand() -> None:
     assert columns(rows, *names) == [
         (*group, *cells, at(10)) for group, own in expected.items() for cells in own
     ]
-    assert list(rows[0]) == list(names)
+    assert rows[0].keys() == {*names, "name", "agent", "agent_version"}
 
 
 def test_stop_reasons(name: str) -> None:

@@ -64,12 +64,60 @@ def test_thread_durations_by_hand(home: Path) -> None:
     }
 
 
+def test_names(home: Path) -> None:
+    """Names stand beside ids: the newest of an agent, what it is if it has none, else its id."""
+    agents: dict[str, dict[str, Any]] = {
+        "older": {"id": "agent_1", "name": "Scribe", "version": 1},
+        "newer": {"id": "agent_1", "name": "Writer", "version": 2},
+        "unnamed": {"id": "agent_2"},
+        "advisor": {"type": "advisor", "model": "ultimate"},
+        "inline": {"type": "inline", "model": {"id": "lite"}},
+        "step": {"type": "inline", "name": "step-2"},
+        "nobody": {},
+    }
+    listed = [
+        born(id_, 0, number, name=f"the {id_}", agent=agent)
+        for number, (id_, agent) in enumerate(agents.items())
+    ]
+    load(home, 10, *listed, label="nightly")
+    load(home, 20, *listed)
+    rows = {row["thread_id"]: row for row in build(home, "thread_durations")}
+    assert {id_: (row["agent"], row["agent_name"]) for id_, row in rows.items()} == {
+        "older": ("agent_1", "Scribe"),
+        "newer": ("agent_1", "Writer"),
+        "unnamed": ("agent_2", "agent_2"),
+        "advisor": ("advisor (ultimate)", "advisor (ultimate)"),
+        "inline": ("inline", "inline"),
+        "step": ("step-2", "step-2"),
+        "nobody": (None, None),
+    }
+    assert {row["name"] for row in rows.values()} == {f"the {id_}" for id_ in agents}
+    assert {row["session_label"] for row in rows.values()} == {"nightly"}
+    groups = {
+        (row["dimension"], row["value"]): (row["name"], row["agent"], row["agent_version"])
+        for row in build(home, "duration_percentiles")
+    }
+    assert next(iter(groups)) == ("all", "all")
+    assert groups["session", "sess_1"] == ("nightly", None, None)
+    assert groups["agent", "agent_1"] == ("Writer", "agent_1", None)
+    assert groups["agent_version", "agent_1@1"] == ("Scribe@1", "agent_1", 1)
+    assert groups["agent_version", "agent_1@2"] == ("Writer@2", "agent_1", 2)
+    assert groups["agent", "(none)"] == ("(none)", None, None)
+    for name in ("status_distribution", "survival", "stop_reasons", "time_in_status"):
+        found = {(row["dimension"], row["value"]): row["name"] for row in build(home, name)}
+        assert next(iter(found)) == ("all", "all")
+        assert found["agent", "agent_1"] == "Writer"
+
+
 def test_thread_durations(name: str) -> None:
     """Each thread's lifetime, silence, depth and children are those of a plain walk."""
     expected = {
         fact["key"]: {
             **{column: fact[column] for column in ("role", "agent", "agent_version", "status")},
             **{column: fact[column] for column in ("stop_reason_type", "missing_since")},
+            **{column: fact[column] for column in ("name", "session_label", "closed_at")},
+            **{column: fact[column] for column in ("created_at", "updated_at")},
+            "agent_name": fact["called"],
             "model": fact["agent_model"],
             "elapsed_seconds": fact["elapsed"],
             "is_censored": fact["is_open"],

@@ -16,6 +16,7 @@ from tests.warehouse.reference import (
     LENGTHS,
     Group,
     assert_table,
+    name_group,
     newest,
     seconds,
     spells_of,
@@ -112,7 +113,7 @@ def test_time_in_status(name: str) -> None:
         keys = {spell["fact"]["key"] for spell in spells}
         is_seen = group[2] != "(unobserved)"
         unseen = 3 * fmean(gaps[key[:2]] for key in keys) if is_seen else 0.0
-        expected[group] = {
+        expected[group] = name_group(name, group) | {
             "threads": len(keys),
             "seconds": own,
             "seconds_low": max(low - unseen, 0),
