@@ -33,6 +33,8 @@ COMPLETE: frozenset[EndReason] = frozenset({"has_more_false", "no_next_page"})
 DEFAULT_PROVIDER = "qoder"
 # The endpoint that lists them, by the name that raw rows, footers and digests call it.
 THREADS_ENDPOINT = "threads"
+SESSIONS_ENDPOINT = "sessions"
+SESSION_ENDPOINT = "session"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # More microseconds than any clock says.
@@ -77,11 +79,45 @@ class FetchedPage(msgspec.Struct, frozen=True):
     provider: str = DEFAULT_PROVIDER
 
 
+class ScopedSession(msgspec.Struct, frozen=True):
+    """A session that a run asks for: by what it is called, and how it came to be asked for.
+
+    `origin` is configured, file or discovered. One that `is_leaving` has left the list or its
+    filter, and is asked for one last time.
+    """
+
+    id: str
+    label: str | None = None
+    origin: str = "configured"
+    is_leaving: bool = False
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """A session that a run does not ask for any more, and why: what the registry is to say of it.
+
+    `state` is excluded, out_of_scope or gone.
+    """
+
+    source: str
+    session_id: str
+    state: str
+    reason: str
+
+
+class Registered(msgspec.Struct, frozen=True):
+    """What the registry says of a session: where it came from, and whether it is asked for."""
+
+    label: str | None
+    origin: str
+    state: str
+
+
 class Poll(msgspec.Struct, frozen=True, kw_only=True):
     """What the ledger keeps of one session's poll, except the counts that only a load knows.
 
     `digest` is that of the threads on its pages, as the landing adds them up; `endpoint` is what
-    was polled, and `provider` says how its pages are read.
+    was polled, and `provider` says how its pages are read. Of a session, `origin` says how it came
+    to be asked for, and `is_leaving` that it was for the last time.
     """
 
     source: str
@@ -105,6 +141,8 @@ class Poll(msgspec.Struct, frozen=True, kw_only=True):
     error_message: str | None = None
     request_id: str | None = None
     provider: str = DEFAULT_PROVIDER
+    origin: str = "configured"
+    is_leaving: bool = False
 
 
 class History(msgspec.Struct, frozen=True):
@@ -112,12 +150,13 @@ class History(msgspec.Struct, frozen=True):
 
     `completed` is (source, session) -> the sequence number of its last complete poll; `answered`
     are those that were complete once, or that the server last said are gone or forbidden;
-    `statuses` were ever seen.
+    `statuses` were ever seen; `registry` is (source, session) -> what is known of it.
     """
 
     completed: dict[tuple[str, str], int] = {}
     answered: frozenset[tuple[str, str]] = frozenset()
     statuses: frozenset[str] = frozenset()
+    registry: dict[tuple[str, str], Registered] = {}
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
