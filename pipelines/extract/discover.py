@@ -1,4 +1,4 @@
-"""Which sessions there are: those that are configured, those of a file, and those that are found."""
+"""Which sessions there are: those that someone named, in settings or a file, and those found."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from pipelines.config.settings import Source
 from pipelines.extract.filters import matches, query_filters
 from pipelines.extract.listing import SessionListing
 from pipelines.http.client import open_client
 from pipelines.records import Decision, FetchedPage, Poll, Registered, ScopedSession
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping
 
-    from pipelines.config.settings import Settings, Source
+    from pipelines.config.settings import Settings
     from pipelines.records import History, Selection
 
 Registry = dict[str, Registered]
@@ -99,8 +100,10 @@ async def discover_source(
         decisions = [] if selection.sessions else decide(source, registry, kept)
         return Discovery([SourceSessions(source, tuple(kept.values()))], decisions)
     async with open_client(source, backoff_s=backoff_s) as client:
-        listing = SessionListing(client, query_filters(source, datetime.now(UTC)))
-        poll = await listing.fetch(source.discover.max_sessions, matches(source))
+        listing, wanted = SessionListing(client), source.discover
+        now = datetime.now(UTC)
+        filters, passes = query_filters(wanted, now), matches(wanted, now)
+        poll = await listing.fetch(filters, wanted.statuses, passes, wanted.max_sessions)
         found = {
             id_: ScopedSession(id_, None, "discovered")
             for id_ in listing.found
@@ -111,9 +114,7 @@ async def discover_source(
         gone = await listing.look_up(left)
     kept = (known if not is_whole else {}) | found
     kept |= {
-        id_: msgspec.structs.replace(known[id_], is_leaving=True)
-        for id_ in left
-        if id_ not in gone
+        id_: msgspec.structs.replace(known[id_], is_leaving=True) for id_ in left if id_ not in gone
     }
     kept |= named
     decisions = decide(source, registry, kept, gone)
@@ -126,7 +127,7 @@ def decide(
     source: Source,
     registry: Registry,
     kept: Mapping[str, ScopedSession],
-    gone: Sequence[str] = (),
+    gone: Collection[str] = (),
 ) -> list[Decision]:
     """Return what the registry is to say of sessions that were asked for and are no more."""
     reasons = {

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from pipelines.frames.instants import read_instant
+from pipelines.providers.instants import read_instant
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pipelines.config.discovery import Discover
-    from pipelines.config.settings import Source
+    from pipelines.providers.base import Params
     from pipelines.providers.session import Session
 
-Params = list[tuple[str, str]]
 
-
-def query_filters(source: Source, now: datetime) -> Params:
+def query_filters(wanted: Discover, now: datetime) -> Params:
     """Return the filters as the API spells them; servers that know one less are sent none of it."""
-    wanted = source.discover
-    if wanted is None:
-        return []
     since = find_beginning(wanted, now)
     params = [("include_archived", "true")] if wanted.include_archived else []
     params += [("agent_id", wanted.agent_ids[0])] if len(wanted.agent_ids) == 1 else []
@@ -36,11 +32,9 @@ def find_beginning(wanted: Discover, now: datetime) -> datetime | None:
     return max(filter(None, begins), default=None)
 
 
-def matches(source: Source) -> Callable[[Session], bool]:
+def matches(wanted: Discover, now: datetime) -> Callable[[Session], bool]:
     """Return whether a session that came passes every filter: servers may ignore what they get."""
-    wanted = source.discover
-    assert wanted is not None
-    since = find_beginning(wanted, datetime.now(UTC))
+    since = find_beginning(wanted, now)
     earliest = since.timestamp() * 1e6 if since else None
 
     def passes(session: Session) -> bool:

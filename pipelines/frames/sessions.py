@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from pipelines.errors import LandingError
-from pipelines.frames.instants import read_instant
 from pipelines.frames.threads import NO_AGENT, NO_STATS, to_columns
 from pipelines.frames.usage import USAGE, usage_columns
 from pipelines.frames.values import TIMESTAMP, to_json
+from pipelines.providers.instants import read_instant
 from pipelines.providers.registry import find_endpoint
 from pipelines.providers.session import Session
 from pipelines.providers.thread import Agent, Stats

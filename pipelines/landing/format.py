@@ -24,7 +24,7 @@ from pipelines.landing.directory import NAME, name_file
 from pipelines.records import THREADS_ENDPOINT, Decision, Poll, Run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from pipelines.records import FetchedPage, PageFetch
 
@@ -74,7 +74,7 @@ class Landed(msgspec.Struct, frozen=True):
     polls: list[Poll]
     pages: pl.DataFrame
     shards: tuple[Path, ...] = ()
-    decisions: Sequence[Decision] = ()
+    decisions: tuple[Decision, ...] = ()
 
     def read_batches(self) -> Iterator[pl.DataFrame]:
         """Yield the pages as they came, shard by shard. Raises LandingError for a damaged one."""
@@ -150,7 +150,7 @@ def read_run(path: Path) -> Landed:
     except (KeyError, ValueError, *POLARS_ERRORS) as error:
         raise _explain(path, error) from None
     shards = tuple(path.with_name(name) for name in footer.shards)
-    return Landed(footer.run, footer.polls, pages, shards, footer.decisions)
+    return Landed(footer.run, footer.polls, pages, shards, tuple(footer.decisions))
 
 
 def read_footer(text: str) -> Footer:

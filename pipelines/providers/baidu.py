@@ -16,6 +16,7 @@ SESSIONS = Endpoint(
     order_param=None,
     status_param="status",
     filters=("include_archived", "agent_id", "created_at[gte]"),
+    page_limit=100,
     per_source=True,
 )
 

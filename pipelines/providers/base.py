@@ -64,10 +64,12 @@ class Endpoint(Generic[S]):
         status_param: str | None = None,
         secret_fields: Collection[str] = (),
         filters: Collection[str] = (),
+        page_limit: int | None = None,
         per_source: bool = False,
     ) -> None:
         self.name = name
         self.filters = frozenset(filters)
+        self.page_limit = page_limit
         self._secret_fields = frozenset(secret_fields)
         self.per_source = per_source
         self._path = path

@@ -80,6 +80,7 @@ SESSIONS = Endpoint(
     order_param=None,
     status_param="statuses[]",
     filters=("include_archived", "agent_id", "created_at[gte]"),
+    page_limit=100,
     per_source=True,
 )
 FORWARD_SESSIONS = Endpoint(
@@ -89,6 +90,7 @@ FORWARD_SESSIONS = Endpoint(
     paginator=PageElseAfterId(),
     secret_fields=SECRET_FIELDS,
     order_param=None,
+    page_limit=100,
     per_source=True,
 )
 
