@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from pipelines.extract.discover import list_configured
+from pipelines.extract.discover import Discovery, discover_sessions, follow
 from pipelines.extract.plan import plan_polls
 from pipelines.extract.poll import poll_sessions
 from pipelines.landing.directory import RAW
@@ -77,9 +77,9 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     data: Path
 
 
-def discover(settings: Settings) -> list[SourceSessions]:
-    """Return the sessions of each source."""
-    return list_configured(settings)
+def discover(settings: Settings, history: History, selection: Selection | None = None) -> Discovery:
+    """Return the sessions of each source: those that are named, and those that it is asked for."""
+    return asyncio.run(discover_sessions(settings, history, selection or Selection()))
 
 
 def plan(
@@ -98,16 +98,22 @@ def poll(
     selection: Selection,
     progress: Progress,
     run: RunStart,
+    found: Discovery | None = None,
 ) -> Landed:
-    """Fetch every page of the planned sessions, and land each as it comes. Raises LandingError."""
+    """Fetch every page of the planned sessions, and land each as it comes. Raises LandingError.
+
+    What was asked to find them lands with it.
+    """
+    found = found or Discovery([])
     path, polls = asyncio.run(
         land_polls(
-            poll_sessions(planned, selection, progress),
+            follow(found.fetched, poll_sessions(planned, selection, progress)),
             settings.home / RAW,
             run.id,
             newest=run.newest_sequence,
             door=run.door,
             keep_agent_definition=settings.keep_agent_definition,
+            decisions=found.decisions,
         )
     )
     return Landed(path, polls)
@@ -152,8 +158,10 @@ def run(
     selection, progress = selection or Selection(), progress or Progress()
     analyses = list_analyses(settings.analyses_dir)
     begun = RunStart(str(uuid.uuid4()), warehouse.newest_sequence(), "command")
-    planned = plan(settings, discover(settings), selection, read_history(warehouse))
-    poll(settings, planned, selection, progress, begun)
+    history = read_history(warehouse)
+    found = discover(settings, history, selection)
+    planned = plan(settings, found.sources, selection, history)
+    poll(settings, planned, selection, progress, begun, found)
     with warehouse.write() as tables:
         loaded = load(settings, tables)
         outcomes = build(settings, tables, analyses)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from pipelines.http.client import open_client
 from pipelines.records import Decision, FetchedPage, Poll, Registered, ScopedSession
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 
     from pipelines.config.settings import Settings
     from pipelines.records import History, Selection
@@ -140,3 +141,14 @@ def decide(
         if id_ not in kept and row.state not in ENDED
     }
     return [Decision(source.name, id_, *reason) for id_, reason in reasons.items()]
+
+
+async def follow(
+    found: Sequence[FetchedPage | Poll], polls: AsyncGenerator[FetchedPage | Poll]
+) -> AsyncGenerator[FetchedPage | Poll]:
+    """Yield what was found, then what the polls bring."""
+    for item in found:
+        yield item
+    async with aclosing(polls) as items:
+        async for item in items:
+            yield item

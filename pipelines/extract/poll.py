@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pipelines.config.settings import Session
 from pipelines.errors import INTERRUPTED, ApiError, DeadlineReached, Interrupted, Unexpected
 from pipelines.extract.interrupt import on_interrupt
 from pipelines.extract.paginate import ListRequest, Pagination, fetch_page, fetch_pages
@@ -21,6 +20,7 @@ from pipelines.records import (
     PageFetch,
     Poll,
     Progress,
+    ScopedSession,
     Selection,
     Unfailing,
 )
@@ -37,8 +37,6 @@ logger = logging.getLogger(__name__)
 
 # How many pages may wait to be taken.
 MOST_WAITING = 32
-# What is listed of a source as a whole is below no session.
-WHOLE_SOURCE = Session.model_construct(id="", label=None)
 
 FetchedPages = asyncio.Queue["FetchedPage | asyncio.Task[Poll]"]
 
@@ -63,12 +61,12 @@ class _Fleet:
         self.tasks: list[asyncio.Task[Poll]] = []
         self.stopped_by: ApiError | None = None
 
-    def launch(self, endpoint: Endpoint[Any], session: Session) -> asyncio.Task[Poll]:
+    def launch(self, endpoint: Endpoint[Any], session: ScopedSession) -> asyncio.Task[Poll]:
         task = asyncio.create_task(self._poll(endpoint, session), name=session.id)
         self.tasks.append(task)
         return task
 
-    async def _poll(self, endpoint: Endpoint[Any], session: Session) -> Poll:
+    async def _poll(self, endpoint: Endpoint[Any], session: ScopedSession) -> Poll:
         source, started_at = self.client.source, datetime.now(UTC)
         progress = Progress() if endpoint.per_source else self.progress
         stats = RequestStats(on_wait=progress.wait)
@@ -102,7 +100,7 @@ class _Fleet:
         progress.end(poll)
         return poll
 
-    def _request(self, endpoint: Endpoint[Any], session: Session) -> ListRequest:
+    def _request(self, endpoint: Endpoint[Any], session: ScopedSession) -> ListRequest:
         return ListRequest(
             endpoint=endpoint,
             ids={"session_id": session.id},
@@ -126,7 +124,7 @@ class _Fleet:
     def _conclude(
         self,
         endpoint: Endpoint[Any],
-        session: Session,
+        session: ScopedSession,
         pagination: Pagination,
         stats: RequestStats,
         started_at: datetime,
@@ -138,6 +136,8 @@ class _Fleet:
             endpoint=endpoint.name,
             session_id=session.id,
             label=session.label,
+            origin=session.origin,
+            is_leaving=session.is_leaving,
             started_at=started_at,
             finished_at=datetime.now(UTC),
             outcome=name_outcome(pagination),
@@ -216,9 +216,8 @@ async def poll_sessions(
             client = await stack.enter_async_context(opening)
             fleet = _Fleet(client, provider, selection, progress, fetched_pages)
             fleets.append(fleet)
-            for endpoint in provider.endpoints:
-                below = [WHOLE_SOURCE] if endpoint.per_source else planned.sessions
-                tasks += [fleet.launch(endpoint, session) for session in below]
+            threads = provider.endpoint(THREADS_ENDPOINT)
+            tasks += [fleet.launch(threads, session) for session in planned.sessions]
             stack.enter_context(end_in_time(fleet, planned.deadline_s))
         stack.enter_context(on_interrupt(partial(stop_all, fleets)))
         items = await stack.enter_async_context(aclosing(drain(tasks, fetched_pages)))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from pipelines.errors import WarehouseError
-from pipelines.records import History
+from pipelines.records import History, Registered
 from pipelines.warehouse.sql import fetch_records, read_query, read_sql
 
 if TYPE_CHECKING:
@@ -30,13 +30,16 @@ def read_history(warehouse: Warehouse) -> History:
     queries = [query for _, query in read_sql("history")]
     try:
         with warehouse.read() as connection:
-            completed, answered, statuses = [connection.execute(q).fetchall() for q in queries]
+            completed, answered, statuses, registry = [
+                connection.execute(query).fetchall() for query in queries
+            ]
     except (WarehouseError, duckdb.Error):
         return History()
     return History(
         completed={(source, session_id): number for source, session_id, number in completed},
         answered=frozenset(answered),
         statuses=frozenset(status for (status,) in statuses),
+        registry={(source, id_): Registered(*row) for source, id_, *row in registry},
     )
 
 

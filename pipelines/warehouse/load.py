@@ -18,6 +18,7 @@ from pipelines.landing.directory import list_runs
 from pipelines.landing.format import MOVE_HINT, POLL, read_run
 from pipelines.landing.retention import prune_runs, remove_unfinished
 from pipelines.records import THREADS_ENDPOINT
+from pipelines.warehouse.registry import registry_frames
 from pipelines.warehouse.sql import ArrowStream, read_sql, transaction
 
 if TYPE_CHECKING:
@@ -101,6 +102,7 @@ def _load(connection: duckdb.DuckDBPyConnection, landed: Landed) -> None:
         "landed_run": run_frame(landed.run),
         "landed_polls": polls_frame(thread_polls(landed)),
         "landed_digests": digests,
+        **registry_frames(landed),
     }
     try:
         for name, frame in frames.items():
