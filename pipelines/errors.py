@@ -37,6 +37,7 @@ from typing import ClassVar
 
 # What the ledger calls a run that was ended, and a 401, whatever the server calls it.
 INTERRUPTED = "interrupted"
+TOO_MANY_SESSIONS = "too_many_sessions"
 TOKEN_REJECTED = "authentication_error"  # noqa: S105 - an error's name
 
 

@@ -22,7 +22,13 @@ from pipelines.landing.writer import land_polls
 from pipelines.records import History, Poll, Progress, Selection
 from pipelines.warehouse.analyses import Analysis, list_analyses
 from pipelines.warehouse.build import Outcome, build_all, write_settings
-from pipelines.warehouse.ledger import find_newest_run, read_drift, read_history, read_ledger
+from pipelines.warehouse.ledger import (
+    find_newest_run,
+    read_drift,
+    read_failed_listings,
+    read_history,
+    read_ledger,
+)
 from pipelines.warehouse.load import load_landed
 from pipelines.warehouse.place import open_warehouse
 from pipelines.warehouse.publication import publish as publish_tables
@@ -66,11 +72,13 @@ class Loaded(msgspec.Struct, frozen=True):
 class Result(msgspec.Struct, frozen=True, kw_only=True):
     """What a run has brought: its rows of the ledger, the largest session first.
 
+    `listings` are the sources whose sessions could not be listed to the end.
     `drift` is what it saw first, `findings` what the checks of analyses have found, a line each.
     """
 
     run_id: str
     ledger: list[dict[str, Any]]
+    listings: list[dict[str, Any]]
     drift: list[str]
     findings: list[str]
     seconds: float
@@ -164,11 +172,13 @@ def run(
     poll(settings, planned, selection, progress, begun, found)
     with warehouse.write() as tables:
         loaded = load(settings, tables)
+        listings = read_failed_listings(tables, [begun.id])
         outcomes = build(settings, tables, analyses)
         publish(warehouse, tables, analyses)
     return Result(
         run_id=begun.id,
         ledger=[row for row in loaded.ledger if row["run_id"] == begun.id],
+        listings=listings,
         drift=loaded.drift,
         findings=list(dict.fromkeys(line for each in outcomes for line in each.failures.values())),
         seconds=time.monotonic() - started,

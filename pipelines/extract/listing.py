@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from pipelines.errors import ApiError, SessionGone, TooManySessions, Unexpected
+from pipelines.errors import TOO_MANY_SESSIONS, ApiError, SessionGone, TooManySessions, Unexpected
 from pipelines.extract.paginate import ListRequest, Pagination, fetch_page, fetch_pages
 from pipelines.extract.poll import name_outcome
 from pipelines.http.client import RequestStats
@@ -67,7 +67,7 @@ class SessionListing:
                 self.found.clear()
                 problem = f"more than {most} sessions pass its filters (max_sessions)"
                 raise TooManySessions(
-                    f"source {source.name}: {problem}", error_type="too_many_sessions"
+                    f"source {source.name}: {problem}", error_type=TOO_MANY_SESSIONS
                 )
 
         try:
