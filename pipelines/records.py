@@ -10,7 +10,7 @@ import msgspec
 from pipelines import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
 # A parameter of the request that leads to a page, and its value.
 Cursor = tuple[str, str]
@@ -33,6 +33,13 @@ COMPLETE: frozenset[EndReason] = frozenset({"has_more_false", "no_next_page"})
 DEFAULT_PROVIDER = "qoder"
 # The endpoint that lists them, by the name that raw rows, footers and digests call it.
 THREADS_ENDPOINT = "threads"
+# The endpoint that gives one, and how its raw rows name the one that was asked for.
+THREAD_ENDPOINT = "thread"
+THREAD_ID = "thread_id"
+# Which threads that a complete poll did not list are missing: all, as a server means it that cannot
+# be asked for one, or those that it did not find when it was.
+MissingRule = Literal["unlisted", "not_found"]
+# The endpoints that list the sessions of a source, and give one.
 SESSIONS_ENDPOINT = "sessions"
 SESSION_ENDPOINT = "session"
 
@@ -117,7 +124,9 @@ class Poll(msgspec.Struct, frozen=True, kw_only=True):
 
     `digest` is that of the threads on its pages, as the landing adds them up; `endpoint` is what
     was polled, and `provider` says how its pages are read. Of a session, `origin` says how it came
-    to be asked for, and `is_leaving` that it was for the last time.
+    to be asked for, and `is_leaving` that it was for the last time. So many known threads were not
+    listed, so many look-ups of them answered, and so many left in doubt; `missing_rule` says which
+    of them are missing.
     """
 
     source: str
@@ -136,6 +145,10 @@ class Poll(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int
     threads_listed: int
     duplicates: int
+    threads_unlisted: int = 0
+    lookups: int = 0
+    threads_unconfirmed: int = 0
+    missing_rule: MissingRule = "unlisted"
     digest: str | None = None
     error_type: str | None = None
     error_message: str | None = None
@@ -145,18 +158,31 @@ class Poll(msgspec.Struct, frozen=True, kw_only=True):
     is_leaving: bool = False
 
 
+class KnownThreads:
+    """The threads that earlier runs have listed, and not found missing; none."""
+
+    def find_unlisted(self, source: str, session_id: str, listed: Collection[str]) -> list[str]:  # noqa: ARG002
+        """Return the session's threads that are not among the listed ones, to be looked up.
+
+        Those come first whose last look-up is the longest ago.
+        """
+        return []
+
+
 class History(msgspec.Struct, frozen=True):
     """What earlier runs have brought: what a plan follows from.
 
     `completed` is (source, session) -> the sequence number of its last complete poll; `answered`
     are those that were complete once, or that the server last said are gone or forbidden;
-    `statuses` were ever seen; `registry` is (source, session) -> what is known of it.
+    `statuses` were ever seen; `known` are the threads; `registry` is (source, session) -> what is
+    known of it.
     """
 
     completed: dict[tuple[str, str], int] = {}
     answered: frozenset[tuple[str, str]] = frozenset()
     statuses: frozenset[str] = frozenset()
     registry: dict[tuple[str, str], Registered] = {}
+    known: KnownThreads = KnownThreads()
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):

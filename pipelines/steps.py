@@ -22,11 +22,11 @@ from pipelines.landing.writer import land_polls
 from pipelines.records import History, Poll, Progress, Selection
 from pipelines.warehouse.analyses import Analysis, list_analyses
 from pipelines.warehouse.build import Outcome, build_all, write_settings
+from pipelines.warehouse.history import read_history
 from pipelines.warehouse.ledger import (
     find_newest_run,
     read_drift,
     read_failed_listings,
-    read_history,
     read_ledger,
 )
 from pipelines.warehouse.load import load_landed
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from pipelines.config.settings import Settings
     from pipelines.extract.discover import SourceSessions
+    from pipelines.records import KnownThreads
     from pipelines.warehouse.base import Connection, Warehouse
     from pipelines.warehouse.replay import Replayed
 
@@ -106,16 +107,19 @@ def poll(
     selection: Selection,
     progress: Progress,
     run: RunStart,
+    known: KnownThreads | None = None,
     found: Discovery | None = None,
 ) -> Landed:
     """Fetch every page of the planned sessions, and land each as it comes. Raises LandingError.
 
-    What was asked to find them lands with it.
+    Known threads that are not listed any more are looked up. What was asked to find the sessions
+    lands with their pages.
     """
     found = found or Discovery([])
-    path, polls = asyncio.run(
+    polls = poll_sessions(planned, selection, progress, known=known)
+    path, ended = asyncio.run(
         land_polls(
-            follow(found.fetched, poll_sessions(planned, selection, progress)),
+            follow(found.fetched, polls),
             settings.home / RAW,
             run.id,
             newest=run.newest_sequence,
@@ -124,7 +128,7 @@ def poll(
             decisions=found.decisions,
         )
     )
-    return Landed(path, polls)
+    return Landed(path, ended)
 
 
 def load(settings: Settings, tables: Connection) -> Loaded:
@@ -169,7 +173,7 @@ def run(
     history = read_history(warehouse)
     found = discover(settings, history, selection)
     planned = plan(settings, found.sources, selection, history)
-    poll(settings, planned, selection, progress, begun, found)
+    poll(settings, planned, selection, progress, begun, history.known, found)
     with warehouse.write() as tables:
         loaded = load(settings, tables)
         listings = read_failed_listings(tables, [begun.id])

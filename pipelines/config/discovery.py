@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 def read_day(value: object) -> datetime | None:
     """Return the beginning of a day in UTC, or an instant with an offset. Raises ValueError."""
     if isinstance(value, str):
-        value = datetime.fromisoformat(value)
+        is_day = len(value) == len("2026-11-01")
+        value = date.fromisoformat(value) if is_day else datetime.fromisoformat(value)
     if isinstance(value, datetime):
         if value.tzinfo is None:
             raise ValueError("must say its offset, such as 2026-11-01T00:00:00Z")

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from pipelines.errors import TOO_MANY_SESSIONS, ApiError, SessionGone, TooManySessions, Unexpected
+from pipelines.extract.fleet import name_outcome
 from pipelines.extract.paginate import ListRequest, Pagination, fetch_page, fetch_pages
-from pipelines.extract.poll import name_outcome
 from pipelines.http.client import RequestStats
 from pipelines.providers.registry import PROVIDERS
 from pipelines.records import SESSION_ENDPOINT, SESSIONS_ENDPOINT, FetchedPage, PageFetch, Poll

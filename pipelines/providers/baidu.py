@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipelines.providers.base import Endpoint, Provider
-from pipelines.providers.qoder import THREADS, PageElseAfterId
+from pipelines.providers.qoder import SESSION, THREAD, THREADS, PageElseAfterId
 from pipelines.providers.session import SECRET_FIELDS, Session
 from pipelines.records import SESSIONS_ENDPOINT
 
@@ -26,6 +26,7 @@ BAIDU = Provider(
     token_variables=("DUMATE_API_KEY",),
     page_limit=1000,
     endpoints=(THREADS, SESSIONS),
+    lookups=(THREAD, SESSION),
 )
 
 PROVIDERS = (BAIDU,)
