@@ -11,6 +11,7 @@ from pipelines.errors import INTERRUPTED, DeadlineReached, Interrupted
 from pipelines.extract.fleet import FetchedPages, Fleet
 from pipelines.extract.interrupt import on_interrupt
 from pipelines.extract.paginate import ListRequest, fetch_page
+from pipelines.extract.progress import Unfailing
 from pipelines.http.client import RequestStats, open_client
 from pipelines.providers.registry import PROVIDERS
 from pipelines.records import (
@@ -20,7 +21,6 @@ from pipelines.records import (
     Poll,
     Progress,
     Selection,
-    Unfailing,
 )
 
 if TYPE_CHECKING:

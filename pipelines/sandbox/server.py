@@ -9,7 +9,7 @@ import threading
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import uvicorn
@@ -20,7 +20,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from pipelines.sandbox.dialect import Dialect, Rejection, encode_cursor
+from pipelines.sandbox.dialect import Dialect, P, Rejection, encode_cursor, locate
 from pipelines.sandbox.exchange import Connection
 from pipelines.sandbox.faults import Faulty
 from pipelines.sandbox.plans import SessionPlan, ThreadPlan
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from pipelines.sandbox.world import Revision
 
 WITH_ARCHIVED = QueryParams({"include_archived": "true"})
-P = TypeVar("P", ThreadPlan, SessionPlan)
 
 BASE_PATH = "/api/v1/cloud"
 TOKEN = "pt-sandbox"  # noqa: S105 - opens nothing but made-up data
@@ -228,17 +227,6 @@ def load_description(revision: Revision) -> dict[str, Any]:
         if parameter.get("x-revision", revision) == revision
     ]
     return document
-
-
-def locate(ordered: list[P], cursor: tuple[str, str] | None) -> list[P]:
-    """Return the threads or sessions that lie on the cursor's side, in the order of the list."""
-    if cursor is None:
-        return ordered
-    kind, id_ = cursor
-    at = next((i for i, plan in enumerate(ordered) if plan.id == id_), None)
-    if at is None:
-        raise Rejection(400, "The cursor is not one of this list.", kind)
-    return ordered[:at] if kind == "before_id" else ordered[at + 1 :]
 
 
 @contextmanager
