@@ -23,7 +23,6 @@ from starlette.routing import Route
 from pipelines.sandbox.dialect import Dialect, P, Rejection, encode_cursor, locate
 from pipelines.sandbox.exchange import Connection
 from pipelines.sandbox.faults import Faulty
-from pipelines.sandbox.plans import SessionPlan, ThreadPlan
 from pipelines.sandbox.sessions import check_filters, list_sessions, render_session
 from pipelines.sandbox.world import STATUSES, World
 
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import ASGIApp
 
+    from pipelines.sandbox.plans import SessionPlan, ThreadPlan
     from pipelines.sandbox.world import Revision
 
 WITH_ARCHIVED = QueryParams({"include_archived": "true"})
