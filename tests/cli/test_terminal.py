@@ -309,7 +309,9 @@ def test_fleet(
         for line in lines
     ]
     data = Path("/srv/threads/data")
-    print_summary(Result(run_id="r", ledger=ledger, drift=[], findings=[], seconds=1, data=data))
+    print_summary(
+        Result(run_id="r", ledger=ledger, listings=[], drift=[], findings=[], seconds=1, data=data)
+    )
     shown = ESCAPES.sub("", capfd.readouterr().out).splitlines()
     assert max(map(len, shown)) <= width
     assert ("source" in shown[0].split()) is (sources > 1)
