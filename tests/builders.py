@@ -107,7 +107,6 @@ def land(
         started_at=at(minute),
         finished_at=at(minute + 1),
         version="1",
-        scope=fields.pop("scope", None),
     )
     write_run(home / RAW, Footer(run, [poll]), [page_row(poll, PageFetch(1, None, page))])
 

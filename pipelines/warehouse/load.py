@@ -20,6 +20,7 @@ from pipelines.landing.directory import list_runs
 from pipelines.landing.format import MOVE_HINT, POLL, read_run
 from pipelines.landing.retention import prune_runs, remove_unfinished
 from pipelines.records import THREAD_ENDPOINT, THREADS_ENDPOINT
+from pipelines.warehouse.registry import registry_frames
 from pipelines.warehouse.sql import ArrowStream, read_sql, transaction
 
 if TYPE_CHECKING:
@@ -51,7 +52,6 @@ DIGESTS = pl.Schema(
         "repeats": pl.Boolean(),
     }
 )
-SCOPE = pl.Schema({"source": pl.String(), "session_id": pl.String()})
 # Of a page; a look-up that found no thread has landed with another.
 OK = 200
 FIX = "The tables are as before; `session-threads replay` rebuilds them from the landed pages"
@@ -107,7 +107,7 @@ def _load(connection: duckdb.DuckDBPyConnection, landed: Landed) -> None:
         "landed_run": run_frame(landed.run),
         "landed_polls": polls_frame(thread_polls(landed)),
         "landed_digests": digests,
-        "landed_scope": scope_frame(landed.run),
+        **registry_frames(landed),
     }
     with registered(connection, frames):
         # What a transaction writes stays in memory; these tables are seen by nobody else.
@@ -160,12 +160,6 @@ def run_frame(run: Run) -> pl.DataFrame:
     """Return the run as one row with the schema RUN."""
     row = (run.id, run.place, run.started_at, run.finished_at, run.version, run.door)
     return pl.DataFrame([row], schema=RUN, orient="row")
-
-
-def scope_frame(run: Run) -> pl.DataFrame:
-    """Return the sessions that the run could have polled, as rows of SCOPE; none: not known."""
-    rows = [(source, id_) for source, ids in (run.scope or {}).items() for id_ in ids]
-    return pl.DataFrame(rows, schema=SCOPE, orient="row")
 
 
 def thread_polls(landed: Landed) -> list[Poll]:

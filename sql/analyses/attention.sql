@@ -4,7 +4,7 @@
 -- columns:
 --   source: name of the source
 --   session_id: session
---   session_label: what the configuration calls it; null if it gave it no label
+--   session_label: what the configuration calls it, else its title; null without both
 --   thread_id: thread, unique within its session
 --   name: name of the thread; null if it has none
 --   role: coordinator or child

@@ -4,7 +4,7 @@
 -- columns:
 --   source: name of the source
 --   session_id: session
---   label: what the configuration called it at the newest poll that gave it a label
+--   label: what the configuration called it at the newest poll that gave it a label, else its title
 --   unwatched_since: beginning of the first poll that said that the session is gone or forbidden, or of the run that left it out; null while it is watched (UTC)
 --   threads: number of threads, those that are missing from the newest complete poll left out
 --   open: number of them that are open

@@ -4,7 +4,7 @@
 -- columns:
 --   source: name of the source
 --   session_id: session
---   session_label: what the configuration called the session at the newest poll that gave it a label; null if none did
+--   session_label: what the configuration called the session at the newest poll that gave it a label, else its title; null without both
 --   thread_id: thread, unique within its session
 --   name: name of the thread; null if it has none
 --   role: coordinator or child

@@ -19,7 +19,7 @@ missing_counts AS (
 )
 
 SELECT
-    polls.* EXCLUDE (digest, repeats, missing_rule),
+    polls.* EXCLUDE (digest, repeats, missing_rule, origin, is_leaving),
     coalesce(change_counts.threads_new, 0) AS threads_new,
     coalesce(change_counts.threads_changed, 0) AS threads_changed,
     CASE
@@ -31,24 +31,6 @@ SELECT
 FROM incoming_polls AS polls
 LEFT JOIN change_counts USING (source, session_id)
 LEFT JOIN missing_counts USING (source, session_id);
-
--- What a run could have polled, whichever sessions were selected, says which are left out. A run
--- that is loaded behind a later one says nothing, nor one that landed without its scope.
-DELETE FROM sessions_left
-USING landed_scope AS scope
-WHERE scope.source = sessions_left.source
-    AND scope.session_id = sessions_left.session_id
-    AND NOT EXISTS (FROM runs, landed_run WHERE runs.sequence > landed_run.sequence);
-
-INSERT INTO sessions_left BY NAME
-SELECT DISTINCT polls.source, polls.session_id, landed_run.started_at AS left_at
-FROM session_polls AS polls
-CROSS JOIN landed_run
-ANTI JOIN landed_scope USING (source, session_id)
-ANTI JOIN sessions_left USING (source, session_id)
-WHERE EXISTS (FROM landed_scope)
-    AND NOT EXISTS (FROM runs WHERE runs.sequence > landed_run.sequence)
-ORDER BY ALL;
 
 INSERT INTO runs BY NAME
 SELECT

@@ -17,8 +17,9 @@ absences AS (
         AND polls.status_filter IS NULL
         AND polls.sequence > coalesce(listed.sequence, polls.sequence - 1)
     UNION ALL
-    SELECT source, session_id, left_at, 'out of scope'
-    FROM sessions_left
+    SELECT source, session_id, state_since, state
+    FROM sessions
+    WHERE state IN ('excluded', 'out_of_scope', 'gone')
 )
 
 SELECT
@@ -28,8 +29,8 @@ SELECT
     arg_min(reason, (unwatched_since, reason)) AS reason
 FROM absences
 GROUP BY source, session_id;
-COMMENT ON VIEW unwatched_sessions IS 'The sessions of which nobody knows the present: the server says that they are gone or forbidden, or the configuration no longer names them.';
+COMMENT ON VIEW unwatched_sessions IS 'The sessions of which nobody knows the present: the server says that they are gone or forbidden, or they are excluded, or no longer in scope.';
 COMMENT ON COLUMN unwatched_sessions.source IS 'Name of the source in the configuration';
 COMMENT ON COLUMN unwatched_sessions.session_id IS 'Session that was polled';
-COMMENT ON COLUMN unwatched_sessions.unwatched_since IS 'Beginning of the first poll that said so, or run that left it out';
-COMMENT ON COLUMN unwatched_sessions.reason IS 'gone, forbidden, or out of scope; the first that held';
+COMMENT ON COLUMN unwatched_sessions.unwatched_since IS 'Beginning of the first poll or run that said so';
+COMMENT ON COLUMN unwatched_sessions.reason IS 'gone, forbidden, excluded or out_of_scope; the first that held';

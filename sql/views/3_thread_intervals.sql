@@ -104,7 +104,7 @@ LEFT JOIN source_entry USING (source);
 COMMENT ON VIEW thread_intervals IS 'The threads, each with what people call its agent and session, its place in the tree, the newest poll that it rests on, and its lifetime: from created_at to closed_at, or so far.';
 COMMENT ON COLUMN thread_intervals.source IS 'Name of the source in the configuration';
 COMMENT ON COLUMN thread_intervals.session_id IS 'Session that was polled';
-COMMENT ON COLUMN thread_intervals.session_label IS 'What the configuration calls the session; null if it gave it no label';
+COMMENT ON COLUMN thread_intervals.session_label IS 'What the configuration calls the session, else its title; null without both';
 COMMENT ON COLUMN thread_intervals.thread_id IS 'Thread, unique within its session only';
 COMMENT ON COLUMN thread_intervals.name IS 'Name the server gives; null if empty';
 COMMENT ON COLUMN thread_intervals.role IS 'coordinator or child';

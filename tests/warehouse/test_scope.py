@@ -2,53 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from tests.builders import SESSION, at, born, load, read, replay_all
+from tests.builders import SESSION, at
 from tests.warehouse.cases import MINUTE, columns, only, terminated
 from tests.warehouse.reference import WORLDS, table_of
 from tests.warehouse.worlds import CLOSED, SOURCE, World, build_all, state
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-LEFT = "FROM sessions_left"
-BOTH = {"qoder": [SESSION, "other"]}
-
-
-def test_scope_is_recorded(home: Path) -> None:
-    """What a run could have polled says which sessions are left out, whatever it polled."""
-    load(home, 0, born("a", 0), scope=BOTH)
-    load(home, 10, born("b", 0), session_id="other", scope=BOTH)
-    assert read(home, LEFT) == []
-    load(home, 30, born("a", 0), scope={"qoder": [SESSION]})
-    left = {"source": "qoder", "session_id": "other", "left_at": at(30)}
-    assert read(home, LEFT) == [left]
-    # It stays so, also by a run of which that is not known, and one that is loaded too late.
-    load(home, 40, born("a", 0), scope={"qoder": [SESSION]})
-    load(home, 50, born("a", 0))
-    load(home, 20, born("a", 0), scope=BOTH)
-    assert read(home, LEFT) == [left]
-    replay_all(home)
-    assert read(home, LEFT) == [left]
-    load(home, 60, born("a", 0), scope=BOTH)
-    assert read(home, LEFT) == []
-    # A source that is not configured any more is left out as a whole.
-    load(home, 70, born("a", 0), scope={"other source": ["c"]})
-    assert [row["session_id"] for row in read(home, LEFT + " ORDER BY ALL")] == ["other", SESSION]
-
 
 def unwatch(world: World, how: str, minute: float) -> None:
     """Let nobody watch the session any more."""
-    if how == "out of scope":
+    if how == "out_of_scope":
         world.left[SOURCE, SESSION] = at(minute)
     else:
         world.poll(minute, outcome=how)
 
 
-@pytest.mark.parametrize("how", ["gone", "forbidden", "out of scope"])
+@pytest.mark.parametrize("how", ["gone", "forbidden", "out_of_scope"])
 def test_threads_of_an_unwatched_session_are_no_present(how: str) -> None:
     """They are left out of all that says now, counted beside it, and censored."""
     world = World()

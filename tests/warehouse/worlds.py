@@ -39,6 +39,7 @@ EVER = datetime.min.replace(tzinfo=UTC)
 POLARS = {
     "VARCHAR": pl.String(),
     "JSON": pl.String(),
+    "DECIMAL(38,9)": pl.Decimal(38, 9),
     "BIGINT": pl.Int64(),
     "INTEGER": pl.Int64(),
     "DOUBLE": pl.Float64(),
@@ -81,6 +82,7 @@ class World:
     given: list[tuple[float, tuple[Row, ...], Row]] = field(default_factory=list)
     sights: dict[Key, datetime | None] = field(default_factory=dict)
     left: dict[tuple[str, str], datetime] = field(default_factory=dict)
+    titles: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def poll(
         self,
@@ -194,10 +196,18 @@ class World:
         for spells in self.history.values():
             yield from spells
 
-    def sessions_left(self) -> Iterator[Row]:
-        """Give the rows of sessions_left."""
-        for session, moment in self.left.items():
-            yield dict(zip(("source", "session_id", "left_at"), (*session, moment), strict=True))
+    def sessions(self) -> Iterator[Row]:
+        """Give the rows of the registry that say more than the ledger: titles, and what has left."""
+        for session in self.left.keys() | self.titles.keys():
+            moment = self.left.get(session, EVER)
+            times = dict.fromkeys(("first_seen_at", "last_changed_at", "state_since"), moment)
+            key = {
+                "source": session[0],
+                "session_id": session[1],
+                "title": self.titles.get(session),
+            }
+            state_ = "out_of_scope" if session in self.left else "polled"
+            yield key | times | {"origin": "configured", "state": state_}
 
     def unseen(self) -> Iterator[Row]:
         """Give the rows of spells_unseen."""
@@ -381,7 +391,7 @@ def fill(connection: duckdb.DuckDBPyConnection, world: World, seed: int | None =
         "spells_unseen": world.unseen(),
         "session_polls": world.polls,
         "schema_drift": world.drift,
-        "sessions_left": world.sessions_left(),
+        "sessions": world.sessions(),
     }
     write_settings(connection, Settings().for_analyses | world.settings)
     for table, given in tables.items():
