@@ -197,7 +197,7 @@ class World:
             yield from spells
 
     def sessions(self) -> Iterator[Row]:
-        """Give the rows of the registry that say more than the ledger: titles, and what has left."""
+        """Give the rows of the registry that say more than the ledger: titles, what has left."""
         for session in self.left.keys() | self.titles.keys():
             moment = self.left.get(session, EVER)
             times = dict.fromkeys(("first_seen_at", "last_changed_at", "state_since"), moment)
