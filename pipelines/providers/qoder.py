@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 import msgspec
 
 from pipelines.providers.base import Endpoint, Provider
-from pipelines.providers.thread import PROMPT_FIELDS, Thread
+from pipelines.providers.thread import DOCUMENTED, PROMPT_FIELDS, Thread
 
 if TYPE_CHECKING:
     from pipelines.records import Cursor, EndReason
@@ -56,6 +56,7 @@ THREADS = Endpoint(
     item=Thread,
     paginator=PageElseAfterId(),
     prompt_fields=PROMPT_FIELDS,
+    documented=DOCUMENTED,
     status_param="statuses[]",
 )
 
@@ -66,6 +67,7 @@ FORWARD_THREADS = Endpoint(
     item=Thread,
     paginator=PageElseAfterId(),
     prompt_fields=PROMPT_FIELDS,
+    documented=DOCUMENTED,
     order_param=None,
 )
 

@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
-import hashlib
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from pipelines.errors import LandingError, LoadRejected
+from pipelines.frames.drift import Drift
 from pipelines.frames.polls import polls_frame
-from pipelines.frames.threads import describe_reading, threads_frame
+from pipelines.frames.threads import threads_frame
 from pipelines.frames.values import TIMESTAMP
-from pipelines.landing.digests import poll_key
-from pipelines.landing.digests import read_digests as read_poll_digests
 from pipelines.landing.directory import list_runs
 from pipelines.landing.format import MOVE_HINT, POLL, read_run
 from pipelines.landing.retention import prune_runs, remove_unfinished
+from pipelines.providers.registry import find_endpoint
 from pipelines.records import THREADS_ENDPOINT
-from pipelines.warehouse.sql import ArrowStream, read_sql, transaction
+from pipelines.warehouse.repeats import PollDigests, read_known
+from pipelines.warehouse.sql import ArrowStream, read_query, read_sql, transaction
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import duckdb
 
-    from pipelines.landing.digests import PollKey
     from pipelines.landing.format import Landed
+    from pipelines.providers.documented import Documented
     from pipelines.records import Poll, Run
 
 RUN = pl.Schema(
@@ -37,15 +38,6 @@ RUN = pl.Schema(
         "finished_at": TIMESTAMP,
         "version": pl.String(),
         "door": pl.String(),
-    }
-)
-DIGESTS = pl.Schema(
-    {
-        "source": pl.String(),
-        "endpoint": pl.String(),
-        "session_id": pl.String(),
-        "digest": pl.String(),
-        "repeats": pl.Boolean(),
     }
 )
 FIX = "The tables are as before; `session-threads replay` rebuilds them from the landed pages"
@@ -96,46 +88,55 @@ def load_run(connection: duckdb.DuckDBPyConnection, landed: Landed) -> None:
 
 
 def _load(connection: duckdb.DuckDBPyConnection, landed: Landed) -> None:
-    digests = digests_frame(landed, read_digests(connection))
-    frames = {
-        "landed_run": run_frame(landed.run),
-        "landed_polls": polls_frame(thread_polls(landed)),
-        "landed_digests": digests,
-    }
-    try:
-        for name, frame in frames.items():
+    digests = PollDigests(landed, read_known(connection))
+    drift = Drift(documented_of(landed), read_drift(connection))
+    with ExitStack() as views:
+
+        def show(name: str, frame: pl.DataFrame) -> None:
             connection.register(name, ArrowStream(frame))
+            views.callback(connection.unregister, name)
+
+        show("landed_run", run_frame(landed.run))
+        show("landed_polls", polls_frame(thread_polls(landed)))
+        show("landed_digests", digests.frame())
         # What a transaction writes stays in memory; these tables are seen by nobody else.
-        stage_threads(connection, landed, digests.filter("repeats"))
+        stage_threads(connection, landed, drift)
+        show("landed_drift", drift.frame())
+        growing = connection.execute(read_query("ledger", "growing_sessions")).fetchall()
+        show("landed_states", digests.states_frame(growing))
         with transaction(connection):
             for name, statement in read_sql("load"):
                 violations = connection.execute(statement).fetchall()
                 if name.endswith("check") and violations:
                     found = "; ".join(line for (line,) in violations)
                     raise LoadRejected(f"run {landed.run.id} is not loaded: {found}. {FIX}")
-    finally:
-        for name in frames:
-            connection.unregister(name)
 
 
-def stage_threads(
-    connection: duckdb.DuckDBPyConnection, landed: Landed, repeating: pl.DataFrame
-) -> None:
-    """Fill the tables `incoming_…`, a batch of pages at a time, but for the repeating sessions."""
-    (_, begin), (_, add), (_, end) = read_sql("stage")
+def stage_threads(connection: duckdb.DuckDBPyConnection, landed: Landed, drift: Drift) -> None:
+    """Fill the tables `incoming_…`, a batch of pages at a time, of the sessions with news alone."""
+    (_, begin), (_, wanted), (_, add), (_, end) = read_sql("stage")
     connection.execute(begin)
-    polls = thread_polls(landed)
-    if len(repeating) < sum(poll.pages > 0 for poll in polls):
-        for pages in landed.read_batches():
-            changed = pages.filter(endpoint=THREADS_ENDPOINT).join(
-                repeating, on=POLL, how="anti", maintain_order="left"
-            )
-            keep = landed.run.keep_agent_definition
-            frame = threads_frame(changed, polls, keep_agent_definition=keep)
-            connection.register("landed_threads", ArrowStream(frame))
-            connection.execute(add)
-            connection.unregister("landed_threads")
+    sessions = pl.DataFrame(
+        connection.execute(wanted).fetchall(),
+        schema=dict.fromkeys(POLL, pl.String()),
+        orient="row",
+    )
+    for pages in landed.read_batches() if len(sessions) else ():
+        news = pages.join(sessions, on=POLL, how="semi", maintain_order="left")
+        keep = landed.run.keep_agent_definition
+        frame = threads_frame(news, thread_polls(landed), keep_agent_definition=keep, drift=drift)
+        connection.register("landed_threads", ArrowStream(frame))
+        connection.execute(add)
+        connection.unregister("landed_threads")
     connection.execute(end)
+
+
+def documented_of(landed: Landed) -> dict[str, Documented]:
+    """Return what is documented of the threads of each source."""
+    return {
+        poll.source: find_endpoint(poll.endpoint, poll.provider).documented
+        for poll in thread_polls(landed)
+    }
 
 
 def run_frame(run: Run) -> pl.DataFrame:
@@ -149,30 +150,6 @@ def thread_polls(landed: Landed) -> list[Poll]:
     return [poll for poll in landed.polls if poll.endpoint == THREADS_ENDPOINT]
 
 
-def read_digests(connection: duckdb.DuckDBPyConnection) -> dict[PollKey, str]:
-    """Return the digest of the complete poll that the rows of each session are equal to."""
-    query = "SELECT source, endpoint, session_id, digest FROM session_digests"
-    rows = connection.execute(query).fetchall()
-    return {(source, endpoint, session_id): digest for source, endpoint, session_id, digest in rows}
-
-
-def digests_frame(landed: Landed, known: dict[PollKey, str]) -> pl.DataFrame:
-    """Return the digest of each complete poll's threads, and whether it repeats the known one.
-
-    One row per session, with the schema DIGESTS. The digest also says how threads are read: the
-    same bytes may mean more to a version that reads another column.
-    """
-    polls = [
-        poll
-        for poll in thread_polls(landed)
-        if poll.outcome == "complete" and not poll.status_filter
-    ]
-    readings = {poll.provider: describe_reading(poll.provider) for poll in polls}
-    landed_digests = read_poll_digests(landed) if polls else {}
-    rows = []
-    for poll in polls:
-        key = poll_key(poll)
-        parts = (readings[poll.provider], landed.run.keep_agent_definition, landed_digests[key])
-        digest = hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
-        rows.append((*key, digest, known.get(key) == digest))
-    return pl.DataFrame(rows, schema=DIGESTS, orient="row")
+def read_drift(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str | None]]:
+    """Return the paths, and the values of enumerations, that were found earlier."""
+    return connection.execute("SELECT path, value FROM schema_drift ORDER BY rowid").fetchall()

@@ -5,10 +5,10 @@ WITH hours AS (
     SELECT
         source,
         hour,
-        coalesce(documented.value, 'other') AS status,
+        coalesce(statuses.status, 'other') AS status,
         sum(threads)::BIGINT AS threads
     FROM analytics.status_over_time AS moved
-    LEFT JOIN documented ON documented.path = 'status' AND documented.value = moved.status
+    LEFT JOIN statuses ON statuses.status = moved.status
     GROUP BY ALL
 ),
 

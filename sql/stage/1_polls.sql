@@ -28,6 +28,6 @@ WHERE NOT EXISTS (
 );
 
 CREATE OR REPLACE TEMP TABLE incoming_threads AS
-SELECT NULL::TIMESTAMPTZ AS observed_at, * EXCLUDE (first_seen_at, last_changed_at, missing_since)
+SELECT NULL::TIMESTAMPTZ AS observed_at, NULL::VARCHAR AS growing, * EXCLUDE (first_seen_at, last_changed_at, missing_since)
 FROM threads
 LIMIT 0;

@@ -1,0 +1,2 @@
+INSERT INTO incoming_threads BY NAME
+FROM landed_threads;
