@@ -65,7 +65,8 @@ SELECT
     CASE WHEN status = 'archived' THEN updated_at END AS archived_at,
     life_us / 2e6 AS active_seconds,
     born AS first_seen_at,
-    greatest(updated_at, TIMESTAMPTZ '2026-10-01 00:00:10+00') AS last_changed_at
+    greatest(updated_at, TIMESTAMPTZ '2026-10-01 00:00:10+00') AS last_changed_at,
+    0 AS last_changed_sequence
 FROM drawn;
 
 INSERT INTO thread_status_history BY NAME

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from pipelines.sandbox.world import Revision
 
 LISTED = """
-    SELECT * EXCLUDE (first_seen_at, last_changed_at) FROM threads
+    SELECT * EXCLUDE (first_seen_at, last_changed_at, last_changed_sequence, missing_sequence)
+    FROM threads
     ORDER BY session_id, thread_id
 """
 

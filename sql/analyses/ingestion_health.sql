@@ -28,7 +28,7 @@ WITH polls AS (
         outcome NOT IN ('complete', 'overtaken') AND status_filter IS NULL AS is_failure,
         max(sequence) FILTER (is_complete_poll(outcome, status_filter)) OVER session AS last_success,
         is_failure AND coalesce(sequence > last_success, TRUE) AS is_in_streak,
-        max(started_at) OVER (PARTITION BY source) AS newest_of_source
+        arg_max(started_at, (sequence, started_at)) OVER (PARTITION BY source) AS newest_of_source
     FROM session_polls
     WINDOW session AS (PARTITION BY source, session_id)
 ),

@@ -30,7 +30,8 @@ known AS (
         last_changed_at,
         missing_since,
         row(*COLUMNS(* EXCLUDE (
-            active_seconds, duration_seconds, usage, first_seen_at, last_changed_at, missing_since
+            active_seconds, duration_seconds, usage,
+            first_seen_at, last_changed_at, last_changed_sequence, missing_since, missing_sequence
         ))) AS content
     FROM threads
 ),
@@ -77,7 +78,13 @@ FROM compared;
 -- Only a complete poll may conclude that a thread is missing, and one that repeats the previous
 -- poll need not look.
 CREATE OR REPLACE TEMP TABLE newly_missing AS
-SELECT threads.rowid AS known_row, threads.source, threads.session_id, threads.thread_id, polls.started_at
+SELECT
+    threads.rowid AS known_row,
+    threads.source,
+    threads.session_id,
+    threads.thread_id,
+    polls.started_at,
+    polls.sequence
 FROM threads
 JOIN incoming_polls AS polls USING (source, session_id)
 WHERE is_complete_poll(polls.outcome, polls.status_filter)

@@ -32,7 +32,9 @@ CREATE TABLE threads (
     extra JSON,
     first_seen_at TIMESTAMPTZ NOT NULL,
     last_changed_at TIMESTAMPTZ NOT NULL,
-    missing_since TIMESTAMPTZ
+    last_changed_sequence BIGINT NOT NULL,
+    missing_since TIMESTAMPTZ,
+    missing_sequence BIGINT
 );
 COMMENT ON TABLE threads IS 'The current state, one row per thread. Key: source, session_id, thread_id.';
 COMMENT ON COLUMN threads.source IS 'Name of the source in the configuration';
@@ -54,15 +56,17 @@ COMMENT ON COLUMN threads.is_open IS 'Neither archived nor terminated nor cancel
 COMMENT ON COLUMN threads.created_at IS 'Server: when the thread was created';
 COMMENT ON COLUMN threads.updated_at IS 'Server: when the thread last changed';
 COMMENT ON COLUMN threads.archived_at IS 'Server: when the thread was archived';
-COMMENT ON COLUMN threads.active_seconds IS 'Server: seconds of work; while the thread runs as of last_changed_at, or an hour later';
-COMMENT ON COLUMN threads.duration_seconds IS 'Server: seconds from start to end (duration_seconds or elapsed_seconds); until the thread is archived as of last_changed_at, or an hour later';
+COMMENT ON COLUMN threads.active_seconds IS 'Server: seconds of work; while the thread runs, as of last_changed_at, and stored anew when that is an hour old';
+COMMENT ON COLUMN threads.duration_seconds IS 'Server: seconds from start to end (duration_seconds or elapsed_seconds); until the thread is archived, as of last_changed_at, and stored anew when that is an hour old';
 COMMENT ON COLUMN threads.startup_seconds IS 'Server: seconds until the thread began to work';
-COMMENT ON COLUMN threads.usage IS 'Token counts and costs as the server sends them; their shape differs by server. While the thread runs as of last_changed_at, or an hour later';
+COMMENT ON COLUMN threads.usage IS 'Token counts and costs as the server sends them; their shape differs by server. While the thread runs, as of last_changed_at, and stored anew when that is an hour old';
 COMMENT ON COLUMN threads.workflow_run_id IS 'Run of a workflow that the thread belongs to';
 COMMENT ON COLUMN threads.extra IS 'Every field that no column names, under the path it came with; under "(cut)" the lengths of what was too long for a column, which the landed page alone holds whole';
 COMMENT ON COLUMN threads.first_seen_at IS 'Client clock: arrival of the page that first listed the thread';
 COMMENT ON COLUMN threads.last_changed_at IS 'Client clock: arrival of the page that last changed this row';
+COMMENT ON COLUMN threads.last_changed_sequence IS 'Place among all of the run that last changed this row';
 COMMENT ON COLUMN threads.missing_since IS 'Beginning of the first complete poll that no longer listed the thread; null while it is listed';
+COMMENT ON COLUMN threads.missing_sequence IS 'Place among all of the run of that poll; null while the thread is listed';
 
 CREATE TABLE session_polls (
     run_id VARCHAR NOT NULL,

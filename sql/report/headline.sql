@@ -12,7 +12,9 @@ attempts AS (
     SELECT
         source,
         session_id,
-        max(started_at) > max(max(started_at)) OVER (PARTITION BY source) - INTERVAL 1 DAY AS is_polled
+        arg_max(started_at, sequence)
+        > arg_max(arg_max(started_at, sequence), max(sequence)) OVER (PARTITION BY source) - INTERVAL 1 DAY
+        AS is_polled
     FROM session_polls
     GROUP BY source, session_id
 ),

@@ -6,7 +6,9 @@ SELECT
     arg_max(outcome, sequence) FILTER (outcome <> 'overtaken' AND status_filter IS NULL)
     AS last_outcome,
     arg_max(started_at, sequence) FILTER (is_complete_poll(outcome, status_filter)) AS complete_at,
-    arg_max(started_at, sequence) FILTER (is_loaded_poll(outcome, pages)) AS loaded_at
+    max(sequence) FILTER (is_complete_poll(outcome, status_filter)) AS complete_sequence,
+    arg_max(started_at, sequence) FILTER (is_loaded_poll(outcome, pages)) AS loaded_at,
+    max(sequence) FILTER (is_loaded_poll(outcome, pages)) AS loaded_sequence
 FROM session_polls
 GROUP BY source, session_id;
 COMMENT ON VIEW latest_polls IS 'Per session that was ever polled, its newest poll of each kind: the one with the highest sequence.';
@@ -15,4 +17,6 @@ COMMENT ON COLUMN latest_polls.session_id IS 'Session that was polled';
 COMMENT ON COLUMN latest_polls.label IS 'What the configuration called the session at the newest poll that gave it a label';
 COMMENT ON COLUMN latest_polls.last_outcome IS 'Outcome of the newest poll that was not overtaken or filtered; null if there was none';
 COMMENT ON COLUMN latest_polls.complete_at IS 'Beginning of the newest complete poll; null if there was none';
+COMMENT ON COLUMN latest_polls.complete_sequence IS 'Place of its run among all';
 COMMENT ON COLUMN latest_polls.loaded_at IS 'Beginning of the newest poll that brought something; null if none did';
+COMMENT ON COLUMN latest_polls.loaded_sequence IS 'Place of its run among all';

@@ -1,5 +1,6 @@
+-- All sessions of a run have one sequence.
 CREATE OR REPLACE VIEW source_as_of AS
-SELECT source, max(loaded_at) AS as_of
+SELECT source, arg_max(loaded_at, (loaded_sequence, loaded_at)) AS as_of
 FROM latest_polls
 GROUP BY source;
 COMMENT ON VIEW source_as_of IS 'Per source that was ever polled, the time that its tables speak of.';

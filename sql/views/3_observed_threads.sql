@@ -27,7 +27,7 @@ SELECT
     coalesce(own.children, 0) AS children,
     CASE
         WHEN earlier.thread_row IS NOT NULL THEN earlier.as_of
-        WHEN threads.last_changed_at >= latest.loaded_at THEN greatest(latest.complete_at, latest.loaded_at)
+        WHEN threads.last_changed_sequence >= latest.loaded_sequence THEN latest.loaded_at
         ELSE latest.complete_at
     END AS as_of
 FROM threads

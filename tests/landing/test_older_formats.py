@@ -24,7 +24,11 @@ if TYPE_CHECKING:
 FIXTURES = ROOT / "tests" / "landing" / "fixtures"
 RUNS = ["run-0", "run-1", "run-2"]
 # Columns that these versions did not have.
-ADDED = {"runs": ("sequence", "door"), "session_polls": ("sequence",)}
+ADDED = {
+    "runs": ("sequence", "door"),
+    "session_polls": ("sequence",),
+    "threads": ("last_changed_sequence", "missing_sequence"),
+}
 
 
 @pytest.fixture

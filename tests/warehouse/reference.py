@@ -17,7 +17,6 @@ from tests.builders import at
 from tests.warehouse.cases import KNOWN
 from tests.warehouse.worlds import (
     MICROSECOND,
-    NEVER,
     Key,
     Row,
     World,
@@ -193,25 +192,14 @@ def rows_of(world: World) -> list[tuple[Key, Row]]:
 
 def find_as_of(row: Row, polls: list[Row]) -> datetime | None:
     """Return the beginning of the newest poll that a row rests on."""
-    missing = row["missing_since"] or NEVER
+    missing = row.get("missing_sequence") or math.inf
     starts = [
-        poll["started_at"]
+        (poll["sequence"], poll["started_at"])
         for poll in polls
-        if (poll["is_complete"] and poll["started_at"] < missing)
-        or (
-            poll["outcome"] != "overtaken"
-            and poll["pages"]
-            and poll["started_at"]
-            == max(
-                other["started_at"]
-                for other in polls
-                if other["outcome"] != "overtaken"
-                and other["pages"]
-                and other["started_at"] <= row["last_changed_at"]
-            )
-        )
+        if (poll["is_complete"] and poll["sequence"] < missing)
+        or poll["sequence"] == row["last_changed_sequence"]
     ]
-    return max(starts, default=None)
+    return max(starts, default=(0, None))[1]
 
 
 def measure(row: Row, as_of: datetime | None) -> Row:

@@ -238,7 +238,8 @@ def test_changes_cover_every_column(home: Path) -> None:
     with DuckdbFile(home).write() as connection:
         table = [row[0] for row in connection.execute("DESCRIBE threads").fetchall()]
     known = {"source", "session_id", "thread_id", "first_seen_at", "last_changed_at"}
-    known |= {"missing_since", "observed_at", "growing"}
+    known |= {"last_changed_sequence", "missing_since", "missing_sequence", "observed_at"}
+    known |= {"growing"}
     assert set(THREADS) - known == set(table) - known
     derived = {"is_open", "extra", "agent_type", "stop_reason_type", "agent_name", "agent_model"}
     assert set(table) - known - derived <= set(CHANGES)

@@ -23,7 +23,7 @@ from pipelines.warehouse.analyses import list_analyses
 from pipelines.warehouse.build import build_analysis, write_settings
 from pipelines.warehouse.schema import migrate
 from pipelines.warehouse.sql import ArrowStream, fetch_records
-from tests.builders import SESSION, at
+from tests.builders import SESSION, at, sequence_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -95,7 +95,7 @@ class World:
         self.given.append((minute, listed, named | fields))
         ledger = {
             "run_id": f"run-{source}-{session_id}-{minute:g}",
-            "sequence": round(1000 * minute),
+            "sequence": sequence_of(minute),
             "source": source,
             "session_id": session_id,
             "started_at": at(minute),
@@ -114,25 +114,26 @@ class World:
             seen_at = fields.get("observed_at", at(minute + 0.5))
             for shown in listed:
                 key = (*session, shown["thread_id"])
-                if not self._observe(key, shown, seen_at):
+                if not self._observe(key, shown, seen_at, ledger["sequence"]):
                     ledger["threads_regressed"] += "threads_regressed" not in fields
                 elif is_complete:
                     self.sights[key] = at(minute)
             if is_complete:
-                self._retire(session, {shown["thread_id"] for shown in listed}, at(minute))
+                self._retire(session, {shown["thread_id"] for shown in listed}, ledger)
         pages = fields.get("pages", max(1, len(listed)))
         self.polls.append({**ledger, "is_complete": is_complete, "pages": pages})
         if outcome in {"failed", "gone", "forbidden"} and not listed:
             self.polls[-1]["pages"] = 0
 
-    def _observe(self, key: Key, shown: Row, seen_at: datetime) -> bool:
+    def _observe(self, key: Key, shown: Row, seen_at: datetime, sequence: int) -> bool:
         """Take what a page shows of a thread; false where that is older than what is known."""
+        stamps = {"last_changed_at": seen_at, "last_changed_sequence": sequence}
         known = self.threads.get(key)
         if known and (shown["updated_at"] or NEVER) < (known["updated_at"] or EVER):
             if known["missing_since"] is not None:
-                known |= {"missing_since": None, "last_changed_at": seen_at}
+                known |= {"missing_since": None, "missing_sequence": None, **stamps}
             return False
-        new = {"first_seen_at": seen_at, "missing_since": None, **shown, "last_changed_at": seen_at}
+        new = {"first_seen_at": seen_at, "missing_since": None, **shown, **stamps}
         if known is not None:
             new["first_seen_at"] = known["first_seen_at"]
             if all(known.get(name) == new[name] for name in shown) and not known["missing_since"]:
@@ -179,10 +180,11 @@ class World:
         )
         self.sights[key] = None
 
-    def _retire(self, session: tuple[str, str], listed: set[str], started: datetime) -> None:
+    def _retire(self, session: tuple[str, str], listed: set[str], poll: Row) -> None:
         for key, row in self.threads.items():
             if key[:2] == session and key[2] not in listed and row["missing_since"] is None:
-                row["missing_since"] = started
+                row["missing_since"] = poll["started_at"]
+                row["missing_sequence"] = poll["sequence"]
 
     def spells(self) -> Iterator[Row]:
         """Give the rows of thread_status_history."""
