@@ -7,12 +7,12 @@ its length there.
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 import polars as pl
 
-from pipelines.frames.values import encode_known, to_json
+from pipelines.frames.values import Columns, encode_known, to_json
 from pipelines.providers.items import NOTHING
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from pipelines.providers.items import Fields
 
-    Columns = dict[str, list[Any]]
     # Row -> field -> characters of what was cut.
     Lengths = dict[int, dict[str, int]]
 

@@ -27,18 +27,14 @@ class GrowingFields:
     """The fields of a provider's threads that grow by themselves, by the rules it gives."""
 
     def __init__(self, rules: Mapping[str, Growth]) -> None:
-        paths = [(tuple(path.split(".")), growth) for path, growth in rules.items()]
-        kinds: dict[tuple[bool, bool], set[Growth]] = {
-            (runs, archived): {
-                *(["while running"] if runs else []),
-                *([] if archived else ["until archived"]),
-            }
+        self._paths = {
+            (runs, archived): tuple(
+                tuple(path.split("."))
+                for path, growth in rules.items()
+                if (runs if growth == "while running" else not archived)
+            )
             for runs in (False, True)
             for archived in (False, True)
-        }
-        self._paths = {
-            state: tuple(path for path, growth in paths if growth in growths)
-            for state, growths in kinds.items()
         }
 
     def list_paths(self, thread: Thread, extra: Fields) -> tuple[Path, ...]:

@@ -8,8 +8,9 @@ it came in `extra`, under the path it had, so that nothing is lost.
 from __future__ import annotations
 
 import hashlib
+import operator
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 import polars as pl
@@ -19,14 +20,15 @@ from pipelines.files import list_statuses
 from pipelines.frames.bounds import encode_objects, shorten_texts
 from pipelines.frames.growing import GrowingFields, Path, drop_all, name_columns
 from pipelines.frames.instants import means_archived, read_instant
-from pipelines.frames.values import TIMESTAMP, coalesce, merge
+from pipelines.frames.odd import keep_odd_values, read_reason
+from pipelines.frames.values import TIMESTAMP, Columns
 from pipelines.providers.items import Fields
 from pipelines.providers.registry import find_endpoint
 from pipelines.providers.thread import Agent, Model, Stats, Thread
 from pipelines.records import DEFAULT_PROVIDER, THREADS_ENDPOINT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from pipelines.frames.drift import Drift
     from pipelines.records import Poll
@@ -79,6 +81,7 @@ TYPES: dict[str, pl.DataType] = {
     "elapsed_seconds": pl.Float64(),
     "has_odd_parent": pl.Boolean(),
     "has_odd_archival": pl.Boolean(),
+    "has_odd_growth": pl.Boolean(),
 } | dict.fromkeys(INSTANTS, pl.Int64())
 # A column that may grow by itself, and its value.
 GROWING = {
@@ -103,7 +106,10 @@ DERIVED = {
     # Those of a thread that have a value, of the columns that grow by themselves.
     "growing": pl.concat_str(
         [
-            pl.when(pl.col("growing").str.contains(name, literal=True) & value.is_not_null())
+            pl.when(
+                pl.col("growing").str.contains(name, literal=True)
+                & (value.is_not_null() | pl.col("has_odd_growth"))
+            )
             .then(pl.lit(name))
             .otherwise(None)
             for name, value in GROWING.items()
@@ -116,8 +122,6 @@ DERIVED = {
     & ~pl.col("status").is_in(CLOSED).fill_null(value=False),
 }
 NO_AGENT, NO_STATS = Agent(), Stats()
-
-Columns = dict[str, list[Any]]
 
 
 def threads_frame(
@@ -229,6 +233,7 @@ def flatten_threads(origins: pl.DataFrame, listed: Listed, drift: Drift | None) 
     }
     objects = {"stop_reason": reasons, "usage": came["usage"]}
     extras = list(map(drop_all, kept, listed.growing))
+    came["has_odd_growth"] = list(map(operator.is_not, kept, extras))
     cut: dict[int, dict[str, int]] = {}
     came |= shorten_texts(came, {*TYPES, *objects}, cut)
     came |= encode_objects(objects, extras, cut)
@@ -247,40 +252,3 @@ def to_columns(struct: type[msgspec.Struct], objects: Iterable[msgspec.Struct]) 
     names = struct.__struct_fields__
     values = list(chain.from_iterable(map(msgspec.structs.astuple, objects)))
     return {name: values[index :: len(names)] for index, name in enumerate(names)}
-
-
-def keep_odd_values(
-    extras: Sequence[Fields], came: Columns, instants: Columns, session_ids: list[str]
-) -> list[Fields]:
-    """Return what no column can hold, and with it documented fields whose values none can.
-
-    Timestamps that say no instant; another session than the one that was polled; and, as revision
-    A gives the agent's id and version beside the agent too, what the agent itself says where the
-    two differ.
-    """
-    kept = list(extras)
-    beside = {
-        "session_id": session_ids,
-        "agent.id": came["agent_id"],
-        "agent.version": came["agent_version"],
-        "agent_name": came["agent.name"],
-        "template_id": list(map(coalesce, came["agent_id"], came["agent.id"])),
-        "stats.elapsed_seconds": came["duration_seconds"],
-    }
-    for path, others in beside.items():
-        values = came[path.removeprefix("stats.")]
-        for row, (value, other) in enumerate(zip(values, others, strict=True)):
-            if value != other and value is not None and other is not None:
-                kept[row] = merge(kept[row], path.split("."), value)
-    for name, read in instants.items():
-        for row, (text, instant) in enumerate(zip(came[name], read, strict=True)):
-            if instant is None and text is not None:
-                kept[row] = merge(kept[row], [name], text)
-    return kept
-
-
-def read_reason(reason: Fields | str | None) -> Fields | None:
-    """Return a stop reason as an object; one that is a plain text is its type."""
-    if isinstance(reason, str):
-        return {"type": reason} if reason else None
-    return reason

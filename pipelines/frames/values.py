@@ -12,6 +12,8 @@ from pipelines.providers.items import NOTHING, Fields
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+# Field -> its value in each of several objects.
+Columns = dict[str, list[Any]]
 TIMESTAMP = pl.Datetime("us", "UTC")
 
 _encoder = msgspec.json.Encoder(order="sorted")

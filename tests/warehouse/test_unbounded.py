@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pipelines.files import list_statuses
-from tests.builders import build, land, load_all, thread
+from tests.builders import build, land, load_all, read, thread
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,3 +40,71 @@ def test_a_status_of_each_thread(home: Path) -> None:
         (row["from_status"], row["to_status"], row["transitions"])
         for row in build(home, "status_transitions")
     ] == [("(other)", "idle", 200), ("idle", "(other)", 200)]
+
+
+def sizes(home: Path) -> list[tuple[str, str, int]]:
+    """Return path, type and examples of what was new."""
+    rows = read(home, "SELECT path, json_type, examples FROM schema_drift ORDER BY ALL")
+    return [(row["path"], row["json_type"], row["examples"]) for row in rows]
+
+
+DATA_KEYS = {
+    "ids": "toolu_01{:022d}",
+    "uuids": "01890a5d-ac96-774b-bcce-{:012x}",
+    "dates": "2026-10-{:02d}",
+    "times": "2026-10-01T00:00:{:02d}Z",
+    "integers": "{}",
+    "hexadecimal": "{:032x}",
+    "sessions": "sess-{:08d}",
+    "models": "claude-{}-20250929",
+    "texts": "{:0200d}",
+}
+
+
+@pytest.mark.parametrize("key", DATA_KEYS.values(), ids=DATA_KEYS)
+def test_keys_that_are_data(home: Path, key: str) -> None:
+    """An object keyed by data is one path, at whatever depth, however many keys there are."""
+    threads = [
+        thread(f"t{n}", usage={"input_tokens": 1, "by": {key.format(n): {"x": {key.format(n): 1}}}})
+        for n in range(30)
+    ]
+    land(home, 0, *threads[:15])
+    land(home, 10, *threads)
+    load_all(home)
+    paths = ("usage.by", "usage.by.*", "usage.by.*.x", "usage.by.*.x.*")
+    kinds = ("object", "object", "object", "number")
+    assert sizes(home) == [(path, kind, 15) for path, kind in zip(paths, kinds, strict=True)]
+
+
+def test_keys_without_end(home: Path) -> None:
+    """Of keys that look like names there are fifty under one parent, in all runs; then one path."""
+    for minute in range(5):
+        fields: dict[str, Any] = {f"name {chr(97 + minute)} {chr(97 + n)}": n for n in range(26)}
+        land(home, minute, thread("a", box=fields, **fields))
+    load_all(home)
+    found = sizes(home)
+    assert ("box.*", "number", 1) in found
+    assert ("*", "number", 1) in found
+    assert len([path for path, _, _ in found if path.startswith("box.")]) <= 51
+    assert len(found) <= 52 + 51
+
+
+def test_paths_and_values_without_end(home: Path) -> None:
+    """Beyond a thousand paths, and fifty values of an enumeration, there is one row (other)."""
+    box = {f"a{chr(97 + n)}": {f"b{chr(97 + m)}": 1 for m in range(26)} for n in range(26)}
+    threads = [
+        thread(
+            f"{n}", f"s{n}", role=f"r{n}", stop_reason={"type": f"x{n}"}, agent={"type": f"y{n}"}
+        )
+        for n in range(100)
+    ]
+    land(home, 0, *threads, thread("box", box=box, more=box))
+    land(home, 10, thread("box", f"new {0}", yet=box))
+    load_all(home)
+    values = read(home, "SELECT path, value FROM schema_drift WHERE value IS NOT NULL")
+    for path in ("status", "role", "stop_reason.type", "agent.type"):
+        found = [row["value"] for row in values if row["path"] == path]
+        assert len(found) == 51
+        assert "(other)" in found
+    assert 1000 <= len(sizes(home)) - len(values) <= 1004
+    assert {("(other)", "number", 1), ("(other)", "object", 1)} <= set(sizes(home))
