@@ -121,9 +121,9 @@ class Paths:
     def add(self, name: str, value: object, thread: int, seen: datetime) -> None:
         """Look at a field of a thread."""
         if value is not None and value != {}:
-            self._visit(self._root, name, value, thread, seen)
+            self._look_at(self._root, name, value, thread, seen)
 
-    def _visit(self, parent: Node, key: str, value: Any, thread: int, seen: datetime) -> None:  # noqa: ANN401 - any JSON
+    def _look_at(self, parent: Node, key: str, value: Any, thread: int, seen: datetime) -> None:  # noqa: ANN401 - any JSON
         node = parent.children.get(key) or self._child(parent, key)
         kind, documented = KINDS[type(value)], node.documented
         if documented is None:
@@ -138,10 +138,10 @@ class Paths:
         if kind == "object":
             for inner_key, inner in value.items():
                 if (inner is not None and inner != {}) or key == ELEMENT:
-                    self._visit(node, inner_key, inner, thread, seen)
+                    self._look_at(node, inner_key, inner, thread, seen)
         elif kind == "array":
             for inner in value:
-                self._visit(node, ELEMENT, inner, thread, seen)
+                self._look_at(node, ELEMENT, inner, thread, seen)
 
     def rows(self) -> Iterable[tuple[str, str, None, int, datetime]]:
         """Yield what was found: path, type, no value, threads, and when the first came."""

@@ -32,6 +32,8 @@ def keep_odd_values(
     }
     for path, others in beside.items():
         values = came[path.removeprefix("stats.")]
+        if values.count(None) == len(values):
+            continue
         for row, (value, other) in enumerate(zip(values, others, strict=True)):
             if value != other and value is not None and other is not None:
                 kept[row] = merge(kept[row], path.split("."), value)
