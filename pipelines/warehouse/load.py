@@ -10,14 +10,15 @@ import polars as pl
 
 from pipelines.errors import LandingError, LoadRejected
 from pipelines.frames.drift import Drift
+from pipelines.frames.lookups import lookups_frame
 from pipelines.frames.polls import polls_frame
 from pipelines.frames.threads import threads_frame
 from pipelines.frames.values import TIMESTAMP
 from pipelines.landing.directory import list_runs
-from pipelines.landing.format import MOVE_HINT, POLL, read_run
+from pipelines.landing.format import MOVE_HINT, read_run
 from pipelines.landing.retention import prune_runs, remove_unfinished
 from pipelines.providers.registry import find_endpoint
-from pipelines.records import THREADS_ENDPOINT
+from pipelines.records import THREAD_ENDPOINT, THREADS_ENDPOINT
 from pipelines.warehouse.repeats import PollDigests, read_known
 from pipelines.warehouse.sql import ArrowStream, read_query, read_sql, transaction
 
@@ -40,6 +41,8 @@ RUN = pl.Schema(
         "door": pl.String(),
     }
 )
+# Of a page; a look-up that found no thread has landed with another.
+OK = 200
 FIX = "The tables are as before; `session-threads replay` rebuilds them from the landed pages"
 
 
@@ -91,19 +94,18 @@ def _load(connection: duckdb.DuckDBPyConnection, landed: Landed) -> None:
     digests = PollDigests(landed, read_known(connection))
     drift = Drift(documented_of(landed), read_drift(connection))
     with ExitStack() as views:
-
-        def show(name: str, frame: pl.DataFrame) -> None:
-            connection.register(name, ArrowStream(frame))
-            views.callback(connection.unregister, name)
-
-        show("landed_run", run_frame(landed.run))
-        show("landed_polls", polls_frame(thread_polls(landed)))
-        show("landed_digests", digests.frame())
+        register(
+            connection,
+            views,
+            landed_run=run_frame(landed.run),
+            landed_polls=polls_frame(thread_polls(landed)),
+            landed_digests=digests.frame(),
+        )
         # What a transaction writes stays in memory; these tables are seen by nobody else.
         stage_threads(connection, landed, drift)
-        show("landed_drift", drift.frame())
         growing = connection.execute(read_query("ledger", "growing_sessions")).fetchall()
-        show("landed_states", digests.states_frame(growing))
+        states = digests.states_frame(growing)
+        register(connection, views, landed_drift=drift.frame(), landed_states=states)
         with transaction(connection):
             for name, statement in read_sql("load"):
                 violations = connection.execute(statement).fetchall()
@@ -112,22 +114,33 @@ def _load(connection: duckdb.DuckDBPyConnection, landed: Landed) -> None:
                     raise LoadRejected(f"run {landed.run.id} is not loaded: {found}. {FIX}")
 
 
+def register(
+    connection: duckdb.DuckDBPyConnection, views: ExitStack, **frames: pl.DataFrame
+) -> None:
+    """Let queries read the frames by their names, until `views` ends."""
+    for name, frame in frames.items():
+        connection.register(name, ArrowStream(frame))
+        views.callback(connection.unregister, name)
+
+
 def stage_threads(connection: duckdb.DuckDBPyConnection, landed: Landed, drift: Drift) -> None:
     """Fill the tables `incoming_…`, a batch of pages at a time, of the sessions with news alone."""
     (_, begin), (_, wanted), (_, add), (_, end) = read_sql("stage")
     connection.execute(begin)
     sessions = pl.DataFrame(
         connection.execute(wanted).fetchall(),
-        schema=dict.fromkeys(POLL, pl.String()),
+        schema=dict.fromkeys(("source", "session_id"), pl.String()),
         orient="row",
     )
     for pages in landed.read_batches() if len(sessions) else ():
-        news = pages.join(sessions, on=POLL, how="semi", maintain_order="left")
+        news = pages.join(sessions, on=sessions.columns, how="semi", maintain_order="left")
+        is_of_threads = pl.col("endpoint").is_in((THREADS_ENDPOINT, THREAD_ENDPOINT))
+        came = news.filter(is_of_threads, status=OK)
         keep = landed.run.keep_agent_definition
-        frame = threads_frame(news, thread_polls(landed), keep_agent_definition=keep, drift=drift)
-        connection.register("landed_threads", ArrowStream(frame))
-        connection.execute(add)
-        connection.unregister("landed_threads")
+        threads = threads_frame(came, thread_polls(landed), keep_agent_definition=keep, drift=drift)
+        with ExitStack() as views:
+            register(connection, views, landed_threads=threads, landed_lookups=lookups_frame(news))
+            connection.execute(add)
     connection.execute(end)
 
 

@@ -108,8 +108,10 @@ class PollDigests:
 
     def _repeats(self, key: PollKey) -> bool:
         known = self._known.get(key)
-        if known is None or known.digest == self._digests[key]:
-            return known is not None
+        if known is None or self._polls[key].threads_unlisted:
+            return False  # of what was not listed there is more to say than the list does
+        if known.digest == self._digests[key]:
+            return True
         is_same = known.state is not None and known.state == self._states.get(key)
         return is_same and known.is_recent(self._polls[key].started_at)
 

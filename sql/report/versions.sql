@@ -1,21 +1,10 @@
--- Each version of an agent beside the one before it, what got worse first.
+-- Each version of an agent beside the one it is compared with, what differs most surely first.
 SELECT
-    agent,
-    role,
-    version,
-    version_before,
-    n,
-    n_before,
-    terminated_share,
-    terminated_share_low,
-    terminated_share_high,
-    terminated_share_before,
-    km_p50,
-    km_p50_before,
-    ratio,
-    verdict,
+    agent_name AS agent,
+    agent AS agent_id,
+    * EXCLUDE (agent, agent_name),
     count(*) OVER () AS total
 FROM analytics.agent_versions
-WHERE version_before IS NOT NULL
-ORDER BY array_position(['worse', 'better', 'unclear', 'too few'], verdict), n DESC, agent, role, version
+WHERE compared_with IS NOT NULL
+ORDER BY least(failures_p_adjusted, speed_p_adjusted), n DESC, agent_id, role, version
 LIMIT 50
