@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pipelines.frames.instants import means_archived, read_instant
+from pipelines.providers.instants import means_archived, read_instant
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -19,9 +19,9 @@ from pipelines.errors import LandingError
 from pipelines.files import list_statuses
 from pipelines.frames.bounds import encode_objects, shorten_texts
 from pipelines.frames.growing import GrowingFields, Path, drop_all, name_columns
-from pipelines.frames.instants import means_archived, read_instant
 from pipelines.frames.odd import keep_odd_values, read_reason
 from pipelines.frames.values import TIMESTAMP, Columns
+from pipelines.providers.instants import means_archived, read_instant
 from pipelines.providers.items import Fields
 from pipelines.providers.registry import find_endpoint
 from pipelines.providers.thread import Agent, Model, Stats, Thread

@@ -9,7 +9,7 @@ import msgspec
 from pipelines.providers.base import NOTHING_ELSE, Endpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from pipelines.providers.documented import Documented
     from pipelines.providers.items import Fields
@@ -47,6 +47,7 @@ class SingleEndpoint(Endpoint[S]):
         item: type[S],
         prompt_fields: Sequence[str] = (),
         documented: Documented = NOTHING_ELSE,
+        secret_fields: Collection[str] = (),
     ) -> None:
         super().__init__(
             name,
@@ -55,6 +56,7 @@ class SingleEndpoint(Endpoint[S]):
             paginator=OnePage(),
             prompt_fields=prompt_fields,
             documented=documented,
+            secret_fields=secret_fields,
             limit_param=None,
             order_param=None,
         )

@@ -19,6 +19,7 @@ from pipelines.landing.format import MOVE_HINT, read_run
 from pipelines.landing.retention import prune_runs, remove_unfinished
 from pipelines.providers.registry import find_endpoint
 from pipelines.records import THREAD_ENDPOINT, THREADS_ENDPOINT
+from pipelines.warehouse.registry import registry_frames
 from pipelines.warehouse.repeats import PollDigests, read_known
 from pipelines.warehouse.sql import ArrowStream, read_query, read_sql, transaction
 
@@ -100,6 +101,7 @@ def _load(connection: duckdb.DuckDBPyConnection, landed: Landed) -> None:
             landed_run=run_frame(landed.run),
             landed_polls=polls_frame(thread_polls(landed)),
             landed_digests=digests.frame(),
+            **registry_frames(landed),
         )
         # What a transaction writes stays in memory; these tables are seen by nobody else.
         stage_threads(connection, landed, drift)
