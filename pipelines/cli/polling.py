@@ -1,4 +1,4 @@
-"""The commands that make data: run, check, build, replay, demo.
+"""The commands that make data: run, init, check, build, replay, demo.
 
 What only one command needs is imported in that command, so that --help is quick.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import click
 
 from pipelines.cli.failure import conclude, fail
+from pipelines.cli.printing import echo
 from pipelines.errors import SessionThreadsError, TokenRejected
 from pipelines.reporting.wording import count
 
@@ -28,8 +29,9 @@ def run(
     4 nothing could be loaded.
     """
     from pipelines import steps
-    from pipelines.cli.console import print_run_json, print_summary, watch_poll
+    from pipelines.cli.console import print_run_json, print_summary
     from pipelines.cli.exit_status import exit_of_run
+    from pipelines.cli.progress import watch_poll
     from pipelines.config.loader import load_settings
     from pipelines.providers.registry import PROVIDERS
     from pipelines.records import Selection
@@ -46,6 +48,27 @@ def run(
 
 
 @click.command()
+@click.argument("session_ids", nargs=-1, metavar="[SESSION_ID]...")
+def init(session_ids: tuple[str, ...]) -> None:
+    """Write a commented configuration, sessions.yaml, of these sessions.
+
+    Its place is SESSION_THREADS_CONFIG, else the working directory.
+    """
+    from os import environ
+
+    from pipelines.config.example import write_example
+    from pipelines.providers.registry import PROVIDERS
+
+    path = write_example(PROVIDERS, environ, session_ids)
+    echo(f"{path}: written. Next:")
+    if not session_ids:
+        echo("  list the ids of your sessions there, in the place of the examples")
+    echo("  export QODER_PAT=pt-…     the token is in no file")
+    echo("  session-threads check     asks for little, and says what must be fixed")
+    echo("  session-threads run")
+
+
+@click.command()
 def check() -> None:
     """Validate configuration, token and warehouse.
 
@@ -57,7 +80,7 @@ def check() -> None:
 
     try:
         for line in diagnose():
-            click.echo(line)
+            echo(line)
     except SessionThreadsError as error:
         fail(error.advise(), TokenRejected.exit_code if isinstance(error, TokenRejected) else 2)
 
@@ -82,7 +105,7 @@ def build(name: str | None) -> None:
     with warehouse.write() as tables:
         outcomes = steps.build(settings, tables, chosen)
         path = steps.publish(warehouse, tables, known)
-    click.echo(f"built {count(len(outcomes), 'analysis', 'analyses')}. Data: {path}")
+    echo(f"built {count(len(outcomes), 'analysis', 'analyses')}. Data: {path}")
     conclude(exit_of_build(outcomes))
 
 
@@ -100,8 +123,8 @@ def replay(*, partial: bool, skip_damaged: bool) -> None:
     settings = load_tolerant()
     replayed, copy = steps.replay(settings, partial=partial, skip_damaged=skip_damaged)
     for file in replayed.skipped:
-        click.echo(f"left out: {file}", err=True)
-    click.echo(f"replayed {count(len(replayed.runs), 'run')}. Data: {copy}")
+        echo(f"left out: {file}", err=True)
+    echo(f"replayed {count(len(replayed.runs), 'run')}. Data: {copy}")
 
 
 @click.command()

@@ -20,12 +20,14 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from pipelines.cli.console import SUMMARY_COLUMNS, print_summary, watch_poll
+from pipelines.cli.console import SUMMARY_COLUMNS, print_summary
 from pipelines.cli.exit_status import exit_of_run
+from pipelines.cli.progress import watch_poll
 from pipelines.records import Poll
 from pipelines.sandbox.server import serve
 from pipelines.steps import Result
-from tests.support import CANARY
+from pipelines.warehouse.analyses import list_analyses
+from tests.support import CANARY, invoke
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -83,6 +85,8 @@ class Hostile:
         if request.path_params["id"] == "busy" and not self.has_waited:
             self.has_waited = True
             return JSONResponse({}, 429, {"retry-after": "1"})
+        if request.path_params["id"] == "loop":
+            return JSONResponse({"data": [{"id": EVIL}], "has_more": True, "next_page": EVIL})
         thread = {"id": "t", "name": EVIL, "status": EVIL, "agent": {"id": "a", "name": "=1+1"}}
         return JSONResponse({"data": [thread], "has_more": False})
 
@@ -133,6 +137,32 @@ def test_status(polled: str, variables: dict[str, str]) -> None:
     assert not [harm for harm in HARMFUL if harm in text]
 
 
+def test_pipes_obey_nothing(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the server calls things, no command prints a character that commands a terminal.
+
+    JSON is exact all the same, and so is what is asked for as it is.
+    """
+    monkeypatch.setenv("QODER_PAT", CANARY)
+    monkeypatch.setenv("QODER_SESSION_IDS", "good,evil,loop")
+    with serve(Hostile().app) as base_url:
+        monkeypatch.setenv("QODER_BASE_URL", base_url)
+        ran = [invoke("run"), invoke("run", "--verbose"), invoke("run", "--json")]
+    shown = [invoke("show", name) for name in list_analyses()]
+    assert home.exists()
+    query = "SELECT name, status FROM threads WHERE thread_id = 't'"
+    csv_, json_, jsonl = (invoke("sql", query, "--format", f) for f in ("csv", "json", "jsonl"))
+    rest = [invoke("status"), invoke("status", "--json"), invoke("show", EVIL), invoke("sql", EVIL)]
+    for done in (*ran, *shown, csv_, json_, jsonl, *rest):
+        text = done.stdout + done.stderr
+        assert all(part.isprintable() for part in re.split(r"[\n\t]", text)), done.args
+    assert sum("owned" in done.stdout for done in shown) >= 3
+    assert csv_.stdout.count("�]0;owned�[bold]x[/bold]��31m") == 2
+    assert (
+        json.loads(json_.stdout) == [{"name": EVIL, "status": EVIL}] == [json.loads(jsonl.stdout)]
+    )
+    assert EVIL in invoke("sql", query, "--format", "csv", "--raw").stdout
+
+
 @pytest.mark.parametrize("form", ["table", "csv", "json"])
 def test_rows(polled: str, variables: dict[str, str], form: str) -> None:
     """No format lets a name command the terminal."""
@@ -154,8 +184,8 @@ def test_parquet(polled: str, variables: dict[str, str]) -> None:
     """Parquet is not sent to a terminal."""
     assert polled
     status, text = run("sql", "SELECT 1", "--format", "parquet", **variables)
-    assert status == 1
-    assert text == ("session-threads: parquet is not for a terminal: name a file with --out\r\n")
+    line = "session-threads: --format parquet: it is not for a terminal. Name a file: --out.\r\n"
+    assert (status, text) == (2, line)
 
 
 def test_machines_read_ascii(polled: str, variables: dict[str, str]) -> None:
@@ -206,7 +236,7 @@ def test_many_sessions(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Non
     """Of many sessions the summary shows the first failing and the first complete ones."""
     counts = dict.fromkeys((*SUMMARY_COLUMNS, "requests", "retries", "wait_seconds"), 0)
     ledger: list[dict[str, Any]] = [
-        {"session_id": f"s{number}", "label": None}
+        {"source": "a", "session_id": f"s{number}", "label": None}
         | counts
         | {"outcome": "gone" if number % 2 else "complete"}
         for number in range(50)
