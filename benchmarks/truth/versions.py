@@ -33,8 +33,9 @@ SPREAD = 0.5  # standard deviation of the logarithm of sessions' speeds
 
 @dataclass(frozen=True)
 class Version:
-    """A version of an agent: in which sessions it runs, when its threads are born, what becomes of
-    them. `fails` is the share that is terminated at some part of its lifetime, `slower` a factor of
+    """A version of an agent: where and when its threads are born, and what becomes of them.
+
+    `fails` is the share that is terminated at some part of its lifetime, `slower` a factor of
     lifetimes, `crashes` the share that is terminated within seconds.
     """
 
@@ -74,7 +75,7 @@ def draw_world(chance: np.random.Generator, agents: Agents, scene: Scene) -> Wor
     return World(lives, [scene.until])
 
 
-def draw_lives(  # noqa: PLR0913, PLR0917 - what a thread's life depends on
+def draw_lives(
     chance: np.random.Generator,
     agent: str,
     version: Version,
@@ -129,7 +130,7 @@ def forty(sessions: tuple[range, range], threads: int, newer: Version | None = N
 def giant() -> Agents:
     """Return an agent whose newer version has 250 of 320 threads in one of eight sessions."""
     newer = [
-        Version(2, range(session, session + 1), 250 if session == 8 else 10, NEW)
+        Version(2, range(session, session + 1), 250 if session == APART[1][0] else 10, NEW)
         for session in range(8, 16)
     ]
     return {"agent_00": [Version(1, range(8), 40, OLD), *newer]}
@@ -137,8 +138,8 @@ def giant() -> Agents:
 
 # Worlds without any effect.
 NOTHING: dict[str, tuple[Agents, Scene]] = {
-    "16 sessions × 40 threads, each of one version": (pair(APART, 40), Scene()),
-    "16 sessions × 40 threads, both versions in each": (pair(TOGETHER, 20), Scene()),
+    "16 sessions of 40 threads, each of one version": (pair(APART, 40), Scene()),
+    "16 sessions of 40 threads, both versions in each": (pair(TOGETHER, 20), Scene()),
     "40 agents in 16 sessions": (forty(APART, 20), Scene()),
     "a version two hours old": (pair(APART, 40, Version(born=YOUNG)), Scene()),
     "days and nights": (pair(APART, 40), Scene(season=1.0)),
@@ -223,7 +224,7 @@ def is_verdict(row: Row) -> bool:
 
 
 def is_said(row: Row, name: str, verdict: str) -> bool:
-    """Tell whether a row says this of version 2; where that happened to begin first, of version 1."""
+    """Tell whether a row says this of version 2, or the opposite of version 1 beside it."""
     return bool(row[name] == (verdict if row["version"] == 2 else OPPOSITE[verdict]))  # noqa: PLR2004
 
 
@@ -240,9 +241,9 @@ def cover(name: str, tables: list[list[Row]], agents: Agents, scene: Scene) -> I
                 if low is not None:
                     held[value].append(low <= truth[value] <= high)
                     errors[value].append(at / truth[value] - 1)
-    for value in held:
+    for value, holding in held.items():
         claim = f"{value.replace('_', ' ')}: 95 % interval holds the truth"
-        yield Finding("agent_versions", name, claim, share(held[value]), "≥", 0.92)
+        yield Finding("agent_versions", name, claim, share(holding), "≥", 0.92)
         bias = float(np.mean(errors[value])) if errors[value] else math.nan
         claim = f"{value.replace('_', ' ')}: bias"
         yield Finding("agent_versions", name, claim, bias, "within", 0.1)

@@ -28,7 +28,7 @@ from pipelines.warehouse.schema import migrate
 from pipelines.warehouse.sql import fetch_records
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
 START = datetime(2026, 10, 1, tzinfo=UTC)
 SOURCE = "simulated"
@@ -46,7 +46,7 @@ class State(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """What a claim of an analysis was worth in a kind of world: a share or an error, and its goal."""
+    """What a claim of an analysis was worth in a kind of world: a share or an error, its goal."""
 
     analysis: str
     world: str
@@ -65,8 +65,9 @@ class Finding(NamedTuple):
 
 @dataclass(frozen=True)
 class Life:
-    """All that happens to a thread. `touches` move updated_at and nothing else; from `leaves` on the
-    server no longer lists it.
+    """All that happens to a thread.
+
+    `touches` move updated_at and nothing else; from `leaves` on the server no longer lists it.
     """
 
     session: str
@@ -117,7 +118,7 @@ class World:
     def load(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Load all polls, each a run, into tables that are emptied first."""
         for (table,) in connection.execute(FULL).fetchall():
-            connection.execute(f"DELETE FROM {table}")
+            connection.execute(f"DELETE FROM {table}")  # noqa: S608 - a table of ours
         write_settings(connection, Settings().for_analyses)
         members = defaultdict(list)
         for life in self.lives:
