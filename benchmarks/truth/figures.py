@@ -36,7 +36,7 @@ def kaplan_meier(ends: Numbers, is_closed: Numbers, entries: Numbers | None = No
     return share
 
 
-def draw_lives(chance: np.random.Generator, n: int = 4000) -> tuple[Numbers, Numbers, float]:
+def draw_threads(chance: np.random.Generator, n: int = 4000) -> tuple[Numbers, Numbers, float]:
     """Return births and ends of threads of three days, and now, in hours."""
     born = 72 * chance.random(n)
     return born, born + TYPICAL_H * chance.exponential(size=n), 72.0
@@ -45,7 +45,7 @@ def draw_lives(chance: np.random.Generator, n: int = 4000) -> tuple[Numbers, Num
 def vanish() -> pl.DataFrame:
     """Half of the threads vanish as they close: taken for open until now, or for closed."""
     chance = np.random.default_rng(1)
-    born, end, now = draw_lives(chance)
+    born, end, now = draw_threads(chance)
     vanishes = chance.random(len(born)) < 0.5  # noqa: PLR2004 - half
     closed = end <= now
     until = np.where(closed & ~vanishes, end, now) - born
@@ -60,7 +60,7 @@ def vanish() -> pl.DataFrame:
 
 def arrive_late() -> pl.DataFrame:
     """At the first poll, after two days, only what is open is listed."""
-    born, end, now = draw_lives(np.random.default_rng(2))
+    born, end, now = draw_threads(np.random.default_rng(2))
     first = 48.0
     listed = end > first
     entry = np.maximum(first - born, 0)[listed]

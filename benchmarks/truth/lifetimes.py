@@ -59,14 +59,14 @@ def plain(chance: np.random.Generator) -> World:
 
 def vanishing(chance: np.random.Generator) -> World:
     """Of half of the threads nothing is listed any more from their end on."""
-    lives = [
+    threads = [
         Life(session, id_, (State(born, "running"),), leaves=end)
         if chance.random() < 0.5  # noqa: PLR2004
         else archive(session, id_, born, end)
         for session, id_, born, end in live(chance, Scene())
     ]
     # Those that ended before the first poll were never seen.
-    return World([life for life in lives if life.leaves > POLLS[0]], POLLS, hides_closed=True)
+    return World([life for life in threads if life.leaves > POLLS[0]], POLLS, hides_closed=True)
 
 
 def late(chance: np.random.Generator) -> World:
@@ -76,7 +76,7 @@ def late(chance: np.random.Generator) -> World:
 
 def touched(chance: np.random.Generator) -> World:
     """Threads are terminated without archived_at, and touched up to a day later."""
-    lives = [
+    threads = [
         Life(
             session,
             id_,
@@ -85,7 +85,7 @@ def touched(chance: np.random.Generator) -> World:
         )
         for session, id_, born, end in live(chance, Scene())
     ]
-    return World(lives, POLLS)
+    return World(threads, POLLS)
 
 
 def gone(chance: np.random.Generator) -> World:
@@ -96,24 +96,24 @@ def gone(chance: np.random.Generator) -> World:
 
 def reopened(chance: np.random.Generator) -> World:
     """A third of the threads closes halfway, and runs on after an hour."""
-    lives = []
+    threads = []
     for session, id_, born, end in live(chance, Scene()):
         states = [State(born, "running")]
         if chance.random() < 1 / 3 and end - born > 3 * HOUR:
             halfway = (born + end) / 2
             states += [State(halfway, "terminated", "end_turn"), State(halfway + HOUR, "running")]
-        lives.append(Life(session, id_, (*states, State(end, "archived", is_archived=True))))
-    return World(lives, POLLS)
+        threads.append(Life(session, id_, (*states, State(end, "archived", is_archived=True))))
+    return World(threads, POLLS)
 
 
 def giant(chance: np.random.Generator) -> World:
     """One session of 1,500 threads, each ten times as long, beside twenty of 30."""
-    lives = [archive(*life) for life in live(chance, Scene(20, 30))]
+    threads = [archive(*life) for life in live(chance, Scene(20, 30))]
     for number in range(1500):
         born = chance.random() * POLLS[-1]
         end = born + 10 * TYPICAL_S * chance.exponential()
-        lives.append(archive("sess_giant", f"giant.{number}", born, end))
-    return World(lives, POLLS)
+        threads.append(archive("sess_giant", f"giant.{number}", born, end))
+    return World(threads, POLLS)
 
 
 def alike(chance: np.random.Generator) -> World:

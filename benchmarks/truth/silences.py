@@ -32,7 +32,7 @@ HUNG = 10  # times that
 
 def draw_world(chance: np.random.Generator, every: float) -> tuple[World, set[str]]:
     """Return a world polled so often, and the ids of its threads that hang: one of each agent."""
-    lives, hung = [], set()
+    threads, hung = [], set()
     for agent, minutes in AGENTS.items():
         for number in range(SESSIONS * THREADS):
             born = chance.random() * END / 4
@@ -45,11 +45,11 @@ def draw_world(chance: np.random.Generator, every: float) -> tuple[World, set[st
             if hangs:
                 hung.add(id_)
             session = f"sess_{number % SESSIONS}"
-            lives.append(
+            threads.append(
                 Life(session, id_, (State(born, "running"),), agent, touches=tuple(touches))
             )
     polls = int(END / every)
-    return World(lives, [every * (number + 1) for number in range(polls)]), hung
+    return World(threads, [every * (number + 1) for number in range(polls)]), hung
 
 
 def measure(connection: duckdb.DuckDBPyConnection, seeds: int) -> Iterator[Finding]:
@@ -62,7 +62,7 @@ def measure(connection: duckdb.DuckDBPyConnection, seeds: int) -> Iterator[Findi
             world.load(connection)
             listed = {row["thread_id"] for row in list_stuck(connection)}
             found += [id_ in listed for id_ in hung]
-            healthy += [life.id in listed for life in world.lives if life.id not in hung]
+            healthy += [life.id in listed for life in world.threads if life.id not in hung]
         claim = "silent for ten times as long as usual, and listed"
         yield Finding("attention", name, claim, share(found), "≥", 1.0)
         yield Finding("attention", name, "healthy, and listed", share(healthy), "≤", 0.05)

@@ -66,16 +66,16 @@ def draw_world(chance: np.random.Generator, agents: Agents, scene: Scene) -> Wor
     sessions = 1 + max(v.sessions[-1] for versions in agents.values() for v in versions)
     speeds = scene.spread * chance.standard_normal(sessions)
     starts = chance.random(sessions)
-    lives = [
+    threads = [
         life
         for agent, versions in agents.items()
         for version in versions
-        for life in draw_lives(chance, agent, version, scene, speeds, starts)
+        for life in draw_threads(chance, agent, version, scene, speeds, starts)
     ]
-    return World(lives, [scene.until])
+    return World(threads, [scene.until])
 
 
-def draw_lives(
+def draw_threads(
     chance: np.random.Generator,
     agent: str,
     version: Version,

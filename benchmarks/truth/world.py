@@ -110,7 +110,7 @@ class World:
     With `hides_closed` the server lists no thread that closed before the first poll.
     """
 
-    lives: list[Life]
+    threads: list[Life]
     polls: list[float]
     gone: dict[str, float] = field(default_factory=dict)
     hides_closed: bool = False
@@ -121,16 +121,16 @@ class World:
             connection.execute(f"DELETE FROM {table}")  # noqa: S608 - a table of ours
         write_settings(connection, Settings().for_analyses)
         members = defaultdict(list)
-        for life in self.lives:
+        for life in self.threads:
             members[life.session].append(life)
         for number, at in enumerate(self.polls, 1):
             load_run(connection, self._land(number, at, members))
 
     def _land(self, number: int, at: float, members: dict[str, list[Life]]) -> Landed:
         polls, pages = [], []
-        for session, lives in members.items():
+        for session, threads in members.items():
             is_gone = at >= self.gone.get(session, math.inf)
-            shown = [] if is_gone else [life.show(at) for life in lives if self._lists(life, at)]
+            shown = [] if is_gone else [life.show(at) for life in threads if self._lists(life, at)]
             body = msgspec.json.encode({"data": [row for row in shown if row], "has_more": False})
             polls.append(make_poll(session, at, "gone" if is_gone else "complete", len(body)))
             if not is_gone:
