@@ -7,11 +7,11 @@ from contextlib import AsyncExitStack, aclosing, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
-from pipelines.config.settings import Session
 from pipelines.errors import INTERRUPTED, DeadlineReached, Interrupted
 from pipelines.extract.fleet import FetchedPages, Fleet
 from pipelines.extract.interrupt import on_interrupt
 from pipelines.extract.paginate import ListRequest, fetch_page
+from pipelines.extract.progress import Unfailing
 from pipelines.http.client import RequestStats, open_client
 from pipelines.providers.registry import PROVIDERS
 from pipelines.records import (
@@ -21,7 +21,6 @@ from pipelines.records import (
     Poll,
     Progress,
     Selection,
-    Unfailing,
 )
 
 if TYPE_CHECKING:
@@ -29,9 +28,6 @@ if TYPE_CHECKING:
 
     from pipelines.config.settings import Source
     from pipelines.extract.discover import SourceSessions
-
-# What is listed of a source as a whole is below no session.
-WHOLE_SOURCE = Session.model_construct(id="", label=None)
 
 
 async def ask_once(source: Source) -> None:
@@ -90,9 +86,8 @@ async def poll_sessions(
                 client, provider, selection, progress, fetched_pages, known or KnownThreads()
             )
             fleets.append(fleet)
-            for endpoint in provider.endpoints:
-                below = [WHOLE_SOURCE] if endpoint.per_source else planned.sessions
-                tasks += [fleet.launch(endpoint, session) for session in below]
+            threads = provider.endpoint(THREADS_ENDPOINT)
+            tasks += [fleet.launch(threads, session) for session in planned.sessions]
             stack.enter_context(end_in_time(fleet, planned.deadline_s))
         stack.enter_context(on_interrupt(partial(stop_all, fleets)))
         items = await stack.enter_async_context(aclosing(drain(tasks, fetched_pages)))
