@@ -51,6 +51,12 @@ class Target(msgspec.Struct, frozen=True):
     out: Path | None = None
     raw: bool = False
 
+    def places(self, spool: IO[bytes]) -> list[str]:
+        """Return what DuckDB may write: the file and what it writes before, or else the spool."""
+        if self.out is None:
+            return [f"/dev/fd/{spool.fileno()}"]
+        return [str(self.out), str(self.out.with_name(f"tmp_{self.out.name}"))]
+
     def choose_form(self) -> str:
         """Return the format: table, csv, json or parquet. Raises QueryError if it cannot be."""
         suffix = self.out.suffix.removeprefix(".") if self.out else ""
@@ -79,32 +85,46 @@ def write_analysis(
     query = f"SELECT * FROM {table}"  # noqa: S608 - one of ours
     query += f" WHERE (\n{where}\n)" if where else ""
     query += f"\nLIMIT {limit}" if limit is not None else ""
-    with warehouse.read() as connection:
+    with read_published(warehouse, target) as (connection, spool):
         try:
             connection.execute(f"DESCRIBE {table}")
         except duckdb.CatalogException:
             hint = "`session-threads run` builds it, or says why it cannot"
             raise QueryError(f"{table}: not in the published copy yet. {hint}") from None
-        write_rows(connection, query, target, analysis.durations)
+        write_rows(connection, query, target, spool, analysis.durations)
 
 
 def write_catalogue(answers: Mapping[str, str], target: Target) -> None:
     """Write the names of the analyses and what each answers, as write_query does."""
     rows = ", ".join(f"({quote(name)}, {quote(answers[name])})" for name in sorted(answers))
-    with duckdb.connect() as connection:
-        write_rows(connection, f"FROM (VALUES {rows}) AS _(name, answers)", target)
+    with TemporaryFile() as spool, duckdb.connect() as connection:
+        write_rows(connection, f"FROM (VALUES {rows}) AS _(name, answers)", target, spool)
 
 
 def write_query(warehouse: Warehouse, query: str, target: Target) -> None:
     """Write the rows of a query of the published copy to the target. Raises QueryError."""
-    with warehouse.read() as connection:
-        write_rows(connection, query, target)
+    with read_published(warehouse, target) as (connection, spool):
+        write_rows(connection, query, target, spool)
+
+
+@contextmanager
+def read_published(
+    warehouse: Warehouse, target: Target
+) -> Iterator[tuple[duckdb.DuckDBPyConnection, IO[bytes]]]:
+    """Open the published copy, of which no query can reach a file but the target.
+
+    What goes to standard output passes through the spool, a file without a name: DuckDB itself
+    would write over a file that is appended to. Nothing of it is left however the process ends.
+    """
+    with TemporaryFile() as spool, warehouse.read(target.places(spool)) as connection:
+        yield connection, spool
 
 
 def write_rows(
     connection: duckdb.DuckDBPyConnection,
     query: str,
     target: Target,
+    spool: IO[bytes],
     durations: Collection[str] = (),
 ) -> None:
     """Write a query's rows to the target.
@@ -123,13 +143,11 @@ def write_rows(
             return
         if form == "csv" and not target.raw:
             subquery = quote_formulas(connection, subquery)
-        if target.out:
-            place = quote(str(target.out))
-            execute(connection, f"COPY ({subquery}) TO {place} ({COPY_OPTIONS[form]})")
-        else:
-            copy_to_stdout(
-                connection, subquery, form, printable=target.is_terminal and not target.raw
-            )
+        options = COPY_OPTIONS[form] + ("" if target.out else ", USE_TMP_FILE false")
+        place = quote(target.places(spool)[0])
+        execute(connection, f"COPY ({subquery}) TO {place} ({options})")
+        if target.out is None:
+            send_on(spool, printable=target.is_terminal and not target.raw)
 
 
 def reject_all_but_select(connection: duckdb.DuckDBPyConnection, query: str) -> None:
@@ -159,16 +177,9 @@ def quote_formula(column: str) -> str:
     return f"regexp_replace({column}::VARCHAR, {quote(FORMULA)}, {quote(QUOTED)})"
 
 
-def copy_to_stdout(
-    connection: duckdb.DuckDBPyConnection, subquery: str, form: str, *, printable: bool
-) -> None:
-    """Send a query's rows on; DuckDB itself would write over a file that is appended to.
-
-    They pass through a file without a name, of which nothing is left however the process ends.
-    """
-    with TemporaryFile() as rows, open(sys.stdout.fileno(), "wb", closefd=False) as stdout:
-        options = f"{COPY_OPTIONS[form]}, USE_TMP_FILE false"
-        execute(connection, f"COPY ({subquery}) TO '/dev/fd/{rows.fileno()}' ({options})")
+def send_on(rows: IO[bytes], *, printable: bool) -> None:
+    """Write a file to standard output, line by line if a terminal shows it."""
+    with open(sys.stdout.fileno(), "wb", closefd=False) as stdout:
         rows.seek(0)
         if printable:
             stdout.writelines(print_lines(rows))
