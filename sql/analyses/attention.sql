@@ -31,7 +31,7 @@ WITH candidates AS (
             AS quiet_seconds
         ),
         CASE
-            WHEN stop_reason_type IN ('retries_exhausted', 'budget_reached', 'refusal')
+            WHEN gave_up(stop_reason_type)
                 AND (is_censored OR seconds_between(closed_at, as_of) < 86400)
                 THEN 'gave_up'
             WHEN NOT is_censored THEN NULL
@@ -42,7 +42,7 @@ WITH candidates AS (
     FROM analytics.thread_durations
     ANTI JOIN (FROM latest_polls WHERE last_outcome = 'gone') AS gone USING (source, session_id)
     WHERE missing_since IS NULL
-        AND (is_censored OR stop_reason_type IN ('retries_exhausted', 'budget_reached', 'refusal'))
+        AND (is_censored OR gave_up(stop_reason_type))
         AND reason IS NOT NULL
 ),
 
