@@ -6,6 +6,7 @@ import csv
 import json
 import re
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import duckdb
 import polars as pl
@@ -24,9 +25,9 @@ TEXTS = f"SELECT text FROM (\n{HARD})"
 
 def write(query: str, target: Target) -> bytes:
     """Write a query's rows to a file, as the command does, and return what it holds."""
-    with duckdb.connect() as connection:
+    with TemporaryFile() as spool, duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        write_rows(connection, query, target)
+        write_rows(connection, query, target, spool)
     assert target.out
     return target.out.read_bytes()
 
