@@ -1,5 +1,6 @@
 -- answers: Did the new version of an agent get worse?
 -- grain: one row per agent, role and version that has a thread of known age, beside the version it is compared with; coordinators and children are never mixed
+-- show: [agent_name or agent, role, version, compared_with, failures, speed, failed_share, failed_share_compared, lifetime_seconds, lifetime_compared_seconds, followed, n]
 -- columns:
 --   agent_name: newest name of the agent, or what else it is called
 --   agent: id of the agent, or its name if it has no id

@@ -1,5 +1,6 @@
 -- answers: What should a person look at now?
 -- grain: one row per thread that needs someone; threads of a session that is gone (its newest poll, overtaken ones not counted, ended so) are left out, because nobody can look at them
+-- show: [reason, severity, quiet_seconds, agent_name or agent, session_label or session_id, thread_id, status, name]
 -- columns:
 --   source: name of the source
 --   session_id: session
