@@ -10,7 +10,7 @@ import msgspec
 from pipelines import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
 # A parameter of the request that leads to a page, and its value.
 Cursor = tuple[str, str]
@@ -33,6 +33,12 @@ COMPLETE: frozenset[EndReason] = frozenset({"has_more_false", "no_next_page"})
 DEFAULT_PROVIDER = "qoder"
 # The endpoint that lists them, by the name that raw rows, footers and digests call it.
 THREADS_ENDPOINT = "threads"
+# The endpoint that gives one, and how its raw rows name the one that was asked for.
+THREAD_ENDPOINT = "thread"
+THREAD_ID = "thread_id"
+# Which threads that a complete poll did not list are missing: all, as a server means it that cannot
+# be asked for one, or those that it did not find when it was.
+MissingRule = Literal["unlisted", "not_found"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # More microseconds than any clock says.
@@ -81,7 +87,9 @@ class Poll(msgspec.Struct, frozen=True, kw_only=True):
     """What the ledger keeps of one session's poll, except the counts that only a load knows.
 
     `digest` is that of the threads on its pages, as the landing adds them up; `endpoint` is what
-    was polled, and `provider` says how its pages are read.
+    was polled, and `provider` says how its pages are read. So many known threads were not listed,
+    so many look-ups of them answered, and so many left in doubt; `missing_rule` says which of them
+    are missing.
     """
 
     source: str
@@ -100,6 +108,10 @@ class Poll(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int
     threads_listed: int
     duplicates: int
+    threads_unlisted: int = 0
+    lookups: int = 0
+    threads_unconfirmed: int = 0
+    missing_rule: MissingRule = "unlisted"
     digest: str | None = None
     error_type: str | None = None
     error_message: str | None = None
@@ -107,17 +119,29 @@ class Poll(msgspec.Struct, frozen=True, kw_only=True):
     provider: str = DEFAULT_PROVIDER
 
 
+class KnownThreads:
+    """The threads that earlier runs have listed, and not found missing; none."""
+
+    def find_unlisted(self, source: str, session_id: str, listed: Collection[str]) -> list[str]:  # noqa: ARG002
+        """Return the session's threads that are not among the listed ones, to be looked up.
+
+        Those come first whose last look-up is the longest ago.
+        """
+        return []
+
+
 class History(msgspec.Struct, frozen=True):
     """What earlier runs have brought: what a plan follows from.
 
     `completed` is (source, session) -> the sequence number of its last complete poll; `answered`
     are those that were complete once, or that the server last said are gone or forbidden;
-    `statuses` were ever seen.
+    `statuses` were ever seen; `known` are the threads.
     """
 
     completed: dict[tuple[str, str], int] = {}
     answered: frozenset[tuple[str, str]] = frozenset()
     statuses: frozenset[str] = frozenset()
+    known: KnownThreads = KnownThreads()
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):

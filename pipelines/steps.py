@@ -22,7 +22,8 @@ from pipelines.landing.writer import land_polls
 from pipelines.records import History, Poll, Progress, Selection
 from pipelines.warehouse.analyses import Analysis, list_analyses
 from pipelines.warehouse.build import Outcome, build_all, write_settings
-from pipelines.warehouse.ledger import find_newest_run, read_drift, read_history, read_ledger
+from pipelines.warehouse.history import read_history
+from pipelines.warehouse.ledger import find_newest_run, read_drift, read_ledger
 from pipelines.warehouse.load import load_landed
 from pipelines.warehouse.place import open_warehouse
 from pipelines.warehouse.publication import publish as publish_tables
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from pipelines.config.settings import Settings
     from pipelines.extract.discover import SourceSessions
+    from pipelines.records import KnownThreads
     from pipelines.warehouse.base import Connection, Warehouse
     from pipelines.warehouse.replay import Replayed
 
@@ -98,11 +100,15 @@ def poll(
     selection: Selection,
     progress: Progress,
     run: RunStart,
+    known: KnownThreads | None = None,
 ) -> Landed:
-    """Fetch every page of the planned sessions, and land each as it comes. Raises LandingError."""
+    """Fetch every page of the planned sessions, and land each as it comes. Raises LandingError.
+
+    Known threads that are not listed any more are looked up.
+    """
     path, polls = asyncio.run(
         land_polls(
-            poll_sessions(planned, selection, progress),
+            poll_sessions(planned, selection, progress, known=known),
             settings.home / RAW,
             run.id,
             newest=run.newest_sequence,
@@ -152,8 +158,9 @@ def run(
     selection, progress = selection or Selection(), progress or Progress()
     analyses = list_analyses(settings.analyses_dir)
     begun = RunStart(str(uuid.uuid4()), warehouse.newest_sequence(), "command")
-    planned = plan(settings, discover(settings), selection, read_history(warehouse))
-    poll(settings, planned, selection, progress, begun)
+    history = read_history(warehouse)
+    planned = plan(settings, discover(settings), selection, history)
+    poll(settings, planned, selection, progress, begun, history.known)
     with warehouse.write() as tables:
         loaded = load(settings, tables)
         outcomes = build(settings, tables, analyses)

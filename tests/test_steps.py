@@ -13,7 +13,7 @@ from pipelines.providers.registry import PROVIDERS
 from pipelines.records import History, Selection
 from pipelines.sandbox.world import World, draw_sizes
 from pipelines.warehouse.duckdb_file import DuckdbFile
-from pipelines.warehouse.ledger import read_history
+from pipelines.warehouse.history import read_history
 from tests.support import decode_json_columns, expect_row, read_table, serve_world
 
 if TYPE_CHECKING:

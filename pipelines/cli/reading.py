@@ -132,5 +132,7 @@ def report(out: Path | None) -> None:
     from pipelines.reporting.report.file import REPORTS, write_report
     from pipelines.warehouse.place import open_warehouse
 
+    if out and out.suffix.lower() not in {"", ".html", ".htm"}:
+        fail(f"--out {out}: the report is HTML. End the name in .html", 2)
     home = data_home()
     echo(f"report: {write_report(open_warehouse(home), home / REPORTS, out)}")

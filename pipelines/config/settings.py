@@ -124,6 +124,7 @@ class Source(_Strict):
     max_attempts: int = Field(default=6, ge=1)
     retry_budget_s: float = Field(default=300, ge=0)
     page_limit: int = Field(default=100, ge=1)
+    lookup_limit: int = Field(default=100, ge=0)
     max_pages_per_session: int = Field(default=10_000, ge=1)
     auth: Literal["bearer", "x-api-key"] = "bearer"
     headers: Headers = Field(default_factory=dict)

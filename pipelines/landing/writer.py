@@ -15,7 +15,7 @@ from pipelines.files import make_private
 from pipelines.landing.digests import PageDigests, poll_key
 from pipelines.landing.directory import give_back, name_file, take_sequence
 from pipelines.landing.format import Footer, page_row, write_pages, write_run
-from pipelines.records import Poll, Run
+from pipelines.records import THREAD_ENDPOINT, Poll, Run
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -83,8 +83,9 @@ async def write_polls(
                 digest = digests.conclude(poll_key(item))
                 ended.append(msgspec.structs.replace(item, digest=digest))
             else:
-                key = (item.source, item.endpoint, item.session_id)
-                digests.add(key, item.provider, item.fetch.page.body)
+                if item.endpoint != THREAD_ENDPOINT:  # it is part of its session's poll
+                    key = (item.source, item.endpoint, item.session_id)
+                    digests.add(key, item.provider, item.fetch.page.body)
                 await writer.add(page_row(item, item.fetch))
     return ended, [path.name for path in await writer.finish()]
 

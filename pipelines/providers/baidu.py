@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipelines.providers.base import Provider
-from pipelines.providers.qoder import THREADS
+from pipelines.providers.qoder import THREAD, THREADS
 
 BAIDU = Provider(
     name="baidu",
@@ -11,6 +11,7 @@ BAIDU = Provider(
     token_variables=("DUMATE_API_KEY",),
     page_limit=1000,
     endpoints=(THREADS,),
+    lookups=(THREAD,),
 )
 
 PROVIDERS = (BAIDU,)

@@ -126,7 +126,8 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     `headers` and `params` are sent with every request. `token_variables` are where the token is
     looked for, in this order, on hosts of the base URL alone; `base_url_variable` and
     `session_ids_variable` override the configuration of the source that is called as the provider.
-    Without a base URL, or variables for the token, a source must name them.
+    Without a base URL, or variables for the token, a source must name them. `endpoints` are listed,
+    those in `lookups` give one object, asked for by its id.
     """
 
     name: str
@@ -140,6 +141,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     page_limit: int = 100
     max_requests_per_second: float = 50
     endpoints: tuple[Endpoint[Any], ...]
+    lookups: tuple[Endpoint[Any], ...] = ()
 
     @property
     def defaults(self) -> dict[str, Any]:
@@ -159,4 +161,4 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
 
     def endpoint(self, name: str) -> Endpoint[Any]:
         """Return the endpoint of this name. Raises LookupError if there is none."""
-        return {endpoint.name: endpoint for endpoint in self.endpoints}[name]
+        return {endpoint.name: endpoint for endpoint in (*self.endpoints, *self.lookups)}[name]

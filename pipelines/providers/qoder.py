@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 import msgspec
 
 from pipelines.providers.base import Endpoint, Provider
+from pipelines.providers.single import SingleEndpoint
 from pipelines.providers.thread import PROMPT_FIELDS, Thread
 
 if TYPE_CHECKING:
@@ -59,6 +60,13 @@ THREADS = Endpoint(
     status_param="statuses[]",
 )
 
+THREAD = SingleEndpoint(
+    "thread",
+    "/sessions/{session_id}/threads/{thread_id}",
+    item=Thread,
+    prompt_fields=PROMPT_FIELDS,
+)
+
 # Forward's lists ascend, and it rejects whatever would sort or filter them.
 FORWARD_THREADS = Endpoint(
     "threads",
@@ -76,20 +84,23 @@ QODER = Provider(
     base_url_variable="QODER_BASE_URL",
     session_ids_variable="QODER_SESSION_IDS",
     endpoints=(THREADS,),
+    lookups=(THREAD,),
 )
 QODER_CN = Provider(
     name="qoder-cn",
     base_url="https://api.qoder.com.cn/api/v1/cloud",
     token_variables=QODER.token_variables,
     endpoints=(THREADS,),
+    lookups=(THREAD,),
 )
 FORWARD = Provider(
     name="qoder-forward",
     base_url="https://api.qoder.com/api/v1/forward",
     token_variables=QODER.token_variables,
     endpoints=(FORWARD_THREADS,),
+    lookups=(THREAD,),
 )
 # Any server of the family: it starts from qoder, and assumes neither a host nor a token.
-CUSTOM = Provider(name="custom", endpoints=(THREADS,))
+CUSTOM = Provider(name="custom", endpoints=(THREADS,), lookups=(THREAD,))
 
 PROVIDERS = (QODER, QODER_CN, FORWARD, CUSTOM)

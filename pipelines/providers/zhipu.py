@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipelines.providers.base import Provider
-from pipelines.providers.qoder import THREADS
+from pipelines.providers.qoder import THREAD, THREADS
 
 ZHIPU = Provider(
     name="zhipu",
@@ -12,6 +12,7 @@ ZHIPU = Provider(
     token_variables=("ZHIPUAI_API_KEY",),
     max_requests_per_second=10,
     endpoints=(THREADS,),
+    lookups=(THREAD,),
 )
 
 PROVIDERS = (ZHIPU,)

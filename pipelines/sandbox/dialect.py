@@ -29,7 +29,8 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
 
     It demands its scheme, headers and parameters of every request; takes pages of up to
     `page_limit` threads, and `clips` what asks for more, or rejects it; lists the newest first;
-    gives no cursor; takes a filter by status for none.
+    gives no cursor; takes a filter by status for none; leaves archived threads out of the list, or
+    all but the `newest_only`; gives no thread by its id.
     """
 
     auth: Literal["bearer", "x-api-key"] = "bearer"
@@ -40,6 +41,9 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     newest_first: bool = False
     has_cursors: bool = True
     ignores_filter: bool = False
+    hides_archived: bool = False
+    newest_only: int | None = None
+    has_lookups: bool = True
 
     def authorize(self, request: Request, token: str) -> None:
         """Raise Rejection unless the request shows the token, and what else it must have."""

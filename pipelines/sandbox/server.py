@@ -67,6 +67,9 @@ class Sandbox:
         self.app = Starlette(
             routes=[
                 Route(f"{BASE_PATH}/sessions/{{session_id}}/threads", self.list_threads),
+                Route(
+                    f"{BASE_PATH}/sessions/{{session_id}}/threads/{{thread_id}}", self.get_thread
+                ),
                 Route("/sandbox/advance", self.advance, methods=["POST"]),
                 Route("/openapi.json", self.describe),
             ],
@@ -80,14 +83,23 @@ class Sandbox:
         limit = self.dialect.read_limit(request)
         cursor = self.dialect.read_cursor(request)
         statuses, descending = self._read_order(request)
-        session_id = request.path_params["session_id"]
-        if session_id not in self.world.sessions:
-            raise Rejection(404, f"Session {session_id!r} was not found.")
+        session_id = self._find_session(request)
         # A cursor keeps its place also when its thread has left the wanted statuses.
-        plans = locate(self.world.list_plans(session_id), cursor, descending=descending)
+        plans = locate(self._list_plans(session_id), cursor, descending=descending)
         wanted = {plan.id for plan in self.world.list_plans(session_id, statuses)}
         plans = [plan for plan in plans if plan.id in wanted]
         return JSONResponse(self._page(session_id, plans, cursor, limit))
+
+    async def get_thread(self, request: Request) -> JSONResponse:
+        """Answer one thread, whether it is listed or not."""
+        await asyncio.sleep(self.latency_s)
+        self.dialect.authorize(request, self.token)
+        session_id, thread_id = self._find_session(request), request.path_params["thread_id"]
+        plans = self.world.list_plans(session_id) if self.dialect.has_lookups else []
+        for plan in plans:
+            if plan.id == thread_id:
+                return JSONResponse(self.world.render(session_id, plan))
+        raise Rejection(404, f"Thread {thread_id!r} was not found.")
 
     async def advance(self, request: Request) -> JSONResponse:
         """Move the world's clock forward."""
@@ -116,6 +128,22 @@ class Sandbox:
             "error": inner | ({"param": param} if param else {}),
         }
         return JSONResponse(body, status, headers=dict(getattr(error, "headers", None) or {}))
+
+    def _find_session(self, request: Request) -> str:
+        session_id = str(request.path_params["session_id"])
+        if session_id not in self.world.sessions:
+            raise Rejection(404, f"Session {session_id!r} was not found.")
+        return session_id
+
+    def _list_plans(self, session_id: str) -> list[ThreadPlan]:
+        """Return the threads that the server lists."""
+        plans = self.world.list_plans(session_id)
+        if self.dialect.hides_archived:
+            plans = [p for p in plans if not self.world.render(session_id, p)["archived_at"]]
+        if self.dialect.newest_only is not None:
+            newest = sorted(plans, key=lambda plan: plan.born)[-self.dialect.newest_only :]
+            plans = [plan for plan in plans if plan in newest]
+        return plans
 
     def _read_order(self, request: Request) -> tuple[list[str], bool]:
         """Return the wanted statuses, and whether the newest come first."""

@@ -63,7 +63,7 @@ COMMENT ON COLUMN threads.extra IS 'Every field that no column names, under the 
 COMMENT ON COLUMN threads.first_seen_at IS 'Client clock: arrival of the page that first listed the thread';
 COMMENT ON COLUMN threads.last_changed_at IS 'Client clock: arrival of the page that last changed this row';
 COMMENT ON COLUMN threads.last_changed_sequence IS 'Place among all of the run that last changed this row';
-COMMENT ON COLUMN threads.missing_since IS 'Beginning of the first complete poll that no longer listed the thread; null while it is listed';
+COMMENT ON COLUMN threads.missing_since IS 'Beginning of the first complete poll that did not list the thread and, if the server can be asked for one, did not find it by its id either; null while it is there';
 COMMENT ON COLUMN threads.missing_sequence IS 'Place among all of the run of that poll; null while the thread is listed';
 
 CREATE TABLE session_polls (
@@ -84,6 +84,9 @@ CREATE TABLE session_polls (
     bytes BIGINT NOT NULL,
     threads_listed BIGINT NOT NULL,
     duplicates BIGINT NOT NULL,
+    threads_unlisted BIGINT NOT NULL,
+    lookups BIGINT NOT NULL,
+    threads_unconfirmed BIGINT NOT NULL,
     threads_new BIGINT NOT NULL,
     threads_changed BIGINT NOT NULL,
     threads_unchanged BIGINT NOT NULL,
@@ -111,10 +114,13 @@ COMMENT ON COLUMN session_polls.wait_seconds IS 'Seconds spent waiting for the r
 COMMENT ON COLUMN session_polls.bytes IS 'Bytes of the bodies received';
 COMMENT ON COLUMN session_polls.threads_listed IS 'Different threads that the server listed';
 COMMENT ON COLUMN session_polls.duplicates IS 'Threads listed again in the same poll';
+COMMENT ON COLUMN session_polls.threads_unlisted IS 'Known threads that the server did not list any more, and of which there was something to learn';
+COMMENT ON COLUMN session_polls.lookups IS 'Of these, those that were looked up by their ids, and found or not';
+COMMENT ON COLUMN session_polls.threads_unconfirmed IS 'Of these, those that are in doubt: beyond lookup_limit, or their look-up failed. They are not missing';
 COMMENT ON COLUMN session_polls.threads_new IS 'Threads never seen before';
 COMMENT ON COLUMN session_polls.threads_changed IS 'Threads of which a column changed, returned ones included';
 COMMENT ON COLUMN session_polls.threads_unchanged IS 'Threads as they were';
-COMMENT ON COLUMN session_polls.threads_missing IS 'Threads that this poll was the first not to list';
+COMMENT ON COLUMN session_polls.threads_missing IS 'Threads that this poll was the first to find missing';
 COMMENT ON COLUMN session_polls.threads_regressed IS 'Threads whose updated_at went backwards, and which were not applied';
 COMMENT ON COLUMN session_polls.error_type IS 'The server''s error.type, or our name of what went wrong';
 COMMENT ON COLUMN session_polls.error_message IS 'What went wrong, where, in one line';
@@ -182,13 +188,15 @@ CREATE TABLE spells_unseen (
     source VARCHAR NOT NULL,
     session_id VARCHAR NOT NULL,
     thread_id VARCHAR NOT NULL,
-    last_seen_at TIMESTAMPTZ
+    last_seen_at TIMESTAMPTZ,
+    looked_up BIGINT
 );
-COMMENT ON TABLE spells_unseen IS 'The threads whose current spell the newest complete poll of their session did not see: they were missing, or listed as they had been earlier, or the spell began later. Key: source, session_id, thread_id.';
+COMMENT ON TABLE spells_unseen IS 'The threads whose current spell the newest complete poll of their session did not list: they were missing or left out, or listed as they had been earlier, or the spell began later. Key: source, session_id, thread_id.';
 COMMENT ON COLUMN spells_unseen.source IS 'Name of the source in the configuration';
 COMMENT ON COLUMN spells_unseen.session_id IS 'Session that was polled';
 COMMENT ON COLUMN spells_unseen.thread_id IS 'Thread, unique within its session only';
 COMMENT ON COLUMN spells_unseen.last_seen_at IS 'Beginning of the last complete poll that saw the spell; null if none has yet';
+COMMENT ON COLUMN spells_unseen.looked_up IS 'Sequence of the last run that found the thread by its id since it is not listed any more; null if none did';
 
 CREATE TABLE statuses (
     status VARCHAR NOT NULL,

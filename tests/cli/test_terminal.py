@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import logging
 import os
 import pty
 import re
@@ -20,13 +21,16 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from pipelines.cli.console import SUMMARY_COLUMNS, print_summary
+from pipelines.cli.console import SUMMARY_COLUMNS, print_health, print_summary
 from pipelines.cli.exit_status import exit_of_run
+from pipelines.cli.printing import Warnings
 from pipelines.cli.progress import watch_poll
 from pipelines.records import Poll
+from pipelines.reporting.health import Health
 from pipelines.sandbox.server import serve
 from pipelines.steps import Result
-from tests.support import CANARY
+from pipelines.warehouse.analyses import list_analyses
+from tests.support import CANARY, ROOT, invoke
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -84,6 +88,8 @@ class Hostile:
         if request.path_params["id"] == "busy" and not self.has_waited:
             self.has_waited = True
             return JSONResponse({}, 429, {"retry-after": "1"})
+        if request.path_params["id"] == "loop":
+            return JSONResponse({"data": [{"id": EVIL}], "has_more": True, "next_page": EVIL})
         thread = {"id": "t", "name": EVIL, "status": EVIL, "agent": {"id": "a", "name": "=1+1"}}
         return JSONResponse({"data": [thread], "has_more": False})
 
@@ -132,6 +138,32 @@ def test_status(polled: str, variables: dict[str, str]) -> None:
     assert any(line.startswith("evil: source qoder: 127.0.0.1") for line in lines)
     assert max(map(len, lines[:-2])) <= 80
     assert not [harm for harm in HARMFUL if harm in text]
+
+
+def test_pipes_obey_nothing(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the server calls things, no command prints a character that commands a terminal.
+
+    JSON is exact all the same, and so is what is asked for as it is.
+    """
+    monkeypatch.setenv("QODER_PAT", CANARY)
+    monkeypatch.setenv("QODER_SESSION_IDS", "good,evil,loop")
+    with serve(Hostile().app) as base_url:
+        monkeypatch.setenv("QODER_BASE_URL", base_url)
+        ran = [invoke("run"), invoke("run", "--verbose"), invoke("run", "--json")]
+    shown = [invoke("show", name) for name in list_analyses()]
+    assert home.exists()
+    query = "SELECT name, status FROM threads WHERE thread_id = 't'"
+    csv_, json_, jsonl = (invoke("sql", query, "--format", f) for f in ("csv", "json", "jsonl"))
+    rest = [invoke("status"), invoke("status", "--json"), invoke("show", EVIL), invoke("sql", EVIL)]
+    for done in (*ran, *shown, csv_, json_, jsonl, *rest):
+        text = done.stdout + done.stderr
+        assert all(part.isprintable() for part in re.split(r"[\n\t]", text)), done.args
+    assert sum("owned" in done.stdout for done in shown) >= 3
+    assert csv_.stdout.count("�]0;owned�[bold]x[/bold]��31m") == 2
+    assert (
+        json.loads(json_.stdout) == [{"name": EVIL, "status": EVIL}] == [json.loads(jsonl.stdout)]
+    )
+    assert EVIL in invoke("sql", query, "--format", "csv", "--raw").stdout
 
 
 @pytest.mark.parametrize("form", ["table", "csv", "json"])
@@ -221,6 +253,83 @@ def test_many_sessions(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Non
     ]
     assert lines[42:44] == ["and 5 more failing sessions", "and 5 more complete sessions"]
     assert lines[44].startswith("25 of 50 sessions complete, 0 threads, 0 requests, 0 retries, 1.0")
+
+
+@pytest.mark.parametrize("width", [80, 100])
+@pytest.mark.parametrize("sources", [1, 2])
+def test_fleet(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, width: int, sources: int
+) -> None:
+    """Sixty sessions with long ids and labels fit, those in trouble first, and are counted.
+
+    The source is beside each if there are several.
+    """
+    for name, value in {"COLUMNS": str(width), "FORCE_COLOR": "1", "NO_COLOR": "1"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("TERM", "xterm")
+    now = datetime.now(UTC)
+    sessions = [
+        (
+            f"source {number % sources}",
+            f"sess_019f{number:030x}",
+            f"nightly review of team {number}",
+        )
+        for number in range(60)
+    ]
+    lines = [
+        Health(
+            source=source,
+            session_id=id_,
+            label=label if number % 2 else None,
+            state="failing" if number < 40 else "ok",
+            last_complete_poll=now if number else None,
+            threads=1_000_000,
+            open_threads=100_000,
+            last_error=f"{id_} gave no answer" if number < 40 else None,
+        )
+        for number, (source, id_, label) in enumerate(sessions)
+    ]
+    print_health(lines, now)
+    shown = ESCAPES.sub("", capfd.readouterr().out).splitlines()
+    assert max(map(len, shown)) <= width
+    assert shown[0].split()[:sources] == ["source", "session"][-sources:]
+    rows = shown[2:62]
+    assert [" failing " in row for row in rows] == [True] * 40 + [False] * 20
+    assert len({row.split("  ")[sources - 1] for row in rows}) == 60
+    assert shown[62] == "60 sessions: 40 failing, 20 ok"
+    assert shown[-1] == "and 30 more errors"
+
+    counts = dict.fromkeys((*SUMMARY_COLUMNS, "requests", "retries", "wait_seconds"), 1_000_000)
+    ledger = [
+        {"source": line.source, "session_id": line.session_id, "label": line.label}
+        | counts
+        | {"outcome": "incomplete" if line.state == "failing" else "complete"}
+        for line in lines
+    ]
+    data = Path("/srv/threads/data")
+    print_summary(Result(run_id="r", ledger=ledger, drift=[], findings=[], seconds=1, data=data))
+    shown = ESCAPES.sub("", capfd.readouterr().out).splitlines()
+    assert max(map(len, shown)) <= width
+    assert ("source" in shown[0].split()) is (sources > 1)
+    assert {"session", "outcome", "pages", "threads"} <= set(shown[0].split())
+    assert len({row.split("  ")[sources - 1] for row in shown[2:42]}) == 40
+    assert "20 of 60 sessions complete, 60000000 threads" in " ".join(shown[43:])
+
+
+def test_one_way_to_the_screen() -> None:
+    """No command prints but by what filters it."""
+    for path in (ROOT / "pipelines" / "cli").glob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        assert ("click.echo(" in text) is (path.name == "printing.py"), path.name
+        assert not re.search(r"(?<![.\w])print\(", text), path.name
+
+
+def test_warnings(capfd: pytest.CaptureFixture[str]) -> None:
+    """A warning is a line with its time, and commands no terminal."""
+    record = logging.LogRecord("x", logging.WARNING, "", 0, "%s\nis odd", (EVIL,), None)
+    Warnings().handle(record)
+    line = capfd.readouterr().err
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ �\[2J�.* is odd\n", line)
 
 
 def test_findings_beside_failures() -> None:

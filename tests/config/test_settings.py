@@ -91,6 +91,7 @@ def test_defaults() -> None:
         "max_attempts": 6,
         "retry_budget_s": 300,
         "page_limit": 100,
+        "lookup_limit": 100,
         "max_pages_per_session": 10_000,
         "order": None,
         "auth": "bearer",
