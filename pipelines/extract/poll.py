@@ -11,8 +11,8 @@ from pipelines.config.settings import Session
 from pipelines.errors import INTERRUPTED, DeadlineReached, Interrupted
 from pipelines.extract.fleet import FetchedPages, Fleet
 from pipelines.extract.interrupt import on_interrupt
-from pipelines.extract.paginate import ListRequest, fetch_page
 from pipelines.http.client import RequestStats, open_client
+from pipelines.http.response import read_sent_at
 from pipelines.providers.registry import PROVIDERS
 from pipelines.records import (
     THREADS_ENDPOINT,
@@ -34,16 +34,17 @@ if TYPE_CHECKING:
 WHOLE_SOURCE = Session.model_construct(id="", label=None)
 
 
-async def ask_once(source: Source) -> None:
-    """Ask once for one thread of the source's first session. Raises ApiError."""
-    provider = PROVIDERS[source.provider]
-    request = ListRequest(
-        endpoint=provider.endpoint(THREADS_ENDPOINT),
-        ids={"session_id": source.sessions[0].id},
-        limit=1,
-    )
+async def ask_once(source: Source) -> float:
+    """Ask once for one thread of the source's first session.
+
+    Return by how many seconds this machine's clock is ahead of the server's. Raises ApiError.
+    """
+    endpoint = PROVIDERS[source.provider].endpoint(THREADS_ENDPOINT)
+    path = endpoint.path({"session_id": source.sessions[0].id})
+    params = endpoint.params(limit=1)
     async with open_client(source.model_copy(update={"max_attempts": 1})) as client:
-        await fetch_page(client, request, None, RequestStats())
+        response, _ = await client.get(path, params, endpoint.read_page, RequestStats())
+    return response.observed_at.timestamp() - read_sent_at(response.headers)
 
 
 @contextmanager
