@@ -104,7 +104,8 @@ def test_runs_remember(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             steps.run(load_settings(PROVIDERS), Selection(sessions=tuple(chosen)))
         history = read_history(DuckdbFile(home))
         settings = load_settings(PROVIDERS)
-        (planned,) = steps.plan(settings, steps.discover(settings), Selection(), history)
+        found = steps.discover(settings, history).sources
+        (planned,) = steps.plan(settings, found, Selection(), history)
     assert [session.id for session in planned.sessions] == [ids[1], ids[0], ids[2]]
     assert planned.deadline_s == 1800
     assert history.answered == {("qoder", id_) for id_ in ids}

@@ -90,7 +90,7 @@ def show(
     from pipelines.warehouse.analyses import list_analyses
     from pipelines.warehouse.place import open_warehouse
 
-    chosen = Choice(columns=tuple(columns.split(",")) if columns else (), **choice)
+    chosen = Choice(columns=tuple(columns.split(",")) if columns is not None else (), **choice)
     target = choose_target(form, out, raw=raw)
     if chosen.desc and chosen.sort is None:
         fail("--desc needs --sort COLUMN", 2)

@@ -15,10 +15,9 @@ from pipelines.http.client import RequestStats
 from pipelines.records import THREAD_ENDPOINT, THREADS_ENDPOINT, FetchedPage, Poll, Progress
 
 if TYPE_CHECKING:
-    from pipelines.config.settings import Session
     from pipelines.http.client import Client
     from pipelines.providers.base import Endpoint, Provider
-    from pipelines.records import KnownThreads, PageFetch, Selection
+    from pipelines.records import KnownThreads, PageFetch, ScopedSession, Selection
 
 logger = logging.getLogger(__name__)
 
@@ -50,13 +49,13 @@ class Fleet:
         self.stopped_by: ApiError | None = None
         self.lookups = Lookups(client, find_lookup(provider), known)
 
-    def launch(self, endpoint: Endpoint[Any], session: Session) -> asyncio.Task[Poll]:
+    def launch(self, endpoint: Endpoint[Any], session: ScopedSession) -> asyncio.Task[Poll]:
         """Begin to poll a session."""
         task = asyncio.create_task(self._poll(endpoint, session), name=session.id)
         self.tasks.append(task)
         return task
 
-    async def _poll(self, endpoint: Endpoint[Any], session: Session) -> Poll:
+    async def _poll(self, endpoint: Endpoint[Any], session: ScopedSession) -> Poll:
         source, started_at = self.client.source, datetime.now(UTC)
         progress = Progress() if endpoint.per_source else self.progress
         stats = RequestStats(on_wait=progress.wait)
@@ -112,7 +111,7 @@ class Fleet:
         if self.fetched_pages.qsize() > MOST_WAITING:
             await self.fetched_pages.join()
 
-    def _request(self, endpoint: Endpoint[Any], session: Session) -> ListRequest:
+    def _request(self, endpoint: Endpoint[Any], session: ScopedSession) -> ListRequest:
         return ListRequest(
             endpoint=endpoint,
             ids={"session_id": session.id},
@@ -136,7 +135,7 @@ class Fleet:
     def _conclude(
         self,
         endpoint: Endpoint[Any],
-        session: Session,
+        session: ScopedSession,
         pagination: Pagination,
         unlisted: Unlisted,
         stats: RequestStats,
@@ -149,6 +148,8 @@ class Fleet:
             endpoint=endpoint.name,
             session_id=session.id,
             label=session.label,
+            origin=session.origin,
+            is_leaving=session.is_leaving,
             started_at=started_at,
             finished_at=datetime.now(UTC),
             outcome=name_outcome(pagination),

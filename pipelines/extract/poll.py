@@ -7,21 +7,21 @@ from contextlib import AsyncExitStack, aclosing, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
-from pipelines.config.settings import Session
 from pipelines.errors import INTERRUPTED, DeadlineReached, Interrupted
 from pipelines.extract.fleet import FetchedPages, Fleet
 from pipelines.extract.interrupt import on_interrupt
+from pipelines.extract.progress import Unfailing
 from pipelines.http.client import RequestStats, open_client
 from pipelines.http.response import read_sent_at
 from pipelines.providers.registry import PROVIDERS
 from pipelines.records import (
+    SESSIONS_ENDPOINT,
     THREADS_ENDPOINT,
     FetchedPage,
     KnownThreads,
     Poll,
     Progress,
     Selection,
-    Unfailing,
 )
 
 if TYPE_CHECKING:
@@ -30,17 +30,15 @@ if TYPE_CHECKING:
     from pipelines.config.settings import Source
     from pipelines.extract.discover import SourceSessions
 
-# What is listed of a source as a whole is below no session.
-WHOLE_SOURCE = Session.model_construct(id="", label=None)
-
 
 async def ask_once(source: Source) -> float:
-    """Ask once for one thread of the source's first session.
+    """Ask once for one thread of the source's first session, or else for one session.
 
     Return by how many seconds this machine's clock is ahead of the server's. Raises ApiError.
     """
-    endpoint = PROVIDERS[source.provider].endpoint(THREADS_ENDPOINT)
-    path = endpoint.path({"session_id": source.sessions[0].id})
+    name = THREADS_ENDPOINT if source.sessions else SESSIONS_ENDPOINT
+    endpoint = PROVIDERS[source.provider].endpoint(name)
+    path = endpoint.path({"session_id": source.sessions[0].id} if source.sessions else {})
     params = endpoint.params(limit=1)
     async with open_client(source.model_copy(update={"max_attempts": 1})) as client:
         response, _ = await client.get(path, params, endpoint.read_page, RequestStats())
@@ -91,9 +89,8 @@ async def poll_sessions(
                 client, provider, selection, progress, fetched_pages, known or KnownThreads()
             )
             fleets.append(fleet)
-            for endpoint in provider.endpoints:
-                below = [WHOLE_SOURCE] if endpoint.per_source else planned.sessions
-                tasks += [fleet.launch(endpoint, session) for session in below]
+            threads = provider.endpoint(THREADS_ENDPOINT)
+            tasks += [fleet.launch(threads, session) for session in planned.sessions]
             stack.enter_context(end_in_time(fleet, planned.deadline_s))
         stack.enter_context(on_interrupt(partial(stop_all, fleets)))
         items = await stack.enter_async_context(aclosing(drain(tasks, fetched_pages)))

@@ -38,6 +38,8 @@ POLLS = pl.Schema(
         "error_type": pl.String(),
         "error_message": pl.String(),
         "request_id": pl.String(),
+        "origin": pl.String(),
+        "is_leaving": pl.Boolean(),
     }
 )
 

@@ -16,8 +16,8 @@ import polars as pl
 
 from pipelines.errors import LandingError
 from pipelines.files import list_statuses
-from pipelines.frames.instants import means_archived, read_instant
 from pipelines.frames.values import TIMESTAMP, merge, to_json
+from pipelines.providers.instants import means_archived, read_instant
 from pipelines.providers.registry import find_endpoint
 from pipelines.providers.thread import Agent, Model, Stats, Thread
 from pipelines.records import DEFAULT_PROVIDER, THREADS_ENDPOINT

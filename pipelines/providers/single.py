@@ -9,7 +9,7 @@ import msgspec
 from pipelines.providers.base import Endpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from pipelines.providers.items import Fields
     from pipelines.records import Cursor, EndReason, Listing
@@ -39,7 +39,13 @@ class SingleEndpoint(Endpoint[S]):
     """One object at a path of its own, read as a page that lists nothing else."""
 
     def __init__(
-        self, name: str, path: str, *, item: type[S], prompt_fields: Sequence[str] = ()
+        self,
+        name: str,
+        path: str,
+        *,
+        item: type[S],
+        prompt_fields: Sequence[str] = (),
+        secret_fields: Collection[str] = (),
     ) -> None:
         super().__init__(
             name,
@@ -47,6 +53,7 @@ class SingleEndpoint(Endpoint[S]):
             item=item,
             paginator=OnePage(),
             prompt_fields=prompt_fields,
+            secret_fields=secret_fields,
             limit_param=None,
             order_param=None,
         )

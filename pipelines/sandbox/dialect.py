@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import msgspec
 from starlette.exceptions import HTTPException
 
+from pipelines.sandbox.plans import SessionPlan, ThreadPlan
+
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+P = TypeVar("P", ThreadPlan, SessionPlan)
 CURSORS = ("page", "after_id", "before_id")
 DEFAULT_LIMIT = 20
 
@@ -93,3 +96,14 @@ def decode_cursor(page: str) -> str:
         return base64.b64decode(page, altchars=b"-_", validate=True).decode()
     except ValueError:
         raise Rejection(400, "page is not a cursor of this server.", "page") from None
+
+
+def locate(ordered: list[P], cursor: tuple[str, str] | None) -> list[P]:
+    """Return the threads or sessions that lie on the cursor's side, in the order of the list."""
+    if cursor is None:
+        return ordered
+    kind, id_ = cursor
+    at = next((i for i, plan in enumerate(ordered) if plan.id == id_), None)
+    if at is None:
+        raise Rejection(400, "The cursor is not one of this list.", kind)
+    return ordered[:at] if kind == "before_id" else ordered[at + 1 :]

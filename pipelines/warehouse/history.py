@@ -9,7 +9,7 @@ import duckdb
 import polars as pl
 
 from pipelines.errors import WarehouseError
-from pipelines.records import History, KnownThreads
+from pipelines.records import History, KnownThreads, Registered
 from pipelines.warehouse.sql import read_sql
 
 if TYPE_CHECKING:
@@ -18,16 +18,23 @@ if TYPE_CHECKING:
     from pipelines.warehouse.base import Warehouse
 
 
+# The one that is read in columns.
+KNOWN_THREADS = "4_known"
+
+
 def read_history(warehouse: Warehouse) -> History:
     """Return what was published of earlier runs; nothing if nobody can read it.
 
     It waits for nobody. A copy that is damaged, or of another version, stops no run: the
     publication at its end makes it anew.
     """
-    *queries, known_threads = [query for _, query in read_sql("history")]
+    queries = dict(read_sql("history"))
+    known_threads = queries.pop(KNOWN_THREADS)
     try:
         with warehouse.read() as connection:
-            completed, answered, statuses = [connection.execute(q).fetchall() for q in queries]
+            completed, answered, statuses, registry = [
+                connection.execute(query).fetchall() for query in queries.values()
+            ]
             known = PublishedThreads(pl.DataFrame(connection.sql(known_threads)))
     except (WarehouseError, duckdb.Error):
         return History()
@@ -36,6 +43,7 @@ def read_history(warehouse: Warehouse) -> History:
         answered=frozenset(answered),
         statuses=frozenset(status for (status,) in statuses),
         known=known,
+        registry={(source, id_): Registered(*row) for source, id_, *row in registry},
     )
 
 

@@ -33,6 +33,13 @@ def list_failures(ledger: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]
     return [row for row in ledger if row["outcome"] not in ENDED_WELL and not row["is_known"]]
 
 
+def read_failed_listings(
+    connection: duckdb.DuckDBPyConnection, run_ids: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Return the sources whose sessions these runs could not list to the end, and why."""
+    return fetch_records(connection, read_query("ledger", "failed_listings"), [list(run_ids)])
+
+
 def read_drift(connection: duckdb.DuckDBPyConnection, run_ids: Sequence[str]) -> list[str]:
     """Return what these runs saw first, a line each: a field and its type, or an unknown value."""
     rows = fetch_records(connection, read_query("ledger", "drift_of_runs"), [list(run_ids)])

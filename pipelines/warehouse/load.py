@@ -20,6 +20,7 @@ from pipelines.landing.directory import list_runs
 from pipelines.landing.format import MOVE_HINT, POLL, read_run
 from pipelines.landing.retention import prune_runs, remove_unfinished
 from pipelines.records import THREAD_ENDPOINT, THREADS_ENDPOINT
+from pipelines.warehouse.registry import registry_frames
 from pipelines.warehouse.sql import ArrowStream, read_sql, transaction
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ def _load(connection: duckdb.DuckDBPyConnection, landed: Landed) -> None:
         "landed_run": run_frame(landed.run),
         "landed_polls": polls_frame(thread_polls(landed)),
         "landed_digests": digests,
+        **registry_frames(landed),
     }
     with registered(connection, frames):
         # What a transaction writes stays in memory; these tables are seen by nobody else.

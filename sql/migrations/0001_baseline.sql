@@ -254,3 +254,111 @@ COMMENT ON COLUMN analysis_builds.name IS 'Table in schema analytics';
 COMMENT ON COLUMN analysis_builds.runs IS 'Number of runs that were loaded then';
 
 CREATE SCHEMA analytics;
+
+CREATE TABLE sessions (
+    source VARCHAR NOT NULL,
+    session_id VARCHAR NOT NULL,
+    label VARCHAR,
+    origin VARCHAR NOT NULL,
+    title VARCHAR,
+    status VARCHAR,
+    agent_id VARCHAR,
+    agent_name VARCHAR,
+    agent_version BIGINT,
+    environment_id VARCHAR,
+    deployment_id VARCHAR,
+    metadata JSON,
+    created_at TIMESTAMPTZ,
+    updated_at TIMESTAMPTZ,
+    archived_at TIMESTAMPTZ,
+    active_seconds DOUBLE,
+    duration_seconds DOUBLE,
+    usage JSON,
+    input_tokens BIGINT,
+    output_tokens BIGINT,
+    cache_read_tokens BIGINT,
+    cache_write_tokens BIGINT,
+    cost_amount DECIMAL(38, 9),
+    cost_currency VARCHAR,
+    extra JSON,
+    first_seen_at TIMESTAMPTZ NOT NULL,
+    last_changed_at TIMESTAMPTZ NOT NULL,
+    missing_since TIMESTAMPTZ,
+    state VARCHAR NOT NULL,
+    state_reason VARCHAR,
+    state_since TIMESTAMPTZ NOT NULL
+);
+COMMENT ON TABLE sessions IS 'The registry, one row per session ever configured or found. Key: source, session_id. Of a session that was named and never listed by the server, only what the configuration says is known.';
+COMMENT ON COLUMN sessions.source IS 'Name of the source in the configuration';
+COMMENT ON COLUMN sessions.session_id IS 'Session';
+COMMENT ON COLUMN sessions.label IS 'What the configuration calls the session';
+COMMENT ON COLUMN sessions.origin IS 'How it came to be asked for: configured, file or discovered';
+COMMENT ON COLUMN sessions.title IS 'Title the server gives';
+COMMENT ON COLUMN sessions.status IS 'Status, verbatim: it folds those of its threads';
+COMMENT ON COLUMN sessions.agent_id IS 'Agent that the session was made with';
+COMMENT ON COLUMN sessions.agent_name IS 'Name of the agent';
+COMMENT ON COLUMN sessions.agent_version IS 'Version of the agent';
+COMMENT ON COLUMN sessions.environment_id IS 'Environment it runs in';
+COMMENT ON COLUMN sessions.deployment_id IS 'Deployment that made it';
+COMMENT ON COLUMN sessions.metadata IS 'What whoever made it wrote beside it';
+COMMENT ON COLUMN sessions.created_at IS 'Server: when the session was created';
+COMMENT ON COLUMN sessions.updated_at IS 'Server: when it last changed; no proof that its threads did not';
+COMMENT ON COLUMN sessions.archived_at IS 'Server: when it was archived';
+COMMENT ON COLUMN sessions.active_seconds IS 'Server: seconds of work';
+COMMENT ON COLUMN sessions.duration_seconds IS 'Server: seconds from start to end';
+COMMENT ON COLUMN sessions.usage IS 'Token counts and costs as the server sends them';
+COMMENT ON COLUMN sessions.input_tokens IS 'Tokens read; null if not said';
+COMMENT ON COLUMN sessions.output_tokens IS 'Tokens written; null if not said';
+COMMENT ON COLUMN sessions.cache_read_tokens IS 'Tokens read from the cache; null if not said';
+COMMENT ON COLUMN sessions.cache_write_tokens IS 'Tokens written into the cache; null if not said';
+COMMENT ON COLUMN sessions.cost_amount IS 'What it cost by list price, in major units; those of its threads do not add up to it';
+COMMENT ON COLUMN sessions.cost_currency IS 'Currency of the cost, or credits; amounts of different ones are not to be added';
+COMMENT ON COLUMN sessions.extra IS 'Every field that no column names; never prompts, tools or variables';
+COMMENT ON COLUMN sessions.first_seen_at IS 'Client clock: when it was first listed or polled';
+COMMENT ON COLUMN sessions.last_changed_at IS 'Client clock: when a column of this row last changed, but for those that grow by themselves';
+COMMENT ON COLUMN sessions.missing_since IS 'Beginning of the first complete listing of the source that did not list it; null while it is listed, or never was';
+COMMENT ON COLUMN sessions.state IS 'polled, excluded, out_of_scope, gone or forbidden';
+COMMENT ON COLUMN sessions.state_reason IS 'Why it is in this state';
+COMMENT ON COLUMN sessions.state_since IS 'Client clock: beginning of the run that put it there';
+
+CREATE TABLE source_polls (
+    run_id VARCHAR NOT NULL,
+    sequence BIGINT NOT NULL,
+    source VARCHAR NOT NULL,
+    door VARCHAR NOT NULL,
+    started_at TIMESTAMPTZ NOT NULL,
+    finished_at TIMESTAMPTZ NOT NULL,
+    outcome VARCHAR,
+    end_reason VARCHAR,
+    pages BIGINT NOT NULL,
+    requests BIGINT NOT NULL,
+    retries BIGINT NOT NULL,
+    bytes BIGINT NOT NULL,
+    sessions_listed BIGINT,
+    sessions_polled BIGINT NOT NULL,
+    sessions_resting BIGINT NOT NULL,
+    sessions_due BIGINT NOT NULL,
+    error_type VARCHAR,
+    error_message VARCHAR,
+    request_id VARCHAR
+);
+COMMENT ON TABLE source_polls IS 'One row per run and source: how its sessions were listed, if it discovers them, and how many were polled.';
+COMMENT ON COLUMN source_polls.run_id IS 'Id of the run';
+COMMENT ON COLUMN source_polls.sequence IS 'Place of the run among all';
+COMMENT ON COLUMN source_polls.source IS 'Name of the source in the configuration';
+COMMENT ON COLUMN source_polls.door IS 'What the run came through: command, dagster, or unknown';
+COMMENT ON COLUMN source_polls.started_at IS 'Client clock: before the first request to list sessions; the beginning of the run if none was sent';
+COMMENT ON COLUMN source_polls.finished_at IS 'Client clock: after the last answer to it; the end of the run if none was asked for';
+COMMENT ON COLUMN source_polls.outcome IS 'Of the listing of sessions: complete, incomplete, forbidden or failed; null if the source does not discover';
+COMMENT ON COLUMN source_polls.end_reason IS 'What ended the listing, as in session_polls, or too_many_sessions';
+COMMENT ON COLUMN source_polls.pages IS 'Pages of sessions that came';
+COMMENT ON COLUMN source_polls.requests IS 'Requests sent for them, retries included';
+COMMENT ON COLUMN source_polls.retries IS 'Requests that repeated a failed one';
+COMMENT ON COLUMN source_polls.bytes IS 'Bytes of the bodies received';
+COMMENT ON COLUMN source_polls.sessions_listed IS 'Different sessions that the server listed; null if it was not asked';
+COMMENT ON COLUMN source_polls.sessions_polled IS 'Sessions whose threads were asked for';
+COMMENT ON COLUMN source_polls.sessions_resting IS 'Sessions that were not asked because nothing points to news; always 0 so far';
+COMMENT ON COLUMN source_polls.sessions_due IS 'Sessions that were asked because it was their turn; always 0 so far';
+COMMENT ON COLUMN source_polls.error_type IS 'The server''s error.type, or our name of what went wrong';
+COMMENT ON COLUMN source_polls.error_message IS 'What went wrong with the listing, in one line';
+COMMENT ON COLUMN source_polls.request_id IS 'The server''s id of the failed request';

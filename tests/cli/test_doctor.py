@@ -8,6 +8,7 @@ import threading
 import time
 from contextlib import contextmanager
 from email.utils import formatdate
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,7 +21,6 @@ from tests.support import CANARY, Script, invoke, serve_world
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from starlette.types import ASGIApp
 
@@ -77,6 +77,14 @@ def test_all_is_well(fleet: Path, tmp_path: Path) -> None:
         "published copy",
     ]
     assert sorted(path.name for path in fleet.iterdir()) == before
+
+
+def test_discovered_sessions(fleet: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A source that names no session is asked for the list of them, and creates nothing by it."""
+    monkeypatch.delenv("QODER_SESSION_IDS")
+    Path("sessions.yaml").write_text("sources: [{discover: true}]", encoding="utf-8")
+    assert find_wrong(0) == []
+    assert fleet.exists()
 
 
 def test_several_findings(fleet: Path) -> None:

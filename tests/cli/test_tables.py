@@ -133,6 +133,7 @@ def test_order_and_columns_of_data() -> None:
     ("options", "line"),
     [
         (["--columns", "thread"], "--columns thread: there is no such column. Did you mean "),
+        (["--columns", ""], "--columns : there is no such column. The columns are: source, "),
         (["--columns", "role,,agent"], "--columns : there is no such column. The columns are: "),
         (["--sort", "severitty"], "--sort severitty: there is no such column. Did you mean sever"),
         (["--sort", 'role"; --'], '--sort role"; --: there is no such column'),

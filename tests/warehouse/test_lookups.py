@@ -11,7 +11,7 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from pipelines.extract.discover import SourceSessions
+from pipelines.extract.discover import SourceSessions, name_sessions
 from pipelines.extract.poll import poll_sessions
 from pipelines.landing.directory import RAW
 from pipelines.landing.writer import land_polls
@@ -78,7 +78,7 @@ class Server:
 
 def run(home: Path, source: Source, deadline_s: float | None = None) -> list[Poll]:
     """Poll, load and publish once; return the polls."""
-    planned = [SourceSessions(source, source.sessions, deadline_s)]
+    planned = [SourceSessions(source, tuple(name_sessions(source).values()), deadline_s)]
     warehouse = DuckdbFile(home)
     known = read_history(warehouse).known
     polls = poll_sessions(planned, Selection(), Progress(), known=known, backoff_s=0.001)
