@@ -120,7 +120,9 @@ def test_pipe_as_file() -> None:
 def test_descriptor_as_file(capfd: pytest.CaptureFixture[str]) -> None:
     """The name of a descriptor is written to, a pipe or not."""
     reading, writing = os.pipe()
-    write_rows(duckdb.connect(), "SELECT 1 AS a", choose_target("csv", Path(f"/dev/fd/{writing}")))
+    target = choose_target("csv", Path(f"/dev/fd/{writing}"))
+    with target.open() as file:
+        write_rows(duckdb.connect(), "SELECT 1 AS a", target, file)
     os.close(writing)
     with os.fdopen(reading) as pipe:
         assert pipe.read() == "a\n1\n"
