@@ -133,7 +133,7 @@ def test_a_damaged_copy_stops_no_run(
 
 
 def test_a_session_taken_out_is_no_present(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the configuration names no more is counted apart; a run of one session changes nothing."""
+    """What the configuration names no more is counted apart, not what a run leaves out."""
     world = World([5, 3], seed=5)
     first, second = world.sessions
     query = """
