@@ -428,10 +428,18 @@ def build_all(
     with connect(world, zone, threads, seed) as connection:
         for analysis in parsed_analyses().values():
             build_analysis(connection, analysis)
-        connection.execute("SET TimeZone = 'UTC'")
         return {
-            name: fetch_records(connection, f"FROM analytics.{name}") for name in parsed_analyses()
+            name: [
+                {column: to_utc(cell) for column, cell in row.items()}
+                for row in fetch_records(connection, f"FROM analytics.{name}")
+            ]
+            for name in parsed_analyses()
         }
+
+
+def to_utc(cell: Any) -> Any:
+    """Return a time as that of UTC: which zone it is read in cannot be set any more."""
+    return cell.astimezone(UTC) if isinstance(cell, datetime) else cell
 
 
 def build_one(world: World, name: str) -> list[Row]:
