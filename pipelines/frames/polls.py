@@ -31,9 +31,15 @@ POLLS = pl.Schema(
         "bytes": pl.Int64(),
         "threads_listed": pl.Int64(),
         "duplicates": pl.Int64(),
+        "threads_unlisted": pl.Int64(),
+        "lookups": pl.Int64(),
+        "threads_unconfirmed": pl.Int64(),
+        "missing_rule": pl.String(),
         "error_type": pl.String(),
         "error_message": pl.String(),
         "request_id": pl.String(),
+        "origin": pl.String(),
+        "is_leaving": pl.Boolean(),
     }
 )
 

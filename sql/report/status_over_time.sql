@@ -1,6 +1,6 @@
 -- How many threads were in each status at the end of some 150 equal spans of time at most, as long as
--- fits the time that was polled. Statuses that are in no documentation count together. A source that is
--- polled no longer keeps its last counts, as it does in what is known now.
+-- fits the time that was polled. Statuses that the server does not document count together. A source
+-- that is polled no longer keeps its last counts, as it does in what is known now.
 WITH span AS (
     SELECT
         bucket_seconds(seconds_between(min(started_at), max(started_at)), 150) AS width,
@@ -14,11 +14,11 @@ WITH span AS (
 changes AS (
     SELECT
         least(greatest(bucket_start(changed_at, width), first_start), last_start) AS starts_at,
-        coalesce(known.status, 'other') AS status,
+        coalesce(statuses.status, 'other') AS status,
         sum(change) AS change
     FROM status_changes
     CROSS JOIN span
-    LEFT JOIN statuses AS known USING (status)
+    LEFT JOIN statuses ON statuses.status = status_changes.status
     GROUP BY ALL
 ),
 

@@ -295,7 +295,7 @@ def test_page_is_drawn(opened: tuple[Watched, Path]) -> None:
     expect(charts).to_have_count(5)
     for chart in charts.all():
         expect(chart.locator("svg .role-mark path").first).to_be_attached()
-    bars = charts.first.locator("svg .mark-rect path")
+    bars = watched.page.locator("svg .layer_0_marks path")  # of the statuses and their time
     colours = {bar.evaluate("bar => getComputedStyle(bar).fill") for bar in bars.all()}
     shared = (COLORS[f"status-{status}"][0] for status in ("terminated", "other"))
     assert colours == {f"rgb{tuple(bytes.fromhex(colour[1:]))}" for colour in shared}

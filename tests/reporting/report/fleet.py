@@ -15,7 +15,8 @@ from pipelines.landing.directory import RAW
 from pipelines.landing.format import Footer, page_row, write_run
 from pipelines.records import PageFetch, Poll, Run
 from pipelines.sandbox.naming import draw_agents, draw_id, draw_session_id, title_session
-from pipelines.sandbox.world import Event, SessionPlan, ThreadPlan, World, draw_sizes
+from pipelines.sandbox.plans import Event, SessionPlan, ThreadPlan
+from pipelines.sandbox.world import World, draw_sizes
 from tests.builders import DAY, at, load_all, make_page, publish_all, sequence_of
 from tests.warehouse.worlds import parsed_analyses
 
