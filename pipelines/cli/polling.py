@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import click
 
-from pipelines.cli.failure import conclude, fail
+from pipelines.cli.failure import complain, conclude, end
 from pipelines.cli.printing import echo
-from pipelines.errors import SessionThreadsError, TokenRejected
 from pipelines.reporting.wording import count
 
 
@@ -72,19 +71,26 @@ def init(session_ids: tuple[str, ...]) -> None:
 
 @click.command()
 def check() -> None:
-    """Validate configuration, token and warehouse.
+    """Look for what would make a run fail: a line for each thing to fix.
 
     Asks for one thread of the first session of each source.
 
-    Exit status: 0 all is well, 2 something must be fixed, 3 token rejected.
+    Exit status: 0 all is well, 2 the configuration or the environment must be fixed, 3 token
+    rejected, 4 the tables cannot be opened.
     """
     from pipelines.cli.doctor import diagnose
+    from pipelines.config.loader import load_settings
+    from pipelines.providers.registry import PROVIDERS
 
-    try:
-        for line in diagnose():
-            echo(line)
-    except SessionThreadsError as error:
-        fail(error.advise(), TokenRejected.exit_code if isinstance(error, TokenRejected) else 2)
+    wrong = []
+    for finding in diagnose(load_settings(PROVIDERS)):
+        if finding.exit_status:
+            wrong.append(finding)
+            complain(finding.text)
+        else:
+            echo(finding.text)
+    if wrong:
+        end(wrong[0].exit_status)
 
 
 @click.command()
