@@ -65,7 +65,9 @@ class Tries:
 def describe_aside(directory: Path) -> str | None:
     """Return in one line which landed runs are set aside; None if none is."""
     found = directory.glob(f"*{ASIDE}")
-    names = sorted(path.name for path in found if not SHARD.fullmatch(path.name.removesuffix(ASIDE)))
+    names = sorted(
+        path.name for path in found if not SHARD.fullmatch(path.name.removesuffix(ASIDE))
+    )
     if not names:
         return None
     more = f" and {len(names) - 1} more" if len(names) > 1 else ""

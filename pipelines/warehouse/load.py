@@ -53,7 +53,8 @@ def load_landed(
     """Load every run that landed in the directory and is not in the tables; return their ids.
 
     More than one if an earlier run was interrupted between landing and loading. One whose load
-    fails the second time is set aside, and the next ones are loaded. After that, and only then, landed files older than `keep_days` are removed, and unfinished ones of killed runs.
+    fails the second time is set aside, and the next ones are loaded. After that, and only then,
+    landed files older than `keep_days` are removed, and unfinished ones of killed runs.
     """
     loaded = {run_id for (run_id,) in tables.execute("SELECT run_id FROM runs").fetchall()}
     runs = list_runs(directory)

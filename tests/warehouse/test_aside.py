@@ -11,7 +11,7 @@ from pipelines.errors import LandingError, LoadRejected
 from pipelines.landing.aside import ASIDE, BEGINNINGS, TRIED, Tries, describe_aside
 from pipelines.landing.directory import RAW, list_runs
 from pipelines.landing.format import Footer, read_run, write_pages, write_run
-from tests.builders import land, load, load_all, read, replay_all, thread
+from tests.builders import SESSION, land, load, load_all, read, replay_all, thread
 from tests.support import invoke
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def test_a_run_that_cannot_be_loaded(home: Path, spoil: object) -> None:
     assert replay_all(home).runs == ["run-0", "run-20", "run-30"]
     assert read(home, "FROM threads ORDER BY thread_id") == before
     for command in ("status", "replay"):
-        result = invoke(command)
+        result = invoke(command, QODER_SESSION_IDS=SESSION)
         assert result.returncode == 1
         assert "run-10" in result.stderr
         assert f"set aside. After an upgrade take {ASIDE} off" in result.stderr
@@ -76,9 +76,7 @@ def test_a_load_that_ends_the_process(home: Path) -> None:
     assert str(describe_aside(home / RAW)).startswith(str(home / RAW))
 
 
-def test_faults_of_the_machine_do_not_count(
-    home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_faults_of_the_machine_do_not_count(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is no fault of the file, such as Ctrl-C, sets nothing aside however often it comes."""
     land(home, 0, thread("a"))
     with monkeypatch.context() as patch:
