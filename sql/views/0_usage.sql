@@ -1,8 +1,11 @@
 -- What an object says of its usage, typed: a struct of tokens and cost. Null is what it does not say, and
--- never 0. Amounts come in the smallest unit of their currency: a hundredth, but for those named here
+-- never 0, and so is a trillion tokens, which nobody uses and which could not be added up. Amounts come in the smallest unit of their currency: a hundredth, but for those named here
 -- (ISO 4217) and for units that are no money; credits come as they are.
 CREATE OR REPLACE MACRO read_tokens(value) AS
-CASE WHEN json_type(value) = 'UBIGINT' THEN try_cast(value AS BIGINT) END;
+CASE
+    WHEN json_type(value) = 'UBIGINT' AND try_cast(value AS UBIGINT) < 1_000_000_000_000
+        THEN try_cast(value AS BIGINT)
+END;
 
 CREATE OR REPLACE MACRO read_amount(value) AS
 CASE

@@ -55,7 +55,11 @@ USAGES: dict[str, tuple[Any, tuple[Any, ...]]] = {
         NOTHING,
     ),
     "too large": (
-        {"input_tokens": 2**64, "list_cost": {"amount": 1e300, "currency": "USD"}},
+        {
+            "input_tokens": 2**64,
+            "output_tokens": 10**12,
+            "list_cost": {"amount": 1e300, "currency": "USD"},
+        },
         NOTHING,
     ),
     "no currency": ({"list_cost": {"amount": "5"}}, NOTHING),
