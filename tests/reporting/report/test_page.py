@@ -92,7 +92,7 @@ def test_every_status_has_a_colour(moving: tuple[World, Path, str]) -> None:
     _, home, page = moving
     query = "SELECT status FROM statuses"
     documented = {row["status"] for row in read_table(home / "threads.duckdb", query)}
-    colours = re.findall(r"--status-(\w+): (#\w+)", page)
+    colours = re.findall(r"--c-status-(\w+): (#\w+)", page)
     assert documented <= set(STATUSES) == {name for name, _ in colours}
     assert len(set(colours)) == len(colours) == 2 * len(STATUSES)
 
