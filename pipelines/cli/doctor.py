@@ -19,6 +19,7 @@ from pipelines.extract.discover import count_found, name_sessions
 from pipelines.extract.poll import ask_once
 from pipelines.files import make_private, try_directory
 from pipelines.http.auth import SCHEMES
+from pipelines.landing.aside import describe_aside
 from pipelines.landing.directory import RAW
 from pipelines.reporting.wording import count
 from pipelines.warehouse.place import open_warehouse
@@ -157,10 +158,17 @@ def check_tables(settings: Settings) -> Iterator[Finding]:
             yield Finding("published copy: can be read")
 
 
+def check_landed(settings: Settings) -> Iterator[Finding]:
+    """Look for landed runs that could not be loaded."""
+    if aside := describe_aside(settings.home / RAW):
+        yield Finding(aside, 1)
+
+
 CHECKS: tuple[Check, ...] = (
     check_directory,
     check_room,
     check_servers,
     check_dagster_home,
     check_tables,
+    check_landed,
 )

@@ -43,7 +43,7 @@ def read_schedule() -> dg.ScheduleDefinition:
 
 
 def test_assets() -> None:
-    """Data flows from sessions to pages to threads to one asset per analysis file to the copy to its report."""
+    """Data flows from sessions to pages, threads, an asset per analysis file, copy and report."""
     after = {name: list_analyses()[name].after for name in ANALYSES}
     assert after["duration_percentiles"] == {"survival", "thread_durations"}
     assert read_graph() == {
