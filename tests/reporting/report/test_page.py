@@ -92,7 +92,7 @@ def test_every_status_has_a_colour(moving: tuple[World, Path, str]) -> None:
     _, home, page = moving
     query = "SELECT status FROM statuses"
     documented = {row["status"] for row in read_table(home / "threads.duckdb", query)}
-    colours = re.findall(r"--status-(\w+): (#\w+)", page)
+    colours = re.findall(r"--c-status-(\w+): (#\w+)", page)
     assert documented <= set(STATUSES) == {name for name, _ in colours}
     assert len(set(colours)) == len(colours) == 2 * len(STATUSES)
 
@@ -136,7 +136,7 @@ def test_session_taken_out(tmp_path: Path) -> None:
         world.poll(minutes, state("b", "running"), session_id="kept")
     page = draw(world, tmp_path / "home")
     headline = read_headline(page)
-    assert (headline["threads"], headline["coverage"]) == ("2", "1 of 1")
+    assert (headline["threads"], headline["coverage"]) == ("1", "1 of 1")
     assert "failing" not in Outline(page).tables
     assert "<strong>1 session</strong> polled no longer" in page
 
