@@ -7,7 +7,9 @@ two against each other. The analyses are tested on what it leaves.
 from __future__ import annotations
 
 import bisect
+import math
 import random
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -39,6 +41,7 @@ EVER = datetime.min.replace(tzinfo=UTC)
 POLARS = {
     "VARCHAR": pl.String(),
     "JSON": pl.String(),
+    "DECIMAL(38,9)": pl.Decimal(38, 9),
     "BIGINT": pl.Int64(),
     "INTEGER": pl.Int64(),
     "DOUBLE": pl.Float64(),
@@ -69,7 +72,8 @@ def state(
 class World:
     """The tables, what it takes to bring them on by one poll, and the polls that were `given`.
 
-    `sights` tells of each thread which complete poll was the last to see its current spell.
+    `sights` tells of each thread which complete poll was the last to see its current spell; `left`
+    since when the configuration no longer names a session.
     """
 
     threads: dict[Key, Row] = field(default_factory=dict)
@@ -79,6 +83,9 @@ class World:
     settings: dict[str, float] = field(default_factory=dict)
     given: list[tuple[float, tuple[Row, ...], Row]] = field(default_factory=list)
     sights: dict[Key, datetime | None] = field(default_factory=dict)
+    left: dict[tuple[str, str], datetime] = field(default_factory=dict)
+    titles: dict[tuple[str, str], str] = field(default_factory=dict)
+    silences: Counter[tuple[str, str, str, int]] = field(default_factory=Counter)
 
     def poll(
         self,
@@ -140,9 +147,27 @@ class World:
             if all(known.get(name) == new[name] for name in shown) and not known["missing_since"]:
                 return True
         new |= {"source": key[0], "session_id": key[1]}
+        self._note_silence(key[0], known, new)
         self._begin_spell(key, known, new)
         self.threads[key] = new
         return True
+
+    def _note_silence(self, source: str, known: Row | None, new: Row) -> None:
+        """Count how long a thread had been quiet, if it was open."""
+        if known is None or not known["is_open"]:
+            return
+        before, now = known["updated_at"], new["updated_at"]
+        if before is not None and now is not None and now > before:
+            agent = known.get("agent_id") or known.get("agent_name") or "(none)"
+            length = max((now - before) / timedelta(seconds=1), 1)
+            step = round(100 * math.log(length))
+            self.silences[source, agent, known["status"] or "(none)", step] += 1
+
+    def list_silences(self) -> Iterator[Row]:
+        """Give the rows of silences."""
+        names = ("source", "agent", "status", "step", "silences")
+        for key, count in self.silences.items():
+            yield dict(zip(names, (*key, count), strict=True))
 
     def _begin_spell(self, key: Key, known: Row | None, new: Row) -> None:
         spells = self.history.setdefault(key, [])
@@ -191,6 +216,19 @@ class World:
         """Give the rows of thread_status_history."""
         for spells in self.history.values():
             yield from spells
+
+    def sessions(self) -> Iterator[Row]:
+        """Give the rows of the registry that say more than the ledger: titles, what has left."""
+        for session in self.left.keys() | self.titles.keys():
+            moment = self.left.get(session, EVER)
+            times = dict.fromkeys(("first_seen_at", "last_changed_at", "state_since"), moment)
+            key = {
+                "source": session[0],
+                "session_id": session[1],
+                "title": self.titles.get(session),
+            }
+            state_ = "out_of_scope" if session in self.left else "polled"
+            yield key | times | {"origin": "configured", "state": state_}
 
     def unseen(self) -> Iterator[Row]:
         """Give the rows of spells_unseen."""
@@ -374,6 +412,8 @@ def fill(connection: duckdb.DuckDBPyConnection, world: World, seed: int | None =
         "spells_unseen": world.unseen(),
         "session_polls": world.polls,
         "schema_drift": world.drift,
+        "sessions": world.sessions(),
+        "silences": world.list_silences(),
     }
     write_settings(connection, Settings().for_analyses | world.settings)
     for table, given in tables.items():
@@ -410,10 +450,18 @@ def build_all(
     with connect(world, zone, threads, seed) as connection:
         for analysis in parsed_analyses().values():
             build_analysis(connection, analysis)
-        connection.execute("SET TimeZone = 'UTC'")
         return {
-            name: fetch_records(connection, f"FROM analytics.{name}") for name in parsed_analyses()
+            name: [
+                {column: to_utc(cell) for column, cell in row.items()}
+                for row in fetch_records(connection, f"FROM analytics.{name}")
+            ]
+            for name in parsed_analyses()
         }
+
+
+def to_utc(cell: Any) -> Any:
+    """Return a time as that of UTC: which zone it is read in cannot be set any more."""
+    return cell.astimezone(UTC) if isinstance(cell, datetime) else cell
 
 
 def build_one(world: World, name: str) -> list[Row]:
