@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from pipelines import __version__
+from pipelines import __version__, clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,8 +80,9 @@ class FetchedPage(msgspec.Struct, frozen=True):
 class Poll(msgspec.Struct, frozen=True, kw_only=True):
     """What the ledger keeps of one session's poll, except the counts that only a load knows.
 
-    `digest` is that of the threads on its pages, as the landing adds them up; `endpoint` is what
-    was polled, and `provider` says how its pages are read.
+    Times, those of its pages too, are by our clock, which was `clock_skew_seconds` ahead of the
+    server's; None if that did not say. `digest` is that of the threads on its pages, as the
+    landing adds them up; `endpoint` is what was polled, and `provider` says how its pages are read.
     """
 
     source: str
@@ -100,11 +101,17 @@ class Poll(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int
     threads_listed: int
     duplicates: int
+    clock_skew_seconds: float | None = None
     digest: str | None = None
     error_type: str | None = None
     error_message: str | None = None
     request_id: str | None = None
     provider: str = DEFAULT_PROVIDER
+
+    @property
+    def clock_error(self) -> timedelta:
+        """What must be taken from its times to get the server's: nothing if the clocks agree."""
+        return clock.find_error(self.clock_skew_seconds)
 
 
 class History(msgspec.Struct, frozen=True):

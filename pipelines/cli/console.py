@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,13 +16,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as ProgressBar
 from rich.text import Text
 
+from pipelines import clock
 from pipelines.cli.tables import make_console, make_table
 from pipelines.records import Poll, Progress
+from pipelines.reporting.clocks import warn_of_skews
 from pipelines.reporting.wording import Duration, count, to_printable
 from pipelines.warehouse.ledger import ENDED_WELL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
 
     from pipelines.cli.exit_status import ExitStatus
     from pipelines.reporting.health import Health
@@ -130,13 +132,13 @@ def watch_poll(*, verbose: bool = False) -> Iterator[Progress]:
 
 def stamp() -> str:
     """Return the time as a line of a log begins with it."""
-    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return f"{clock.now():%Y-%m-%dT%H:%M:%SZ}"
 
 
 def print_summary(result: Result, *, verbose: bool = False) -> None:
     """Print what a run has brought: tables for people, one line with its time for a log."""
     console = make_console()
-    lines = [sum_up(result), *describe_drift(result.drift)]
+    lines = [sum_up(result), *describe_drift(result.drift), *result.warnings]
     if console.is_terminal or verbose:
         print_sessions(console, result.ledger)
         for line in lines:
@@ -207,16 +209,21 @@ def print_health(lines: Sequence[Health], now: datetime) -> None:
     for line in lines if console.is_terminal else ():
         if line.last_error:
             console.print(Text(f"\n{to_printable(line.name)}: {to_printable(line.last_error)}"))
+    for text in warn_of_skews({line.source: line.clock_skew_seconds for line in lines}):
+        console.print(Text(text))
 
 
 def describe_age(moment: datetime | None, now: datetime) -> str:
-    """Return how long ago it was."""
-    return f"{Duration((now - moment).total_seconds())} ago" if moment else "never"
+    """Return how long ago it was, by a clock that may be wrong."""
+    if moment is None:
+        return "never"
+    seconds = (now - moment).total_seconds()
+    return f"{Duration(seconds)} ago" if seconds >= 0 else f"in {Duration(-seconds)}"
 
 
 def print_run_json(result: Result, ending: ExitStatus) -> None:
     """Print what a run has brought as one JSON document."""
-    named = ("run_id", "drift", "findings", "data")
+    named = ("run_id", "drift", "warnings", "findings", "data")
     print_json(
         msgspec.structs.asdict(ending)
         | {name: getattr(result, name) for name in named}

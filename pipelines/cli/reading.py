@@ -26,8 +26,7 @@ def status(*, as_json: bool) -> None:
     Exit status: 0 all is well, 1 a session is failing, stale, or was never polled, or all are
     gone or forbidden.
     """
-    from datetime import UTC, datetime
-
+    from pipelines import clock
     from pipelines.cli.console import print_health, print_health_json
     from pipelines.cli.exit_status import exit_of_health
     from pipelines.config.loader import load_settings
@@ -35,7 +34,7 @@ def status(*, as_json: bool) -> None:
     from pipelines.reporting.health import read_health
     from pipelines.warehouse.place import open_warehouse
 
-    now, settings = datetime.now(UTC), load_settings(PROVIDERS, with_tokens=False)
+    now, settings = clock.now(), load_settings(PROVIDERS, with_tokens=False)
     lines = read_health(open_warehouse(settings.home), settings, now)
     ending = exit_of_health(lines)
     if as_json:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import AsyncExitStack, aclosing, contextmanager
-from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from pipelines import clock
 from pipelines.config.settings import Session
 from pipelines.errors import INTERRUPTED, ApiError, DeadlineReached, Interrupted, Unexpected
 from pipelines.extract.interrupt import on_interrupt
@@ -27,6 +27,7 @@ from pipelines.records import (
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator, Sequence
+    from datetime import datetime
 
     from pipelines.config.settings import Source
     from pipelines.extract.discover import SourceSessions
@@ -69,7 +70,7 @@ class _Fleet:
         return task
 
     async def _poll(self, endpoint: Endpoint[Any], session: Session) -> Poll:
-        source, started_at = self.client.source, datetime.now(UTC)
+        source, started_at = self.client.source, clock.now()
         progress = Progress() if endpoint.per_source else self.progress
         stats = RequestStats(on_wait=progress.wait)
         pagination = Pagination(max_pages=source.max_pages_per_session)
@@ -84,7 +85,7 @@ class _Fleet:
 
         try:
             async with self.places:
-                started_at = datetime.now(UTC)
+                started_at = clock.now()
                 request = self._request(endpoint, session)
                 await fetch_pages(self.client, request, pagination, stats=stats, on_page=hand_on)
         except asyncio.CancelledError:
@@ -139,7 +140,7 @@ class _Fleet:
             session_id=session.id,
             label=session.label,
             started_at=started_at,
-            finished_at=datetime.now(UTC),
+            finished_at=clock.now(),
             outcome=name_outcome(pagination),
             end_reason=pagination.end_reason,
             status_filter=",".join(self._statuses(endpoint)) or None,
@@ -150,6 +151,7 @@ class _Fleet:
             bytes=stats.bytes,
             threads_listed=len(pagination.ids),
             duplicates=pagination.duplicates,
+            clock_skew_seconds=stats.clock_skew_seconds,
             error_type=error.error_type if error else None,
             error_message=str(error) if error else None,
             request_id=error.request_id if error else None,

@@ -182,8 +182,11 @@ def locate(
 
 
 @contextmanager
-def serve(app: ASGIApp, port: int = 0) -> Iterator[str]:
-    """Serve on loopback in a thread of its own; give the base URL. Port 0 takes a free one."""
+def serve(app: ASGIApp, port: int = 0, *, is_dated: bool = True) -> Iterator[str]:
+    """Serve on loopback in a thread of its own; give the base URL. Port 0 takes a free one.
+
+    If it is not `is_dated`, responses have the Date that the app gives them, or none.
+    """
     listener = socket.create_server(("127.0.0.1", port))
     host, bound = listener.getsockname()
     config = uvicorn.Config(
@@ -192,6 +195,7 @@ def serve(app: ASGIApp, port: int = 0) -> Iterator[str]:
         log_level="critical",
         lifespan="off",
         access_log=False,
+        date_header=is_dated,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from pipelines.errors import LandingError, LoadRejected
-from pipelines.frames.polls import polls_frame
+from pipelines.frames.polls import correct_pages, polls_frame, run_error
 from pipelines.frames.threads import describe_reading, threads_frame
 from pipelines.frames.values import TIMESTAMP
 from pipelines.landing.digests import poll_key
@@ -18,6 +17,7 @@ from pipelines.landing.directory import list_runs
 from pipelines.landing.format import MOVE_HINT, POLL, read_run
 from pipelines.landing.retention import prune_runs, remove_unfinished
 from pipelines.records import THREADS_ENDPOINT
+from pipelines.warehouse.ledger import read_ages
 from pipelines.warehouse.sql import ArrowStream, read_sql, transaction
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from pipelines.landing.digests import PollKey
     from pipelines.landing.format import Landed
-    from pipelines.records import Poll, Run
+    from pipelines.records import Poll
 
 RUN = pl.Schema(
     {
@@ -64,10 +64,10 @@ def load_landed(
     pending = {run_id: path for run_id, path in runs.items() if run_id not in loaded}
     for path in pending.values():
         load_file(tables, path)
-    now = datetime.now(UTC)
-    remove_unfinished(directory, now)
+    ages = read_ages(tables)
+    remove_unfinished(directory, ages)
     if keep_days is not None:
-        prune_runs(directory, loaded | set(pending), keep_days, now)
+        prune_runs(directory, ages, keep_days)
     return list(pending)
 
 
@@ -98,7 +98,7 @@ def load_run(connection: duckdb.DuckDBPyConnection, landed: Landed) -> None:
 def _load(connection: duckdb.DuckDBPyConnection, landed: Landed) -> None:
     digests = digests_frame(landed, read_digests(connection))
     frames = {
-        "landed_run": run_frame(landed.run),
+        "landed_run": run_frame(landed),
         "landed_polls": polls_frame(thread_polls(landed)),
         "landed_digests": digests,
     }
@@ -127,8 +127,10 @@ def stage_threads(
     polls = thread_polls(landed)
     if len(repeating) < sum(poll.pages > 0 for poll in polls):
         for pages in landed.read_batches():
-            changed = pages.filter(endpoint=THREADS_ENDPOINT).join(
-                repeating, on=POLL, how="anti", maintain_order="left"
+            changed = (
+                correct_pages(pages, polls)
+                .filter(endpoint=THREADS_ENDPOINT)
+                .join(repeating, on=POLL, how="anti", maintain_order="left")
             )
             keep = landed.run.keep_agent_definition
             frame = threads_frame(changed, polls, keep_agent_definition=keep)
@@ -138,9 +140,11 @@ def stage_threads(
     connection.execute(end)
 
 
-def run_frame(run: Run) -> pl.DataFrame:
+def run_frame(landed: Landed) -> pl.DataFrame:
     """Return the run as one row with the schema RUN."""
-    row = (run.id, run.place, run.started_at, run.finished_at, run.version, run.door)
+    run, error = landed.run, run_error(landed.polls)
+    times = (run.started_at - error, run.finished_at - error)
+    row = (run.id, run.place, *times, run.version, run.door)
     return pl.DataFrame([row], schema=RUN, orient="row")
 
 

@@ -1,5 +1,5 @@
 -- answers: How did the distribution over the statuses move (cumulative flow)?
--- grain: one row per source, hour since its first poll, and status that it ever had
+-- grain: one row per source, hour since its first poll (of ten years at most), and status that it ever had
 -- columns:
 --   source: name of the source
 --   hour: beginning of the hour (UTC)
@@ -20,25 +20,49 @@
 --       SELECT source, count_if(missing_since IS NULL) AS threads FROM threads GROUP BY source
 --     ) AS listed USING (source)
 --     WHERE ended.threads <> listed.threads
-WITH polls AS (
-    SELECT
-        source,
-        session_id,
-        time_bucket(INTERVAL 1 HOUR, started_at) AS hour,
-        min(hour) OVER (PARTITION BY source, session_id) AS first_hour,
-        is_complete_poll(outcome, status_filter) AS is_complete,
-        greatest(started_at, finished_at) AS finished_at
+WITH births AS (
+    SELECT source, time_bucket(INTERVAL 1 HOUR, min(created_at)) AS hour
+    FROM threads
+    GROUP BY source
+),
+
+timed AS (
+    SELECT *, time_bucket(INTERVAL 1 HOUR, started_at) AS hour
     FROM session_polls
     WHERE outcome <> 'overtaken'
 ),
 
+-- A clock that nobody had set may say any year. Without the server's, no poll is older than the first birth;
+-- and nothing than ten years.
 spans AS (
     SELECT
         source,
-        min(hour) AS first_hour,
-        time_bucket(INTERVAL 1 HOUR, max(finished_at)) AS last_hour
-    FROM polls
+        time_bucket(INTERVAL 1 HOUR, arg_max(greatest(started_at, finished_at), (sequence, finished_at)))
+        AS last_hour,
+        least(
+            last_hour,
+            greatest(
+                last_hour - INTERVAL 87660 HOUR,
+                least(
+                    min(timed.hour) FILTER (clock_skew_seconds IS NOT NULL),
+                    greatest(min(timed.hour), any_value(births.hour))
+                )
+            )
+        ) AS first_hour
+    FROM timed
+    LEFT JOIN births USING (source)
     GROUP BY source
+),
+
+polls AS (
+    SELECT
+        source,
+        session_id,
+        least(greatest(timed.hour, spans.first_hour), spans.last_hour) AS hour,
+        min(hour) OVER (PARTITION BY source, session_id) AS first_hour,
+        is_complete_poll(outcome, status_filter) AS is_complete
+    FROM timed
+    JOIN spans USING (source)
 ),
 
 sessions AS (

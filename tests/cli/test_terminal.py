@@ -211,7 +211,9 @@ def test_many_sessions(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Non
         | {"outcome": "gone" if number % 2 else "complete"}
         for number in range(50)
     ]
-    result = Result(run_id="r", ledger=ledger, drift=[], findings=[], seconds=1, data=tmp_path)
+    result = Result(
+        run_id="r", ledger=ledger, drift=[], warnings=[], findings=[], seconds=1, data=tmp_path
+    )
     print_summary(result, verbose=True)
     lines = capfd.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[2:42]] == [

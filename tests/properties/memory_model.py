@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 if TYPE_CHECKING:
     from pipelines.records import Poll, Run
@@ -35,14 +37,17 @@ class Model:
     ledger: list[Row] = field(default_factory=list)
     drift: dict[tuple[str, str, str | None], Row] = field(default_factory=dict)
     runs: list[Row] = field(default_factory=list)
+    # Of the run that is being loaded.
+    place: int = 0
 
     def load(self, run: Run, polls: list[tuple[Poll, list[Listed]]]) -> None:
         """Load a run: its polls, each with what it listed."""
         outcomes: Counter[str] = Counter()
         news: dict[tuple[str, str, str | None], list[tuple[datetime, Key]]] = {}
-        for poll, listed in polls:
+        for poll, listed in (by_server(*each) for each in polls):
             before = [r["sequence"] for r in self.ledger if r["session_id"] == poll.session_id]
             is_overtaken = any(other >= run.place for other in before)
+            self.place = run.place
             counts = Counter() if is_overtaken else self._apply(poll, listed, news)
             outcome = "overtaken" if is_overtaken else poll.outcome
             outcomes[outcome] += 1
@@ -93,27 +98,29 @@ class Model:
             for (session, thread_id), row in self.threads.items():
                 is_listed = thread_id in newest
                 if session == poll.session_id and not is_listed and not row["missing_since"]:
-                    row["missing_since"] = poll.started_at
+                    row |= {"missing_since": poll.started_at, "missing_sequence": self.place}
                     counts["missing"] += 1
         return counts
 
     def _observe(self, key: Key, item: Listed) -> str:
         content = flatten(key, item.thread)
         known = self.threads.get(key)
+        stamps: Row = {"missing_since": None, "missing_sequence": None}
+        stamps |= {"last_changed_at": item.observed_at, "last_changed_sequence": self.place}
         if known is None:
-            stamps = {"first_seen_at": item.observed_at, "last_changed_at": item.observed_at}
-            self.threads[key] = content | stamps | {"missing_since": None}
+            stamps |= {"first_seen_at": item.observed_at}
+            self.threads[key] = content | stamps
             self._begin_spell(key, content, item.observed_at, content["created_at"])
             return "new"
         is_back = known["missing_since"] is not None
         if content["updated_at"] < known["updated_at"]:
             if is_back:
-                known |= {"missing_since": None, "last_changed_at": item.observed_at}
+                known |= stamps
             return "regressed"
         if not is_back and {name: known[name] for name in content} == content:
             return "unchanged"
         spell = self.history[key][-1]
-        known |= content | {"missing_since": None, "last_changed_at": item.observed_at}
+        known |= content | stamps
         if (spell["status"], spell["stop_reason_type"]) != (
             content["status"],
             content["stop_reason_type"],
@@ -192,6 +199,15 @@ class Model:
             ]
             for name, rows in tables.items()
         }
+
+
+def by_server(poll: Poll, listed: list[Listed]) -> tuple[Poll, list[Listed]]:
+    """Return a poll with the times that the server's clock says, if ours is minutes off."""
+    skew = poll.clock_skew_seconds or 0
+    error = timedelta(seconds=skew if abs(skew) > 300 else 0)
+    times = {name: getattr(poll, name) - error for name in ("started_at", "finished_at")}
+    moved = [Listed(item.observed_at - error, item.thread) for item in listed]
+    return msgspec.structs.replace(poll, **times), moved
 
 
 def keep_newest(poll: Poll, listed: list[Listed]) -> dict[str, Listed]:
