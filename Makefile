@@ -33,7 +33,7 @@ run: .venv/runtime ## the main job against the configured API
 	@$(BIN)/session-threads run
 
 dev: .venv/runtime ## Dagster's UI with the job and its schedule
-	$(BIN)/dagster dev -w workspace.yaml
+	@$(BIN)/python -m pipelines.defs.server --daemon
 
 notebook: .venv/dev ## the notebook, to look at the data and change the queries
 	MARIMO_SKIP_UPDATE_CHECK=1 $(BIN)/marimo edit notebooks/threads.py

@@ -1,6 +1,8 @@
 """Dagster's door: the code location `pipelines`."""
 
 import os
+from contextlib import suppress
+from pathlib import Path
 
 import dagster as dg
 
@@ -10,10 +12,14 @@ from pipelines.defs.report import write_report_job, write_report_schedule
 from pipelines.defs.resources import Configuration
 from pipelines.defs.schedule import build_schedule, expect_each_interval, poll_threads
 from pipelines.defs.sensors import build_sensors
+from pipelines.files import restrict
 from pipelines.warehouse.analyses import list_analyses
 from pipelines.warehouse.place import open_warehouse
 
 os.umask(0o077)  # what Dagster and the steps write holds names of threads
+if dagster_home := os.environ.get("DAGSTER_HOME"):
+    with suppress(OSError):  # of someone else: Dagster's own processes say if that matters
+        restrict(Path(dagster_home), 0o700)
 
 
 @dg.definitions

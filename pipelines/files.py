@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 # What SMB, FUSE and some overlays answer to what they do not do.
 UNSUPPORTED = {errno.EINVAL, errno.ENOTSUP, errno.EPERM, errno.ENOSYS}
+TRIAL_BYTES = 2**16
 HINT = "Let SESSION_THREADS_HOME name a directory of yours"
 
 
@@ -72,6 +73,21 @@ def reject_shared(directory: Path) -> None:
     if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         problem = f"others can write there (mode {stat.S_IMODE(status.st_mode):o})"
         raise LandingError(f"{directory}: {problem}. Take that away: chmod go-w {directory}")
+
+
+def try_directory(directory: Path) -> bool:
+    """Write, synchronize, rename and remove a file there; return whether it was its owner's alone.
+
+    Raises OSError.
+    """
+    path = directory / f"trial.{secrets.token_hex(4)}"
+    try:
+        with replace_file(path) as file:
+            file.write(bytes(TRIAL_BYTES))
+        restrict(path)
+        return not path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)
+    finally:
+        path.unlink(missing_ok=True)
 
 
 @contextmanager

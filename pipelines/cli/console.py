@@ -1,41 +1,33 @@
-"""What `run` and `status` print: progress, summaries for people, one JSON document for machines."""
+"""What `run` and `status` print: summaries for people, one JSON document for machines."""
 
 from __future__ import annotations
 
 import json
 import sys
-from contextlib import contextmanager
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-import click
 import msgspec
-from rich.console import Console, Group
-from rich.live import Live
-from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as ProgressBar
-from rich.text import Text
 
-from pipelines import clock
-from pipelines.cli.tables import make_console, make_table
-from pipelines.records import Poll, Progress
+from pipelines.cli.printing import echo, make_console, print_text, stamp
+from pipelines.cli.tables import print_records
 from pipelines.reporting.clocks import warn_of_skews
-from pipelines.reporting.wording import Duration, count, to_printable
+from pipelines.reporting.wording import Duration, count, describe_wait
 from pipelines.warehouse.ledger import ENDED_WELL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
+
+    from rich.console import Console
 
     from pipelines.cli.exit_status import ExitStatus
     from pipelines.reporting.health import Health
     from pipelines.steps import Result
 
 SHOWN_SESSIONS = 20
+SHOWN_ERRORS = 10
 SHOWN_DRIFT = 5
-# With fewer columns a session's name does not fit beside all counts.
-NARROW = 72
-SHOWN_NARROW = 3
 SUMMARY_COLUMNS = {
     "outcome": "outcome",
     "pages": "pages",
@@ -46,95 +38,6 @@ SUMMARY_COLUMNS = {
 }
 
 
-class _Lines(Progress):
-    """Plain lines with their time, for a log: one as a session fails, or as each one ends."""
-
-    def __init__(self, *, verbose: bool) -> None:
-        self._verbose = verbose
-
-    def end(self, poll: Poll) -> None:
-        if self._verbose or poll.outcome != "complete":
-            click.echo(f"{stamp()} {describe_poll(poll)}", err=True)
-
-
-class _Bar(Progress):
-    """A progress bar and its counts, for a terminal; the first failing sessions leave a line."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._bar = ProgressBar(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=None),
-            MofNCompleteColumn(),
-            TextColumn("sessions"),
-            TimeElapsedColumn(),
-            expand=True,
-        )
-        self._bar.add_task("starting", start=False, total=None)
-        (self._task,) = self._bar.tasks
-        self._failures = 0
-        self._pages = 0
-        self._threads = 0
-        self._waited_s = 0.0
-
-    def begin(self, sessions: int) -> None:
-        self._bar.start_task(self._task.id)
-        self._bar.update(self._task.id, description="polling", total=sessions)
-
-    def page(self, threads: int) -> None:
-        self._pages += 1
-        self._threads += threads
-
-    def wait(self, seconds: float) -> None:
-        self._waited_s += seconds
-
-    def end(self, poll: Poll) -> None:
-        if poll.outcome != "complete":
-            self._failures += 1
-            if self._failures <= SHOWN_SESSIONS:
-                self._console.print(Text(describe_poll(poll)))
-        self._bar.advance(self._task.id)
-        if self._task.finished:
-            self._bar.update(self._task.id, description="loading")
-
-    def __rich__(self) -> Group:
-        """Return the two lines as they are now."""
-        rate = self._threads / max(self._task.finished_time or self._task.elapsed or 0, 1)
-        counts = f"{count(self._pages, 'page')}, {count(self._threads, 'thread')}"
-        wait = describe_wait("sessions waited", self._waited_s)
-        return Group(self._bar, Text(f"{counts}, {rate:.0f} threads/s{wait}"))
-
-
-def describe_poll(poll: Poll) -> str:
-    """Return how a session's poll has ended, in one line."""
-    counts = f"{count(poll.threads_listed, 'thread')} on {count(poll.pages, 'page')}"
-    reason = f": {poll.error_message}" if poll.error_message else ""
-    wait = describe_wait("waited", poll.wait_seconds)
-    return to_printable(f"{poll.session_id}: {poll.outcome}, {counts}{wait}{reason}")
-
-
-def describe_wait(what: str, seconds: float) -> str:
-    """Return what waited how long, of several sessions added up; nothing of less than a second."""
-    return f", {what} {seconds:.0f} s" if seconds >= 1 else ""
-
-
-@contextmanager
-def watch_poll(*, verbose: bool = False) -> Iterator[Progress]:
-    """Show how a poll goes on, on standard error: a bar on a terminal, else lines for a log."""
-    console = Console(stderr=True, highlight=False)
-    if not console.is_interactive:
-        yield _Lines(verbose=verbose)
-        return
-    bar = _Bar(console)
-    with Live(bar, console=console, transient=True):
-        yield bar
-
-
-def stamp() -> str:
-    """Return the time as a line of a log begins with it."""
-    return f"{clock.now():%Y-%m-%dT%H:%M:%SZ}"
-
-
 def print_summary(result: Result, *, verbose: bool = False) -> None:
     """Print what a run has brought: tables for people, one line with its time for a log."""
     console = make_console()
@@ -142,26 +45,33 @@ def print_summary(result: Result, *, verbose: bool = False) -> None:
     if console.is_terminal or verbose:
         print_sessions(console, result.ledger)
         for line in lines:
-            console.print(Text(line))
+            print_text(console, line)
     else:
         for line in lines:
-            click.echo(f"{stamp()} {line}")
+            echo(stamp(line))
 
 
 def print_sessions(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:
     """Print rows of the ledger as a table: what failed, then the largest sessions."""
     failing = [row for row in rows if row["outcome"] not in ENDED_WELL]
     fine = [row for row in rows if row["outcome"] in ENDED_WELL]
-    columns = list(SUMMARY_COLUMNS.items())[: None if console.width >= NARROW else SHOWN_NARROW]
-    cells = [
-        {"session": row["label"] or row["session_id"]}
-        | {title: row[column] for column, title in columns}
-        for row in failing[:SHOWN_SESSIONS] + fine[:SHOWN_SESSIONS]
+    shown = failing[:SHOWN_SESSIONS] + fine[:SHOWN_SESSIONS]
+    sources = name_sources([row["source"] for row in rows])
+    records = [
+        sources[row["source"]]
+        | {"session": row["label"] or row["session_id"]}
+        | {title: row[column] for column, title in SUMMARY_COLUMNS.items()}
+        for row in shown
     ]
-    console.print(make_table(cells))
+    print_records(console, records)
     for kind, those in {"failing": failing, "complete": fine}.items():
         if len(those) > SHOWN_SESSIONS:
             console.print(f"and {count(len(those) - SHOWN_SESSIONS, f'more {kind} session')}")
+
+
+def name_sources(names: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Return source -> its cell of a record, which there is only if there are several."""
+    return {name: {"source": name} if len(set(names)) > 1 else {} for name in names}
 
 
 def sum_up(result: Result) -> str:
@@ -185,32 +95,47 @@ def describe_drift(drift: Sequence[str]) -> list[str]:
     if not drift:
         return []
     more = f" and {len(drift) - SHOWN_DRIFT} more" if len(drift) > SHOWN_DRIFT else ""
-    what = to_printable(", ".join(drift[:SHOWN_DRIFT]))
-    return [f"New in the data, see schema_drift: {what}{more}"]
+    return [f"New in the data, see schema_drift: {', '.join(drift[:SHOWN_DRIFT])}{more}"]
 
 
 def print_health(lines: Sequence[Health], now: datetime) -> None:
-    """Print a line per session; on a terminal the errors are below, because they are long."""
+    """Print a line per session and their number; on a terminal the errors are below, being long."""
     console = make_console()
-    records = [
-        {
-            "session": line.name,
-            "state": line.state,
-            "last complete": describe_age(line.last_complete_poll, now),
-            "threads": line.threads,
-            "open": line.open_threads,
-        }
-        for line in lines
-    ]
-    if not console.is_terminal:
-        errors = [{"last error": line.last_error} for line in lines]
-        records = [record | error for record, error in zip(records, errors, strict=True)]
-    console.print(make_table(records))
-    for line in lines if console.is_terminal else ():
-        if line.last_error:
-            console.print(Text(f"\n{to_printable(line.name)}: {to_printable(line.last_error)}"))
+    sources = name_sources([line.source for line in lines])
+    has_labels = any(line.label for line in lines)
+    print_records(
+        console,
+        [
+            sources[line.source]
+            | {
+                "session": line.name,
+                "state": line.state,
+                "last complete": describe_age(line.last_complete_poll, now),
+                "threads": line.threads,
+                "open": line.open_threads,
+            }
+            | ({"id": line.session_id} if has_labels else {})
+            | ({} if console.is_terminal else {"last error": line.last_error})
+            for line in lines
+        ],
+    )
+    states = Counter(line.state for line in lines)
+    found = ", ".join(f"{number} {state}" for state, number in states.most_common())
+    print_text(console, f"{count(len(lines), 'session')}: {found}")
     for text in warn_of_skews({line.source: line.clock_skew_seconds for line in lines}):
-        console.print(Text(text))
+        print_text(console, text)
+    if console.is_terminal:
+        print_errors(console, lines)
+
+
+def print_errors(console: Console, lines: Sequence[Health]) -> None:
+    """Print the last error of the first sessions that have one."""
+    failing = [line for line in lines if line.last_error]
+    for line in failing[:SHOWN_ERRORS]:
+        console.print()
+        print_text(console, f"{line.name}: {line.last_error}")
+    if len(failing) > SHOWN_ERRORS:
+        console.print(f"\nand {count(len(failing) - SHOWN_ERRORS, 'more error')}")
 
 
 def describe_age(moment: datetime | None, now: datetime) -> str:
@@ -245,4 +170,5 @@ def print_json(document: object) -> None:
 
 def print_heading(text: str) -> None:
     """Print a line that begins a part of the output."""
-    make_console().print(f"\n[bold]{escape(text)}[/bold]")
+    echo("")
+    print_text(make_console(), text, style="bold")

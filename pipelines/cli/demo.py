@@ -10,13 +10,15 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-import click
 import yaml
 
 from pipelines import steps
-from pipelines.cli.console import print_heading, print_summary, watch_poll
+from pipelines.cli.analysis import Choice, write_analysis
+from pipelines.cli.console import print_heading, print_summary
 from pipelines.cli.exit_status import ExitStatus, exit_of_run
-from pipelines.cli.output import Target, write_analysis
+from pipelines.cli.printing import echo
+from pipelines.cli.progress import watch_poll
+from pipelines.cli.target import Target
 from pipelines.config.loader import load_settings
 from pipelines.config.settings import data_home
 from pipelines.errors import SessionThreadsError
@@ -60,9 +62,11 @@ def play() -> ExitStatus:
             if (ending := exit_of_run(result.ledger, result.findings)).error:
                 return ending
     show_analyses()
-    click.echo(f"The database: {home / 'threads.duckdb'}\nTo look further:\n")
+    echo(f"The database: {home / 'threads.duckdb'}")
+    echo("To look further:")
+    echo("")
     for variable, path in (("HOME", home), ("CONFIG", settings)):
-        click.echo(f"export SESSION_THREADS_{variable}={shlex.quote(str(path))}")
+        echo(f"export SESSION_THREADS_{variable}={shlex.quote(str(path))}")
     return ExitStatus()
 
 
@@ -89,17 +93,17 @@ def run_dagster_job() -> None:
     )
     if done.returncode:
         raise SessionThreadsError(f"Dagster's job failed: {done.stderr[-LONGEST_ERROR:]}")
-    click.echo("Assets: thread_pages → threads → the analyses → published_database")
+    echo("Assets: thread_pages → threads → the analyses → published_database")
 
 
 def show_analyses() -> None:
     """Print some rows of three analyses, each below the command that gives them."""
-    warehouse, analyses, target = open_warehouse(data_home()), list_analyses(), Target("table")
+    warehouse, analyses, target = open_warehouse(data_home()), list_analyses(), Target()
     print_heading("session-threads show status_distribution --where \"dimension = 'all'\"")
-    write_analysis(warehouse, analyses["status_distribution"], target, "dimension = 'all'")
+    write_analysis(warehouse, analyses["status_distribution"], target, Choice("dimension = 'all'"))
     for name in ("thread_durations", "attention"):
         print_heading(f"session-threads show {name} --limit 2")
-        write_analysis(warehouse, analyses[name], target, limit=2)
+        write_analysis(warehouse, analyses[name], target, Choice(limit=2))
 
 
 def write_settings(home: Path, base_url: str, world: World) -> Path:

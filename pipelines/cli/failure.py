@@ -7,9 +7,7 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
-import click
-
-from pipelines.reporting.wording import to_printable
+from pipelines.cli.printing import echo
 
 if TYPE_CHECKING:
     from pipelines.cli.exit_status import ExitStatus
@@ -17,9 +15,8 @@ if TYPE_CHECKING:
 
 def fail(message: str, exit_code: int) -> NoReturn:
     """End the command with one line on standard error."""
-    line = to_printable(" ".join(message.split()))
     with suppress(OSError):  # a log that is full: the exit status says it too
-        click.echo(f"session-threads: {line}", err=True)
+        echo(f"session-threads: {' '.join(message.split())}", err=True)
     discard_unwritten()
     sys.exit(exit_code)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import gc
 import io
+import logging
 import os
 import sys
 from typing import Any
@@ -14,6 +15,7 @@ import click
 from pipelines import __version__
 from pipelines.cli import polling, reading
 from pipelines.cli.failure import fail
+from pipelines.cli.printing import Warnings
 from pipelines.errors import SessionThreadsError
 from pipelines.sandbox.command import sandbox
 
@@ -58,6 +60,7 @@ def end_at_once() -> None:
 def main(*, debug: bool) -> None:
     """Every thread of your agent sessions, polled into DuckDB."""
     del debug
+    logging.lastResort = Warnings(logging.WARNING)
     os.umask(0o077)  # what it writes holds names of threads
     atexit.register(end_at_once)
     if isinstance(sys.stdout, io.TextIOWrapper):

@@ -4,33 +4,27 @@ from __future__ import annotations
 
 import io
 import re
-import shutil
 import signal
-import sys
-from contextlib import contextmanager, nullcontext
-from pathlib import Path
-from tempfile import TemporaryFile
-from typing import IO, TYPE_CHECKING, Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import duckdb
-import msgspec
 
-from pipelines.cli.tables import make_console, print_records, read_duration
+from pipelines.cli.printing import make_console
+from pipelines.cli.tables import Column, make_columns, print_whole
 from pipelines.errors import QueryError
-from pipelines.reporting.wording import to_printable
 from pipelines.warehouse.sql import quote, quote_name
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
-    from pipelines.warehouse.analyses import Analysis
-    from pipelines.warehouse.base import Warehouse
+    from rich.console import Console
 
-COPY_OPTIONS = {
-    "csv": "FORMAT csv, HEADER",
-    "json": "FORMAT json, ARRAY",
-    "parquet": "FORMAT parquet",
-}
+    from pipelines.cli.target import Target
+    from pipelines.warehouse.base import Connection, Warehouse
+
+    Printer = Callable[[Console, Sequence[str], Sequence[Column]], None]
+
 SHOWN_ROWS = 200
 # Types whose values a server could write; a number that begins with a minus is one.
 TEXT_TYPES = ("VARCHAR", "JSON", "ENUM", "BLOB", "UNION", "VARIANT")
@@ -38,54 +32,6 @@ TEXT_TYPES = ("VARCHAR", "JSON", "ENUM", "BLOB", "UNION", "VARIANT")
 # text; text that begins with quotes and then so gets one more, so that taking one away is exact.
 QUOTED = r"'\1"
 FORMULA = "^('*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20])"
-
-
-class Target(msgspec.Struct, frozen=True):
-    """How and where rows are written: by default a table, or what the name of `out` ends in.
-
-    Without `out` they go to standard output. `raw` leaves text as it is, even if a spreadsheet
-    or a terminal would obey it.
-    """
-
-    form: str | None = None
-    out: Path | None = None
-    raw: bool = False
-
-    def choose_form(self) -> str:
-        """Return the format: table, csv, json or parquet. Raises QueryError if it cannot be."""
-        suffix = self.out.suffix.removeprefix(".") if self.out else ""
-        form = self.form or (suffix if suffix in COPY_OPTIONS else "table")
-        if self.raw and form == "table":
-            raise QueryError("--raw needs --format csv or json: a table is for people")
-        if form == "parquet" and self.is_terminal:
-            raise QueryError("parquet is not for a terminal: name a file with --out")
-        return form
-
-    @property
-    def is_terminal(self) -> bool:
-        """Whether a terminal shows what is written."""
-        return self.out is None and sys.stdout.isatty()
-
-
-def write_analysis(
-    warehouse: Warehouse,
-    analysis: Analysis,
-    target: Target,
-    where: str | None = None,
-    limit: int | None = None,
-) -> None:
-    """Write an analysis' published rows, as write_query does."""
-    table = f"analytics.{analysis.name}"
-    query = f"SELECT * FROM {table}"  # noqa: S608 - one of ours
-    query += f" WHERE (\n{where}\n)" if where else ""
-    query += f"\nLIMIT {limit}" if limit is not None else ""
-    with warehouse.read() as connection:
-        try:
-            connection.execute(f"DESCRIBE {table}")
-        except duckdb.CatalogException:
-            hint = "`session-threads run` builds it, or says why it cannot"
-            raise QueryError(f"{table}: not in the published copy yet. {hint}") from None
-        write_rows(connection, query, target, analysis.durations)
 
 
 def write_catalogue(answers: Mapping[str, str], target: Target) -> None:
@@ -102,37 +48,34 @@ def write_query(warehouse: Warehouse, query: str, target: Target) -> None:
 
 
 def write_rows(
-    connection: duckdb.DuckDBPyConnection,
+    connection: Connection,
     query: str,
     target: Target,
     durations: Collection[str] = (),
+    print_columns: Printer = lambda console, _, columns: print_whole(console, columns),
 ) -> None:
-    """Write a query's rows to the target.
+    """Write a query's rows to the target. Raises QueryError.
 
-    In a table the columns `durations`, which are in seconds, read as 2h 05m.
+    A table shows the first of very many, by `print_columns`; its columns `durations`, which are in
+    seconds, read as 2h 05m.
     """
-    form = target.choose_form()
     query = query.strip().removesuffix(";")
-    with explain_failures():
+    with explain_failures(target):
         reject_all_but_select(connection, query)
         subquery = f"FROM (\n{query}\n)"
-        if form == "table":
-            rows = execute(connection, subquery)
-            names = [column[0] for column in connection.description]
-            print_rows(names, rows, target.out, durations)
+        if target.form != "table":
+            copy_rows(connection, subquery, target)
             return
-        if form == "csv" and not target.raw:
-            subquery = quote_formulas(connection, subquery)
-        if target.out:
-            place = quote(str(target.out))
-            execute(connection, f"COPY ({subquery}) TO {place} ({COPY_OPTIONS[form]})")
-        else:
-            copy_to_stdout(
-                connection, subquery, form, printable=target.is_terminal and not target.raw
-            )
+        rows = execute(connection, subquery)
+        names = [column[0] for column in connection.description]
+        columns = make_columns(names, rows[:SHOWN_ROWS], durations)
+        with open_console(target) as console:
+            if rows:
+                print_columns(console, names, columns)
+            print_rest(console, len(rows))
 
 
-def reject_all_but_select(connection: duckdb.DuckDBPyConnection, query: str) -> None:
+def reject_all_but_select(connection: Connection, query: str) -> None:
     """Raise QueryError for anything else than one query."""
     statements = connection.extract_statements(query)
     # A PIVOT is several statements, all without a text, or (from DuckDB 2 on) a MULTI.
@@ -141,7 +84,37 @@ def reject_all_but_select(connection: duckdb.DuckDBPyConnection, query: str) -> 
         raise QueryError("the query is rejected: it must be one SELECT")
 
 
-def quote_formulas(connection: duckdb.DuckDBPyConnection, subquery: str) -> str:
+@contextmanager
+def open_console(target: Target) -> Iterator[Console]:
+    """Give the console on which a table is printed: standard output's, or a file's."""
+    if target.out is None:
+        yield make_console()
+        return
+    with target.open() as file:
+        text = io.TextIOWrapper(file, encoding="utf-8")
+        yield make_console(text)
+        text.detach()  # flushed, and still open
+
+
+def print_rest(console: Console, rows: int) -> None:
+    """Say how many rows there are beside those that were shown, or that there are none."""
+    if not rows:
+        console.print("no rows")
+    elif rows > SHOWN_ROWS:
+        console.print(f"and {rows - SHOWN_ROWS} more rows: --format csv shows them all")
+
+
+def copy_rows(connection: Connection, subquery: str, target: Target) -> None:
+    """Let DuckDB write a query's rows to the target, as data."""
+    if target.form == "csv" and not target.raw:
+        subquery = quote_formulas(connection, subquery)
+    with target.open() as file:
+        # It writes through the descriptor, for it would write over a file that is appended to.
+        options = f"{target.copy_options}, USE_TMP_FILE false"
+        execute(connection, f"COPY ({subquery}) TO '/dev/fd/{file.fileno()}' ({options})")
+
+
+def quote_formulas(connection: Connection, subquery: str) -> str:
     """Return the query with a quote before text that a spreadsheet would take for a formula."""
     execute(connection, f"{subquery} LIMIT 0")
     # Columns are known by position: PIVOT makes names out of data.
@@ -159,31 +132,7 @@ def quote_formula(column: str) -> str:
     return f"regexp_replace({column}::VARCHAR, {quote(FORMULA)}, {quote(QUOTED)})"
 
 
-def copy_to_stdout(
-    connection: duckdb.DuckDBPyConnection, subquery: str, form: str, *, printable: bool
-) -> None:
-    """Send a query's rows on; DuckDB itself would write over a file that is appended to.
-
-    They pass through a file without a name, of which nothing is left however the process ends.
-    """
-    with TemporaryFile() as rows, open(sys.stdout.fileno(), "wb", closefd=False) as stdout:
-        options = f"{COPY_OPTIONS[form]}, USE_TMP_FILE false"
-        execute(connection, f"COPY ({subquery}) TO '/dev/fd/{rows.fileno()}' ({options})")
-        rows.seek(0)
-        if printable:
-            stdout.writelines(print_lines(rows))
-        else:
-            shutil.copyfileobj(rows, stdout)
-
-
-def print_lines(rows: IO[bytes]) -> Iterator[bytes]:
-    """Yield lines of text that are safe for a terminal: it obeys their ends and tabs alone."""
-    for line in io.TextIOWrapper(rows, encoding="utf-8", errors="replace", newline="\n"):
-        cells = line.removesuffix("\n").split("\t")
-        yield ("\t".join(map(to_printable, cells)) + "\n").encode()
-
-
-def execute(connection: duckdb.DuckDBPyConnection, query: str) -> list[tuple[Any, ...]]:
+def execute(connection: Connection, query: str) -> list[tuple[Any, ...]]:
     """Return a query's rows. Ctrl-C ends the process at once, which a shell calls status 130.
 
     DuckDB looks for signals too seldom, and holds Python up meanwhile. It only reads: nothing is
@@ -199,31 +148,14 @@ def execute(connection: duckdb.DuckDBPyConnection, query: str) -> list[tuple[Any
 
 
 @contextmanager
-def explain_failures() -> Iterator[None]:
+def explain_failures(target: Target) -> Iterator[None]:
     """Turn what ends a query into QueryError; a reader that has read enough ends it well."""
     try:
         yield
-    except (duckdb.Error, OSError) as error:
-        if "Broken pipe" not in str(error):
-            raise QueryError(f"the query failed: {error}") from None
-
-
-def print_rows(
-    names: Sequence[str],
-    rows: Sequence[tuple[Any, ...]],
-    out: Path | None,
-    durations: Collection[str] = (),
-) -> None:
-    """Print rows as a table, to standard output or a file; of very many the first alone."""
-    records = [
-        {
-            name: read_duration(value) if name in durations else value
-            for name, value in zip(names, row, strict=True)
-        }
-        for row in rows[:SHOWN_ROWS]
-    ]
-    with out.open("w", encoding="utf-8") if out else nullcontext() as file:
-        console = make_console(file)
-        print_records(console, records)
-        if len(rows) > len(records):
-            console.print(f"and {len(rows) - len(records)} more rows: --format csv shows them all")
+    except BrokenPipeError:
+        pass
+    except duckdb.Error as error:
+        raise QueryError(f"the query failed: {error}") from None
+    except OSError as error:
+        problem = f"{target.out or 'the output'}: cannot be written ({error.strerror or error})"
+        raise QueryError(problem) from None

@@ -8,6 +8,7 @@ from __future__ import annotations
 import click
 
 from pipelines.cli.failure import conclude, fail
+from pipelines.cli.printing import echo
 from pipelines.errors import SessionThreadsError, TokenRejected
 from pipelines.reporting.wording import count
 
@@ -28,8 +29,9 @@ def run(
     4 nothing could be loaded.
     """
     from pipelines import steps
-    from pipelines.cli.console import print_run_json, print_summary, watch_poll
+    from pipelines.cli.console import print_run_json, print_summary
     from pipelines.cli.exit_status import exit_of_run
+    from pipelines.cli.progress import watch_poll
     from pipelines.config.loader import load_settings
     from pipelines.providers.registry import PROVIDERS
     from pipelines.records import Selection
@@ -57,7 +59,7 @@ def check() -> None:
 
     try:
         for line in diagnose():
-            click.echo(line)
+            echo(line)
     except SessionThreadsError as error:
         fail(error.advise(), TokenRejected.exit_code if isinstance(error, TokenRejected) else 2)
 
@@ -82,7 +84,7 @@ def build(name: str | None) -> None:
     with warehouse.write() as tables:
         outcomes = steps.build(settings, tables, chosen)
         path = steps.publish(warehouse, tables, known)
-    click.echo(f"built {count(len(outcomes), 'analysis', 'analyses')}. Data: {path}")
+    echo(f"built {count(len(outcomes), 'analysis', 'analyses')}. Data: {path}")
     conclude(exit_of_build(outcomes))
 
 
@@ -100,8 +102,8 @@ def replay(*, partial: bool, skip_damaged: bool) -> None:
     settings = load_tolerant()
     replayed, copy = steps.replay(settings, partial=partial, skip_damaged=skip_damaged)
     for file in replayed.skipped:
-        click.echo(f"left out: {file}", err=True)
-    click.echo(f"replayed {count(len(replayed.runs), 'run')}. Data: {copy}")
+        echo(f"left out: {file}", err=True)
+    echo(f"replayed {count(len(replayed.runs), 'run')}. Data: {copy}")
 
 
 @click.command()

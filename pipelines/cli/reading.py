@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipelines.cli.failure import conclude, fail
+from pipelines.cli.printing import echo
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,13 +45,13 @@ def status(*, as_json: bool) -> None:
     conclude(ending)
 
 
-def choose_target(command: Callable[..., None]) -> Callable[..., None]:
+def take_target(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options that say how and where its rows are written."""
-    formats = click.Choice(["table", "csv", "json", "parquet"])
+    formats = click.Choice(["table", "csv", "json", "jsonl", "parquet"])
     path = click.Path(dir_okay=False, path_type=Path)
     for option in (
-        click.option("--raw", is_flag=True, help="Text as it is, also what CSV marks as text."),
-        click.option("--out", type=path, help="Write to this file."),
+        click.option("--raw", is_flag=True, help="Text as it is, also what commands a terminal."),
+        click.option("--out", type=path, help="Write to this file, which is replaced."),
         click.option(
             "--format", "form", type=formats, help="By default what --out ends in, else table."
         ),
@@ -61,39 +62,61 @@ def choose_target(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.command()
 @click.argument("name", required=False)
-@choose_target
+@take_target
 @click.option("--where", metavar="SQL", help="Only rows for which this holds.")
+@click.option("--sort", metavar="COLUMN", help="In the order of this column.")
+@click.option("--desc", is_flag=True, help="The largest first.")
+@click.option("--columns", metavar="A,B", help="These columns.")
+@click.option("--wide", is_flag=True, help="All columns and whole values, also in a table.")
 @click.option("--limit", type=click.IntRange(min=0), metavar="N", help="At most so many rows.")
-def show(name: str | None, where: str | None, limit: int | None, **target: Any) -> None:  # noqa: ANN401 - click's
-    """Show one analysis; without NAME, list them all."""
-    from pipelines.cli.output import Target, write_analysis, write_catalogue
+def show(
+    name: str | None,
+    form: str | None,
+    out: Path | None,
+    columns: str | None,
+    *,
+    raw: bool,
+    **choice: Any,  # noqa: ANN401 - click's
+) -> None:
+    """Show one analysis; without NAME, list them all.
+
+    A table shows the columns that matter most, as far as they fit. Data have all of them.
+    """
+    from pipelines.cli.analysis import Choice, write_analysis
+    from pipelines.cli.output import write_catalogue
+    from pipelines.cli.target import choose_target
     from pipelines.config.loader import load_tolerant
     from pipelines.warehouse.analyses import list_analyses
     from pipelines.warehouse.place import open_warehouse
 
+    chosen = Choice(columns=tuple(columns.split(",")) if columns else (), **choice)
+    target = choose_target(form, out, raw=raw)
+    if chosen.desc and chosen.sort is None:
+        fail("--desc needs --sort COLUMN", 2)
     settings = load_tolerant()
     analyses = list_analyses(settings.analyses_dir)
     if name is None:
-        if where is not None or limit is not None:
-            fail("--where and --limit need the NAME of an analysis", 2)
-        answers = {name: analyses[name].header.answers for name in analyses}
-        write_catalogue(answers, Target(**target))
+        if chosen != Choice():
+            fail("options that choose rows or columns need the NAME of an analysis", 2)
+        write_catalogue({name: analyses[name].header.answers for name in analyses}, target)
         return
     if name not in analyses:
         raise click.BadParameter(f"{name!r} is none of {', '.join(analyses)}.", param_hint="NAME")
-    write_analysis(open_warehouse(settings.home), analyses[name], Target(**target), where, limit)
+    write_analysis(open_warehouse(settings.home), analyses[name], target, chosen)
 
 
 @click.command()
 @click.argument("query")
-@choose_target
-def sql(query: str, **target: Any) -> None:  # noqa: ANN401 - click's
+@take_target
+def sql(query: str, form: str | None, out: Path | None, *, raw: bool) -> None:
     """Run QUERY on the published database, read-only."""
-    from pipelines.cli.output import Target, write_query
+    from pipelines.cli.output import write_query
+    from pipelines.cli.target import choose_target
     from pipelines.config.settings import data_home
     from pipelines.warehouse.place import open_warehouse
 
-    write_query(open_warehouse(data_home()), query, Target(**target))
+    target = choose_target(form, out, raw=raw)
+    write_query(open_warehouse(data_home()), query, target)
 
 
 @click.command()
@@ -109,4 +132,4 @@ def report(out: Path | None) -> None:
     from pipelines.warehouse.place import open_warehouse
 
     home = data_home()
-    click.echo(f"report: {write_report(open_warehouse(home), home / REPORTS, out)}")
+    echo(f"report: {write_report(open_warehouse(home), home / REPORTS, out)}")

@@ -1,73 +1,158 @@
-"""Records for people: tables that fit the terminal."""
+"""Rows for people: values as they read them, and tables that fit the terminal."""
 
 from __future__ import annotations
 
 import math
-from datetime import datetime, time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from typing import IO, TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from rich import box
-from rich.console import Console
+from rich.cells import cell_len
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from pipelines.reporting.wording import Duration, to_printable
+from pipelines.cli.printing import WIDE
+from pipelines.reporting.wording import Duration, cut_middle, shorten_ids, to_printable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
-    from rich.console import JustifyMethod
+    from rich.console import Console, JustifyMethod
 
-    Records = Sequence[Mapping[str, Any]]
-
-WIDE = 10_000
 MOST_DIGITS = 1e15
+GAP = 2
+# A longer name may be shortened so far: sess_01…00aa.
+SHORTEST = 12
+# A longer text is a message, which is folded into so many columns at least.
+LONGEST_NAME = 80
+COMFORTABLE = 16
+NUMBERS = int | float | Decimal | None
+TIMES = date | time | timedelta
+SECONDS = "_seconds"
 
 
-def make_console(file: IO[str] | None = None) -> Console:
-    """Return the console of a file or standard output; as wide as its rows if no terminal."""
-    console = Console(highlight=False, file=file)
-    return console if console.is_terminal else Console(highlight=False, file=file, width=WIDE)
+@dataclass(frozen=True)
+class Column:
+    """A column as people see it: its header and its cells, all printable.
+
+    Cells that are `fixed`, such as numbers and times, are never shortened or folded. Of the others,
+    names and ids are shortened, and messages folded.
+    """
+
+    name: str
+    cells: Sequence[str]
+    is_number: bool = False
+    is_fixed: bool = False
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether every row says the same, and there are several."""
+        return len(self.cells) > 1 and len(set(self.cells)) == 1
+
+    @cached_property
+    def names(self) -> set[str]:
+        """The cells that may be shortened."""
+        return set() if self.is_fixed else {cell for cell in self.cells if is_name(cell)}
+
+    @cached_property
+    def widths(self) -> tuple[int, int, int]:
+        """The widths of the header and what is fixed, of the widest name, and of a message."""
+        rest = max((cell_len(cell) for cell in set(self.cells) - self.names), default=0)
+        fixed, message = (rest, 0) if self.is_fixed else (0, rest)
+        widest = max(map(cell_len, self.names), default=0)
+        return max(cell_len(self.name), fixed), widest, message
+
+    def measure(self, names: int, messages: int) -> int:
+        """Return the width that it needs if names and messages take no more than that."""
+        fixed, name, message = self.widths
+        return max(fixed, min(name, names), min(message, max(messages, COMFORTABLE)))
 
 
-def print_records(console: Console, records: Records) -> None:
-    """Print records as a table, or one record below the other if the terminal is too narrow."""
-    table = make_table(records)
-    if not records:
-        console.print("no rows")
-    elif measure_words(console, table) <= console.width:
-        keep_words_whole(table)
+def is_name(cell: str) -> bool:
+    """Whether a cell is a name or an id, and no message."""
+    return " " not in cell or len(cell) <= LONGEST_NAME
+
+
+def make_columns(
+    names: Sequence[str], rows: Sequence[Sequence[Any]], durations: Collection[str] = ()
+) -> list[Column]:
+    """Return rows as columns. Those of `durations`, which are in seconds, read as 2h 05m."""
+    return [
+        make_column(name, [row[index] for row in rows], is_duration=name in durations)
+        for index, name in enumerate(names)
+    ]
+
+
+def make_column(name: str, values: Sequence[Any], *, is_duration: bool = False) -> Column:
+    """Return values as a column."""
+    return Column(
+        to_printable(name.removesuffix(SECONDS) if is_duration else name),
+        [format_value(read_duration(value) if is_duration else value) for value in values],
+        is_number=all(isinstance(value, NUMBERS) for value in values),
+        is_fixed=all(isinstance(value, NUMBERS | TIMES) for value in values),
+    )
+
+
+def print_records(console: Console, records: Sequence[Mapping[str, Any]]) -> None:
+    """Print records as a table that fits; the columns that matter most come first."""
+    names = list(records[0]) if records else []
+    columns = make_columns(names, [list(record.values()) for record in records])
+    console.print(make_table(fit(columns, console.width)))
+
+
+def print_whole(console: Console, columns: Sequence[Column]) -> None:
+    """Print whole values: as a table, or one row below the other if the terminal is too narrow."""
+    table = make_table(columns)
+    unbounded = console.options.update(width=WIDE)
+    if Measurement.get(console, unbounded, table).minimum <= console.width:
         console.print(table)
     else:
-        print_upright(console, records)
+        print_upright(console, columns)
 
 
-def measure_words(console: Console, table: Table) -> int:
-    """Return the width that a table needs so that no word of it is broken."""
-    unbounded = console.options.update(width=WIDE)
-    return Measurement.get(console, unbounded, table).minimum
-
-
-def keep_words_whole(table: Table) -> None:
-    """Let only those columns fold in which there is a space to fold at."""
-    for column in table.columns:
-        column.no_wrap |= all(" " not in str(cell) for cell in column.cells)
-
-
-def print_upright(console: Console, records: Records) -> None:
-    """Print records that are too wide for the terminal one below the other, a line per column."""
-    for number, record in enumerate(records, 1):
+def print_upright(console: Console, columns: Sequence[Column]) -> None:
+    """Print rows one below the other, a line per column."""
+    for number, row in enumerate(zip(*(column.cells for column in columns), strict=True), 1):
         console.print(Text(f"row {number}", style="bold"))
         grid = Table.grid(padding=(0, 2))
-        for name, value in record.items():
-            grid.add_row(f"  {name}", Text(format_value(value), overflow="fold"))
+        for column, cell in zip(columns, row, strict=True):
+            grid.add_row(Text(f"  {column.name}"), Text(cell, overflow="fold"))
         console.print(grid)
 
 
-def make_table(records: Records) -> Table:
-    """Return records as a table whose numbers align at the right."""
+def fit(columns: Sequence[Column], width: int) -> list[Column]:
+    """Return as many of the first columns as fit into the width, with long names shortened.
+
+    Two different names never look the same. The first column is there even if it is too wide.
+    """
+    limit = max((column.widths[1] for column in columns), default=0)
+    while limit > SHORTEST and measure(columns, limit, limit) > width:
+        limit -= 1
+    short = shorten_ids(set().union(*(column.names for column in columns)), limit)
+    fitted = [
+        replace(
+            column,
+            cells=[short.get(cell) or cut_middle(cell, width, width) for cell in column.cells],
+        )
+        for column in columns
+    ]
+    if len(columns) <= 1 or measure(fitted, WIDE, limit) <= width:
+        return fitted
+    return fit(columns[:-1], width)
+
+
+def measure(columns: Sequence[Column], names: int, messages: int) -> int:
+    """Return the width of a table in which names and messages take no more than that."""
+    return sum(column.measure(names, messages) + GAP for column in columns) - GAP
+
+
+def make_table(columns: Sequence[Column]) -> Table:
+    """Return columns as a table: numbers align at the right, words stay whole, texts fold."""
     table = Table(
         box=box.SIMPLE_HEAD,
         show_edge=False,
@@ -75,12 +160,16 @@ def make_table(records: Records) -> Table:
         padding=(0, 1, 0, 0),
         header_style="bold",
     )
-    for name in records[0] if records else ():
-        is_number = all(isinstance(row[name], int | float | None) for row in records)
-        justify: JustifyMethod = "right" if is_number else "left"
-        table.add_column(name, justify=justify, overflow="fold", no_wrap=is_number)
-    for row in records:
-        table.add_row(*(Text(format_value(value)) for value in row.values()))
+    for column in columns:
+        justify: JustifyMethod = "right" if column.is_number else "left"
+        table.add_column(
+            Text(column.name),
+            justify=justify,
+            overflow="fold",
+            no_wrap=column.is_number or all(" " not in cell for cell in column.cells),
+        )
+    for row in zip(*(column.cells for column in columns), strict=True):
+        table.add_row(*map(Text, row))
     return table
 
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 DEFAULT_FILE = "sessions.yaml"
 # How tokens begin, whoever's they are: none may stand in a file.
 TOKEN_PREFIXES = ("pt-", "sk-ant-")
+# Keys whose value is the NAME of a variable with a secret.
+VARIABLE_KEYS = ("_env", "env")
 TOO_DEEP = "nested too deeply, or within itself"
 
 
@@ -64,6 +66,16 @@ def read_document(environ: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
     if isinstance(own, str) and not own.startswith("~"):
         document["analyses_dir"] = str(path.absolute().parent / own)
     return str(path), document
+
+
+def list_secret_variables(document: Any) -> set[str]:  # noqa: ANN401 - any YAML
+    """Return the variables that the file names for what must not stand in it: `token_env` etc."""
+    if isinstance(document, list):
+        return set().union(*map(list_secret_variables, document))
+    if not isinstance(document, dict):
+        return set()
+    found = {str(value) for key, value in document.items() if str(key).endswith(VARIABLE_KEYS)}
+    return found.union(*map(list_secret_variables, document.values()))
 
 
 def reject_tilde(place: str, path: str | None) -> None:

@@ -158,8 +158,8 @@ class _Fleet:
         )
 
 
-async def ask_once(source: Source) -> None:
-    """Ask once for one thread of the source's first session. Raises ApiError."""
+async def ask_once(source: Source) -> RequestStats:
+    """Ask once for one thread of the first session; return what that cost. Raises ApiError."""
     provider = PROVIDERS[source.provider]
     request = ListRequest(
         endpoint=provider.endpoint(THREADS_ENDPOINT),
@@ -167,7 +167,8 @@ async def ask_once(source: Source) -> None:
         limit=1,
     )
     async with open_client(source.model_copy(update={"max_attempts": 1})) as client:
-        await fetch_page(client, request, None, RequestStats())
+        await fetch_page(client, request, None, stats := RequestStats())
+    return stats
 
 
 @contextmanager

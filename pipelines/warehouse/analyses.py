@@ -1,9 +1,10 @@
 """The analyses: one SQL file each, whose header says what it answers and what must hold.
 
-The comment lines at the head of a file are YAML: `answers`, `grain`, `columns` (name: meaning, its
-unit in brackets at the end), `checks` and `warnings` (name: a query that finds no row; if a check
-does, the previous table is kept). Below them is one query. The file is named like its table in
-the schema `analytics`. What an analysis reads follows from its query; views read no analysis.
+The comment lines at the head of a file are YAML: `answers`, `grain`, `show` (what matters most, for
+a table on a screen: columns, or `a or b`, which is b where a is empty), `columns` (name: meaning,
+its unit in brackets at the end), `checks` and `warnings` (name: a query that finds no row; if a
+check does, the previous table is kept). Below them is one query. The file is named like its table
+in the schema `analytics`. What an analysis reads follows from its query; views read no analysis.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ TAKEN = frozenset(
 LARGEST = 1_000_000
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 SECONDS = " (seconds)"
+OR = " or "
 
 
 class Header(BaseModel):
@@ -61,8 +63,17 @@ class Header(BaseModel):
     answers: str
     grain: str
     columns: dict[str, str] = Field(min_length=1)
+    show: tuple[str, ...] = ()
     checks: dict[Name, str] = {}
     warnings: dict[Name, str] = {}
+
+    @model_validator(mode="after")
+    def reject_unknown(self) -> Header:
+        """Reject a column to show that the table does not have."""
+        shown = [name for entry in self.show for name in entry.split(OR)]
+        if unknown := [name for name in shown if name not in self.columns]:
+            raise ValueError(f"{unknown[0]!r} in show is no column")
+        return self
 
     @model_validator(mode="after")
     def reject_names(self) -> Header:

@@ -1,100 +1,92 @@
 -- answers: Did the new version of an agent get worse?
--- grain: one row per agent, role and version, beside the version before it; coordinators and children are never mixed
+-- grain: one row per agent, role and version that has a thread of known age, beside the version it is compared with; coordinators and children are never mixed
+-- show: [agent_name or agent, role, version, compared_with, failures, speed, failed_share, failed_share_compared, lifetime_seconds, lifetime_compared_seconds, followed, n]
 -- columns:
+--   agent_name: newest name of the agent, or what else it is called
 --   agent: id of the agent, or its name if it has no id
 --   role: coordinator or child
 --   version: version of the agent
+--   compared_with: the version with most threads of those that began before it, whether they still run or not; null for the first
+--   failures: "more, fewer or unclear: whether more of its threads fail by the common age (failures_p_adjusted up to 5 %); too few if one of the two has fewer than 20 threads or 5 sessions that were followed to that age"
+--   speed: "slower, faster or unclear: whether those of its threads that do not fail live longer; too few likewise"
+--   common_age_seconds: age to which at least half of the threads of each of the two were followed; of a version that is compared with none, half of its own (seconds)
+--   failed_share: share of threads that were terminated or gave up by the common age, open ones in the denominator (Aalen-Johansen)
+--   failed_share_low: lower end of its 95 % confidence interval, threads of a session being alike; null if there is one session
+--   failed_share_high: upper end of it
+--   failed_share_compared: the same share of the version it is compared with
+--   failed_share_compared_low: lower end of its 95 % confidence interval
+--   failed_share_compared_high: upper end of it
+--   failures_p: probability of such a difference, or a larger one, by chance; null if too few
+--   failures_p_adjusted: the same in view of how many were compared (Benjamini-Hochberg)
+--   lifetime_seconds: typical lifetime (geometric mean) of threads that do not fail by the common age; a longer one counts as that age (seconds)
+--   lifetime_low_seconds: lower end of its 95 % confidence interval (seconds)
+--   lifetime_high_seconds: upper end of it (seconds)
+--   lifetime_compared_seconds: the same of the version it is compared with (seconds)
+--   lifetime_compared_low_seconds: lower end of its 95 % confidence interval (seconds)
+--   lifetime_compared_high_seconds: upper end of it (seconds)
+--   speed_p: probability of such a difference, or a larger one, by chance; null if too few
+--   speed_p_adjusted: the same in view of how many were compared
+--   followed: number of its threads that were followed to the common age, or would have been had they not closed
+--   followed_compared: the same of the version it is compared with
+--   sessions: number of sessions of these threads
+--   sessions_compared: the same of the version it is compared with
 --   n: number of threads of the version
---   n_closed: number of them that are closed
---   terminated_share: share of the closed ones that were terminated rather than archived; null if none is closed
---   terminated_share_low: lower end of its 95 % confidence interval (Wilson)
---   terminated_share_high: upper end of it
---   km_p50: median lifetime that counts open threads as censored (Kaplan-Meier); null if the curve does not fall that far (seconds)
---   version_before: the version before, of those that have threads; null for the first
---   n_before: its number of threads
---   n_closed_before: number of them that are closed
---   terminated_share_before: its share of terminated ones
---   km_p50_before: its median lifetime (seconds)
---   ratio: km_p50 / km_p50_before; above 1 threads live longer than before
---   log_rank: chi-squared of the log-rank test of the two versions' lifetimes, one degree of freedom; null if it says nothing
---   verdict: "better (threads close sooner), worse (later), unclear (log_rank below 3.84, that is p above 5 %), too few (fewer than 10 closed in one of the two); null for the first version"
---   as_of: beginning of the newest poll that the version rests on (UTC)
+--   n_compared: number of threads of the version it is compared with
+--   created_from: when its first thread was created (UTC)
+--   created_until: when its last thread was created (UTC)
+--   created_from_compared: when the first thread of the version it is compared with was created (UTC)
+--   created_until_compared: when the last one was (UTC)
+--   compared: number of versions of this table that are compared, each in two ways
+--   as_of: beginning of the newest poll that the row rests on (UTC)
 -- checks:
 --   bounds_are_in_order: >-
---     FROM analytics.agent_versions WHERE terminated_share_low > terminated_share + 1e-9
---     OR terminated_share > terminated_share_high + 1e-9
---   versions_rise: FROM analytics.agent_versions WHERE version_before >= version
-WITH lifetimes AS (
-    SELECT *, agent_version AS version
-    FROM analytics.thread_durations
-    WHERE agent IS NOT NULL AND agent_version IS NOT NULL
-),
-
-counts AS (
+--     FROM analytics.agent_versions WHERE NOT coalesce(failed_share BETWEEN failed_share_low - 1e-9
+--     AND failed_share_high + 1e-9 AND lifetime_seconds BETWEEN lifetime_low_seconds AND lifetime_high_seconds, TRUE)
+--   compared_with_an_earlier_one: FROM analytics.agent_versions WHERE created_from_compared > created_from
+WITH lifetimes AS MATERIALIZED (
     SELECT
         agent,
         role,
-        version,
-        agent || '@' || version::VARCHAR AS value,
-        count(*) AS n,
-        count_if(NOT is_censored) AS n_closed,
-        count_if(basis = 'terminated') / nullif(n_closed, 0) AS terminated_share,
-        max(as_of) AS as_of
-    FROM lifetimes
-    GROUP BY agent, role, version
+        agent_version AS version,
+        hash(source, session_id) AS session,
+        created_at,
+        as_of,
+        age_step(seconds_between(created_at, as_of)) AS followed,
+        -1 AS entry,
+        -- An open thread that gave up did so when it fell quiet.
+        age_step(elapsed_seconds - if(is_censored AND gave_up(stop_reason_type), coalesce(quiet_seconds, 0), 0)) AS age,
+        CASE
+            WHEN (status = 'terminated' AND basis = 'terminated') OR gave_up(stop_reason_type) THEN 'failed'
+            WHEN is_censored THEN 'open'
+            ELSE 'closed'
+        END::ENUM ('open', 'closed', 'failed') AS cause
+    FROM analytics.thread_durations
+    WHERE elapsed_seconds IS NOT NULL AND agent IS NOT NULL AND agent_version IS NOT NULL
 ),
 
-medians AS (
-    SELECT value, role, km_p50
-    FROM analytics.duration_percentiles
-    WHERE dimension = 'agent_version' AND basis = 'closed'
-),
-
-pairs AS (
-    SELECT
-        counts.*,
-        medians.km_p50,
-        row_number() OVER ()::INTEGER AS pair,
-        lag(version) OVER in_order AS version_before,
-        lag(n) OVER in_order AS n_before,
-        lag(n_closed) OVER in_order AS n_closed_before,
-        lag(terminated_share) OVER in_order AS terminated_share_before,
-        lag(km_p50) OVER in_order AS km_p50_before
-    FROM counts
-    LEFT JOIN medians USING (value, role)
-    WINDOW in_order AS (PARTITION BY agent, role ORDER BY version)
-),
-
-paired AS (
-    SELECT pair, lifetimes.version = pairs.version AS is_new, elapsed_seconds, is_censored
-    FROM pairs
-    JOIN lifetimes USING (agent, role)
-    WHERE lifetimes.version IN (pairs.version, version_before)
-        AND version_before IS NOT NULL
-        AND elapsed_seconds IS NOT NULL
-)
+curves AS MATERIALIZED (FROM version_pairs('lifetimes'))
 
 SELECT
-    agent,
-    role,
-    version,
-    n,
-    n_closed,
-    terminated_share,
-    wilson_interval(terminated_share, n_closed).low AS terminated_share_low,
-    wilson_interval(terminated_share, n_closed).high AS terminated_share_high,
-    km_p50,
-    COLUMNS('_before$'),
-    km_p50 / nullif(km_p50_before, 0) AS ratio,
-    excess * excess / nullif(variance, 0) AS log_rank,
-    CASE
-        WHEN version_before IS NULL THEN NULL
-        WHEN least(n_closed, n_closed_before) < 10 THEN 'too few'
-        WHEN coalesce(log_rank, 0) < 3.841458820694124 THEN 'unclear'
-        WHEN excess > 0 THEN 'better'
-        ELSE 'worse'
-    END AS verdict,
-    as_of
-FROM pairs
-LEFT JOIN log_rank('paired') AS tests USING (pair)
-ORDER BY agent, role, version
+    names.name AS agent_name,
+    newer.agent,
+    newer.role,
+    newer.version,
+    older.version AS compared_with,
+    failures,
+    speed,
+    age_of_step(newer.horizon) AS common_age_seconds,
+    results.* EXCLUDE (curve, failures, speed, compared),
+    newer.n,
+    older.n AS n_compared,
+    newer.created_from,
+    newer.created_until,
+    older.created_from AS created_from_compared,
+    older.created_until AS created_until_compared,
+    compared,
+    greatest(newer.as_of, older.as_of) AS as_of
+FROM curves AS newer
+LEFT JOIN curves AS older ON older.curve = newer.curve - 1
+JOIN compare_versions('curves', 'lifetimes') AS results ON results.curve = newer.curve
+LEFT JOIN group_names AS names ON names.dimension = 'agent' AND names.value = newer.agent
+WHERE newer.is_new
+ORDER BY newer.agent, newer.role, newer.version

@@ -1,5 +1,6 @@
 -- answers: What should a person look at now?
 -- grain: one row per thread that needs someone; threads of a session that is gone (its newest poll, overtaken ones not counted, ended so) are left out, because nobody can look at them
+-- show: [reason, severity, quiet_seconds, agent_name or agent, session_label or session_id, thread_id, status, name]
 -- columns:
 --   source: name of the source
 --   session_id: session
@@ -31,7 +32,7 @@ WITH candidates AS (
             AS quiet_seconds
         ),
         CASE
-            WHEN stop_reason_type IN ('retries_exhausted', 'budget_reached', 'refusal')
+            WHEN gave_up(stop_reason_type)
                 AND (is_censored OR seconds_between(closed_at, as_of) < 86400)
                 THEN 'gave_up'
             WHEN NOT is_censored THEN NULL
@@ -42,7 +43,7 @@ WITH candidates AS (
     FROM analytics.thread_durations
     ANTI JOIN (FROM latest_polls WHERE last_outcome = 'gone') AS gone USING (source, session_id)
     WHERE missing_since IS NULL
-        AND (is_censored OR stop_reason_type IN ('retries_exhausted', 'budget_reached', 'refusal'))
+        AND (is_censored OR gave_up(stop_reason_type))
         AND reason IS NOT NULL
 ),
 

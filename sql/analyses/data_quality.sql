@@ -1,5 +1,6 @@
 -- answers: What is odd in the data?
 -- grain: one row per check and source, also if nothing was found; unknown fields, which are recorded for all sources together, have the source (any)
+-- show: [check, rows, example, source]
 -- columns:
 --   check: "negative_duration (closed or last seen before it was created), updated_before_created, clock_skew (dated after the page that said so had arrived), wrong_clock (the clock of this machine was more than five minutes off at the newest poll of a session, or an earlier poll is dated later), undated (no created_at), regression (a poll brought an older state, which was not applied), orphan (its parent was never listed), parent_cycle (its ancestors lead back to themselves), unknown_status, unknown_field"
 --   source: name of the source

@@ -1,5 +1,6 @@
 -- answers: What are typical and bad lifetimes?
 -- grain: one row per dimension, value, role and basis (closed, and of these archived and terminated)
+-- show: [dimension, name or value, role, basis, n, n_open, p50, p95, km_p50, km_p90, max]
 -- columns:
 --   dimension: "what the threads are grouped by: all, source, session, role, agent, agent_version, model"
 --   value: the group by its id; an agent version is agent@version; a session of the same id in two sources counts as one group

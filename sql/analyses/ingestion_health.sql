@@ -1,5 +1,6 @@
 -- answers: Can I trust these numbers?
 -- grain: one row per session that was ever polled
+-- show: [label or session_id, last_outcome, failure_streak, lag_seconds, threads, missing, last_error]
 -- columns:
 --   source: name of the source
 --   session_id: session

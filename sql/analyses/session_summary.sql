@@ -1,5 +1,6 @@
 -- answers: What does each session look like at a glance?
 -- grain: one row per session that was ever polled
+-- show: [label or session_id, threads, open, running, idle, blocked, missing, peak_concurrency, last_updated_at]
 -- columns:
 --   source: name of the source
 --   session_id: session

@@ -1,5 +1,6 @@
 -- answers: How many threads are in each status now?
 -- grain: one row per dimension, value and status; the known statuses are there even with no thread
+-- show: [dimension, name or value, status, threads, share, n]
 -- columns:
 --   dimension: "what the threads are grouped by: all, source, session, role, agent, agent_version, model"
 --   value: the group by its id; an agent version is agent@version; a session of the same id in two sources counts as one group

@@ -1,5 +1,6 @@
 -- answers: Why do turns end?
 -- grain: one row per dimension, value and stop reason that a thread has
+-- show: [dimension, name or value, stop_reason_type, threads, share, n]
 -- columns:
 --   dimension: "what the threads are grouped by: all, source, session, role, agent, agent_version, model"
 --   value: the group by its id; an agent version is agent@version; a session of the same id in two sources counts as one group

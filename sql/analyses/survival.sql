@@ -1,5 +1,6 @@
 -- answers: How probable is it that a thread is still open after a time?
 -- grain: one row per dimension, value, role and t_seconds; a curve of more than 200 threads has a row for every 200th part of them, and every time only where it falls to a half and to a tenth
+-- show: [dimension, name or value, role, t_seconds, survival, ci_low, ci_high, at_risk, closed, censored]
 -- columns:
 --   dimension: "what the threads are grouped by: all, source, session, role, agent, agent_version, model"
 --   value: the group by its id; an agent version is agent@version; a session of the same id in two sources counts as one group

@@ -1,5 +1,6 @@
 -- answers: How long has each thread lived?
 -- grain: one row per thread
+-- show: [thread_id, agent_name or agent, session_label or session_id, status, elapsed_seconds, is_censored, role, name]
 -- columns:
 --   source: name of the source
 --   session_id: session

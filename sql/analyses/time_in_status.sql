@@ -1,5 +1,6 @@
 -- answers: Where does the time go?
 -- grain: one row per dimension, value and status
+-- show: [dimension, name or value, status, seconds, seconds_low, seconds_high, share, threads]
 -- columns:
 --   dimension: "what the threads are grouped by: all, source, session, role, agent, agent_version, model"
 --   value: the group by its id; an agent version is agent@version; a session of the same id in two sources counts as one group

@@ -263,7 +263,9 @@ def test_show_and_sql(polled: Path, tmp_path: Path) -> None:
     expected = [row["threads"] for row in read_table(polled / "threads.duckdb", query)]
 
     table = invoke(*arguments).stdout
-    assert [int(line.split()[3]) for line in table.splitlines()[2:]] == expected
+    *rows, same = table.splitlines()[2:]
+    assert [int(line.split()[1]) for line in rows] == expected
+    assert same.startswith("the same in every row: dimension all, value all, n ")
     text = invoke(*arguments, "--format", "csv").stdout
     assert [int(row["threads"]) for row in csv.DictReader(text.splitlines())] == expected
     parsed = json.loads(invoke("sql", f"{query};", "--format", "json").stdout)
@@ -415,11 +417,11 @@ def test_narrow_terminal(polled: Path) -> None:
 def test_status(fleet: World, home: Path, tmp_path: Path) -> None:
     """Status shows a line per session, and ends with 1 where one is failing or stale."""
     fresh = invoke("status")
-    assert (fresh.returncode, fresh.stdout.count("never polled")) == (1, 4)
+    assert (fresh.returncode, fresh.stdout.count("never polled")) == (1, 4 + 1)
     invoke("run")
     well = invoke("status", QODER_PAT="")
     assert (well.returncode, well.stderr) == (0, "")
-    assert well.stdout.count(" ok ") == len(fleet.sessions) == len(well.stdout.splitlines()) - 2
+    assert well.stdout.count(" ok ") == len(fleet.sessions) == len(well.stdout.splitlines()) - 3
     assert "session" in well.stdout.splitlines()[0]
     assert "last complete" in well.stdout.splitlines()[0]
 
@@ -724,11 +726,11 @@ def test_list_in_every_format(tmp_path: Path) -> None:
     assert invoke("show", "--out", "list.csv").stdout == ""
     with (tmp_path / "list.csv").open(newline="") as file:
         assert list(csv.DictReader(file)) == listed
-    for option in (["--where", "true"], ["--limit", "1"]):
+    for option in (["--where", "true"], ["--limit", "1"], ["--wide"], ["--columns", "name"]):
         rejected = invoke("show", *option)
         assert (rejected.returncode, rejected.stdout) == (2, "")
         assert rejected.stderr == (
-            "session-threads: --where and --limit need the NAME of an analysis\n"
+            "session-threads: options that choose rows or columns need the NAME of an analysis\n"
         )
 
 

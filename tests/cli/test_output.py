@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
+import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import duckdb
 import polars as pl
 import pytest
 
-from pipelines.cli.output import Target, write_rows
-from pipelines.errors import QueryError
+from pipelines.cli.output import write_rows
+from pipelines.cli.target import Target, choose_target
+from pipelines.errors import QueryError, SettingsError
 from tests.support import ROOT
 
 GOLDEN = ROOT / "tests" / "cli" / "golden"
@@ -45,15 +49,75 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
 
 
-@pytest.mark.parametrize("name", ["hard.txt", "hard.csv", "hard.json"])
+@pytest.mark.parametrize("name", ["hard.txt", "hard.csv", "hard.json", "hard.jsonl"])
 def test_golden_files(name: str) -> None:
     """Hard values are written as the golden file of the format holds them."""
-    assert write(HARD, Target(out=Path(name))) == (GOLDEN / name).read_bytes()
+    assert write(HARD, choose_target(out=Path(name))) == (GOLDEN / name).read_bytes()
+
+
+@pytest.mark.parametrize("name", ["hard.csv", "hard.json", "hard.jsonl"])
+def test_compressed_files(name: str) -> None:
+    """A name that also ends in .gz gets the same, compressed, whatever its letters."""
+    compressed = write(HARD, choose_target(out=Path(f"{name}.gz".upper())))
+    assert gzip.decompress(compressed) == (GOLDEN / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("form", "out", "line"),
+    [
+        (None, "d.xlsx", "--out d.xlsx: no format has this ending. End it in one of .csv, "),
+        (None, "d", "--out d: no format has this ending"),
+        (None, "d.csv.zip", "--out d.csv.zip: no format has this ending"),
+        (None, "d.parquet.gz", "--out d.parquet.gz: no format has this ending"),
+        (None, ".hidden", "--out .hidden: no format has this ending"),
+        ("table", "d.csv", "--out d.csv: --format table is another format"),
+        ("json", "d.Parquet", "--out d.Parquet: --format json is another format"),
+        ("jsonl", "d.json", "--out d.json: --format jsonl is another format"),
+        ("csv", "d.json.gz", "--out d.json.gz: --format csv is another format"),
+    ],
+)
+def test_rejected_targets(form: str | None, out: str, line: str) -> None:
+    """No format is guessed, and none is written under the name of another."""
+    with pytest.raises(SettingsError, match=re.escape(line)):
+        choose_target(form, Path(out))
+
+
+def test_names_of_any_letters() -> None:
+    """Endings are read without regard to case; a format that is named may have any other name."""
+    expected = (GOLDEN / "hard.csv").read_bytes()
+    assert write(HARD, choose_target(out=Path("d.CSV"))) == expected
+    assert write(HARD, choose_target("csv", Path("durations"))) == expected
+    assert choose_target(out=Path("d.JsonL")).form == "jsonl"
+    assert choose_target(out=Path("d.TXT")).form == "table"
+
+
+def test_existing_file() -> None:
+    """A file is replaced as a whole, through a link too; if the query fails it stays."""
+    Path("d.csv").write_text("x" * 100)
+    Path("link.csv").symlink_to("d.csv")
+    assert write("SELECT 1 AS a", choose_target(out=Path("link.csv"))) == b"a\n1\n"
+    assert Path("link.csv").is_symlink()
+    with pytest.raises(QueryError, match="the query failed"):
+        write("SELECT error('no')", choose_target(out=Path("d.csv")))
+    assert sorted(path.name for path in Path().iterdir()) == ["d.csv", "link.csv"]
+    assert Path("d.csv").read_text() == "a\n1\n"
+    with pytest.raises(QueryError, match=r"^none/d.csv: cannot be written \(No such file"):
+        write("SELECT 1", choose_target(out=Path("none/d.csv")))
+
+
+def test_pipe_as_file() -> None:
+    """What is no ordinary file is written to, and not replaced; it gets what a terminal may."""
+    os.mkfifo("d.csv")
+    with ThreadPoolExecutor(1) as reader:
+        read = reader.submit(Path("d.csv").read_bytes)
+        write_rows(duckdb.connect(), "SELECT chr(27) || 'x' AS a", choose_target(out=Path("d.csv")))
+        assert read.result(10).decode() == "a\n�x\n"
+    assert Path("d.csv").is_fifo()
 
 
 def test_table_obeys_nothing() -> None:
     """A table for a terminal holds printable characters alone, and fits it."""
-    lines = write(HARD, Target(out=Path("hard.txt"))).decode().split("\n")
+    lines = write(HARD, choose_target(out=Path("hard.txt"))).decode().split("\n")
     assert all(line.isprintable() and len(line) <= 80 for line in lines)
 
 
@@ -63,7 +127,7 @@ def test_words_stay_whole() -> None:
         "'agent' AS dimension, 'agent_coordinator' AS value, 'rescheduling' AS status,"
         " 1 AS threads, 0.5 AS share, 144 AS n, TIMESTAMPTZ '2026-01-01 00:00:00Z' AS as_of"
     )
-    text = write(f"SELECT {columns}", Target(out=Path("barely.txt"))).decode()
+    text = write(f"SELECT {columns}", choose_target(out=Path("barely.txt"))).decode()
     *_, record, folded = (line.split() for line in text.splitlines())
     assert record == ["agent", "agent_coordinator", "rescheduling", "1", "0.5", "144", "2026-01-01"]
     assert folded == ["00:00:00"]
@@ -72,11 +136,11 @@ def test_words_stay_whole() -> None:
 def test_exact_formats() -> None:
     """JSON, Parquet and raw CSV hold every text as it is."""
     expected = read_texts()
-    parsed = json.loads(write(TEXTS, Target(out=Path("hard.json"))))
+    parsed = json.loads(write(TEXTS, choose_target(out=Path("hard.json"))))
     assert [row["text"] for row in parsed] == expected
-    write(TEXTS, Target(out=Path("hard.parquet")))
+    write(TEXTS, choose_target(out=Path("hard.parquet")))
     assert pl.read_parquet("hard.parquet")["text"].to_list() == expected
-    raw = write(TEXTS, Target(out=Path("raw.csv"), raw=True)).decode()
+    raw = write(TEXTS, choose_target(out=Path("raw.csv"), raw=True)).decode()
     assert read_column(raw) == [text or "" for text in expected]
 
 
@@ -89,7 +153,7 @@ def read_column(text: str) -> list[str]:
 def test_no_formula_in_csv() -> None:
     """No text is a formula to a spreadsheet, and taking one quote away gives it back exactly."""
     expected = read_texts()
-    cells = read_column(write(TEXTS, Target(out=Path("hard.csv"))).decode())
+    cells = read_column(write(TEXTS, choose_target(out=Path("hard.csv"))).decode())
     assert not [cell for cell in cells if cell.startswith(STARTS)]
     marked = [cell.startswith("'") and cell.lstrip("'").startswith(STARTS) for cell in cells]
     given_back = [cell[is_marked:] for cell, is_marked in zip(cells, marked, strict=True)]
@@ -109,7 +173,7 @@ def test_no_formula_in_csv() -> None:
 )
 def test_formulas_of_other_types(query: str) -> None:
     """Neither another type nor the name of a column brings a formula in."""
-    text = write(query, Target(out=Path("out.csv"))).decode()
+    text = write(query, choose_target(out=Path("out.csv"))).decode()
     assert "'=1" in text
     assert not re.search(r"(^|,)=", text, flags=re.MULTILINE)
 
@@ -117,10 +181,10 @@ def test_formulas_of_other_types(query: str) -> None:
 def test_numbers_and_columns_stay() -> None:
     """Numbers keep their minus; columns of one name are kept apart."""
     query = "SELECT -5 AS a, '-5' AS a, INTERVAL '-1 day' AS b"
-    assert write(query, Target(out=Path("out.csv"))) == b"a,a_1,b\n-5,'-5,-1 day\n"
+    assert write(query, choose_target(out=Path("out.csv"))) == b"a,a_1,b\n-5,'-5,-1 day\n"
 
 
 def test_raw_table() -> None:
     """A raw table is rejected: it is for people."""
-    with pytest.raises(QueryError, match="--raw needs --format csv or json"):
-        write("SELECT 1", Target(out=Path("table.txt"), raw=True))
+    with pytest.raises(SettingsError, match=r"--raw: a table is for people\. Choose one of csv, "):
+        choose_target(out=Path("table.txt"), raw=True)

@@ -20,8 +20,9 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from pipelines.cli.console import SUMMARY_COLUMNS, print_summary, watch_poll
+from pipelines.cli.console import SUMMARY_COLUMNS, print_summary
 from pipelines.cli.exit_status import exit_of_run
+from pipelines.cli.progress import watch_poll
 from pipelines.records import Poll
 from pipelines.sandbox.server import serve
 from pipelines.steps import Result
@@ -154,8 +155,8 @@ def test_parquet(polled: str, variables: dict[str, str]) -> None:
     """Parquet is not sent to a terminal."""
     assert polled
     status, text = run("sql", "SELECT 1", "--format", "parquet", **variables)
-    assert status == 1
-    assert text == ("session-threads: parquet is not for a terminal: name a file with --out\r\n")
+    line = "session-threads: --format parquet: it is not for a terminal. Name a file: --out.\r\n"
+    assert (status, text) == (2, line)
 
 
 def test_machines_read_ascii(polled: str, variables: dict[str, str]) -> None:
@@ -206,7 +207,7 @@ def test_many_sessions(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Non
     """Of many sessions the summary shows the first failing and the first complete ones."""
     counts = dict.fromkeys((*SUMMARY_COLUMNS, "requests", "retries", "wait_seconds"), 0)
     ledger: list[dict[str, Any]] = [
-        {"session_id": f"s{number}", "label": None}
+        {"source": "a", "session_id": f"s{number}", "label": None}
         | counts
         | {"outcome": "gone" if number % 2 else "complete"}
         for number in range(50)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -201,8 +202,8 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
 
 @pytest.fixture(scope="module")
 def dev(checkout: Checkout) -> Iterator[Tool]:
-    """Run what `make dev` runs: web server, daemon and code server."""
-    with start_tool(checkout, "dagster", "dev", "-w", "workspace.yaml", "-p") as tool:
+    """Run what `make dev` runs: the guarded web server, and the daemon."""
+    with start_tool(checkout, "python", "-m", "pipelines.defs.server", "--daemon", "-p") as tool:
         yield tool
 
 
@@ -264,8 +265,34 @@ def test_webserver_loads_the_workspace(checkout: Checkout) -> None:
 
 
 def test_dev_loads_the_workspace(dev: Tool) -> None:
-    """`dagster dev` gives the location the same name."""
+    """What `make dev` starts gives the location the same name."""
     find_repository(dev)
+
+
+def test_no_page_commands_the_server(checkout: Checkout, dev: Tool) -> None:
+    """What pages of others can send launches no run, and others cannot enter Dagster's files."""
+    repository = find_repository(dev)
+    selector = {
+        "repositoryLocationName": "pipelines",
+        "repositoryName": repository,
+        "jobName": "poll_threads",
+    }
+    variables = {"params": {"selector": selector, "mode": "default"}}
+    asked = {"query": LAUNCH, "variables": json.dumps(variables)}
+    page = {"origin": "http://attacker.example"}
+    with httpx.Client(trust_env=False, timeout=READY_S) as client:
+        url = f"{dev.url}/graphql"
+        answers = [
+            client.get(url, params=asked),
+            client.get(url, params=asked, headers=page | {"host": "attacker.example"}),
+            client.post(url, params=asked, headers={"content-type": "text/plain"}),
+            client.post(url, json=asked, headers=page),
+            client.post(url, json=asked, headers={"host": "attacker.example"}),
+        ]
+    assert [answer.status_code for answer in answers] == [405, 421, 405, 403, 421]
+    assert dev.list_runs() == []
+    home = checkout.root / "dagster_home"
+    assert home.stat().st_mode & 0o777 == 0o700
 
 
 def find_repository(tool: Tool) -> str:
@@ -295,6 +322,8 @@ def test_run_launched_from_the_ui(checkout: Checkout, dev: Tool) -> None:
     run = dev.wait_for_run(run_id)
     assert run["status"] == "SUCCESS", dev.read_log()
     assert run["stats"]["enqueuedTime"]
+    record = checkout.root / "dagster_home" / "history" / "runs" / f"{run_id}.db"
+    assert record.stat().st_mode & 0o777 == 0o600
     published = checkout.root / "data" / "threads.duckdb"
     ledger = read_table(published, f"FROM session_polls WHERE run_id = '{run_id}'")
     assert {row["session_id"] for row in ledger} == checkout.world.sessions.keys()

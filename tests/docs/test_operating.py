@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -69,6 +71,22 @@ def test_units(unit: Path) -> None:
     assert all((BIN / command).exists() for command in commands)
     assert unit.suffix == ".timer" or (len(commands) == 1 and "\nUser=threads\n" in text)
     assert f"(deploy/{unit.name})" in (DOCS / "operating.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd here")
+def test_systemd_reads_the_units(tmp_path: Path) -> None:
+    """Every line of the units is one that systemd knows."""
+    copies = [tmp_path / unit.name for unit in UNITS]
+    for unit, copy in zip(UNITS, copies, strict=True):
+        text = unit.read_text(encoding="utf-8")
+        copy.write_text(re.sub(r"/srv/threads/\.venv/bin/\S+", "/bin/true", text), encoding="utf-8")
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", *copies],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_timer_keeps_to_the_interval() -> None:

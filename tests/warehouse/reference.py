@@ -143,14 +143,16 @@ def seconds(start: datetime | None, end: datetime | None) -> float | None:
     return None if start is None or end is None else (end - start) // MICROSECOND / 1e6
 
 
-def is_same(found: Any, expected: Any) -> bool:
+def is_same(found: Any, expected: Any, rel: float = 1e-9) -> bool:
     """Tell whether two cells are equal, floating point ones but for its rounding."""
     if isinstance(found, float) and isinstance(expected, (int, float)):
-        return math.isclose(found, expected, rel_tol=1e-9, abs_tol=1e-6)
+        return math.isclose(found, expected, rel_tol=rel, abs_tol=1e-6)
     return bool(found == expected)
 
 
-def assert_table(rows: list[Row], key: Iterable[str], expected: dict[Group, Row]) -> None:
+def assert_table(
+    rows: list[Row], key: Iterable[str], expected: dict[Group, Row], rel: float = 1e-9
+) -> None:
     """Hold every row and every column of a table against what is expected of each key."""
     keys = list(key)
     found = {tuple(row[name] for name in keys): row for row in rows}
@@ -160,7 +162,7 @@ def assert_table(rows: list[Row], key: Iterable[str], expected: dict[Group, Row]
         (group, name, row[name], expected[group][name])
         for group, row in found.items()
         for name in row
-        if name not in keys and not is_same(row[name], expected[group][name])
+        if name not in keys and not is_same(row[name], expected[group][name], rel)
     ]
     assert wrong[:10] == []
 

@@ -300,5 +300,6 @@ def test_worlds_are_worth_it() -> None:
         "source_2": (at(810), at(810)),
         "dead": (at(720), None),
     }
-    verdicts = {row["verdict"] for name in WORLDS for row in table_of(name, "agent_versions")}
-    assert verdicts == {"better", "worse", "unclear", "too few", None}
+    versions = [row for name in WORLDS for row in table_of(name, "agent_versions")]
+    assert {row["failures"] for row in versions} == {"fewer", "unclear", "too few", None}
+    assert {row["speed"] for row in versions} == {"slower", "faster", "unclear", "too few", None}

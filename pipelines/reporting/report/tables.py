@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from pipelines.reporting.report.sections import Section
 
-Kind = Literal["text", "prose", "word", "number", "ratio", "share", "duration", "moment"]
+Kind = Literal["text", "prose", "word", "number", "share", "duration", "moment"]
 LONGEST = 80
 LONGEST_PROSE = 400
 SMALLEST_SHARE = 0.0005
@@ -143,21 +143,26 @@ LAYOUTS: Mapping[str, Layout] = {
         ),
     ),
     "versions": Layout(
-        "Versions of agents beside the one before",
+        "Versions of agents beside the largest that began earlier",
         "agent_versions",
         "No agent has threads of two versions yet.",
         (
-            Column("agent", "agent", "text"),
-            Column("verdict", "verdict", "word"),
+            Column("agent_name", "agent", "text", id="agent"),
+            Column("failures", "failures", "word"),
+            Column("speed", "speed", "word"),
             Column("version", "version"),
-            Column("version_before", "before"),
+            Column("compared_with", "beside"),
             Column("n", "threads"),
-            Column("n_before", "threads before"),
-            Column("km_p50", "median lifetime", "duration"),
-            Column("km_p50_before", "median before", "duration"),
-            Column("ratio", "ratio", "ratio"),
-            Column("terminated_share", "terminated", "share"),
-            Column("terminated_share_before", "terminated before", "share"),
+            Column("n_compared", "beside"),
+            Column("failed_share", "failed", "share"),
+            Column("failed_share_compared", "beside", "share"),
+            Column("lifetime_seconds", "typical lifetime", "duration"),
+            Column("lifetime_compared_seconds", "beside", "duration"),
+            Column("common_age_seconds", "by the age of", "duration"),
+            Column("created_from", "created from (UTC)", "moment"),
+            Column("created_until", "to", "moment"),
+            Column("created_from_compared", "beside from", "moment"),
+            Column("created_until_compared", "to", "moment"),
             Column("role", "role", "word"),
         ),
     ),
@@ -232,7 +237,6 @@ READERS: Mapping[Kind, Callable[[Any], str]] = {
     "prose": lambda value: shorten(value, LONGEST_PROSE),
     "word": lambda value: shorten(value.replace("_", " ")),
     "number": "{:,}".format,
-    "ratio": "{:.2f}".format,
     "share": read_share,
     "duration": lambda value: str(Duration(value)),
     "moment": lambda value: f"{value.astimezone(UTC):%Y-%m-%d %H:%M}",

@@ -1,0 +1,147 @@
+"""One analysis: which of its rows and columns are wanted, and its table for people."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import duckdb
+import msgspec
+
+from pipelines.cli.output import write_rows
+from pipelines.cli.printing import print_text
+from pipelines.cli.tables import SECONDS, Column, fit, make_table, print_whole
+from pipelines.config.rejections import suggest_name
+from pipelines.errors import QueryError, SettingsError
+from pipelines.warehouse.analyses import OR
+from pipelines.warehouse.sql import quote_name
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+
+    from rich.console import Console
+
+    from pipelines.cli.target import Target
+    from pipelines.warehouse.analyses import Analysis
+    from pipelines.warehouse.base import Connection, Warehouse
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """Which rows and columns of an analysis, and in which order; a `wide` table has all columns."""
+
+    where: str | None = None
+    sort: str | None = None
+    desc: bool = False
+    columns: tuple[str, ...] = ()
+    wide: bool = False
+    limit: int | None = None
+
+
+def write_analysis(
+    warehouse: Warehouse, analysis: Analysis, target: Target, choice: Choice | None = None
+) -> None:
+    """Write the chosen rows of an analysis' published table to the target, as write_rows does.
+
+    Raises SettingsError for a column that it does not have.
+    """
+    choice = choice or Choice()
+    with warehouse.read() as connection:
+        known = list_columns(connection, analysis)
+        choice = msgspec.structs.replace(
+            choice,
+            columns=tuple(find_column(known, "--columns", name) for name in choice.columns),
+            sort=choice.sort and find_column(known, "--sort", choice.sort),
+        )
+
+        def print_columns(
+            console: Console, names: Sequence[str], columns: Sequence[Column]
+        ) -> None:
+            print_analysis(console, dict(zip(names, columns, strict=True)), analysis, choice)
+
+        write_rows(
+            connection, write_select(analysis, choice), target, analysis.durations, print_columns
+        )
+
+
+def list_columns(connection: Connection, analysis: Analysis) -> list[str]:
+    """Return the columns of an analysis' published table. Raises QueryError if there is none."""
+    try:
+        return [name for name, *_ in connection.execute(f"DESCRIBE {analysis.table}").fetchall()]
+    except duckdb.CatalogException:
+        hint = "`session-threads run` builds it, or says why it cannot"
+        raise QueryError(
+            f"analytics.{analysis.name}: not in the published copy yet. {hint}"
+        ) from None
+
+
+def find_column(known: Sequence[str], option: str, name: str) -> str:
+    """Return the column that an option names; a duration goes without its unit too."""
+    for column in known:
+        if name.strip().casefold() in {column.casefold(), column.removesuffix(SECONDS).casefold()}:
+            return column
+    fix = suggest_name(name, list(known), "columns")
+    raise SettingsError(f"{option} {name}", "there is no such column", fix)
+
+
+def write_select(analysis: Analysis, choice: Choice) -> str:
+    """Return the query of the chosen rows and columns."""
+    columns = ", ".join(map(quote_name, choice.columns)) or "*"
+    query = f"SELECT {columns} FROM {analysis.table}"  # noqa: S608 - quoted names
+    query += f" WHERE (\n{choice.where}\n)" if choice.where else ""
+    if choice.sort:
+        direction = "DESC" if choice.desc else "ASC"
+        query += f"\nORDER BY {quote_name(choice.sort)} {direction} NULLS LAST"
+    return query + (f"\nLIMIT {choice.limit}" if choice.limit is not None else "")
+
+
+def print_analysis(
+    console: Console, columns: Mapping[str, Column], analysis: Analysis, choice: Choice
+) -> None:
+    """Print columns as a table: all of them, those that were chosen, or those that matter most.
+
+    The last of these are left out if the console is too narrow, and so is what is the same in every
+    row; lines below the table name them.
+    """
+    if choice.wide or choice.columns:
+        fitting = [] if choice.wide else fit(list(columns.values()), console.width)
+        if len(fitting) == len(columns):
+            console.print(make_table(fitting))
+        else:
+            print_whole(console, list(columns.values()))
+        return
+    important = [combine(columns, entry) for entry in choose_entries(columns, analysis, choice)]
+    varying = [column for column in important if not column.is_constant] or important
+    fitting = fit(varying, console.width)
+    console.print(make_table(fitting))
+    print_notes(console, columns, {column.name for column in fitting})
+
+
+def choose_entries(
+    columns: Mapping[str, Column], analysis: Analysis, choice: Choice
+) -> Iterator[list[str]]:
+    """Yield names of columns, what is sorted by and then what matters most: see Header.show."""
+    if choice.sort:
+        yield [choice.sort]
+    for entry in analysis.header.show or columns:
+        names = [name for name in entry.split(OR) if name in columns]
+        if names and names[0] != choice.sort:
+            yield names
+
+
+def combine(columns: Mapping[str, Column], names: Sequence[str]) -> Column:
+    """Return a column with the first cell of each row that is not empty, called as the first."""
+    rows = zip(*(columns[name].cells for name in names), strict=True)
+    return replace(columns[names[0]], cells=[next(filter(None, row), "") for row in rows])
+
+
+def print_notes(console: Console, columns: Mapping[str, Column], shown: Collection[str]) -> None:
+    """Print which columns are the same in every row, and which are not shown at all."""
+    same = {name: column.cells[0] for name, column in columns.items() if column.is_constant}
+    rest = [
+        name for name, column in columns.items() if column.name not in shown and name not in same
+    ]
+    if same:
+        text = ", ".join(f"{name} {cell or '(empty)'}" for name, cell in same.items())
+        print_text(console, f"the same in every row: {text}", "dim")
+    if rest:
+        print_text(console, f"more columns (--wide, --columns): {', '.join(rest)}", "dim")

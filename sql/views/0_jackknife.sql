@@ -1,0 +1,143 @@
+-- What the threads of a session add to the summaries of a curve together. `lifetimes` names what
+-- aalen_johansen reads, with session and is_followed; `functions` names the rows of influence_function.
+-- Two rows per curve and session, one per measure: threads, followed, and the sums of their influences
+-- and of the squares of these.
+CREATE OR REPLACE MACRO session_influences(lifetimes, functions) AS TABLE (
+    WITH weighed AS (
+        SELECT
+            members.curve,
+            session,
+            is_followed,
+            at_exit.failures,
+            at_exit.speed,
+            CASE cause WHEN 'closed' THEN at_exit.failures_if_closed WHEN 'failed' THEN at_exit.failures_if_failed ELSE 0 END
+            - at_exit.failures_compensator + coalesce(at_entry.failures_compensator, 0) AS to_failures,
+            CASE cause WHEN 'closed' THEN at_exit.speed_if_closed WHEN 'failed' THEN at_exit.speed_if_failed ELSE 0 END
+            - at_exit.speed_compensator + coalesce(at_entry.speed_compensator, 0) AS to_speed
+        FROM query_table(lifetimes) AS members
+        JOIN query_table(functions) AS at_exit USING (curve, age)
+        LEFT JOIN query_table(functions) AS at_entry
+            ON at_entry.curve = members.curve AND at_entry.age = members.entry
+    ),
+
+    -- Decimals add up to the same in any order.
+    summed AS (
+        SELECT
+            curve,
+            session,
+            any_value(failures) AS failures,
+            any_value(speed) AS speed,
+            count(*) AS threads,
+            count_if(is_followed) AS followed,
+            sum(to_failures::DECIMAL(38, 18))::DOUBLE AS failures_influence,
+            sum(pow(to_failures, 2)::DECIMAL(38, 18))::DOUBLE AS failures_squares,
+            sum(to_speed::DECIMAL(38, 18))::DOUBLE AS speed_influence,
+            sum(pow(to_speed, 2)::DECIMAL(38, 18))::DOUBLE AS speed_squares
+        FROM weighed
+        GROUP BY curve, session
+    )
+
+    SELECT
+        curve,
+        session,
+        threads,
+        followed,
+        unnest([
+            {
+                'measure': 'failures',
+                'estimate': failures,
+                'influence': failures_influence,
+                'squares': failures_squares
+            },
+            {'measure': 'speed', 'estimate': speed, 'influence': speed_influence, 'squares': speed_squares}
+        ], recursive := TRUE)
+    FROM summed
+);
+
+-- By how much an estimate changes without one session: by the influences of its threads, the more the
+-- larger its share of them. `influences` names the rows of session_influences.
+CREATE OR REPLACE MACRO leave_one_out(influences) AS TABLE (
+    SELECT
+        *,
+        sum(threads) OVER curves AS n,
+        count(*) OVER curves AS n_sessions,
+        sqrt((n_sessions - 1) / n_sessions) * influence / nullif(1 - threads / n, 0) AS change
+    FROM query_table(influences)
+    WINDOW curves AS (PARTITION BY curve, measure)
+);
+
+-- The delete-one-session jackknife: the variance of each estimate. Threads of a session are alike: it is
+-- sessions that chance draws. `changes` names the rows of leave_one_out. Degrees of freedom are those of
+-- so many sessions of equal size; `independent` is the variance if threads of a session were not alike.
+CREATE OR REPLACE MACRO jackknife(changes) AS TABLE (
+    SELECT
+        curve,
+        measure,
+        any_value(estimate) AS estimate,
+        any_value(n) AS n,
+        sum(followed) AS n_followed,
+        count_if(followed > 0) AS sessions_followed,
+        sum(pow(change, 2)::DECIMAL(38, 18))::DOUBLE AS variance,
+        sum(squares::DECIMAL(38, 18))::DOUBLE AS independent,
+        greatest(1, pow(any_value(n), 2) / sum(threads * threads) - 1) AS df
+    FROM query_table(changes)
+    GROUP BY curve, measure
+);
+
+-- The same of the difference between the curves 2 k + 1 and 2 k: what a session with threads of both has
+-- in common cancels out. Degrees of freedom are Welch's, or those of the sessions if these are fewer.
+CREATE OR REPLACE MACRO jackknife_of_differences(changes, estimates) AS TABLE (
+    WITH varied AS (
+        SELECT pair, measure, sum(pow(change, 2)::DECIMAL(38, 18))::DOUBLE AS variance, count(*) AS sessions
+        FROM (
+            SELECT
+                curve // 2 AS pair,
+                measure,
+                session,
+                sum((CASE WHEN curve % 2 = 1 THEN change ELSE -change END)::DECIMAL(38, 18))::DOUBLE AS change
+            FROM query_table(changes)
+            GROUP BY pair, measure, session
+        )
+        GROUP BY pair, measure
+    )
+
+    SELECT
+        varied.pair,
+        varied.measure,
+        newer.estimate - older.estimate AS difference,
+        varied.variance,
+        newer.independent + older.independent AS independent,
+        pow(newer.n, -2) + pow(older.n, -2) AS of_one_thread,
+        least(
+            varied.sessions - 1,
+            coalesce(
+                pow(newer.variance + older.variance, 2)
+                / nullif(pow(newer.variance, 2) / newer.df + pow(older.variance, 2) / older.df, 0),
+                newer.df + older.df
+            )
+        ) AS df
+    FROM query_table(estimates) AS newer
+    JOIN query_table(estimates) AS older ON older.curve = newer.curve - 1 AND older.measure = newer.measure
+    JOIN varied ON varied.pair = newer.curve // 2 AND varied.measure = newer.measure
+    WHERE newer.curve % 2 = 1
+        AND least(newer.n_followed, older.n_followed) >= 20
+        AND least(newer.sessions_followed, older.sessions_followed) >= 5
+);
+
+-- The 95 % interval of an estimate that a jackknife gave, and its value: of a share Wilson's, of as many
+-- threads as would make it as uncertain if they were not alike (Korn and Graubard), else on the scale of
+-- logarithms.
+CREATE OR REPLACE MACRO share_with_interval(share, n, variance, df) AS struct_insert(
+    wilson_interval(
+        share,
+        CASE WHEN variance > 0 THEN least(n, share * (1 - share) / variance) WHEN variance = 0 THEN n END
+        * pow(1.959963984540054 / student_t_95(df), 2)
+    ),
+    at := share
+);
+
+CREATE OR REPLACE MACRO exp_with_interval(logarithm, variance, df) AS {
+    'at': exp(logarithm),
+    'low': exp(logarithm - student_t_95(df) * sqrt(variance)),
+    'high': exp(logarithm + student_t_95(df) * sqrt(variance))
+};

@@ -1,0 +1,183 @@
+"""Tables for people: an analysis at several widths, and words that are shortened."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from rich.cells import cell_len
+
+from pipelines.cli.tables import SHORTEST, Column, fit
+from pipelines.warehouse.analyses import list_analyses
+from tests.builders import land, load_all, publish_all, thread
+from tests.support import invoke
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
+POLLED = 500
+HEADER = ["reason", "severity", "quiet", "agent_name", "thread_id", "status", "name"]
+
+
+def long_id(prefix: str, number: int) -> str:
+    """Return an id as the API makes them: their beginnings are alike."""
+    return f"{prefix}_019f{number % 7:04d}{number:024x}"
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a data directory with threads of forty agents, of which some need a person."""
+    home = tmp_path_factory.mktemp("fleet")
+    threads = [
+        thread(
+            long_id("thread", number),
+            "blocked" if number % 2 else "running",
+            updated=5 * number,
+            created_at=f"2026-10-01T00:00:{number % 60:02d}Z",
+            agent={
+                "id": long_id("agent", number % 40),
+                "name": f"agent {number % 40}",
+                "version": 1,
+            },
+            name=f"Look into step {number}",
+        )
+        for number in range(80)
+    ]
+    land(home, POLLED, *threads)
+    load_all(home)
+    publish_all(home, list_analyses())
+    return home
+
+
+@pytest.fixture(autouse=True)
+def environment(fleet: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let commands look at the fleet."""
+    monkeypatch.setenv("SESSION_THREADS_HOME", str(fleet))
+
+
+def show(width: int, *arguments: str) -> list[str]:
+    """Return the lines that `show` prints on a terminal of that width."""
+    done = invoke("show", *arguments, COLUMNS=str(width), FORCE_COLOR="1", TERM="xterm")
+    assert done.returncode == 0, done.stderr
+    return ESCAPES.sub("", done.stdout).splitlines()
+
+
+@pytest.mark.parametrize("width", [80, 100, 140])
+def test_every_analysis_fits(width: int) -> None:
+    """No line is wider than the terminal, no row takes two, and what is left out is named."""
+    for name, analysis in list_analyses().items():
+        lines = show(width, name)
+        assert max(map(cell_len, lines)) <= width, name
+        said = " ".join(lines).replace("no rows", " ".join(analysis.header.columns))
+        missing = [c for c in analysis.header.columns if c.removesuffix("_seconds") not in said]
+        assert (name, missing) == (name, [])
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_attention(width: int) -> None:
+    """Reason, severity, age, agent and thread are readable side by side, a line for a thread."""
+    header, _, *lines = show(width, "attention")
+    assert header.split() == HEADER
+    rows = [line.split("  ") for line in lines[:80]]
+    assert {len([cell for cell in row if cell]) for row in rows} == {len(HEADER)}
+    notes = " ".join(lines[80:])
+    assert notes.startswith(
+        "the same in every row: source qoder, session_id sess_1, session_label (empty), "
+    )
+    words = {cell.strip() for row in rows for cell in row if "…" in cell}
+    assert len([word for word in words if re.fullmatch(r"thread_0\w*…\w+", word)]) == 80
+
+
+def test_pipe() -> None:
+    """A pipe gets the same columns with whole ids; --wide and --columns say which else."""
+    header, _, first, *_ = invoke("show", "attention").stdout.splitlines()
+    assert header.split() == HEADER
+    assert re.search(r"agent 0 +thread_\w{32}  ", first)
+    wide = invoke("show", "attention", "--wide").stdout.splitlines()
+    columns = [c.removesuffix("_seconds") for c in list_analyses()["attention"].header.columns]
+    assert (wide[0].split(), len(wide)) == (columns, 2 + 80)
+    some = invoke("show", "attention", "--columns", "role, Quiet").stdout.splitlines()
+    assert (some[0].split(), len(some)) == (["role", "quiet"], 2 + 80)
+    names = "thread_id,agent,session_id,role,status,as_of"
+    narrow = show(60, "attention", "--columns", names, "--limit", "1")
+    assert [line.split()[0] for line in narrow] == ["row", *names.split(",")]
+
+
+def test_order_and_columns_of_data() -> None:
+    """Rows are sorted and columns chosen in data as in tables; a sorted column is shown."""
+    options = ("--sort", "quiet", "--limit", "3")
+    data = ("--columns", "thread_id,quiet_seconds", "--format", "jsonl")
+    up, down = (
+        [
+            json.loads(line)
+            for line in invoke("show", "attention", *order, *data).stdout.splitlines()
+        ]
+        for order in (options, (*options, "--desc"))
+    )
+    assert [row["quiet_seconds"] for row in up] == sorted(row["quiet_seconds"] for row in up)
+    assert down[0]["thread_id"] == long_id("thread", 0)
+    assert down[0]["quiet_seconds"] > up[0]["quiet_seconds"]
+    assert down[0].keys() == {"thread_id", "quiet_seconds"}
+    assert show(80, "thread_durations", "--sort", "agent")[0].split()[0] == "agent"
+    everything = json.loads(invoke("show", "attention", "--format", "json").stdout)
+    assert list(everything[0]) == list(list_analyses()["attention"].header.columns)
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (["--columns", "thread"], "--columns thread: there is no such column. Did you mean "),
+        (["--columns", "role,,agent"], "--columns : there is no such column. The columns are: "),
+        (["--sort", "severitty"], "--sort severitty: there is no such column. Did you mean sever"),
+        (["--sort", 'role"; --'], '--sort role"; --: there is no such column'),
+        (["--desc"], "--desc needs --sort COLUMN"),
+    ],
+)
+def test_rejected_choices(options: list[str], line: str) -> None:
+    """A column that is none is one line that names it, and what may have been meant."""
+    done = invoke("show", "attention", *options)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert done.stderr.startswith(f"session-threads: {line}")
+
+
+def test_headers_obey_nothing() -> None:
+    """A column that is named by data commands no terminal, in a table or upright."""
+    query = 'SELECT 1 AS "[bold]x\x1b[2J\u202e", 2 AS "[/]"'
+    for more in ("", f", '{'x' * 90}' AS long"):
+        done = invoke("sql", query + more, COLUMNS="80", FORCE_COLOR="1", TERM="xterm")
+        assert "[bold]x�[2J�" in ESCAPES.sub("", done.stdout)
+        assert "[/]" in done.stdout
+
+
+def make_words(*words: str) -> Column:
+    """Return a column of words."""
+    return Column("word", words)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [long_id("sess", number) for number in range(60)],
+        [f"{number:032x}sess_019f" for number in range(60)],
+        [f"sess_019f{number:020x}00000000" for number in range(60)],
+        [f"{'x' * 30}{number}{'y' * 30}@{version}" for number in range(5) for version in range(12)],
+        ["日本" * 20 + str(number) for number in range(20)],
+        ["x" * 40, "x" * 41, "x" * 42, "x" * 5 + "…" + "x" * 6],
+    ],
+    ids=["end", "beginning", "middle", "both", "wide letters", "length"],
+)
+def test_words_stay_apart(words: list[str]) -> None:
+    """Words that are shortened differ as they did, wherever they differ."""
+    (column,) = fit([make_words(*words)], 20)
+    assert len(set(column.cells)) == len(words)
+
+
+def test_least_important_first() -> None:
+    """If even short words do not fit, the last columns go; the first one never does."""
+    columns = [make_words(long_id("sess", number)) for number in range(4)]
+    assert len(fit(columns, 4 * SHORTEST + 3 * 2)) == 4
+    assert len(fit(columns, 4 * SHORTEST + 3 * 2 - 1)) == 3
+    assert len(fit(columns, 1)) == 1
