@@ -27,17 +27,21 @@ WITH births AS (
 ),
 
 timed AS (
-    SELECT *, time_bucket(INTERVAL 1 HOUR, started_at) AS hour
+    SELECT
+        *,
+        time_bucket(INTERVAL 1 HOUR, started_at) AS hour,
+        greatest(started_at, finished_at) AS ended_at,
+        arg_max(ended_at, (sequence, ended_at)) OVER (PARTITION BY source) AS newest_at
     FROM session_polls
     WHERE outcome <> 'overtaken'
 ),
 
--- A clock that nobody had set may say any year. Without the server's, no poll is older than the first birth;
--- and nothing than ten years.
+-- A clock may have said any year. No poll is much later than the newest, nor, unless the server's clock says so,
+-- earlier than the first birth; and nothing is older than ten years.
 spans AS (
     SELECT
         source,
-        time_bucket(INTERVAL 1 HOUR, arg_max(greatest(started_at, finished_at), (sequence, finished_at)))
+        time_bucket(INTERVAL 1 HOUR, max(ended_at) FILTER (ended_at <= newest_at + INTERVAL 1 DAY))
         AS last_hour,
         least(
             last_hour,
