@@ -20,53 +20,16 @@
 --       SELECT source, count_if(missing_since IS NULL) AS threads FROM threads GROUP BY source
 --     ) AS listed USING (source)
 --     WHERE ended.threads <> listed.threads
-WITH births AS (
-    SELECT source, time_bucket(INTERVAL 1 HOUR, min(created_at)) AS hour
-    FROM threads
-    GROUP BY source
-),
-
-timed AS (
-    SELECT
-        *,
-        time_bucket(INTERVAL 1 HOUR, started_at) AS hour,
-        greatest(started_at, finished_at) AS ended_at,
-        arg_max(ended_at, (sequence, ended_at)) OVER (PARTITION BY source) AS newest_at
-    FROM session_polls
-    WHERE outcome <> 'overtaken'
-),
-
--- A clock may have said any year. No poll is much later than the newest, nor, unless the server's clock says so,
--- earlier than the first birth; and nothing is older than ten years.
-spans AS (
-    SELECT
-        source,
-        time_bucket(INTERVAL 1 HOUR, max(ended_at) FILTER (ended_at <= newest_at + INTERVAL 1 DAY))
-        AS last_hour,
-        least(
-            last_hour,
-            greatest(
-                last_hour - INTERVAL 87660 HOUR,
-                least(
-                    min(timed.hour) FILTER (clock_skew_seconds IS NOT NULL),
-                    greatest(min(timed.hour), any_value(births.hour))
-                )
-            )
-        ) AS first_hour
-    FROM timed
-    LEFT JOIN births USING (source)
-    GROUP BY source
-),
-
-polls AS (
+WITH polls AS (
     SELECT
         source,
         session_id,
-        least(greatest(timed.hour, spans.first_hour), spans.last_hour) AS hour,
+        least(greatest(time_bucket(INTERVAL 1 HOUR, started_at), spans.first_hour), spans.last_hour) AS hour,
         min(hour) OVER (PARTITION BY source, session_id) AS first_hour,
         is_complete_poll(outcome, status_filter) AS is_complete
-    FROM timed
-    JOIN spans USING (source)
+    FROM session_polls
+    JOIN polled_hours AS spans USING (source)
+    WHERE outcome <> 'overtaken'
 ),
 
 sessions AS (
@@ -87,7 +50,7 @@ coverage AS (
         sum(sessions.new) OVER (PARTITION BY source ORDER BY hour) AS sessions_known
     FROM (
         SELECT source, unnest(generate_series(first_hour, last_hour, INTERVAL 1 HOUR)) AS hour
-        FROM spans
+        FROM polled_hours
     ) AS hours
     LEFT JOIN sessions USING (source, hour)
 ),
@@ -106,7 +69,7 @@ changes AS (
         least(greatest(to_timestamp(hourly.hour * 3600), first_hour), last_hour) AS hour,
         sum(change) AS change
     FROM hourly
-    JOIN spans USING (source)
+    JOIN polled_hours USING (source)
     GROUP BY ALL
 )
 
