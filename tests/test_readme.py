@@ -102,7 +102,7 @@ def test_make_targets() -> None:
 
 def test_every_command_is_documented() -> None:
     """Every analysis, and every command a user needs, stands in the README."""
-    for name in ("run", "check", "status", "replay", "show", "report", "sql"):
+    for name in ("run", "init", "check", "status", "replay", "show", "report", "sql"):
         assert f"session-threads {name}" in TEXT
     for name in list_analyses():
         assert f"`analytics.{name}`" in TEXT

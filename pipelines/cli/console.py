@@ -114,7 +114,7 @@ def print_health(lines: Sequence[Health], now: datetime) -> None:
                 "threads": line.threads,
                 "open": line.open_threads,
             }
-            | ({"id": line.session_id} if has_labels else {})
+            | ({"id": line.session_id if line.label else ""} if has_labels else {})
             | ({} if console.is_terminal else {"last error": line.last_error})
             for line in lines
         ],

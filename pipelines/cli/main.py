@@ -69,6 +69,7 @@ def main(*, debug: bool) -> None:
 
 for command in (
     polling.run,
+    polling.init,
     polling.check,
     polling.build,
     polling.replay,

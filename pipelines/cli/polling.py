@@ -1,4 +1,4 @@
-"""The commands that make data: run, check, build, replay, demo.
+"""The commands that make data: run, init, check, build, replay, demo.
 
 What only one command needs is imported in that command, so that --help is quick.
 """
@@ -45,6 +45,27 @@ def run(
     else:
         print_summary(result, verbose=verbose)
     conclude(ending)
+
+
+@click.command()
+@click.argument("session_ids", nargs=-1, metavar="[SESSION_ID]...")
+def init(session_ids: tuple[str, ...]) -> None:
+    """Write a commented configuration, sessions.yaml, of these sessions.
+
+    Its place is SESSION_THREADS_CONFIG, else the working directory.
+    """
+    from os import environ
+
+    from pipelines.config.example import write_example
+    from pipelines.providers.registry import PROVIDERS
+
+    path = write_example(PROVIDERS, environ, session_ids)
+    echo(f"{path}: written. Next:")
+    if not session_ids:
+        echo("  list the ids of your sessions there, in the place of the examples")
+    echo("  export QODER_PAT=pt-…     the token is in no file")
+    echo("  session-threads check     asks for little, and says what must be fixed")
+    echo("  session-threads run")
 
 
 @click.command()

@@ -16,7 +16,8 @@ steps AS (
     SELECT
         run_id,
         sequence,
-        least(seconds_between(began_by, lead(began_by) OVER (ORDER BY sequence)), 86400) AS step_seconds
+        seconds_between(began_by, lead(began_by) OVER (ORDER BY sequence)) AS gap_seconds,
+        CASE WHEN gap_seconds > 86400 THEN 86400 ELSE gap_seconds END AS step_seconds
     FROM starts
 )
 

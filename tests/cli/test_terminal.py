@@ -26,7 +26,8 @@ from pipelines.cli.progress import watch_poll
 from pipelines.records import Poll
 from pipelines.sandbox.server import serve
 from pipelines.steps import Result
-from tests.support import CANARY
+from pipelines.warehouse.analyses import list_analyses
+from tests.support import CANARY, invoke
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -84,6 +85,8 @@ class Hostile:
         if request.path_params["id"] == "busy" and not self.has_waited:
             self.has_waited = True
             return JSONResponse({}, 429, {"retry-after": "1"})
+        if request.path_params["id"] == "loop":
+            return JSONResponse({"data": [{"id": EVIL}], "has_more": True, "next_page": EVIL})
         thread = {"id": "t", "name": EVIL, "status": EVIL, "agent": {"id": "a", "name": "=1+1"}}
         return JSONResponse({"data": [thread], "has_more": False})
 
@@ -132,6 +135,32 @@ def test_status(polled: str, variables: dict[str, str]) -> None:
     assert any(line.startswith("evil: source qoder: 127.0.0.1") for line in lines)
     assert max(map(len, lines[:-2])) <= 80
     assert not [harm for harm in HARMFUL if harm in text]
+
+
+def test_pipes_obey_nothing(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the server calls things, no command prints a character that commands a terminal.
+
+    JSON is exact all the same, and so is what is asked for as it is.
+    """
+    monkeypatch.setenv("QODER_PAT", CANARY)
+    monkeypatch.setenv("QODER_SESSION_IDS", "good,evil,loop")
+    with serve(Hostile().app) as base_url:
+        monkeypatch.setenv("QODER_BASE_URL", base_url)
+        ran = [invoke("run"), invoke("run", "--verbose"), invoke("run", "--json")]
+    shown = [invoke("show", name) for name in list_analyses()]
+    assert home.exists()
+    query = "SELECT name, status FROM threads WHERE thread_id = 't'"
+    csv_, json_, jsonl = (invoke("sql", query, "--format", f) for f in ("csv", "json", "jsonl"))
+    rest = [invoke("status"), invoke("status", "--json"), invoke("show", EVIL), invoke("sql", EVIL)]
+    for done in (*ran, *shown, csv_, json_, jsonl, *rest):
+        text = done.stdout + done.stderr
+        assert all(part.isprintable() for part in re.split(r"[\n\t]", text)), done.args
+    assert sum("owned" in done.stdout for done in shown) >= 3
+    assert csv_.stdout.count("�]0;owned�[bold]x[/bold]��31m") == 2
+    assert (
+        json.loads(json_.stdout) == [{"name": EVIL, "status": EVIL}] == [json.loads(jsonl.stdout)]
+    )
+    assert EVIL in invoke("sql", query, "--format", "csv", "--raw").stdout
 
 
 @pytest.mark.parametrize("form", ["table", "csv", "json"])

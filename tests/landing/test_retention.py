@@ -69,7 +69,7 @@ def test_what_is_removed(home: Path) -> None:
     odd = {
         "s0000000001-19700101T000000000000Z-r9.parquet.aa.tmp": True,
         "s0000000009-19700101T000000000000Z-r9.parquet.aa.tmp": False,
-        "s99999999999999999999-x.claim": False,
+        "s99999999999999999999-x.claim": True,
         f"s0000000001-19700101T000000000000Z-r9.s1.{'0' * 32}.parquet": True,
         f"s0000000009-19700101T000000000000Z-r9.s1.{'0' * 32}.parquet": False,
         f"19700101T000000000000Z-r9.s1.{'0' * 32}.parquet": True,

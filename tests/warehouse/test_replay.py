@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -166,12 +165,12 @@ def test_retention(home: Path) -> None:
 
 
 def test_unfinished_files_are_removed(home: Path) -> None:
-    """What a killed run left half written goes with the next load, however long pages are kept."""
-    load(home, 0, thread("a"))
-    half = home / RAW / "20200101T000000000000Z-half.tmp"
-    young = home / RAW / "20200101T000000000000Z-young.tmp"
-    half.touch()
-    os.utime(half, (0, 0))
-    young.touch()
-    load(home, 10, thread("a"))
-    assert (half.exists(), young.exists()) == (False, True)
+    """What a killed run left half written goes when later runs are old, however long pages stay."""
+    half = home / RAW / "s0000000000-20200101T000000000000Z-half.tmp"
+    young = home / RAW / "s9999999999-20200101T000000000000Z-young.tmp"
+    for day in range(4):
+        land(home, day * 1440, thread("a"))
+        half.touch()
+        young.touch()
+        load_all(home)
+        assert (half.exists(), young.exists()) == (day < 3, True)
