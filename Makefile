@@ -44,10 +44,12 @@ test: .venv/dev ## the quick tests, in three minutes on two cores
 test-slow: .venv/dev ## the others: Dagster's servers, browsers, packaging, kills, full disks
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(SLOW)
 
-soak: .venv/dev ## the long tests: hundreds of kills, full disks, storms, 100,000 bodies
+soak: .venv/dev ## the long tests: hundreds of kills, full disks, storms, 100,000 bodies, worlds of known truth
 	KILLS=200 $(BIN)/python -m pytest tests/faults/test_crashes.py
 	STORM_SEEDS=20 $(BIN)/python -m pytest tests/faults/test_storm.py
 	HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest tests/properties
+	$(BIN)/python -m benchmarks.truth
+	PYTHONPATH=. $(BIN)/python docs/generate.py
 
 bench: .venv/dev .venv-product/ready .venv-peers/ready ## what it costs, against others; makes docs/performance.md
 	$(BIN)/python -m benchmarks.compare
@@ -74,8 +76,9 @@ test-duckdb-2: .venv-duckdb-2/dev-$(DUCKDB_2) ## types and the quick tests with 
 	.venv-duckdb-2/bin/mypy
 	PATH="$(CURDIR)/.venv-duckdb-2/bin:$$PATH" .venv-duckdb-2/bin/python -m pytest $(SIDE_BY_SIDE) $(QUICK)
 
-figures: .venv/dev ## what polling cannot see, by simulation: table and figure of docs/analyses.md
+figures: .venv/dev ## what polling cannot see, by simulation, and where assumption and world part: figures of the docs
 	PYTHONPATH=. $(BIN)/python benchmarks/polling.py
+	$(BIN)/python -m benchmarks.truth.figures
 
 docs: .venv/dev ## the pages that are made from the code
 	PYTHONPATH=. $(BIN)/python docs/generate.py

@@ -35,14 +35,8 @@ import vl_convert
 from pipelines.landing.format import PAGES, Landed
 from pipelines.records import Poll, Run
 from pipelines.sandbox.naming import Agent
-from pipelines.sandbox.world import (
-    HISTORY_TURNS,
-    MODELS,
-    Event,
-    SessionPlan,
-    ThreadPlan,
-    World,
-)
+from pipelines.sandbox.plans import Event, SessionPlan, ThreadPlan
+from pipelines.sandbox.world import HISTORY_TURNS, MODELS, World
 from pipelines.warehouse.analyses import list_analyses
 from pipelines.warehouse.build import build_analysis
 from pipelines.warehouse.load import load_run

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,9 @@ def render_pages() -> dict[str, str]:
     """Return name -> text of every page that is made."""
     analyses = sorted(list_analyses().values(), key=lambda analysis: analysis.name)
     polling = (DOCS / "polling_error.md").read_text(encoding="utf-8")
+    truth = json.loads((DOCS / "truth.json").read_text(encoding="utf-8"))
     return {
+        "how-numbers-can-be-wrong.md": render("how-numbers-can-be-wrong.md.j2", truth=truth),
         "analyses.md": render("analyses.md.j2", analyses=analyses, polling=polling),
         "data-dictionary.md": render("data-dictionary.md.j2", tables=read_tables()),
         "performance.md": render("performance.md.j2", trim_blocks=True, **gather_performance()),
@@ -35,7 +38,7 @@ def render(template: str, *, trim_blocks: bool = False, **values: object) -> str
         keep_trailing_newline=True,
         trim_blocks=trim_blocks,
     )
-    environment.filters |= {"code": "`{}`".format, **FILTERS}
+    environment.filters |= {"code": "`{}`".format, "percent": "{:.1%}".format, **FILTERS}
     return environment.get_template(template).render(values)
 
 

@@ -15,6 +15,7 @@
     │   ├── Unexpected           a failure that nobody thought of
     │   ├── Interrupted          someone ended the run
     │   ├── DeadlineReached      the run has taken as long as it may
+    │   ├── TooManySessions      a source finds more sessions than it may
     │   └── PaginationIncomplete  the pages do not end, or contain something that is no thread
     ├── LandingError             a landed file cannot be read or written
     ├── WarehouseError           the tables cannot be opened, loaded or published
@@ -36,6 +37,7 @@ from typing import ClassVar
 
 # What the ledger calls a run that was ended, and a 401, whatever the server calls it.
 INTERRUPTED = "interrupted"
+TOO_MANY_SESSIONS = "too_many_sessions"
 TOKEN_REJECTED = "authentication_error"  # noqa: S105 - an error's name
 
 
@@ -158,6 +160,12 @@ class DeadlineReached(ApiError):
 
     outcome = "incomplete"
     end_reason = "deadline"
+
+
+class TooManySessions(ApiError):
+    """More sessions pass a source's filters than it may poll: no new one is polled by accident."""
+
+    fix = "Narrow discover, or raise its max_sessions"
 
 
 class PaginationIncomplete(ApiError):

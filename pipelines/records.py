@@ -10,7 +10,7 @@ import msgspec
 from pipelines import __version__, clock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Collection
 
 # A parameter of the request that leads to a page, and its value.
 Cursor = tuple[str, str]
@@ -33,6 +33,15 @@ COMPLETE: frozenset[EndReason] = frozenset({"has_more_false", "no_next_page"})
 DEFAULT_PROVIDER = "qoder"
 # The endpoint that lists them, by the name that raw rows, footers and digests call it.
 THREADS_ENDPOINT = "threads"
+# The endpoint that gives one, and how its raw rows name the one that was asked for.
+THREAD_ENDPOINT = "thread"
+THREAD_ID = "thread_id"
+# Which threads that a complete poll did not list are missing: all, as a server means it that cannot
+# be asked for one, or those that it did not find when it was.
+MissingRule = Literal["unlisted", "not_found"]
+# The endpoints that list the sessions of a source, and give one.
+SESSIONS_ENDPOINT = "sessions"
+SESSION_ENDPOINT = "session"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # More microseconds than any clock says.
@@ -77,12 +86,49 @@ class FetchedPage(msgspec.Struct, frozen=True):
     provider: str = DEFAULT_PROVIDER
 
 
+class ScopedSession(msgspec.Struct, frozen=True):
+    """A session that a run asks for: by what it is called, and how it came to be asked for.
+
+    `origin` is configured, file or discovered. One that `is_leaving` has left the list or its
+    filter, and is asked for one last time.
+    """
+
+    id: str
+    label: str | None = None
+    origin: str = "configured"
+    is_leaving: bool = False
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """A session that a run does not ask for any more, and why: what the registry is to say of it.
+
+    `state` is excluded, out_of_scope or gone.
+    """
+
+    source: str
+    session_id: str
+    state: str
+    reason: str
+
+
+class Registered(msgspec.Struct, frozen=True):
+    """What the registry says of a session: where it came from, and whether it is asked for."""
+
+    label: str | None
+    origin: str
+    state: str
+
+
 class Poll(msgspec.Struct, frozen=True, kw_only=True):
     """What the ledger keeps of one session's poll, except the counts that only a load knows.
 
     Times, those of its pages too, are by our clock, which was `clock_skew_seconds` ahead of the
-    server's; None if that did not say. `digest` is that of the threads on its pages, as the
-    landing adds them up; `endpoint` is what was polled, and `provider` says how its pages are read.
+    server's; None if that did not say.
+    `digest` is that of the threads on its pages, as the landing adds them up; `endpoint` is what
+    was polled, and `provider` says how its pages are read. Of a session, `origin` says how it came
+    to be asked for, and `is_leaving` that it was for the last time. So many known threads were not
+    listed, so many look-ups of them answered, and so many left in doubt; `missing_rule` says which
+    of them are missing.
     """
 
     source: str
@@ -102,11 +148,17 @@ class Poll(msgspec.Struct, frozen=True, kw_only=True):
     threads_listed: int
     duplicates: int
     clock_skew_seconds: float | None = None
+    threads_unlisted: int = 0
+    lookups: int = 0
+    threads_unconfirmed: int = 0
+    missing_rule: MissingRule = "unlisted"
     digest: str | None = None
     error_type: str | None = None
     error_message: str | None = None
     request_id: str | None = None
     provider: str = DEFAULT_PROVIDER
+    origin: str = "configured"
+    is_leaving: bool = False
 
     @property
     def clock_error(self) -> timedelta:
@@ -114,17 +166,31 @@ class Poll(msgspec.Struct, frozen=True, kw_only=True):
         return clock.find_error(self.clock_skew_seconds)
 
 
+class KnownThreads:
+    """The threads that earlier runs have listed, and not found missing; none."""
+
+    def find_unlisted(self, source: str, session_id: str, listed: Collection[str]) -> list[str]:  # noqa: ARG002
+        """Return the session's threads that are not among the listed ones, to be looked up.
+
+        Those come first whose last look-up is the longest ago.
+        """
+        return []
+
+
 class History(msgspec.Struct, frozen=True):
     """What earlier runs have brought: what a plan follows from.
 
     `completed` is (source, session) -> the sequence number of its last complete poll; `answered`
     are those that were complete once, or that the server last said are gone or forbidden;
-    `statuses` were ever seen.
+    `statuses` were ever seen; `known` are the threads; `registry` is (source, session) -> what is
+    known of it.
     """
 
     completed: dict[tuple[str, str], int] = {}
     answered: frozenset[tuple[str, str]] = frozenset()
     statuses: frozenset[str] = frozenset()
+    registry: dict[tuple[str, str], Registered] = {}
+    known: KnownThreads = KnownThreads()
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
@@ -171,32 +237,3 @@ class Progress:
 
     def end(self, poll: Poll) -> None:
         """A session's poll has ended."""
-
-
-class Unfailing(Progress):
-    """Passes the progress of a poll on until that fails once: the data matter more."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-
-    def begin(self, sessions: int) -> None:
-        """Pass it on."""
-        self._pass_on(lambda: self._progress.begin(sessions))
-
-    def page(self, threads: int) -> None:
-        """Pass it on."""
-        self._pass_on(lambda: self._progress.page(threads))
-
-    def wait(self, seconds: float) -> None:
-        """Pass it on."""
-        self._pass_on(lambda: self._progress.wait(seconds))
-
-    def end(self, poll: Poll) -> None:
-        """Pass it on."""
-        self._pass_on(lambda: self._progress.end(poll))
-
-    def _pass_on(self, report: Callable[[], None]) -> None:
-        try:
-            report()
-        except Exception:  # noqa: BLE001 - a full disk, a closed pipe, a fault of ours
-            self._progress = Progress()

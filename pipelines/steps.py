@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from pipelines.extract.discover import list_configured
+from pipelines.extract.discover import Discovery, discover_sessions, follow
 from pipelines.extract.plan import plan_polls
 from pipelines.extract.poll import poll_sessions
 from pipelines.landing.directory import RAW
@@ -23,11 +23,12 @@ from pipelines.records import History, Poll, Progress, Selection
 from pipelines.reporting.clocks import warn_of_clocks
 from pipelines.warehouse.analyses import Analysis, list_analyses
 from pipelines.warehouse.build import Outcome, build_all, write_settings
+from pipelines.warehouse.history import read_history
 from pipelines.warehouse.ledger import (
     find_newest_run,
     read_clocks,
     read_drift,
-    read_history,
+    read_failed_listings,
     read_ledger,
 )
 from pipelines.warehouse.load import load_landed
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
     from pipelines.config.settings import Settings
     from pipelines.extract.discover import SourceSessions
+    from pipelines.records import KnownThreads
     from pipelines.warehouse.base import Connection, Warehouse
     from pipelines.warehouse.replay import Replayed
 
@@ -75,12 +77,14 @@ class Loaded(msgspec.Struct, frozen=True):
 class Result(msgspec.Struct, frozen=True, kw_only=True):
     """What a run has brought: its rows of the ledger, the largest session first.
 
+    `listings` are the sources whose sessions could not be listed to the end.
     `drift` is what it saw first, `warnings` what is to be said of clocks, `findings` what the
     checks of analyses have found, a line each.
     """
 
     run_id: str
     ledger: list[dict[str, Any]]
+    listings: list[dict[str, Any]]
     drift: list[str]
     warnings: list[str]
     findings: list[str]
@@ -88,9 +92,9 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     data: Path
 
 
-def discover(settings: Settings) -> list[SourceSessions]:
-    """Return the sessions of each source."""
-    return list_configured(settings)
+def discover(settings: Settings, history: History, selection: Selection | None = None) -> Discovery:
+    """Return the sessions of each source: those that are named, and those that it is asked for."""
+    return asyncio.run(discover_sessions(settings, history, selection or Selection()))
 
 
 def plan(
@@ -109,19 +113,28 @@ def poll(
     selection: Selection,
     progress: Progress,
     run: RunStart,
+    known: KnownThreads | None = None,
+    found: Discovery | None = None,
 ) -> Landed:
-    """Fetch every page of the planned sessions, and land each as it comes. Raises LandingError."""
-    path, polls = asyncio.run(
+    """Fetch every page of the planned sessions, and land each as it comes. Raises LandingError.
+
+    Known threads that are not listed any more are looked up. What was asked to find the sessions
+    lands with their pages.
+    """
+    found = found or Discovery([])
+    polls = poll_sessions(planned, selection, progress, known=known)
+    path, ended = asyncio.run(
         land_polls(
-            poll_sessions(planned, selection, progress),
+            follow(found.fetched, polls),
             settings.home / RAW,
             run.id,
             newest=run.newest_sequence,
             door=run.door,
             keep_agent_definition=settings.keep_agent_definition,
+            decisions=found.decisions,
         )
     )
-    return Landed(path, polls)
+    return Landed(path, ended)
 
 
 def load(settings: Settings, tables: Connection) -> Loaded:
@@ -164,15 +177,19 @@ def run(
     selection, progress = selection or Selection(), progress or Progress()
     analyses = list_analyses(settings.analyses_dir)
     begun = RunStart(str(uuid.uuid4()), warehouse.newest_sequence(), "command")
-    planned = plan(settings, discover(settings), selection, read_history(warehouse))
-    poll(settings, planned, selection, progress, begun)
+    history = read_history(warehouse)
+    found = discover(settings, history, selection)
+    planned = plan(settings, found.sources, selection, history)
+    poll(settings, planned, selection, progress, begun, history.known, found)
     with warehouse.write() as tables:
         loaded = load(settings, tables)
+        listings = read_failed_listings(tables, [begun.id])
         outcomes = build(settings, tables, analyses)
         publish(warehouse, tables, analyses)
     return Result(
         run_id=begun.id,
         ledger=[row for row in loaded.ledger if row["run_id"] == begun.id],
+        listings=listings,
         drift=loaded.drift,
         warnings=loaded.warnings,
         findings=list(dict.fromkeys(line for each in outcomes for line in each.failures.values())),

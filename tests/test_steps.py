@@ -13,7 +13,7 @@ from pipelines.providers.registry import PROVIDERS
 from pipelines.records import History, Selection
 from pipelines.sandbox.world import World, draw_sizes
 from pipelines.warehouse.duckdb_file import DuckdbFile
-from pipelines.warehouse.ledger import read_history
+from pipelines.warehouse.history import read_history
 from tests.support import decode_json_columns, expect_row, read_table, serve_world
 
 if TYPE_CHECKING:
@@ -104,7 +104,8 @@ def test_runs_remember(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             steps.run(load_settings(PROVIDERS), Selection(sessions=tuple(chosen)))
         history = read_history(DuckdbFile(home))
         settings = load_settings(PROVIDERS)
-        (planned,) = steps.plan(settings, steps.discover(settings), Selection(), history)
+        found = steps.discover(settings, history).sources
+        (planned,) = steps.plan(settings, found, Selection(), history)
     assert [session.id for session in planned.sessions] == [ids[1], ids[0], ids[2]]
     assert planned.deadline_s == 1800
     assert history.answered == {("qoder", id_) for id_ in ids}

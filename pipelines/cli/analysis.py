@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -17,7 +18,7 @@ from pipelines.warehouse.analyses import OR
 from pipelines.warehouse.sql import quote_name
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from rich.console import Console
 
@@ -52,15 +53,8 @@ def write_analysis(
             columns=tuple(find_column(known, "--columns", name) for name in choice.columns),
             sort=choice.sort and find_column(known, "--sort", choice.sort),
         )
-
-        def print_columns(
-            console: Console, names: Sequence[str], columns: Sequence[Column]
-        ) -> None:
-            print_analysis(console, dict(zip(names, columns, strict=True)), analysis, choice)
-
-        write_rows(
-            connection, write_select(analysis, choice), target, analysis.durations, print_columns
-        )
+        printer = partial(print_analysis, analysis=analysis, choice=choice)
+        write_rows(connection, write_select(analysis, choice), target, analysis.durations, printer)
 
 
 def list_columns(connection: Connection, analysis: Analysis) -> list[str]:
@@ -76,9 +70,11 @@ def list_columns(connection: Connection, analysis: Analysis) -> list[str]:
 
 def find_column(known: Sequence[str], option: str, name: str) -> str:
     """Return the column that an option names; a duration goes without its unit too."""
-    for column in known:
-        if name.strip().casefold() in {column.casefold(), column.removesuffix(SECONDS).casefold()}:
-            return column
+    wanted = name.strip().casefold()
+    for spelled in (wanted, wanted + SECONDS):
+        for column in known:
+            if column.casefold() == spelled:
+                return column
     fix = suggest_name(name, list(known), "columns")
     raise SettingsError(f"{option} {name}", "there is no such column", fix)
 
@@ -109,7 +105,8 @@ def print_analysis(
         else:
             print_whole(console, list(columns.values()))
         return
-    important = [combine(columns, entry) for entry in choose_entries(columns, analysis, choice)]
+    entries = choose_entries(columns, analysis.header.show or columns, choice.sort)
+    important = [combine(columns, names) for names in entries]
     varying = [column for column in important if not column.is_constant] or important
     fitting = fit(varying, console.width)
     console.print(make_table(fitting))
@@ -117,15 +114,16 @@ def print_analysis(
 
 
 def choose_entries(
-    columns: Mapping[str, Column], analysis: Analysis, choice: Choice
-) -> Iterator[list[str]]:
-    """Yield names of columns, what is sorted by and then what matters most: see Header.show."""
-    if choice.sort:
-        yield [choice.sort]
-    for entry in analysis.header.show or columns:
-        names = [name for name in entry.split(OR) if name in columns]
-        if names and names[0] != choice.sort:
-            yield names
+    known: Collection[str], show: Iterable[str], sort: str | None
+) -> list[list[str]]:
+    """Return columns in the order of their weight, what is sorted by first; see Header.show.
+
+    What the published table does not have, being older, is left out.
+    """
+    split = ([name for name in entry.split(OR) if name in known] for entry in show)
+    entries = [names for names in split if names]
+    first = [names for names in entries if names[0] == sort] or ([[sort]] if sort else [])
+    return first + [names for names in entries if names not in first]
 
 
 def combine(columns: Mapping[str, Column], names: Sequence[str]) -> Column:

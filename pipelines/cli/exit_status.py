@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from pipelines.errors import TOKEN_REJECTED, TokenRejected, WarehouseError
+from pipelines.errors import (
+    TOKEN_REJECTED,
+    TOO_MANY_SESSIONS,
+    TokenRejected,
+    TooManySessions,
+    WarehouseError,
+)
 from pipelines.reporting.wording import count
 from pipelines.warehouse.build import KEPT
 from pipelines.warehouse.ledger import ABSENT, ENDED_WELL, list_failures
@@ -27,12 +33,15 @@ class ExitStatus(msgspec.Struct, frozen=True):
     error: str | None = None
 
 
-def exit_of_run(ledger: Records, findings: Sequence[str]) -> ExitStatus:
+def exit_of_run(ledger: Records, findings: Sequence[str], listings: Records = ()) -> ExitStatus:
     """Return what a run's ledger means; what analyses' checks have found counts for less.
 
+    `listings` are the sources whose sessions could not be listed to the end.
     A session that was known to be gone, or forbidden, is no failure, unless nothing else was asked.
     """
     failing = list_failures(ledger)
+    if listings:
+        return exit_of_listings(listings, ledger)
     kept = [f"{'; '.join(findings)}. {KEPT}"] if findings else []
     if not failing and (not ledger or any(row["outcome"] in ENDED_WELL for row in ledger)):
         return ExitStatus(1, *kept) if kept else ExitStatus()
@@ -49,6 +58,19 @@ def exit_of_run(ledger: Records, findings: Sequence[str]) -> ExitStatus:
         return ExitStatus(WarehouseError.exit_code, problem)
     problem = f"{len(failing)} of {len(ledger)} sessions are not complete; {reason}"
     return ExitStatus(1, ". ".join([problem, *kept]))
+
+
+def exit_of_listings(listings: Records, ledger: Records) -> ExitStatus:
+    """Return what it means that the sessions of a source could not be listed to the end."""
+    rejected = [row for row in listings if row["error_type"] == TOKEN_REJECTED]
+    row = (rejected or listings)[0]
+    message = str(row["error_message"]).rstrip(".")
+    problem = f"the sessions of source {row['source']} were not listed to the end: {message}"
+    if rejected:
+        return ExitStatus(TokenRejected.exit_code, f"{problem}. {TokenRejected.fix}")
+    fix = f". {TooManySessions.fix}" if row["error_type"] == TOO_MANY_SESSIONS else ""
+    is_empty = not any(row["pages"] for row in ledger)
+    return ExitStatus(WarehouseError.exit_code if is_empty else 1, problem + fix)
 
 
 def explain(row: Mapping[str, Any]) -> str:

@@ -16,14 +16,14 @@ from pipelines.errors import QueryError
 from pipelines.warehouse.sql import quote, quote_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from rich.console import Console
 
     from pipelines.cli.target import Target
     from pipelines.warehouse.base import Connection, Warehouse
 
-    Printer = Callable[[Console, Sequence[str], Sequence[Column]], None]
+    Printer = Callable[[Console, Mapping[str, Column]], None]
 
 SHOWN_ROWS = 200
 # Types whose values a server could write; a number that begins with a minus is one.
@@ -52,7 +52,7 @@ def write_rows(
     query: str,
     target: Target,
     durations: Collection[str] = (),
-    print_columns: Printer = lambda console, _, columns: print_whole(console, columns),
+    print_columns: Printer = lambda console, columns: print_whole(console, [*columns.values()]),
 ) -> None:
     """Write a query's rows to the target. Raises QueryError.
 
@@ -71,7 +71,7 @@ def write_rows(
         columns = make_columns(names, rows[:SHOWN_ROWS], durations)
         with open_console(target) as console:
             if rows:
-                print_columns(console, names, columns)
+                print_columns(console, dict(zip(names, columns, strict=True)))
             print_rest(console, len(rows))
 
 

@@ -39,7 +39,7 @@ def run(
     settings = load_settings(PROVIDERS)
     with watch_poll(verbose=verbose) as progress:
         result = steps.run(settings, Selection(sessions, statuses), progress)
-    ending = exit_of_run(result.ledger, result.findings)
+    ending = exit_of_run(result.ledger, result.findings, result.listings)
     if as_json:
         print_run_json(result, ending)
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from contextlib import suppress
 from typing import IO, TYPE_CHECKING
 
 import click
@@ -49,8 +50,6 @@ class Warnings(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print it; a stream that takes nothing more ends nothing."""
-        try:
-            line = " ".join(record.getMessage().split())
+        line = " ".join(record.getMessage().split())
+        with suppress(OSError):
             echo(line if sys.stderr.isatty() else stamp(line), err=True)
-        except OSError:
-            self.handleError(record)

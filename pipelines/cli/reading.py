@@ -89,7 +89,7 @@ def show(
     from pipelines.warehouse.analyses import list_analyses
     from pipelines.warehouse.place import open_warehouse
 
-    chosen = Choice(columns=tuple(columns.split(",")) if columns else (), **choice)
+    chosen = Choice(columns=tuple(columns.split(",")) if columns is not None else (), **choice)
     target = choose_target(form, out, raw=raw)
     if chosen.desc and chosen.sort is None:
         fail("--desc needs --sort COLUMN", 2)
@@ -131,5 +131,7 @@ def report(out: Path | None) -> None:
     from pipelines.reporting.report.file import REPORTS, write_report
     from pipelines.warehouse.place import open_warehouse
 
+    if out and out.suffix.lower() not in {"", ".html", ".htm"}:
+        fail(f"--out {out}: the report is HTML. End the name in .html", 2)
     home = data_home()
     echo(f"report: {write_report(open_warehouse(home), home / REPORTS, out)}")

@@ -130,7 +130,7 @@ def fit(columns: Sequence[Column], width: int) -> list[Column]:
 
     Two different names never look the same. The first column is there even if it is too wide.
     """
-    limit = max((column.widths[1] for column in columns), default=0)
+    limit = min(width, max((column.widths[1] for column in columns), default=0))
     while limit > SHORTEST and measure(columns, limit, limit) > width:
         limit -= 1
     short = shorten_ids(set().union(*(column.names for column in columns)), limit)

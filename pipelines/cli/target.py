@@ -61,9 +61,9 @@ class Target(msgspec.Struct, frozen=True):
 
         A file is replaced as a whole, or stays as it was; a pipe or a device is written to.
         """
-        path = self.out.resolve() if self.out else None
+        path = self.out
         if path and (path.is_file() or not path.exists()):
-            with replace_file(path) as file:
+            with replace_file(path.resolve()) as file:
                 yield file
             return
         # A file without a name, of which nothing is left however the process ends.

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import logging
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr, ValidationError
 
+from pipelines.config.discovery import read_sessions_file
 from pipelines.config.document import read_document, reject_secrets
 from pipelines.config.rejections import Origin, explain_rejection, suggest_name
 from pipelines.config.settings import Settings, Source, data_home
@@ -50,8 +52,9 @@ def load_settings(
         raise explain_rejection(origin, error.errors()) from None
     if not settings.sources:
         raise explain_rejection(origin, [{"type": "missing", "loc": ("sources",)}])
-    for source in settings.sources:
+    for index, source in enumerate(settings.sources):
         check_order(source, presets[source.provider], where)
+        add_sessions(source, index, origin)
         if with_tokens:
             source._token = find_token(source, presets[source.provider], environ)  # noqa: SLF001 - filled here, read elsewhere
             source._variables = find_variables(source, environ)  # noqa: SLF001 - as the token
@@ -166,6 +169,18 @@ def choose_preset(source: Mapping[str, Any], presets: Mapping[str, Preset], plac
         fix = suggest_name(str(name), list(presets), "providers")
         raise SettingsError(place, f"unknown provider {name!r}", fix)
     return presets[name]
+
+
+def add_sessions(source: Source, index: int, origin: Origin) -> None:
+    """Add what the source's file of sessions lists. Raises SettingsError if there are none."""
+    if source.sessions_file:
+        path = Path(origin.where).absolute().parent / source.sessions_file
+        place = f"{origin.where}: sources[{index}].sessions_file"
+        source._file_sessions = read_sessions_file(path, place)  # noqa: SLF001 - filled here, read elsewhere
+    elif not source.sessions and source.discover is None:
+        raise explain_rejection(
+            origin, [{"type": "missing", "loc": ("sources", index, "sessions")}]
+        )
 
 
 def check_order(source: Source, preset: Preset, where: str) -> None:

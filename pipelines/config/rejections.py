@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from pydantic_core import PydanticUndefined
 
+from pipelines.config.discovery import Discover
 from pipelines.config.settings import Preset, Session, Settings, Source
 from pipelines.errors import SettingsError
 
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
 
-# The model of each depth of the document: its keys, a source's, a session's.
-MODELS: dict[int, type[BaseModel]] = {1: Settings, 3: Source, 5: Session}
+# The model of each depth of the document: its keys, a source's, its filter's, a session's.
+MODELS: dict[int, type[BaseModel]] = {1: Settings, 3: Source, 4: Discover, 5: Session}
 SOURCE_KEY = 3
 
 
@@ -50,9 +51,9 @@ def explain_rejection(origin: Origin, details: Sequence[Mapping[str, Any]]) -> S
     fields = MODELS[len(loc)].model_fields if len(loc) in MODELS else {}
     if first["type"] == "extra_forbidden":
         return SettingsError(place, "unknown key", suggest_name(name, list(fields), "keys here"))
-    if first["type"] in {"missing", "too_short"} and name in {"sources", "sessions"}:
+    if first["type"] == "missing" and name in {"sources", "sessions"}:
         variable = preset and preset.session_ids_variable
-        fix = "List session ids under sources: sessions: in sessions.yaml"
+        fix = "List ids under sources: sessions: in sessions.yaml, let discover: true find them"
         fix += f", or set {variable}." if variable else "."
         return SettingsError(place, "there are no sessions to poll", fix)
     example = _find_default(fields.get(name))

@@ -13,21 +13,22 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PrivateAttr,
     SecretStr,
 )
 
+from pipelines.config.discovery import DiscoverKey
 from pipelines.config.document import reject_tilde
 from pipelines.config.values import (
     BaseUrl,
     Directory,
+    File,
     Name,
     PollInterval,
     SessionId,
+    Strict,
     check_no_duplicate,
 )
 from pipelines.config.wire import FromVariable, Headers, Params
@@ -82,11 +83,7 @@ class Preset(Protocol):
         """Return the variable that overrides its sessions: ids, separated by commas."""
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class Session(_Strict):
+class Session(Strict):
     """One session to poll; `label` is what people call it."""
 
     id: SessionId
@@ -107,7 +104,7 @@ def check_no_session_twice(sessions: tuple[Session, ...]) -> tuple[Session, ...]
     return sessions
 
 
-class Source(_Strict):
+class Source(Strict):
     """One API, the token for it, and the sessions to poll there. Times carry their unit.
 
     What is not given is the provider's: its name, base URL, scheme, headers, page size and pace.
@@ -124,6 +121,7 @@ class Source(_Strict):
     max_attempts: int = Field(default=6, ge=1)
     retry_budget_s: float = Field(default=300, ge=0)
     page_limit: int = Field(default=100, ge=1)
+    lookup_limit: int = Field(default=100, ge=0)
     max_pages_per_session: int = Field(default=10_000, ge=1)
     auth: Literal["bearer", "x-api-key"] = "bearer"
     headers: Headers = Field(default_factory=dict)
@@ -132,10 +130,19 @@ class Source(_Strict):
     sessions: Annotated[
         tuple[Annotated[Session, BeforeValidator(_session_from_id)], ...],
         AfterValidator(check_no_session_twice),
-    ] = Field(min_length=1, strict=False)
+    ] = Field(default=(), strict=False)
+    sessions_file: File | None = None
+    discover: DiscoverKey = None
+    exclude: Annotated[tuple[SessionId, ...], Field(strict=False)] = ()
     # From the environment, never from the file, and in no dump or repr of the settings.
     _token: SecretStr = PrivateAttr(default=SecretStr(""))
+    _file_sessions: dict[str, str | None] = PrivateAttr(default_factory=dict)
     _variables: dict[str, SecretStr] = PrivateAttr(default_factory=dict)
+
+    @property
+    def file_sessions(self) -> dict[str, str | None]:
+        """The sessions that `sessions_file` listed when the settings were read: id -> label."""
+        return self._file_sessions
 
     @property
     def secrets(self) -> list[str]:
@@ -163,7 +170,7 @@ def check_no_source_twice(sources: tuple[Source, ...]) -> tuple[Source, ...]:
     return sources
 
 
-class Settings(_Strict):
+class Settings(Strict):
     """Everything that one run needs to know. `sources` are empty if nothing is polled."""
 
     sources: Annotated[tuple[Source, ...], AfterValidator(check_no_source_twice)] = Field(

@@ -11,9 +11,15 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 POLL_INTERVALS = (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30, 60)
+
+
+class Strict(BaseModel):
+    """A part of the configuration: no key that it does not know, no value of another type."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
 def check_session_id(value: str) -> str:
@@ -63,6 +69,13 @@ def check_directory(value: object) -> Path:
     return Path(value)
 
 
+def check_file(value: object) -> Path:
+    """Reject what is no path."""
+    if not isinstance(value, str | Path) or not str(value) or str(value).startswith("~"):
+        raise ValueError("must be a whole path, or one relative to this file")
+    return Path(value)
+
+
 def is_loopback(host: str) -> bool:
     """Whether the host can only be this machine."""
     try:
@@ -82,4 +95,5 @@ SessionId = Annotated[str, AfterValidator(check_session_id)]
 BaseUrl = Annotated[str, AfterValidator(check_base_url)]
 PollInterval = Annotated[int, AfterValidator(check_poll_interval)]
 Directory = Annotated[Path, BeforeValidator(check_directory)]
+File = Annotated[Path, BeforeValidator(check_file)]
 Name = Annotated[str, Field(min_length=1, pattern=r"^[\w.-]+$")]

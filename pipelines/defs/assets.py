@@ -34,7 +34,7 @@ from pipelines.records import Poll, Progress, Selection
 from pipelines.reporting.health import read_rows
 from pipelines.reporting.wording import count
 from pipelines.warehouse.analyses import Analysis
-from pipelines.warehouse.ledger import read_history
+from pipelines.warehouse.history import read_history
 
 
 class PollConfig(dg.Config):
@@ -69,10 +69,11 @@ def thread_pages(
     """
     settings = configuration.load()
     selection = Selection(tuple(config.sessions), tuple(config.statuses))
-    found, history = steps.discover(settings), read_history(warehouse)
-    planned = steps.plan(settings, found, selection, history)
+    history = read_history(warehouse)
+    found = steps.discover(settings, history, selection)
+    planned = steps.plan(settings, found.sources, selection, history)
     begun = steps.RunStart(context.run.run_id, warehouse.newest_sequence(), "dagster")
-    landed = steps.poll(settings, planned, selection, Progress(), begun)
+    landed = steps.poll(settings, planned, selection, Progress(), begun, history.known, found)
     for poll in landed.polls:
         if poll.error_message:
             context.log.warning("session %s: %s", poll.session_id, poll.error_message)

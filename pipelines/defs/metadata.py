@@ -19,12 +19,12 @@ LONGEST_CELL = 200
 OWNERS = ["team:session-threads"]
 COLUMNS_OF_PAGES = {
     "source": "Name of the source in the configuration",
-    "endpoint": "What was polled: threads",
+    "endpoint": "What was asked for: threads, a list of them, or thread, one by its id",
     "session_id": "Session that was polled",
-    "page": "Number of the page in its poll, from 1",
-    "cursor": "Cursor it was asked for with; null for the first",
+    "page": "Number of the page, or of the look-up, in its poll, from 1",
+    "cursor": "Cursor it was asked for with, null for the first; of a look-up the thread's id",
     "observed_at": "Client clock: arrival of the page",
-    "status": "HTTP status",
+    "status": "HTTP status: 200, or 404 of a look-up that found no thread",
     "body": "What the server sent",
 }
 

@@ -1,25 +1,154 @@
-"""Which sessions there are: for now, those that the configuration lists."""
+"""Which sessions there are: those that someone named, in settings or a file, and those found."""
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from pipelines.config.settings import Session, Source
+from pipelines import clock
+from pipelines.config.settings import Source
+from pipelines.extract.filters import matches, query_filters
+from pipelines.extract.listing import SessionListing
+from pipelines.http.client import open_client
+from pipelines.records import Decision, FetchedPage, Poll, Registered, ScopedSession
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+
     from pipelines.config.settings import Settings
+    from pipelines.records import History, Selection
+
+Registry = dict[str, Registered]
+# Of these the registry has had the last word.
+ENDED = frozenset({"excluded", "out_of_scope", "gone"})
 
 
 class SourceSessions(msgspec.Struct, frozen=True):
     """A source and sessions of it, to be polled in this order, for so long (None: to the end)."""
 
     source: Source
-    sessions: tuple[Session, ...]
+    sessions: tuple[ScopedSession, ...]
     deadline_s: float | None = None
 
 
+class Discovery(msgspec.Struct, frozen=True):
+    """What there is: the sessions of each source, and which are asked for no more.
+
+    `fetched` are the pages and polls of what was asked to find them, to be landed with the run.
+    """
+
+    sources: list[SourceSessions]
+    decisions: list[Decision] = []
+    fetched: list[FetchedPage | Poll] = []
+
+
 def list_configured(settings: Settings) -> list[SourceSessions]:
-    """Return the configured sessions of each source."""
-    return [SourceSessions(source, source.sessions) for source in settings.sources]
+    """Return the sessions of each source that are configured, or in its file; nothing is asked."""
+    return [
+        SourceSessions(source, tuple(name_sessions(source).values())) for source in settings.sources
+    ]
+
+
+def name_sessions(source: Source) -> dict[str, ScopedSession]:
+    """Return the sessions that someone named, but for the excluded, by their ids."""
+    named = {
+        id_: ScopedSession(id_, label, "file") for id_, label in source.file_sessions.items()
+    } | {session.id: ScopedSession(session.id, session.label) for session in source.sessions}
+    return {id_: session for id_, session in named.items() if id_ not in source.exclude}
+
+
+async def discover_sessions(
+    settings: Settings, history: History, selection: Selection, *, backoff_s: float = 1
+) -> Discovery:
+    """Ask each source that discovers for its sessions, side by side; return all that there are.
+
+    A selection of sessions asks for none: they are known already. A listing that fails leaves a
+    source with the sessions that it had.
+    """
+    found = await asyncio.gather(
+        *(
+            discover_source(source, read_registry(source, history), selection, backoff_s=backoff_s)
+            for source in settings.sources
+        )
+    )
+    return Discovery(
+        [each for discovery in found for each in discovery.sources],
+        [each for discovery in found for each in discovery.decisions],
+        [each for discovery in found for each in discovery.fetched],
+    )
+
+
+def read_registry(source: Source, history: History) -> Registry:
+    """Return what the registry knows of a source's sessions, by their ids."""
+    return {id_: row for (name, id_), row in history.registry.items() if name == source.name}
+
+
+async def discover_source(
+    source: Source, registry: Registry, selection: Selection, *, backoff_s: float = 1
+) -> Discovery:
+    """Return the sessions of one source: named, found, and those that are leaving."""
+    named = name_sessions(source)
+    known = {
+        id_: ScopedSession(id_, row.label, "discovered")
+        for id_, row in registry.items()
+        if row.origin == "discovered" and row.state not in ENDED and id_ not in source.exclude
+    }
+    if source.discover is None or selection.sessions:
+        kept = known | named if source.discover else named
+        decisions = [] if selection.sessions else decide(source, registry, kept)
+        return Discovery([SourceSessions(source, tuple(kept.values()))], decisions)
+    async with open_client(source, backoff_s=backoff_s) as client:
+        listing, wanted = SessionListing(client), source.discover
+        now = clock.now()
+        filters, passes = query_filters(wanted, now), matches(wanted, now)
+        poll = await listing.fetch(filters, wanted.statuses, passes, wanted.max_sessions)
+        found = {
+            id_: ScopedSession(id_, None, "discovered")
+            for id_ in listing.found
+            if id_ not in source.exclude
+        }
+        is_whole = poll.outcome == "complete"
+        left = [id_ for id_ in known if id_ not in found and id_ not in named] if is_whole else []
+        gone = await listing.look_up(left)
+    kept = (known if not is_whole else {}) | found
+    kept |= {
+        id_: msgspec.structs.replace(known[id_], is_leaving=True) for id_ in left if id_ not in gone
+    }
+    kept |= named
+    decisions = decide(source, registry, kept, gone)
+    return Discovery(
+        [SourceSessions(source, tuple(kept.values()))], decisions, [*listing.pages, poll]
+    )
+
+
+def decide(
+    source: Source,
+    registry: Registry,
+    kept: Mapping[str, ScopedSession],
+    gone: Collection[str] = (),
+) -> list[Decision]:
+    """Return what the registry is to say of sessions that were asked for and are no more."""
+    reasons = {
+        id_: ("excluded", "exclude of the configuration names it")
+        if id_ in source.exclude
+        else ("gone", "the server answered 404")
+        if id_ in gone
+        else ("out_of_scope", "the configuration names it no more")
+        for id_, row in registry.items()
+        if id_ not in kept and row.state not in ENDED
+    }
+    return [Decision(source.name, id_, *reason) for id_, reason in reasons.items()]
+
+
+async def follow(
+    found: Sequence[FetchedPage | Poll], polls: AsyncGenerator[FetchedPage | Poll]
+) -> AsyncGenerator[FetchedPage | Poll]:
+    """Yield what was found, then what the polls bring."""
+    for item in found:
+        yield item
+    async with aclosing(polls) as items:
+        async for item in items:
+            yield item

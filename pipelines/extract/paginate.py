@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 class ListRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What is listed: the objects of an endpoint below what its path names, so many on a page.
 
-    In either order, or the server's own; in certain statuses, or all.
+    In either order, or the server's own; in certain statuses, or all; those that pass filters, as
+    the server spells them.
     """
 
     endpoint: Endpoint[Any]
@@ -35,6 +36,7 @@ class ListRequest(msgspec.Struct, frozen=True, kw_only=True):
     limit: int
     order: str | None = None
     statuses: tuple[str, ...] = ()
+    filters: Sequence[tuple[str, str]] = ()
 
 
 class Pagination:
@@ -138,6 +140,7 @@ async def fetch_page(
     params = endpoint.params(
         limit=request.limit, cursor=cursor, order=request.order, statuses=request.statuses
     )
+    params += request.filters
     parse = partial(endpoint.read_page, cursor=cursor)
     response, listing = await client.get(endpoint.path(request.ids), params, parse, stats)
     return Page(response.status, response.observed_at, response.body, listing)

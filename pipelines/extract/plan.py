@@ -15,8 +15,7 @@ from pipelines.records import THREADS_ENDPOINT, History
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pipelines.config.settings import Session
-    from pipelines.records import Selection
+    from pipelines.records import ScopedSession, Selection
 
 
 def plan_polls(
@@ -62,8 +61,8 @@ def was_listed_whole(found: SourceSessions, history: History) -> bool:
 
 
 def order_sessions(
-    source: str, sessions: Sequence[Session], history: History
-) -> tuple[Session, ...]:
+    source: str, sessions: Sequence[ScopedSession], history: History
+) -> tuple[ScopedSession, ...]:
     """Return the sessions, those whose last complete poll is the oldest first.
 
     New ones share the first half with them, so that no deadline starves the one or the other.

@@ -33,15 +33,19 @@ POLLS = pl.Schema(
         "threads_listed": pl.Int64(),
         "duplicates": pl.Int64(),
         "clock_skew_seconds": pl.Float64(),
+        "threads_unlisted": pl.Int64(),
+        "lookups": pl.Int64(),
+        "threads_unconfirmed": pl.Int64(),
+        "missing_rule": pl.String(),
         "error_type": pl.String(),
         "error_message": pl.String(),
         "request_id": pl.String(),
+        "origin": pl.String(),
+        "is_leaving": pl.Boolean(),
     }
 )
 
 TIMES = ("started_at", "finished_at")
-POLL = {"source": pl.String(), "endpoint": pl.String(), "session_id": pl.String()}
-ERRORS = pl.Schema(POLL | {"error": pl.Duration("us")})
 
 
 def polls_frame(polls: Sequence[Poll]) -> pl.DataFrame:
@@ -56,19 +60,25 @@ def polls_frame(polls: Sequence[Poll]) -> pl.DataFrame:
     )
 
 
-def correct_pages(pages: pl.DataFrame, polls: Sequence[Poll]) -> pl.DataFrame:
-    """Return landed pages with the times of their arrival as those of their polls are."""
+def correct_pages(
+    pages: pl.DataFrame, polls: Sequence[Poll], key: Sequence[str] = ("source", "session_id")
+) -> pl.DataFrame:
+    """Return landed pages with the times of their arrival as those of their polls are.
+
+    `key` says which poll a page belongs to.
+    """
     errors = [
-        (poll.source, poll.endpoint, poll.session_id, poll.clock_error)
+        {name: getattr(poll, name) for name in key} | {"error": poll.clock_error}
         for poll in polls
         if poll.clock_error
     ]
     if not errors:
         return pages
-    table = pl.DataFrame(errors, schema=ERRORS, orient="row")
+    schema = dict.fromkeys(key, pl.String()) | {"error": pl.Duration("us")}
+    table = pl.DataFrame(errors, schema=schema)
     corrected = pl.col("observed_at") - pl.col("error").fill_null(timedelta())
     return (
-        pages.join(table, on=[*POLL], how="left", maintain_order="left")
+        pages.join(table, on=key, how="left", maintain_order="left")
         .with_columns(observed_at=corrected)
         .drop("error")
     )

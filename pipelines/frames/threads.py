@@ -16,8 +16,8 @@ import polars as pl
 
 from pipelines.errors import LandingError
 from pipelines.files import list_statuses
-from pipelines.frames.instants import means_archived, read_instant
 from pipelines.frames.values import TIMESTAMP, merge, to_json
+from pipelines.providers.instants import means_archived, read_instant
 from pipelines.providers.registry import find_endpoint
 from pipelines.providers.thread import Agent, Model, Stats, Thread
 from pipelines.records import DEFAULT_PROVIDER, THREADS_ENDPOINT
@@ -140,10 +140,10 @@ def list_threads(
     numbers: list[int] = []
     threads: list[Thread] = []
     extras: list[Fields] = []
-    columns = pages.select("source", "session_id", "body")
-    for number, (source, session_id, body) in enumerate(columns.iter_rows()):
+    columns = pages.select("source", "endpoint", "session_id", "body")
+    for number, (source, name, session_id, body) in enumerate(columns.iter_rows()):
         wanted = filters.get((source, session_id))
-        endpoint = find_endpoint(THREADS_ENDPOINT, providers.get(source, DEFAULT_PROVIDER))
+        endpoint = find_endpoint(name, providers.get(source, DEFAULT_PROVIDER))
         try:
             for thread, extra in endpoint.read_items(body, keep_prompts=keep_agent_definition):
                 if wanted is None or thread.status in wanted:

@@ -15,10 +15,10 @@ from pipelines.files import make_private
 from pipelines.landing.digests import PageDigests, poll_key
 from pipelines.landing.directory import give_back, name_file, take_sequence
 from pipelines.landing.format import Footer, page_row, write_pages, write_run
-from pipelines.records import Poll, Run
+from pipelines.records import THREAD_ENDPOINT, Decision, Poll, Run
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Sequence
 
     from pipelines.landing.format import PageRow
     from pipelines.records import FetchedPage
@@ -35,6 +35,7 @@ async def land_polls(
     newest: int = 0,
     door: str = "unknown",
     keep_agent_definition: bool = False,
+    decisions: Sequence[Decision] = (),
 ) -> tuple[Path, list[Poll]]:
     """Land everything that the polls bring, as it comes; return the run's file and the polls.
 
@@ -58,7 +59,7 @@ async def land_polls(
         run = msgspec.structs.replace(run, finished_at=clock.now())
         is_complete = True
         path = await asyncio.to_thread(
-            write_run, directory, Footer(run, ended, shards), writer.rows
+            write_run, directory, Footer(run, ended, shards, list(decisions)), writer.rows
         )
     except BaseException as error:
         if not is_complete or isinstance(error, LandingError):
@@ -83,8 +84,9 @@ async def write_polls(
                 digest = digests.conclude(poll_key(item))
                 ended.append(msgspec.structs.replace(item, digest=digest))
             else:
-                key = (item.source, item.endpoint, item.session_id)
-                digests.add(key, item.provider, item.fetch.page.body)
+                if item.endpoint != THREAD_ENDPOINT:  # it is part of its session's poll
+                    key = (item.source, item.endpoint, item.session_id)
+                    digests.add(key, item.provider, item.fetch.page.body)
                 await writer.add(page_row(item, item.fetch))
     return ended, [path.name for path in await writer.finish()]
 

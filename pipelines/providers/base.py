@@ -9,13 +9,13 @@ A module of this folder that lists such objects as its PROVIDERS makes them conf
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 from urllib.parse import quote
 
 import msgspec
 
-from pipelines.providers.items import Fields, ItemReader
+from pipelines.providers.items import Fields, ItemReader, without_fields
 from pipelines.records import Cursor, EndReason, Listing
 
 Params = list[tuple[str, str]]
@@ -45,9 +45,10 @@ class Endpoint(Generic[S]):
     """One kind of object that a provider lists, a page at a time.
 
     `path` is a template of the path behind the base URL; `item` the documented object, whose fields
-    in `prompt_fields` (paths such as `agent.system`) are not kept unless the user says so. The
-    parameters are named as the server spells them; None if it takes none. One that is `per_source`
-    is listed once for each source, any other once for each session.
+    in `prompt_fields` (paths such as `agent.system`) are not kept unless the user says so. What has
+    a name of `secret_fields`, at any depth, is removed before a page is written. The parameters are
+    named as the server spells them, None if it takes none, and `filters` are others that it takes.
+    One that is `per_source` is listed once for each source, any other once for each session.
     """
 
     def __init__(  # noqa: PLR0913 - its parts
@@ -61,9 +62,15 @@ class Endpoint(Generic[S]):
         limit_param: str | None = "limit",
         order_param: str | None = "order",
         status_param: str | None = None,
+        secret_fields: Collection[str] = (),
+        filters: Collection[str] = (),
+        page_limit: int | None = None,
         per_source: bool = False,
     ) -> None:
         self.name = name
+        self.filters = frozenset(filters)
+        self.page_limit = page_limit
+        self._secret_fields = frozenset(secret_fields)
         self.per_source = per_source
         self._path = path
         self._paginator = paginator
@@ -115,6 +122,12 @@ class Endpoint(Generic[S]):
         """Return what is documented of an item, with types, and what is left out of the rest."""
         return self._items.describe()
 
+    def redact(self, body: bytes) -> bytes:
+        """Return a page without its secret fields. Raises ValueError if the body is no JSON."""
+        if not self._secret_fields:
+            return body
+        return msgspec.json.encode(without_fields(msgspec.json.decode(body), self._secret_fields))
+
     def raw_items(self, body: bytes) -> bytes | msgspec.Raw:
         """Return a page's items as they came, without what leads to other pages."""
         return self._items.raw_items(body)
@@ -126,7 +139,8 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     `headers` and `params` are sent with every request. `token_variables` are where the token is
     looked for, in this order, on hosts of the base URL alone; `base_url_variable` and
     `session_ids_variable` override the configuration of the source that is called as the provider.
-    Without a base URL, or variables for the token, a source must name them.
+    Without a base URL, or variables for the token, a source must name them. `endpoints` are listed,
+    those in `lookups` give one object, asked for by its id.
     """
 
     name: str
@@ -140,6 +154,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     page_limit: int = 100
     max_requests_per_second: float = 50
     endpoints: tuple[Endpoint[Any], ...]
+    lookups: tuple[Endpoint[Any], ...] = ()
 
     @property
     def defaults(self) -> dict[str, Any]:
@@ -155,8 +170,8 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def takes_order(self) -> bool:
         """Whether threads can be asked for in an order."""
-        return all(endpoint.takes_order for endpoint in self.endpoints)
+        return any(endpoint.takes_order for endpoint in self.endpoints if not endpoint.per_source)
 
     def endpoint(self, name: str) -> Endpoint[Any]:
         """Return the endpoint of this name. Raises LookupError if there is none."""
-        return {endpoint.name: endpoint for endpoint in self.endpoints}[name]
+        return {endpoint.name: endpoint for endpoint in (*self.endpoints, *self.lookups)}[name]

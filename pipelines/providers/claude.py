@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipelines.providers.base import Provider
-from pipelines.providers.qoder import THREADS
+from pipelines.providers.qoder import SESSION, SESSIONS, THREAD, THREADS
 
 CLAUDE = Provider(
     name="claude",
@@ -15,7 +15,8 @@ CLAUDE = Provider(
     },
     token_variables=("ANTHROPIC_API_KEY",),
     max_requests_per_second=8,  # 600 a minute for a whole organization, and others poll as well
-    endpoints=(THREADS,),
+    endpoints=(THREADS, SESSIONS),
+    lookups=(THREAD, SESSION),
 )
 
 PROVIDERS = (CLAUDE,)

@@ -11,7 +11,7 @@ import msgspec
 from pipelines.http.bodies import TOO_DEEP, check_depth, quote
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
 Fields = dict[str, Any]
 # A float would hold less of a larger one.
@@ -185,6 +185,17 @@ def _remove(fields: Fields, path: Sequence[str]) -> None:
         fields.pop(name, None)
     elif isinstance(inner, dict):
         _remove(inner, rest)
+
+
+def without_fields(value: Any, names: Collection[str]) -> Any:  # noqa: ANN401 - any JSON
+    """Return a JSON value without the fields of these names, at any depth."""
+    if isinstance(value, dict):
+        return {
+            name: without_fields(inner, names) for name, inner in value.items() if name not in names
+        }
+    if isinstance(value, list):
+        return [without_fields(inner, names) for inner in value]
+    return value
 
 
 def _decoder(key: str, kind: object) -> Callable[[bytes], Any]:

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 import msgspec
 
 from pipelines.providers.base import Endpoint, Provider
+from pipelines.providers.session import SECRET_FIELDS, Session
+from pipelines.providers.single import SingleEndpoint
 from pipelines.providers.thread import PROMPT_FIELDS, Thread
+from pipelines.records import SESSION_ENDPOINT, SESSIONS_ENDPOINT
 
 if TYPE_CHECKING:
     from pipelines.records import Cursor, EndReason
@@ -59,6 +62,13 @@ THREADS = Endpoint(
     status_param="statuses[]",
 )
 
+THREAD = SingleEndpoint(
+    "thread",
+    "/sessions/{session_id}/threads/{thread_id}",
+    item=Thread,
+    prompt_fields=PROMPT_FIELDS,
+)
+
 # Forward's lists ascend, and it rejects whatever would sort or filter them.
 FORWARD_THREADS = Endpoint(
     "threads",
@@ -69,27 +79,56 @@ FORWARD_THREADS = Endpoint(
     order_param=None,
 )
 
+SESSION = SingleEndpoint(
+    SESSION_ENDPOINT, "/sessions/{session_id}", item=Session, secret_fields=SECRET_FIELDS
+)
+SESSIONS = Endpoint(
+    SESSIONS_ENDPOINT,
+    "/sessions",
+    item=Session,
+    paginator=PageElseAfterId(),
+    secret_fields=SECRET_FIELDS,
+    order_param=None,
+    status_param="statuses[]",
+    filters=("include_archived", "agent_id", "created_at[gte]"),
+    page_limit=100,
+    per_source=True,
+)
+FORWARD_SESSIONS = Endpoint(
+    SESSIONS_ENDPOINT,
+    "/sessions",
+    item=Session,
+    paginator=PageElseAfterId(),
+    secret_fields=SECRET_FIELDS,
+    order_param=None,
+    page_limit=100,
+    per_source=True,
+)
+
 QODER = Provider(
     name="qoder",
     base_url="https://api.qoder.com/api/v1/cloud",
     token_variables=("QODER_PAT", "QODER_ACCESS_TOKEN"),
     base_url_variable="QODER_BASE_URL",
     session_ids_variable="QODER_SESSION_IDS",
-    endpoints=(THREADS,),
+    endpoints=(THREADS, SESSIONS),
+    lookups=(THREAD, SESSION),
 )
 QODER_CN = Provider(
     name="qoder-cn",
     base_url="https://api.qoder.com.cn/api/v1/cloud",
     token_variables=QODER.token_variables,
-    endpoints=(THREADS,),
+    endpoints=(THREADS, SESSIONS),
+    lookups=(THREAD, SESSION),
 )
 FORWARD = Provider(
     name="qoder-forward",
     base_url="https://api.qoder.com/api/v1/forward",
     token_variables=QODER.token_variables,
-    endpoints=(FORWARD_THREADS,),
+    endpoints=(FORWARD_THREADS, FORWARD_SESSIONS),
+    lookups=(THREAD, SESSION),
 )
 # Any server of the family: it starts from qoder, and assumes neither a host nor a token.
-CUSTOM = Provider(name="custom", endpoints=(THREADS,))
+CUSTOM = Provider(name="custom", endpoints=(THREADS, SESSIONS), lookups=(THREAD, SESSION))
 
 PROVIDERS = (QODER, QODER_CN, FORWARD, CUSTOM)

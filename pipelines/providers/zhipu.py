@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipelines.providers.base import Provider
-from pipelines.providers.qoder import THREADS
+from pipelines.providers.qoder import SESSION, SESSIONS, THREAD, THREADS
 
 ZHIPU = Provider(
     name="zhipu",
@@ -11,7 +11,8 @@ ZHIPU = Provider(
     headers={"zai-version": "2026-05-26", "zai-beta": "managed-agents-2026-09-22"},
     token_variables=("ZHIPUAI_API_KEY",),
     max_requests_per_second=10,
-    endpoints=(THREADS,),
+    endpoints=(THREADS, SESSIONS),
+    lookups=(THREAD, SESSION),
 )
 
 PROVIDERS = (ZHIPU,)

@@ -1,4 +1,4 @@
-"""The state of each configured session, from the published copy, so that no load waits."""
+"""The state of each session in scope, from the published copy, so that no load waits."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ import duckdb
 import msgspec
 
 from pipelines.errors import WarehouseError
+from pipelines.extract.discover import name_sessions
+from pipelines.records import ScopedSession
 from pipelines.reporting.clocks import describe_future
 from pipelines.warehouse.ledger import ABSENT
-from pipelines.warehouse.sql import fetch_records
+from pipelines.warehouse.sql import fetch_records, read_query
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from pipelines.config.settings import Session, Settings
+    from pipelines.config.settings import Settings
     from pipelines.warehouse.base import Warehouse
 
 NEVER: dict[str, Any] = {
@@ -50,7 +52,7 @@ class Health(msgspec.Struct, frozen=True):
 
 
 def read_health(warehouse: Warehouse, settings: Settings, now: datetime) -> list[Health]:
-    """Return a line per configured session, those in trouble first.
+    """Return a line per session in scope, those in trouble first.
 
     A session is gone, or forbidden, if the server said so last, failing if its last poll was not
     complete for another reason, or the last complete one lies in the future, and stale if that
@@ -72,12 +74,23 @@ def read_health(warehouse: Warehouse, settings: Settings, now: datetime) -> list
 
 def pair_sessions(
     settings: Settings, rows: Iterable[Mapping[str, Any]]
-) -> Iterator[tuple[str, Session, Mapping[str, Any]]]:
-    """Yield each configured session after its source's name, with its row of ingestion_health."""
+) -> Iterator[tuple[str, ScopedSession, Mapping[str, Any]]]:
+    """Yield each session in scope after its source's name, with its row of ingestion_health."""
     known = {(row["source"], row["session_id"]): row for row in rows}
     for source in settings.sources:
-        for session in source.sessions:
-            yield source.name, session, known.get((source.name, session.id), NEVER)
+        found = {
+            id_: ScopedSession(id_, row["registered_label"], "discovered")
+            for (name, id_), row in known.items()
+            if name == source.name and is_found(row) and source.discover
+        }
+        for session in (found | name_sessions(source)).values():
+            if session.id not in source.exclude:
+                yield source.name, session, known.get((source.name, session.id), NEVER)
+
+
+def is_found(row: Mapping[str, Any]) -> bool:
+    """Whether the registry says that a session was discovered, and is asked for."""
+    return row["origin"] == "discovered" and row["state"] in {"polled", "forbidden"}
 
 
 def find_oldest(settings: Settings, now: datetime) -> datetime:
@@ -91,7 +104,7 @@ def read_rows(warehouse: Warehouse) -> list[dict[str, Any]]:
         return []
     with warehouse.read() as connection:
         try:
-            return fetch_records(connection, "FROM analytics.ingestion_health")
+            return fetch_records(connection, read_query("ledger", "health"))
         except duckdb.CatalogException:
             hint = "It was published by an older version: run `session-threads run` first"
             raise WarehouseError(f"ingestion_health is missing. {hint}") from None

@@ -85,6 +85,8 @@ def dialect_options(command: Callable[..., None]) -> Callable[..., None]:
             click.option("--order", type=click.Choice(["oldest", "newest"]), default="oldest"),
             click.option("--no-cursor", is_flag=True, help="Read no cursor, and give none."),
             click.option("--ignore-filter", "ignores_filter", is_flag=True),
+            click.option("--hide-archived", "hides_archived", is_flag=True, help="List none."),
+            click.option("--newest-only", type=click.IntRange(1), help="List so many, no more."),
         ]
     ):
         command = option(command)

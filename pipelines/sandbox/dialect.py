@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import msgspec
 from starlette.exceptions import HTTPException
 
+from pipelines.sandbox.plans import SessionPlan, ThreadPlan
+
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+P = TypeVar("P", ThreadPlan, SessionPlan)
 CURSORS = ("page", "after_id", "before_id")
 DEFAULT_LIMIT = 20
 
@@ -29,7 +32,8 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
 
     It demands its scheme, headers and parameters of every request; takes pages of up to
     `page_limit` threads, and `clips` what asks for more, or rejects it; lists the newest first;
-    gives no cursor; takes a filter by status for none.
+    gives no cursor; takes a filter by status for none; leaves archived threads out of the list, or
+    all but the `newest_only`; gives no thread by its id.
     """
 
     auth: Literal["bearer", "x-api-key"] = "bearer"
@@ -40,6 +44,9 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     newest_first: bool = False
     has_cursors: bool = True
     ignores_filter: bool = False
+    hides_archived: bool = False
+    newest_only: int | None = None
+    has_lookups: bool = True
 
     def authorize(self, request: Request, token: str) -> None:
         """Raise Rejection unless the request shows the token, and what else it must have."""
@@ -89,3 +96,14 @@ def decode_cursor(page: str) -> str:
         return base64.b64decode(page, altchars=b"-_", validate=True).decode()
     except ValueError:
         raise Rejection(400, "page is not a cursor of this server.", "page") from None
+
+
+def locate(ordered: list[P], cursor: tuple[str, str] | None) -> list[P]:
+    """Return the threads or sessions that lie on the cursor's side, in the order of the list."""
+    if cursor is None:
+        return ordered
+    kind, id_ = cursor
+    at = next((i for i, plan in enumerate(ordered) if plan.id == id_), None)
+    if at is None:
+        raise Rejection(400, "The cursor is not one of this list.", kind)
+    return ordered[:at] if kind == "before_id" else ordered[at + 1 :]

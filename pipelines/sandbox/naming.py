@@ -15,7 +15,6 @@ WEEK = "019f3a"
 DIGITS = 26
 # Some are alike but for their ends, and two agents have one name, as a copy of one has.
 AGENT_NAMES = (
-    "coordinator",
     "planner",
     "Research Analyst (EU)",
     "Research Analyst (US)",
@@ -66,7 +65,8 @@ def draw_agents(draw: random.Random, number: int) -> list[Agent]:
 
 
 def number_names() -> Iterator[str]:
-    """Give the names of agents, then the same with a number behind."""
+    """Give the name of the coordinators' agent, then others, then these with a number behind."""
+    yield "coordinator"
     yield from AGENT_NAMES
     for number in count(2):
         yield from (f"{name} #{number}" for name in AGENT_NAMES)

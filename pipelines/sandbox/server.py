@@ -7,6 +7,7 @@ import itertools
 import socket
 import threading
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,22 +15,27 @@ import msgspec
 import uvicorn
 import yaml
 from starlette.applications import Starlette
+from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from pipelines.sandbox.dialect import Dialect, Rejection, encode_cursor
+from pipelines.sandbox.dialect import Dialect, P, Rejection, encode_cursor, locate
 from pipelines.sandbox.exchange import Connection
 from pipelines.sandbox.faults import Faulty
+from pipelines.sandbox.sessions import check_filters, list_sessions, render_session
 from pipelines.sandbox.world import STATUSES, World
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from starlette.requests import Request
     from starlette.types import ASGIApp
 
-    from pipelines.sandbox.world import Revision, ThreadPlan
+    from pipelines.sandbox.plans import SessionPlan, ThreadPlan
+    from pipelines.sandbox.world import Revision
+
+WITH_ARCHIVED = QueryParams({"include_archived": "true"})
 
 BASE_PATH = "/api/v1/cloud"
 TOKEN = "pt-sandbox"  # noqa: S105 - opens nothing but made-up data
@@ -66,7 +72,12 @@ class Sandbox:
         self._request_ids = itertools.count(1)
         self.app = Starlette(
             routes=[
+                Route(f"{BASE_PATH}/sessions", self.list_sessions),
+                Route(f"{BASE_PATH}/sessions/{{session_id}}", self.show_session),
                 Route(f"{BASE_PATH}/sessions/{{session_id}}/threads", self.list_threads),
+                Route(
+                    f"{BASE_PATH}/sessions/{{session_id}}/threads/{{thread_id}}", self.get_thread
+                ),
                 Route("/sandbox/advance", self.advance, methods=["POST"]),
                 Route("/openapi.json", self.describe),
             ],
@@ -80,14 +91,51 @@ class Sandbox:
         limit = self.dialect.read_limit(request)
         cursor = self.dialect.read_cursor(request)
         statuses, descending = self._read_order(request)
+        session_id = self._find_session(request).id
+        # A cursor keeps its place also when its thread has left the wanted statuses.
+        plans = self._list_plans(session_id)
+        plans = locate(plans[::-1] if descending else plans, cursor)
+        wanted = {plan.id for plan in self.world.list_plans(session_id, statuses)}
+        plans = [plan for plan in plans if plan.id in wanted]
+        render = partial(self.world.render, session_id)
+        return JSONResponse(self._page(plans, cursor, limit, render))
+
+    async def list_sessions(self, request: Request) -> JSONResponse:
+        """Answer one page of the sessions that a request's filters leave."""
+        await asyncio.sleep(self.latency_s)
+        self.dialect.authorize(request, self.token)
+        limit, cursor = self.dialect.read_limit(request), self.dialect.read_cursor(request)
+        check_filters(request.query_params)
+        everything = list_sessions(self.world, WITH_ARCHIVED)
+        if request.query_params.get("order") == "asc":
+            everything.reverse()
+        wanted = {plan.id for plan in list_sessions(self.world, request.query_params)}
+        plans = [plan for plan in locate(everything, cursor) if plan.id in wanted]
+        render = partial(render_session, self.world)
+        return JSONResponse(self._page(plans, cursor, limit, render))
+
+    async def show_session(self, request: Request) -> JSONResponse:
+        """Answer one session."""
+        await asyncio.sleep(self.latency_s)
+        self.dialect.authorize(request, self.token)
+        return JSONResponse(render_session(self.world, self._find_session(request)))
+
+    def _find_session(self, request: Request) -> SessionPlan:
         session_id = request.path_params["session_id"]
         if session_id not in self.world.sessions:
             raise Rejection(404, f"Session {session_id!r} was not found.")
-        # A cursor keeps its place also when its thread has left the wanted statuses.
-        plans = locate(self.world.list_plans(session_id), cursor, descending=descending)
-        wanted = {plan.id for plan in self.world.list_plans(session_id, statuses)}
-        plans = [plan for plan in plans if plan.id in wanted]
-        return JSONResponse(self._page(session_id, plans, cursor, limit))
+        return self.world.sessions[session_id]
+
+    async def get_thread(self, request: Request) -> JSONResponse:
+        """Answer one thread, whether it is listed or not."""
+        await asyncio.sleep(self.latency_s)
+        self.dialect.authorize(request, self.token)
+        session_id, thread_id = self._find_session(request).id, request.path_params["thread_id"]
+        plans = self.world.list_plans(session_id) if self.dialect.has_lookups else []
+        for plan in plans:
+            if plan.id == thread_id:
+                return JSONResponse(self.world.render(session_id, plan))
+        raise Rejection(404, f"Thread {thread_id!r} was not found.")
 
     async def advance(self, request: Request) -> JSONResponse:
         """Move the world's clock forward."""
@@ -117,6 +165,16 @@ class Sandbox:
         }
         return JSONResponse(body, status, headers=dict(getattr(error, "headers", None) or {}))
 
+    def _list_plans(self, session_id: str) -> list[ThreadPlan]:
+        """Return the threads that the server lists."""
+        plans = self.world.list_plans(session_id)
+        if self.dialect.hides_archived:
+            plans = [p for p in plans if not self.world.render(session_id, p)["archived_at"]]
+        if self.dialect.newest_only is not None:
+            newest = sorted(plans, key=lambda plan: plan.born)[-self.dialect.newest_only :]
+            plans = [plan for plan in plans if plan in newest]
+        return plans
+
     def _read_order(self, request: Request) -> tuple[list[str], bool]:
         """Return the wanted statuses, and whether the newest come first."""
         order = request.query_params.get("order")
@@ -135,11 +193,15 @@ class Sandbox:
         return statuses, is_descending
 
     def _page(
-        self, session_id: str, plans: list[ThreadPlan], cursor: tuple[str, str] | None, limit: int
+        self,
+        plans: Sequence[P],
+        cursor: tuple[str, str] | None,
+        limit: int,
+        render: Callable[[P], dict[str, Any]],
     ) -> dict[str, Any]:
         is_backward = cursor is not None and cursor[0] == "before_id"
         shown = plans[-limit:] if is_backward else plans[:limit]
-        page = [self.world.render(session_id, plan) for plan in shown]
+        page = [render(plan) for plan in shown]
         # Who reads no cursor cannot know better than that a page is full.
         has_more = len(plans) > limit if self.dialect.has_cursors else len(shown) == limit
         last_id = page[-1]["id"] if page else None
@@ -165,20 +227,6 @@ def load_description(revision: Revision) -> dict[str, Any]:
         if parameter.get("x-revision", revision) == revision
     ]
     return document
-
-
-def locate(
-    plans: list[ThreadPlan], cursor: tuple[str, str] | None, *, descending: bool
-) -> list[ThreadPlan]:
-    """Return the threads that lie on the cursor's side, in the order of the list."""
-    ordered = plans[::-1] if descending else plans
-    if cursor is None:
-        return ordered
-    kind, thread_id = cursor
-    at = next((i for i, plan in enumerate(ordered) if plan.id == thread_id), None)
-    if at is None:
-        raise Rejection(400, "The cursor is not one of this list.", kind)
-    return ordered[:at] if kind == "before_id" else ordered[at + 1 :]
 
 
 @contextmanager

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_right
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
-from pipelines.sandbox.naming import Agent, draw_agents, draw_id, draw_session_id, title_session
+from pipelines.sandbox.naming import draw_agents, draw_id, draw_session_id, title_session
+from pipelines.sandbox.plans import Event, SessionPlan, ThreadPlan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -28,43 +28,6 @@ MODELS = ("ultimate", "lite")
 HISTORY_TURNS = 40
 BORN_LATER = 0.15
 MAX_DEPTH = 3
-
-
-@dataclass(frozen=True)
-class Event:
-    """From `at` (seconds since the world's epoch) on the thread is in this state."""
-
-    at: float
-    status: str
-    stop_reason: str | None = None
-    is_archived: bool = False
-
-
-@dataclass(frozen=True)
-class ThreadPlan:
-    """A thread's whole life; `events` begin with its birth."""
-
-    id: str
-    parent_id: str | None
-    agent: Agent
-    version: int
-    model: str
-    depth: int
-    events: tuple[Event, ...]
-
-    @property
-    def born(self) -> float:
-        """Seconds since the world's epoch."""
-        return self.events[0].at
-
-
-@dataclass
-class SessionPlan:
-    """A session's threads in order of birth; none until an empty session is first listed."""
-
-    id: str
-    threads: list[ThreadPlan] = field(default_factory=list)
-    title: str = ""
 
 
 class World:
@@ -86,15 +49,15 @@ class World:
     ) -> None:
         self.revision: Revision = revision
         self._random = random.Random(seed)  # noqa: S311 - made-up data
-        self._coordinator, *self._agents = draw_agents(self._random, 1 + agents)
+        self.coordinator, *self._agents = draw_agents(self._random, 1 + agents)
         self._turn_s = turn_s
         self._clock = clock
         self._offset = timedelta()
         self._opening = HISTORY_TURNS * turn_s
         self._epoch = clock() - timedelta(seconds=self._opening)
-        self.sessions = {
-            plan.id: plan for plan in (self._plan_session(i, size) for i, size in enumerate(sizes))
-        }
+        self.sessions: dict[str, SessionPlan] = {}
+        for size in sizes:
+            self.add_session(size)
 
     def now(self) -> datetime:
         """Return the world's present."""
@@ -114,15 +77,19 @@ class World:
 
     def list_plans(self, session_id: str, statuses: Iterable[str] = ()) -> list[ThreadPlan]:
         """Return the plans behind `list_threads`, to render no more of them than a page holds."""
-        session, present = self.sessions[session_id], self._elapsed()
+        session, present = self.sessions[session_id], self.elapsed()
         if not session.threads:
             session.threads.append(self._plan_thread(None, 0, present))
-        born = [plan for plan in session.threads if plan.born <= present]
+        born = self.born_threads(session)
         if self.revision == "b":
             born.sort(key=lambda plan: (plan.parent_id is not None, plan.id))
         if wanted := set(statuses):
             return [plan for plan in born if self._state(plan).status in wanted]
         return born
+
+    def born_threads(self, session: SessionPlan) -> list[ThreadPlan]:
+        """Return the threads of a session that are there by now."""
+        return [plan for plan in session.threads if plan.born <= self.elapsed()]
 
     def render(self, session_id: str, plan: ThreadPlan) -> dict[str, Any]:
         """Return the thread object that the API shows now."""
@@ -134,24 +101,26 @@ class World:
             "parent_thread_id": plan.parent_id,
             "agent": {"id": plan.agent.id, "type": "agent", "version": plan.version},
             "status": last.status,
-            "archived_at": self._stamp(last.at) if last.is_archived else None,
-            "created_at": self._stamp(plan.born),
-            "updated_at": self._stamp(last.at),
+            "archived_at": self.stamp(last.at) if last.is_archived else None,
+            "created_at": self.stamp(plan.born),
+            "updated_at": self.stamp(last.at),
         }
         return thread | (self._extend_a(plan) if self.revision == "a" else self._extend_b(plan))
 
     def _state(self, plan: ThreadPlan) -> Event:
-        return self._past(plan)[-1]
+        return self.past(plan)[-1]
 
-    def _past(self, plan: ThreadPlan) -> Sequence[Event]:
+    def past(self, plan: ThreadPlan) -> Sequence[Event]:
         """Return what has happened to the thread by now, its birth at least."""
-        happened = bisect_right(plan.events, self._elapsed(), key=lambda event: event.at)
+        happened = bisect_right(plan.events, self.elapsed(), key=lambda event: event.at)
         return plan.events[: max(happened, 1)]
 
-    def _elapsed(self) -> float:
+    def elapsed(self) -> float:
+        """Return the seconds since the world's epoch."""
         return (self.now() - self._epoch).total_seconds()
 
-    def _plan_session(self, index: int, size: int) -> SessionPlan:
+    def add_session(self, size: int) -> SessionPlan:
+        """Add a session of so many threads, planned as if it had been there from the beginning."""
         session_id = draw_session_id(self._random)
         first = self._random.random() * self._turn_s
         births = sorted([first, *(self._draw_birth() for _ in range(1, size))]) if size else []
@@ -162,7 +131,10 @@ class World:
                 parent = threads[0]
             depth = parent.depth + 1 if parent else 0
             threads.append(self._plan_thread(parent.id if parent else None, depth, birth))
-        return SessionPlan(session_id, threads, title_session(index))
+        created = births[0] if births else 0.0
+        plan = SessionPlan(session_id, threads, title_session(len(self.sessions)), created)
+        self.sessions[plan.id] = plan
+        return plan
 
     def _draw_birth(self) -> float:
         later = self._random.random() < BORN_LATER
@@ -174,7 +146,7 @@ class World:
         return ThreadPlan(
             id=draw_id(draw, "sthr"),
             parent_id=parent_id,
-            agent=draw.choice(self._agents) if parent_id else self._coordinator,
+            agent=draw.choice(self._agents) if parent_id else self.coordinator,
             version=draw.choice((1, 1, 2)),
             model=draw.choice(MODELS),
             depth=depth,
@@ -221,7 +193,7 @@ class World:
         }
 
     def _extend_b(self, plan: ThreadPlan) -> dict[str, Any]:
-        past = self._past(plan)
+        past = self.past(plan)
         if past[-1].status not in {"archived", "terminated"}:
             return {"stats": None, "usage": None}
         turns = pairwise(past)
@@ -236,10 +208,13 @@ class World:
             "usage": {"input_tokens": int(active * 100), "output_tokens": int(active * 10)},
         }
 
-    def _stamp(self, at: float) -> str:
+    def instant(self, at: float) -> datetime:
+        """Return when so many seconds since the world's epoch had passed."""
+        return self._epoch + timedelta(seconds=at)
+
+    def stamp(self, at: float) -> str:
         """Return the instant in one of the precisions that servers send."""
-        moment = (self._epoch + timedelta(seconds=at)).isoformat(timespec="microseconds")
-        text = moment.removesuffix("+00:00")
+        text = self.instant(at).isoformat(timespec="microseconds").removesuffix("+00:00")
         return f"{text}123Z" if text.endswith("7") else f"{text}Z"
 
 

@@ -1,46 +1,25 @@
-"""What the ledger says of earlier runs: how their polls ended, and what a plan follows from."""
+"""What the ledger says of earlier runs: how their polls ended."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import duckdb
 import msgspec
 
 from pipelines import clock
-from pipelines.errors import WarehouseError
 from pipelines.landing.retention import RunAge
-from pipelines.records import History
-from pipelines.warehouse.sql import fetch_records, read_query, read_sql
+from pipelines.warehouse.sql import fetch_records, read_query
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pipelines.warehouse.base import Warehouse
+    import duckdb
+
 
 # Of an overtaken poll, what a later one saw is loaded.
 ENDED_WELL = frozenset({"complete", "overtaken"})
 # The server's answers that there is nothing to list.
 ABSENT = frozenset({"gone", "forbidden"})
-
-
-def read_history(warehouse: Warehouse) -> History:
-    """Return what was published of earlier runs; nothing if nobody can read it.
-
-    It waits for nobody. A copy that is damaged, or of another version, stops no run: the
-    publication at its end makes it anew.
-    """
-    queries = [query for _, query in read_sql("history")]
-    try:
-        with warehouse.read() as connection:
-            completed, answered, statuses = [connection.execute(q).fetchall() for q in queries]
-    except (WarehouseError, duckdb.Error):
-        return History()
-    return History(
-        completed={(source, session_id): number for source, session_id, number in completed},
-        answered=frozenset(answered),
-        statuses=frozenset(status for (status,) in statuses),
-    )
 
 
 def read_ledger(
@@ -56,6 +35,13 @@ def read_ledger(
 def list_failures(ledger: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Return the rows of `read_ledger` that someone should look at, for they say something new."""
     return [row for row in ledger if row["outcome"] not in ENDED_WELL and not row["is_known"]]
+
+
+def read_failed_listings(
+    connection: duckdb.DuckDBPyConnection, run_ids: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Return the sources whose sessions these runs could not list to the end, and why."""
+    return fetch_records(connection, read_query("ledger", "failed_listings"), [list(run_ids)])
 
 
 def read_drift(connection: duckdb.DuckDBPyConnection, run_ids: Sequence[str]) -> list[str]:

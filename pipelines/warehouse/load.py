@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from pipelines.errors import LandingError, LoadRejected
+from pipelines.frames.lookups import lookups_frame
 from pipelines.frames.polls import correct_pages, polls_frame, run_error
 from pipelines.frames.threads import describe_reading, threads_frame
 from pipelines.frames.values import TIMESTAMP
@@ -16,11 +18,13 @@ from pipelines.landing.digests import read_digests as read_poll_digests
 from pipelines.landing.directory import list_runs
 from pipelines.landing.format import MOVE_HINT, POLL, read_run
 from pipelines.landing.retention import prune_runs, remove_unfinished
-from pipelines.records import THREADS_ENDPOINT
+from pipelines.records import THREAD_ENDPOINT, THREADS_ENDPOINT
 from pipelines.warehouse.ledger import read_ages
+from pipelines.warehouse.registry import registry_frames
 from pipelines.warehouse.sql import ArrowStream, read_sql, transaction
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     import duckdb
@@ -48,6 +52,8 @@ DIGESTS = pl.Schema(
         "repeats": pl.Boolean(),
     }
 )
+# Of a page; a look-up that found no thread has landed with another.
+OK = 200
 FIX = "The tables are as before; `session-threads replay` rebuilds them from the landed pages"
 
 
@@ -101,10 +107,9 @@ def _load(connection: duckdb.DuckDBPyConnection, landed: Landed) -> None:
         "landed_run": run_frame(landed),
         "landed_polls": polls_frame(thread_polls(landed)),
         "landed_digests": digests,
+        **registry_frames(landed),
     }
-    try:
-        for name, frame in frames.items():
-            connection.register(name, ArrowStream(frame))
+    with registered(connection, frames):
         # What a transaction writes stays in memory; these tables are seen by nobody else.
         stage_threads(connection, landed, digests.filter("repeats"))
         with transaction(connection):
@@ -113,6 +118,17 @@ def _load(connection: duckdb.DuckDBPyConnection, landed: Landed) -> None:
                 if name.endswith("check") and violations:
                     found = "; ".join(line for (line,) in violations)
                     raise LoadRejected(f"run {landed.run.id} is not loaded: {found}. {FIX}")
+
+
+@contextmanager
+def registered(
+    connection: duckdb.DuckDBPyConnection, frames: Mapping[str, pl.DataFrame]
+) -> Iterator[None]:
+    """Let queries read the frames by their names."""
+    try:
+        for name, frame in frames.items():
+            connection.register(name, ArrowStream(frame))
+        yield
     finally:
         for name in frames:
             connection.unregister(name)
@@ -126,17 +142,18 @@ def stage_threads(
     connection.execute(begin)
     polls = thread_polls(landed)
     if len(repeating) < sum(poll.pages > 0 for poll in polls):
-        for pages in landed.read_batches():
-            changed = (
-                correct_pages(pages, polls)
-                .filter(endpoint=THREADS_ENDPOINT)
-                .join(repeating, on=POLL, how="anti", maintain_order="left")
-            )
+        for batch in landed.read_batches():
+            pages = correct_pages(batch, polls)
+            is_of_threads = pl.col("endpoint").is_in((THREADS_ENDPOINT, THREAD_ENDPOINT))
+            came = pages.filter(is_of_threads, status=OK)
+            changed = came.join(repeating, on=POLL, how="anti", maintain_order="left")
             keep = landed.run.keep_agent_definition
-            frame = threads_frame(changed, polls, keep_agent_definition=keep)
-            connection.register("landed_threads", ArrowStream(frame))
-            connection.execute(add)
-            connection.unregister("landed_threads")
+            frames = {
+                "landed_threads": threads_frame(changed, polls, keep_agent_definition=keep),
+                "landed_lookups": lookups_frame(pages),
+            }
+            with registered(connection, frames):
+                connection.execute(add)
     connection.execute(end)
 
 
@@ -164,7 +181,8 @@ def digests_frame(landed: Landed, known: dict[PollKey, str]) -> pl.DataFrame:
     """Return the digest of each complete poll's threads, and whether it repeats the known one.
 
     One row per session, with the schema DIGESTS. The digest also says how threads are read: the
-    same bytes may mean more to a version that reads another column.
+    same bytes may mean more to a version that reads another column. Where something known was not
+    listed there is more to say than the list does.
     """
     polls = [
         poll
@@ -178,5 +196,5 @@ def digests_frame(landed: Landed, known: dict[PollKey, str]) -> pl.DataFrame:
         key = poll_key(poll)
         parts = (readings[poll.provider], landed.run.keep_agent_definition, landed_digests[key])
         digest = hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
-        rows.append((*key, digest, known.get(key) == digest))
+        rows.append((*key, digest, known.get(key) == digest and not poll.threads_unlisted))
     return pl.DataFrame(rows, schema=DIGESTS, orient="row")

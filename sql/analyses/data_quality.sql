@@ -2,7 +2,7 @@
 -- grain: one row per check and source, also if nothing was found; unknown fields, which are recorded for all sources together, have the source (any)
 -- show: [check, rows, example, source]
 -- columns:
---   check: "negative_duration (closed or last seen before it was created), updated_before_created, clock_skew (dated after the page that said so had arrived), wrong_clock (the clock of this machine was more than five minutes off at the newest poll of a session, or an earlier poll is dated later), undated (no created_at), regression (a poll brought an older state, which was not applied), orphan (its parent was never listed), parent_cycle (its ancestors lead back to themselves), unknown_status, unknown_field"
+--   check: "negative_duration (closed or last seen before it was created), updated_before_created, clock_skew (dated after the page that said so had arrived), wrong_clock (the clock of this machine was more than five minutes off at the newest poll of a session, or an earlier poll is dated later), undated (no created_at), regression (a poll brought an older state, which was not applied), orphan (its parent was never listed), parent_cycle (its ancestors lead back to themselves), unknown_status, unconfirmed (its newest complete poll did not list it, and whether it is gone is not known: beyond lookup_limit, or its look-up failed), unknown_field"
 --   source: name of the source
 --   rows: number of threads that it holds for; of regressions the number of times, of wrong_clock that of sessions, of unknown fields that of paths and types
 --   example: one of them, as session/thread, or the field; null if there is none
@@ -67,6 +67,11 @@ findings AS (
     HAVING abs(arg_max(clock_skew_seconds, sequence)) > 300
         OR max(started_at) > arg_max(started_at, sequence) + INTERVAL 5 MINUTE
     UNION ALL
+    SELECT 'unconfirmed', polls.source, polls.threads_unconfirmed, polls.session_id
+    FROM session_polls AS polls
+    JOIN latest_polls AS latest USING (source, session_id)
+    WHERE polls.threads_unconfirmed > 0 AND polls.sequence = latest.complete_sequence
+    UNION ALL
     SELECT 'unknown_field', '(any)', 1, path || ' (' || json_type || ')'
     FROM schema_drift
     WHERE value IS NULL
@@ -78,7 +83,7 @@ checks AS (
     JOIN (
         SELECT unnest([
             'negative_duration', 'updated_before_created', 'clock_skew', 'wrong_clock', 'undated', 'regression',
-            'orphan', 'parent_cycle', 'unknown_status', 'unknown_field'
+            'orphan', 'parent_cycle', 'unknown_status', 'unconfirmed', 'unknown_field'
         ]) AS name
     ) AS names
         ON (names.name = 'unknown_field') = (newest.source = '(any)')

@@ -1,5 +1,6 @@
 -- answers: What follows what?
 -- grain: one row per source, from_status and to_status
+-- show: [source, from_status, to_status, transitions, share, n, possibly_missed, p50_seconds_before, p50_seconds_before_low, p50_seconds_before_high]
 -- columns:
 --   source: name of the source
 --   from_status: status that a thread was seen to leave, (none) if the server says none, (other) for all but the known and the 20 most frequent others

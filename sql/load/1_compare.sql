@@ -42,19 +42,25 @@ SELECT
 FROM incoming
 LEFT JOIN known USING (source, session_id, thread_id);
 
--- Only a complete poll may conclude that a thread is missing, and one that repeats the previous
--- poll need not look.
-CREATE OR REPLACE TEMP TABLE newly_missing AS
+-- The threads that a complete poll neither listed nor found by a look-up; one that repeats the
+-- previous poll need not look. They are missing if a look-up said so, or if there are none.
+CREATE OR REPLACE TEMP TABLE unlisted AS
 SELECT
     threads.rowid AS known_row,
     threads.source,
     threads.session_id,
     threads.thread_id,
     polls.started_at,
-    polls.sequence
+    polls.sequence,
+    polls.missing_rule = 'unlisted' OR lookups.status IS NOT NULL AS is_missing
 FROM threads
 JOIN incoming_polls AS polls USING (source, session_id)
+LEFT JOIN (FROM incoming_lookups WHERE status = 404) AS lookups USING (source, session_id, thread_id)
 WHERE is_complete_poll(polls.outcome, polls.status_filter)
     AND NOT polls.repeats
     AND threads.missing_since IS NULL
     AND NOT EXISTS (FROM thread_changes WHERE thread_changes.known_row = threads.rowid);
+
+CREATE OR REPLACE TEMP VIEW newly_missing AS
+FROM unlisted
+WHERE is_missing;

@@ -90,29 +90,42 @@ FROM new_spells
 JOIN incoming_threads AS incoming ON incoming.rowid = new_spells.number;
 
 -- A complete poll sees the current spell of what it lists, but not where it lists a thread as it had
--- been earlier, or not at all. Any other poll shows that a spell begins, and no more.
+-- been earlier, or not at all. Any other poll shows that a spell begins, and no more. A look-up sees
+-- it too, but is not repeated by every later poll.
 CREATE OR REPLACE TEMP VIEW spell_sightings AS
 SELECT
     incoming.source,
     incoming.session_id,
     incoming.thread_id,
-    polls.is_complete AND thread_changes.change_type <> 'regressed' AS is_seen,
-    new_spells.number IS NOT NULL AS begins
+    polls.is_complete AND thread_changes.change_type <> 'regressed' AND lookups.status IS NULL AS is_seen,
+    new_spells.number IS NOT NULL AS begins,
+    CASE WHEN lookups.status = 200 AND thread_changes.change_type <> 'regressed' THEN polls.sequence END
+    AS looked_up,
+    polls.started_at
 FROM thread_changes
 JOIN incoming_threads AS incoming ON incoming.rowid = thread_changes.number
 JOIN (
-    SELECT source, session_id, is_complete_poll(outcome, status_filter) AS is_complete
+    SELECT
+        source,
+        session_id,
+        sequence,
+        started_at,
+        is_complete_poll(outcome, status_filter) AS is_complete
     FROM incoming_polls
 ) AS polls USING (source, session_id)
 LEFT JOIN new_spells USING (number)
+LEFT JOIN incoming_lookups AS lookups
+    ON lookups.source = incoming.source
+    AND lookups.session_id = incoming.session_id
+    AND lookups.thread_id = incoming.thread_id
 WHERE polls.is_complete OR begins
 UNION ALL
-SELECT source, session_id, thread_id, FALSE, FALSE
-FROM newly_missing;
+SELECT source, session_id, thread_id, FALSE, FALSE, NULL, started_at
+FROM unlisted;
 
 DELETE FROM spells_unseen
 USING spell_sightings
-WHERE (spell_sightings.is_seen OR spell_sightings.begins)
+WHERE (spell_sightings.is_seen OR spell_sightings.begins OR spell_sightings.looked_up IS NOT NULL)
     AND spell_sightings.source = spells_unseen.source
     AND spell_sightings.session_id = spells_unseen.session_id
     AND spell_sightings.thread_id = spells_unseen.thread_id;
@@ -122,7 +135,11 @@ SELECT
     spell_sightings.source,
     spell_sightings.session_id,
     spell_sightings.thread_id,
-    CASE WHEN NOT spell_sightings.begins THEN newest.started_at END AS last_seen_at
+    CASE
+        WHEN spell_sightings.looked_up IS NOT NULL THEN spell_sightings.started_at
+        WHEN NOT spell_sightings.begins THEN newest.started_at
+    END AS last_seen_at,
+    spell_sightings.looked_up
 FROM spell_sightings
 LEFT JOIN newest_polls AS newest USING (source, session_id)
 ANTI JOIN spells_unseen USING (source, session_id, thread_id)

@@ -19,7 +19,7 @@ missing_counts AS (
 )
 
 SELECT
-    polls.* EXCLUDE (digest, repeats),
+    polls.* EXCLUDE (digest, repeats, missing_rule, origin, is_leaving),
     coalesce(change_counts.threads_new, 0) AS threads_new,
     coalesce(change_counts.threads_changed, 0) AS threads_changed,
     CASE

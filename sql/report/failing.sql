@@ -12,7 +12,7 @@ WITH attempts AS (
 )
 
 SELECT
-    coalesce(label, session_id) AS session,
+    label AS session,
     session_id,
     source,
     last_outcome,

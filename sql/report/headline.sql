@@ -43,7 +43,10 @@ health AS (
 ),
 
 waiting AS (
-    SELECT count(*) AS attention, count(*) FILTER (severity = 'high') AS attention_high
+    SELECT
+        count_if(severity <> 'low') AS attention,
+        count_if(severity = 'high') AS attention_high,
+        count_if(severity = 'low') AS attention_low
     FROM analytics.attention
 ),
 

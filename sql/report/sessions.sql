@@ -1,15 +1,21 @@
 -- The sessions, those with most to look at first.
 WITH waiting AS (
-    SELECT source, session_id, count(*) AS attention, count_if(severity = 'high') AS attention_high
+    SELECT
+        source,
+        session_id,
+        count_if(severity <> 'low') AS attention,
+        count_if(severity = 'low') AS attention_low,
+        count_if(severity = 'high') AS attention_high
     FROM analytics.attention
     GROUP BY source, session_id
 )
 
 SELECT
-    coalesce(summary.label, summary.session_id) AS session,
+    summary.label AS session,
     summary.session_id,
     summary.source,
     coalesce(waiting.attention, 0) AS attention,
+    coalesce(waiting.attention_low, 0) AS attention_low,
     summary.threads,
     summary.open,
     summary.running,
@@ -26,6 +32,7 @@ LEFT JOIN waiting USING (source, session_id)
 ORDER BY
     coalesce(waiting.attention_high, 0) DESC,
     attention DESC,
+    attention_low DESC,
     summary.open DESC,
     summary.threads DESC,
     summary.source,

@@ -3,6 +3,7 @@ SELECT
     distribution.status,
     distribution.threads,
     distribution.share,
+    distribution.n,
     documented.value IS NOT NULL AS is_documented,
     count(*) OVER () AS total
 FROM analytics.status_distribution AS distribution

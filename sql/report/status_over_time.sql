@@ -1,48 +1,38 @@
--- How many threads were in each status at the end of some 300 equal spans of time at most. Statuses
--- that the server does not document count together. A source that is polled no longer keeps its last
--- counts, as it does in what is known now.
-WITH hours AS (
+-- How many threads were in each status at the end of some 150 equal spans of time at most, as long as
+-- fits the time that was polled. Statuses that the server does not document count together. A source
+-- that is polled no longer keeps its last counts, as it does in what is known now.
+WITH span AS (
     SELECT
-        source,
-        hour,
+        bucket_seconds(seconds_between(min(started_at), max(started_at)), 150) AS width,
+        bucket_start(min(started_at), width) AS first_start,
+        bucket_start(max(started_at), width) AS last_start
+    FROM session_polls
+    WHERE outcome <> 'overtaken'
+),
+
+-- What lies outside counts in the first span, and in the last.
+changes AS (
+    SELECT
+        least(greatest(bucket_start(changed_at, width), first_start), last_start) AS starts_at,
         coalesce(documented.value, 'other') AS status,
-        sum(threads)::BIGINT AS threads
-    FROM analytics.status_over_time AS moved
-    LEFT JOIN documented ON documented.path = 'status' AND documented.value = moved.status
+        sum(change) AS change
+    FROM status_changes
+    CROSS JOIN span
+    LEFT JOIN documented ON documented.path = 'status' AND documented.value = status_changes.status
     GROUP BY ALL
 ),
 
-span AS (
-    SELECT
-        min(hour) AS first_hour,
-        max(hour) AS last_hour,
-        greatest(1, ceil((date_diff('hour', first_hour, last_hour) + 1) / 300))::BIGINT AS width
-    FROM hours
-),
-
-buckets AS (
-    SELECT
-        bucket AS starts_at,
-        least(bucket + to_hours(width), last_hour + INTERVAL 1 HOUR) AS ends_at,
-        ends_at - INTERVAL 1 HOUR AS newest_hour
-    FROM span, unnest(generate_series(first_hour, last_hour, to_hours(width))) AS _ (bucket)
-),
-
-series AS (
-    SELECT DISTINCT source, status
-    FROM hours
+spans AS (
+    SELECT unnest(generate_series(first_start, last_start, to_seconds(width))) AS starts_at, width
+    FROM span
 )
 
 SELECT
-    buckets.starts_at,
-    buckets.ends_at,
-    series.status,
-    coalesce(sum(hours.threads), 0)::BIGINT AS threads
-FROM buckets
-CROSS JOIN series
-ASOF LEFT JOIN hours
-    ON hours.source = series.source
-    AND hours.status = series.status
-    AND hours.hour <= buckets.newest_hour
-GROUP BY buckets.starts_at, buckets.ends_at, series.status
-ORDER BY buckets.starts_at, series.status
+    starts_at,
+    starts_at + to_seconds(width) AS ends_at,
+    status,
+    coalesce(sum(change) OVER (PARTITION BY status ORDER BY starts_at), 0)::BIGINT AS threads
+FROM spans
+CROSS JOIN (SELECT DISTINCT status FROM changes) AS seen
+LEFT JOIN changes USING (starts_at, status)
+ORDER BY starts_at, status

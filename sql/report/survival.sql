@@ -4,13 +4,15 @@ WITH ranked AS (
         dimension,
         value,
         role,
+        any_value(name) AS name,
+        any_value(agent) AS agent,
+        any_value(agent_version) AS agent_version,
         sum(closed + censored)::BIGINT AS n,
         min(t_seconds) FILTER (survival <= 0.75) AS t75,
         min(t_seconds) FILTER (survival <= 0.50) AS t50,
         min(t_seconds) FILTER (survival <= 0.25) AS t25,
         min(t_seconds) FILTER (survival <= 0.10) AS t10,
         row_number() OVER (PARTITION BY dimension ORDER BY n DESC, value, role) AS rank,
-        count(*) OVER (PARTITION BY dimension) AS among,
         count(*) OVER () AS total
     FROM analytics.survival
     WHERE dimension IN ('all', 'agent_version')
@@ -19,11 +21,6 @@ WITH ranked AS (
 
 SELECT
     ranked.*,
-    CASE
-        WHEN dimension = 'all' THEN role[:30]
-        WHEN length(value) > 50 THEN format('{}… ({})', value[:45], rank)
-        ELSE value
-    END || CASE WHEN dimension = 'all' OR role = 'child' THEN '' ELSE ' · ' || role[:15] END AS label,
     points.t_seconds,
     points.survival,
     points.ci_low,

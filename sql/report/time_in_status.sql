@@ -1,13 +1,14 @@
--- Where the time of all threads went, with the bounds of the estimate.
+-- Where the time of all threads went, with the bounds of the estimate, as shares of all of it.
 SELECT
-    spent.status,
-    spent.threads,
-    spent.seconds,
-    spent.seconds_low,
-    spent.seconds_high,
-    spent.share,
+    status,
+    threads,
+    seconds,
+    seconds / nullif(threads, 0) AS seconds_each,
+    share,
+    seconds_low / nullif(sum(seconds) OVER (), 0) AS share_low,
+    least(seconds_high / nullif(sum(seconds) OVER (), 0), 1) AS share_high,
     count(*) OVER () AS total
-FROM analytics.time_in_status AS spent
-WHERE spent.dimension = 'all'
-ORDER BY spent.seconds DESC, spent.status
+FROM analytics.time_in_status
+WHERE dimension = 'all'
+ORDER BY seconds DESC, status
 LIMIT 15

@@ -27,6 +27,14 @@ WHERE NOT EXISTS (
         AND known.session_id = landed_polls.session_id
 );
 
+-- What look-ups of threads that were not listed have answered: 200, or 404 for one that is gone.
+CREATE OR REPLACE TEMP TABLE incoming_lookups (
+    source VARCHAR,
+    session_id VARCHAR,
+    thread_id VARCHAR,
+    status SMALLINT
+);
+
 CREATE OR REPLACE TEMP TABLE incoming_threads AS
 SELECT
     NULL::TIMESTAMPTZ AS observed_at,

@@ -322,7 +322,7 @@ def test_demo(tmp_path: Path) -> None:
     database = tmp_path / "data" / "demo" / "threads.duckdb"
     assert f"The database: {database}" in result.stdout
     assert "Poll 4 of 4" in result.stdout
-    assert "elapsed_seconds" in result.stdout
+    assert "elapsed" in result.stdout
     polls = read_table(database, "SELECT sum(threads_changed) AS n FROM session_polls")
     assert polls[0]["n"] > 0
     exports = [line for line in result.stdout.splitlines() if line.startswith("export ")]

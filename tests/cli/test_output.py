@@ -115,6 +115,16 @@ def test_pipe_as_file() -> None:
     assert Path("d.csv").is_fifo()
 
 
+def test_descriptor_as_file(capfd: pytest.CaptureFixture[str]) -> None:
+    """The name of a descriptor is written to, a pipe or not."""
+    reading, writing = os.pipe()
+    write_rows(duckdb.connect(), "SELECT 1 AS a", choose_target("csv", Path(f"/dev/fd/{writing}")))
+    os.close(writing)
+    with os.fdopen(reading) as pipe:
+        assert pipe.read() == "a\n1\n"
+    assert capfd.readouterr().out == ""
+
+
 def test_table_obeys_nothing() -> None:
     """A table for a terminal holds printable characters alone, and fits it."""
     lines = write(HARD, choose_target(out=Path("hard.txt"))).decode().split("\n")

@@ -122,6 +122,9 @@ def test_order_and_columns_of_data() -> None:
     assert down[0]["quiet_seconds"] > up[0]["quiet_seconds"]
     assert down[0].keys() == {"thread_id", "quiet_seconds"}
     assert show(80, "thread_durations", "--sort", "agent")[0].split()[0] == "agent"
+    label = show(80, "thread_durations", "--sort", "session_label", "--limit", "1")
+    assert label[0].split()[:2] == ["session_label", "thread_id"]
+    assert label[2].split()[0] == "sess_1"
     everything = json.loads(invoke("show", "attention", "--format", "json").stdout)
     assert list(everything[0]) == list(list_analyses()["attention"].header.columns)
 
@@ -130,6 +133,7 @@ def test_order_and_columns_of_data() -> None:
     ("options", "line"),
     [
         (["--columns", "thread"], "--columns thread: there is no such column. Did you mean "),
+        (["--columns", ""], "--columns : there is no such column. The columns are: source, "),
         (["--columns", "role,,agent"], "--columns : there is no such column. The columns are: "),
         (["--sort", "severitty"], "--sort severitty: there is no such column. Did you mean sever"),
         (["--sort", 'role"; --'], '--sort role"; --: there is no such column'),
@@ -181,3 +185,12 @@ def test_least_important_first() -> None:
     assert len(fit(columns, 4 * SHORTEST + 3 * 2)) == 4
     assert len(fit(columns, 4 * SHORTEST + 3 * 2 - 1)) == 3
     assert len(fit(columns, 1)) == 1
+
+
+def test_report_is_html() -> None:
+    """A report is written under no name of another format."""
+    for name in ("r.pdf", "r.csv", "r.TXT"):
+        done = invoke("report", "--out", name)
+        assert (done.returncode, done.stdout) == (2, "")
+        line = f"session-threads: --out {name}: the report is HTML. End the name in .html\n"
+        assert done.stderr == line

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import logging
 import os
 import pty
 import re
@@ -20,14 +21,16 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from pipelines.cli.console import SUMMARY_COLUMNS, print_summary
+from pipelines.cli.console import SUMMARY_COLUMNS, print_health, print_summary
 from pipelines.cli.exit_status import exit_of_run
+from pipelines.cli.printing import Warnings
 from pipelines.cli.progress import watch_poll
 from pipelines.records import Poll
+from pipelines.reporting.health import Health
 from pipelines.sandbox.server import serve
 from pipelines.steps import Result
 from pipelines.warehouse.analyses import list_analyses
-from tests.support import CANARY, invoke
+from tests.support import CANARY, ROOT, invoke
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -242,7 +245,14 @@ def test_many_sessions(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Non
         for number in range(50)
     ]
     result = Result(
-        run_id="r", ledger=ledger, drift=[], warnings=[], findings=[], seconds=1, data=tmp_path
+        run_id="r",
+        ledger=ledger,
+        listings=[],
+        drift=[],
+        warnings=[],
+        findings=[],
+        seconds=1,
+        data=tmp_path,
     )
     print_summary(result, verbose=True)
     lines = capfd.readouterr().out.splitlines()
@@ -252,6 +262,84 @@ def test_many_sessions(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Non
     ]
     assert lines[42:44] == ["and 5 more failing sessions", "and 5 more complete sessions"]
     assert lines[44].startswith("25 of 50 sessions complete, 0 threads, 0 requests, 0 retries, 1.0")
+
+
+@pytest.mark.parametrize("width", [80, 100])
+@pytest.mark.parametrize("sources", [1, 2])
+def test_fleet(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, width: int, sources: int
+) -> None:
+    """Sixty sessions with long ids and labels fit, those in trouble first, and are counted.
+
+    The source is beside each if there are several.
+    """
+    for name, value in {"COLUMNS": str(width), "FORCE_COLOR": "1", "NO_COLOR": "1"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("TERM", "xterm")
+    now = datetime.now(UTC)
+    sessions = [
+        (
+            f"source {number % sources}",
+            f"sess_019f{number:030x}",
+            f"nightly review of team {number}",
+        )
+        for number in range(60)
+    ]
+    lines = [
+        Health(
+            source=source,
+            session_id=id_,
+            label=label if number % 2 else None,
+            state="failing" if number < 40 else "ok",
+            last_complete_poll=now if number else None,
+            threads=1_000_000,
+            open_threads=100_000,
+            last_error=f"{id_} gave no answer" if number < 40 else None,
+        )
+        for number, (source, id_, label) in enumerate(sessions)
+    ]
+    print_health(lines, now)
+    shown = ESCAPES.sub("", capfd.readouterr().out).splitlines()
+    assert max(map(len, shown)) <= width
+    assert shown[0].split()[:sources] == ["source", "session"][-sources:]
+    rows = shown[2:62]
+    assert [" failing " in row for row in rows] == [True] * 40 + [False] * 20
+    assert len({row.split("  ")[sources - 1] for row in rows}) == 60
+    assert shown[62] == "60 sessions: 40 failing, 20 ok"
+    assert shown[-1] == "and 30 more errors"
+
+    counts = dict.fromkeys((*SUMMARY_COLUMNS, "requests", "retries", "wait_seconds"), 1_000_000)
+    ledger = [
+        {"source": line.source, "session_id": line.session_id, "label": line.label}
+        | counts
+        | {"outcome": "incomplete" if line.state == "failing" else "complete"}
+        for line in lines
+    ]
+    data = Path("/srv/threads/data")
+    nothing: dict[str, Any] = {"listings": [], "drift": [], "warnings": [], "findings": []}
+    print_summary(Result(run_id="r", ledger=ledger, seconds=1, data=data, **nothing))
+    shown = ESCAPES.sub("", capfd.readouterr().out).splitlines()
+    assert max(map(len, shown)) <= width
+    assert ("source" in shown[0].split()) is (sources > 1)
+    assert {"session", "outcome", "pages", "threads"} <= set(shown[0].split())
+    assert len({row.split("  ")[sources - 1] for row in shown[2:42]}) == 40
+    assert "20 of 60 sessions complete, 60000000 threads" in " ".join(shown[43:])
+
+
+def test_one_way_to_the_screen() -> None:
+    """No command prints but by what filters it."""
+    for path in (ROOT / "pipelines" / "cli").glob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        assert ("click.echo(" in text) is (path.name == "printing.py"), path.name
+        assert not re.search(r"(?<![.\w])print\(", text), path.name
+
+
+def test_warnings(capfd: pytest.CaptureFixture[str]) -> None:
+    """A warning is a line with its time, and commands no terminal."""
+    record = logging.LogRecord("x", logging.WARNING, "", 0, "%s\nis odd", (EVIL,), None)
+    Warnings().handle(record)
+    line = capfd.readouterr().err
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ �\[2J�.* is odd\n", line)
 
 
 def test_findings_beside_failures() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.errors import SettingsError
-from pipelines.extract.discover import SourceSessions
+from pipelines.extract.discover import SourceSessions, name_sessions
 from pipelines.extract.plan import plan_polls
 from pipelines.records import History, Selection
 from tests.support import make_source
@@ -23,7 +23,7 @@ def plan(
 ) -> SourceSessions:
     """Plan the polls of one source with a deadline of a minute."""
     source = make_source(sessions=list(ids))
-    found = [SourceSessions(source, source.sessions)]
+    found = [SourceSessions(source, tuple(name_sessions(source).values()))]
     (planned,) = plan_polls(found, selection or Selection(), history, 60)
     return planned
 

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from pipelines.errors import SettingsError
-from pipelines.extract.discover import SourceSessions
+from pipelines.extract.discover import SourceSessions, name_sessions
 from pipelines.extract.paginate import Pagination
 from pipelines.extract.plan import plan_polls
 from pipelines.extract.poll import poll_sessions
@@ -58,7 +58,7 @@ def poll(
     fleet, chosen = Fleet(), selection or Selection()
 
     async def run(source: Source) -> dict[str, Poll]:
-        plan = plan_polls([SourceSessions(source, source.sessions)], chosen)
+        plan = plan_polls([SourceSessions(source, tuple(name_sessions(source).values()))], chosen)
         polls = poll_sessions(plan, chosen, Progress(), backoff_s=0.001)
         return {item.session_id: item async for item in polls if isinstance(item, Poll)}
 
@@ -200,7 +200,7 @@ async def run_polls(
     source: Source, progress: Progress | None = None, deadline_s: float | None = None
 ) -> list[Poll]:
     """Return the polls of every session of a source, in the order in which they ended."""
-    plan = [SourceSessions(source, source.sessions, deadline_s)]
+    plan = [SourceSessions(source, tuple(name_sessions(source).values()), deadline_s)]
     polls = poll_sessions(plan, Selection(), progress or Progress(), backoff_s=0.001)
     return [item async for item in polls if isinstance(item, Poll)]
 

@@ -119,7 +119,8 @@ def poll(server: Server, number: int, error: timedelta) -> steps.Loaded:
     settings, selection = load_settings(PROVIDERS), Selection()
     warehouse = DuckdbFile(settings.home)
     begun = steps.RunStart(f"run-{number}-{error}", warehouse.newest_sequence(), "command")
-    planned = steps.plan(settings, steps.discover(settings), selection, History())
+    found = steps.discover(settings, History(), selection)
+    planned = steps.plan(settings, found.sources, selection, History())
     steps.poll(settings, planned, selection, Progress(), begun)
     with warehouse.write() as tables:
         return steps.load(settings, tables)

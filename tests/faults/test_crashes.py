@@ -27,7 +27,7 @@ from tests.support import invoke, read_table, serve_world
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pipelines.sandbox.world import ThreadPlan
+    from pipelines.sandbox.plans import ThreadPlan
 
 COMMAND = str(Path(sys.executable).parent / "session-threads")
 # Kills of whole runs, and of what a run does after its pages have landed.

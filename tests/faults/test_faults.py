@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipelines.extract.discover import SourceSessions
+from pipelines.extract.discover import SourceSessions, name_sessions
 from pipelines.extract.poll import poll_sessions
 from pipelines.landing.directory import RAW
 from pipelines.landing.writer import land_polls
@@ -39,7 +39,10 @@ def poll_once(home: Path, plan: Mapping[int, str], **keys: Any) -> tuple[Poll, F
     async def run(base_url: str) -> list[Poll]:
         source = make_source(base_url, sessions=[session_id], **keys)
         polls = poll_sessions(
-            [SourceSessions(source, source.sessions)], Selection(), Progress(), backoff_s=0.01
+            [SourceSessions(source, tuple(name_sessions(source).values()))],
+            Selection(),
+            Progress(),
+            backoff_s=0.01,
         )
         _, ended = await land_polls(polls, home / RAW, "run-1")
         return ended

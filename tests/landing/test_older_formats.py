@@ -26,7 +26,7 @@ RUNS = ["run-0", "run-1", "run-2"]
 # Columns that these versions did not have.
 ADDED = {
     "runs": ("sequence", "door"),
-    "session_polls": ("sequence",),
+    "session_polls": ("sequence", "threads_unlisted", "lookups", "threads_unconfirmed"),
     "threads": ("last_changed_sequence", "missing_sequence"),
 }
 

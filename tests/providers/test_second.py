@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from pipelines.errors import LandingError
-from pipelines.extract.discover import SourceSessions
+from pipelines.extract.discover import SourceSessions, name_sessions
 from pipelines.extract.poll import poll_sessions
 from pipelines.landing.directory import RAW
 from pipelines.landing.writer import land_polls
@@ -115,7 +115,7 @@ def polled(home: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, Poll]
         source = make_source(
             base_url, name="other", provider=MADE_UP.name, sessions=["team", "none"], order="asc"
         )
-        plan = [SourceSessions(source, source.sessions)]
+        plan = [SourceSessions(source, tuple(name_sessions(source).values()))]
         polls = poll_sessions(plan, Selection(statuses=("running",)), Progress())
         _, ended = asyncio.run(land_polls(polls, home / RAW, "run"))
     load_all(home)

@@ -47,6 +47,7 @@ def describe(revision: Revision) -> schemathesis.BaseSchema:
             "dictionaries": {"threads": {"values": ids}},
             "parameters": {
                 "path.session_id": session_id,
+                "path.thread_id": real_thread,
                 "query.after_id": real_thread,
                 "query.before_id": real_thread,
             },

@@ -104,6 +104,7 @@ class World:
             "end_reason": "has_more_false" if outcome == "complete" else "error",
             **dict.fromkeys(("pages", "requests", "threads_listed"), len(listed)),
             **dict.fromkeys(("retries", "bytes", "duplicates", "threads_new"), 0),
+            **dict.fromkeys(("threads_unlisted", "lookups", "threads_unconfirmed"), 0),
             **dict.fromkeys(("threads_changed", "threads_unchanged", "threads_missing"), 0),
             "wait_seconds": 0.0,
             "threads_regressed": 0,
@@ -355,6 +356,7 @@ def _poll_all(
             start = minute - 2 if outcome == "overtaken" else minute
             fields["error_message"] = rng.choice([None, f"it broke at {minute:g}"])
         fields["threads_regressed"] = rng.choice([0, 0, 0, 2])
+        fields["threads_unconfirmed"] = round(minute) % 3
         world.poll(start, *shown, outcome=outcome, **fields)
 
 

@@ -13,30 +13,38 @@ import vl_convert
 from markupsafe import Markup
 
 from pipelines import __version__
+from pipelines.reporting.formats import format_value
+from pipelines.reporting.palette import classify, list_variables
 from pipelines.reporting.report.charts import draw_charts
-from pipelines.reporting.report.style import classify
-from pipelines.reporting.report.tables import LAYOUTS, format_value, make_table
+from pipelines.reporting.report.periods import compare_periods, name_period
+from pipelines.reporting.report.tables import make_tables
 
 if TYPE_CHECKING:
-    from pipelines.reporting.report.sections import Section, Sections
+    from datetime import datetime
+
+    from pipelines.reporting.report.sections import Sections
 
 TEMPLATES = resources.files("pipelines.reporting.report") / "templates"
-# Each curve has one row in the table beside it.
-SUMMARIZED = {"survival": "is_first"}
 
 
-def render_page(sections: Sections) -> str:
-    """Return the page of the sections; the same sections give the same page."""
+def render_page(sections: Sections, made_at: datetime) -> str:
+    """Return the page of the sections, made at an instant; the same give the same page."""
     scripts = [bundle_vega(), read_template("report.js")]
     (headline,) = sections["headline"].rows
+    periods = sections["periods"].rows
     template = make_environment().get_template("report.html.j2")
     return template.render(
         version=__version__,
+        made_at=made_at,
         headline=headline,
         reasons=sections["reasons"].rows,
+        period=name_period(periods),
+        changes=compare_periods(periods),
+        compared=next((row["compared"] for row in sections["versions"].rows), 0),
+        n_lifetimes=[row["n_lifetimes"] for row in periods],
         charts=draw_charts(sections),
-        tables={name: make_table(name, summarize(name, sections[name])) for name in LAYOUTS},
-        style=Markup(read_template("report.css")),  # noqa: S704 - ours
+        tables=make_tables(sections),
+        style=Markup(write_style()),  # noqa: S704 - ours
         scripts=[Markup(script) for script in scripts],  # noqa: S704 - ours
         policy=write_policy(scripts),
     )
@@ -48,10 +56,14 @@ def bundle_vega() -> str:
     return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
 
 
-def summarize(name: str, section: Section) -> Section:
-    """Return a section as its table shows it."""
-    flag = SUMMARIZED.get(name)
-    return type(section)([row for row in section.rows if flag is None or row[flag]], section.total)
+def write_style() -> str:
+    """Return the style sheet, with its colours in light and in dark."""
+    light, dark = (list_variables(dark=dark) for dark in (False, True))
+    return (
+        f":root {{ color-scheme: light dark; {light} }}\n"
+        f"@media screen and (prefers-color-scheme: dark) {{ :root {{ {dark} }} }}\n"
+        + read_template("report.css")
+    )
 
 
 def read_template(name: str) -> str:
@@ -68,6 +80,7 @@ def make_environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
     environment.filters |= {"read": format_value, "classify": classify}
     return environment
 

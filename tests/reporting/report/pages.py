@@ -110,7 +110,7 @@ class Outline(HTMLParser):
         if (
             self._rows
             and self._rows[-1]
-            and self.elements[-1][0] in {"td", "bdi", "span", "button"}
+            and self.elements[-1][0] in {"td", "bdi", "i", "span", "button"}
         ):
             self._rows[-1][-1] += data.strip()
 

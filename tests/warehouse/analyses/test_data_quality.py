@@ -37,14 +37,16 @@ def test_data_quality_by_hand() -> None:
         state("own_parent", parent_thread_id="own_parent"),
         state("below_cycle", parent_thread_id="own_parent"),
     ]
-    world.poll(40, *listed, threads_regressed=2)
-    world.poll(50, *listed, threads_regressed=1)
+    world.poll(40, *listed, threads_regressed=2, threads_unconfirmed=5)
+    world.poll(50, *listed, threads_regressed=1, threads_unconfirmed=4)
+    world.poll(60, *listed, outcome="incomplete", threads_unconfirmed=6)
     world.poll(45, outcome="gone", source="other", session_id="lost")
     drift = [("b", "string", None), ("a", "null", None), ("status", "string", "x")]
     for path, kind, value in drift:
         row = {"path": path, "json_type": kind, "value": value, "examples": 1}
         world.drift.append(row | {"first_seen_at": at(0), "run_id": "r"})
     findings = {
+        ("unconfirmed", SOURCE): (4, SESSION),
         ("regression", SOURCE): (3, SESSION),
         ("clock_skew", SOURCE): (2, f"{SESSION}/ahead"),
         ("negative_duration", SOURCE): (2, f"{SESSION}/backwards"),
@@ -62,9 +64,9 @@ def test_data_quality_by_hand() -> None:
     rows = build_one(world, "data_quality")
     assert columns(rows, "check", "source", "rows", "example") == expected
     assert {(row["source"], row["as_of"]) for row in rows} == {
-        (SOURCE, at(50)),
+        (SOURCE, at(60)),
         ("other", None),
-        ("(any)", at(50)),
+        ("(any)", at(60)),
     }
 
 
@@ -76,22 +78,27 @@ def test_data_quality(name: str) -> None:
         source, label = fact["key"][0], "/".join(fact["key"][1:])
         for check in find_oddities(world, fact):
             found[check, source].append(label)
-    regressions: Counter[str] = Counter()
+    counts: Counter[Group] = Counter()
     for poll in world.polls:
         if poll["threads_regressed"]:
-            regressions[poll["source"]] += poll["threads_regressed"]
+            counts["regression", poll["source"]] += poll["threads_regressed"]
             found["regression", poll["source"]].append(poll["session_id"])
+    last = {(p["source"], p["session_id"]): p for p in world.polls if p["is_complete"]}
+    for (source, session_id), poll in last.items():
+        if poll["threads_unconfirmed"]:
+            counts["unconfirmed", source] += poll["threads_unconfirmed"]
+            found["unconfirmed", source].append(session_id)
     for drift in world.drift:
         if drift["value"] is None:
             found["unknown_field", "(any)"].append(f"{drift['path']} ({drift['json_type']})")
     checks = ["negative_duration", "updated_before_created", "clock_skew", "undated", "regression"]
-    checks += ["orphan", "parent_cycle", "unknown_status", "wrong_clock"]
+    checks += ["orphan", "parent_cycle", "unknown_status", "unconfirmed", "wrong_clock"]
     sources = {poll["source"] for poll in world.polls}
     cells = [(check, source) for check in checks for source in sources]
     cells += [("unknown_field", "(any)")] if world.polls else []
     expected: dict[Group, Row] = {
         (check, source): {
-            "rows": regressions[source] if check == "regression" else len(found[check, source]),
+            "rows": counts.get((check, source), len(found[check, source])),
             "example": min(found[check, source], default=None),
             "as_of": newest_loaded(world, **({} if source == "(any)" else {"source": source})),
         }

@@ -41,6 +41,41 @@ for (const button of document.querySelectorAll("th button")) {
   button.addEventListener("click", () => sortRows(button.closest("th")));
 }
 
+// The page says how old its numbers are when it is read, and warns if polls should have come since.
+const minute = 60, hour = 3600, day = 86400;
+function writeAge(seconds) {
+  if (seconds < hour) return `${Math.floor(seconds / minute)} min`;
+  if (seconds < 2 * day) return `${Math.floor(seconds / hour)} h`;
+  return `${Math.floor(seconds / day)} days`;
+}
+const asOf = document.querySelector("time[data-stale-after]");
+const age = asOf ? (Date.now() - Date.parse(asOf.dateTime)) / 1000 : -1;
+if (age >= minute) {
+  document.getElementById("age").textContent = `${writeAge(age)} ago`;
+  if (age > Number(asOf.dataset.staleAfter)) {
+    const old = document.getElementById("old");
+    old.textContent = `These numbers are ${writeAge(age)} old. Make a new report, or see why no poll was loaded since.`;
+    old.hidden = false;
+  }
+}
+
+// Long tables begin folded; without scripts all of them is there.
+for (const table of document.querySelectorAll("table")) {
+  const rows = table.tBodies[0].rows.length;
+  if (rows <= 10) continue;
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "more";
+  const fold = (folded) => {
+    table.classList.toggle("folded", folded);
+    button.textContent = folded ? `Show all ${rows} rows` : "Show the first rows";
+    button.setAttribute("aria-expanded", String(!folded));
+  };
+  button.addEventListener("click", () => fold(!table.classList.contains("folded")));
+  fold(true);
+  table.parentElement.after(button);
+}
+
 // On paper there is nothing to open.
 addEventListener("beforeprint", () => {
   for (const details of document.querySelectorAll("details")) details.open = true;

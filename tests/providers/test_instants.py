@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pipelines.frames.instants import means_archived, read_instant
+from pipelines.providers.instants import means_archived, read_instant
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NOON = datetime(2026, 11, 26, 12, 0, 5, tzinfo=UTC)

@@ -1,0 +1,206 @@
+"""Worlds in which lifetimes are hard to see, and what the analyses make of them."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchmarks.truth.world import DAY, HOUR, Finding, Life, Row, State, World, build, draw, share
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import duckdb
+
+TYPICAL_S = 8 * HOUR  # mean lifetime, exponential
+AGE_S = 8 * HOUR  # at which the share that is open is compared
+MEDIAN_S = TYPICAL_S * math.log(2)
+OPEN_SHARE = math.exp(-AGE_S / TYPICAL_S)
+POLLS = [2 * DAY + 3 * HOUR * number for number in range(13)]
+NEAR, NEAR_OF_FEW = 0.1, 0.25  # errors of a median: of all, and of sessions of 30 threads
+
+
+@dataclass(frozen=True)
+class Scene:
+    """How many sessions of how many threads, and how their speeds spread (of the logarithm)."""
+
+    sessions: int = 12
+    threads: int = 60
+    spread: float = 0.0
+
+
+def live(chance: np.random.Generator, scene: Scene) -> Iterator[tuple[str, str, float, float]]:
+    """Yield session, id, birth and end of threads that are born until the last poll."""
+    for session in range(scene.sessions):
+        lasts = TYPICAL_S * math.exp(scene.spread * chance.standard_normal())
+        for number in range(scene.threads):
+            born = chance.random() * POLLS[-1]
+            yield (
+                f"sess_{session}",
+                f"t{session}.{number}",
+                born,
+                born + lasts * chance.exponential(),
+            )
+
+
+def archive(session: str, id_: str, born: float, end: float) -> Life:
+    """Return a thread that runs and is archived."""
+    return Life(session, id_, (State(born, "running"), State(end, "archived", is_archived=True)))
+
+
+def plain(chance: np.random.Generator) -> World:
+    """Threads that are archived."""
+    return World([archive(*life) for life in live(chance, Scene())], POLLS)
+
+
+def vanishing(chance: np.random.Generator) -> World:
+    """Of half of the threads nothing is listed any more from their end on."""
+    threads = [
+        Life(session, id_, (State(born, "running"),), leaves=end)
+        if chance.random() < 0.5  # noqa: PLR2004
+        else archive(session, id_, born, end)
+        for session, id_, born, end in live(chance, Scene())
+    ]
+    # Those that ended before the first poll were never seen.
+    return World([life for life in threads if life.leaves > POLLS[0]], POLLS, hides_closed=True)
+
+
+def late(chance: np.random.Generator) -> World:
+    """The server lists no thread that closed before the first poll."""
+    return World([archive(*life) for life in live(chance, Scene())], POLLS, hides_closed=True)
+
+
+def touched(chance: np.random.Generator) -> World:
+    """Threads are terminated without archived_at, and touched up to a day later."""
+    threads = [
+        Life(
+            session,
+            id_,
+            (State(born, "running"), State(end, "terminated", "end_turn")),
+            touches=(end + DAY * chance.random(),) if end > POLLS[0] else (),
+        )
+        for session, id_, born, end in live(chance, Scene())
+    ]
+    return World(threads, POLLS)
+
+
+def gone(chance: np.random.Generator) -> World:
+    """Half of the sessions are gone from the middle of the polls on."""
+    sessions = {f"sess_{number}": POLLS[6] for number in range(0, Scene.sessions, 2)}
+    return World([archive(*life) for life in live(chance, Scene())], POLLS, gone=sessions)
+
+
+def reopened(chance: np.random.Generator) -> World:
+    """A third of the threads closes halfway, and runs on after an hour."""
+    threads = []
+    for session, id_, born, end in live(chance, Scene()):
+        states = [State(born, "running")]
+        if chance.random() < 1 / 3 and end - born > 3 * HOUR:
+            halfway = (born + end) / 2
+            states += [State(halfway, "terminated", "end_turn"), State(halfway + HOUR, "running")]
+        threads.append(Life(session, id_, (*states, State(end, "archived", is_archived=True))))
+    return World(threads, POLLS)
+
+
+def giant(chance: np.random.Generator) -> World:
+    """One session of 1,500 threads, each ten times as long, beside twenty of 30."""
+    threads = [archive(*life) for life in live(chance, Scene(20, 30))]
+    for number in range(1500):
+        born = chance.random() * POLLS[-1]
+        end = born + 10 * TYPICAL_S * chance.exponential()
+        threads.append(archive("sess_giant", f"giant.{number}", born, end))
+    return World(threads, POLLS)
+
+
+def alike(chance: np.random.Generator) -> World:
+    """Threads of a session are alike: its speed is drawn, as in the comparisons of versions."""
+    return World([archive(*life) for life in live(chance, Scene(spread=0.5))], POLLS)
+
+
+WORLDS: dict[str, Callable[[np.random.Generator], World]] = {
+    "nothing odd": plain,
+    "half of the threads vanish": vanishing,
+    "closed ones are not listed at first": late,
+    "touched after their end": touched,
+    "half of the sessions are gone": gone,
+    "a third closes and runs on": reopened,
+    "a giant session": giant,
+    "threads of a session are alike": alike,
+}
+
+
+def measure(connection: duckdb.DuckDBPyConnection, seeds: int) -> Iterator[Finding]:
+    """Yield how near medians and shares are to the truth, and how often intervals hold it."""
+    for name, make in WORLDS.items():
+        looks = [look(connection, make(draw(seed, name))) for seed in range(seeds)]
+        yield from compare(name, looks)
+        agree = share(seen["agree"] for seen in looks)
+        tables = "concurrency, status_over_time, status_distribution"
+        yield Finding(tables, name, "worlds in which all hours agree", agree, "≥", 1.0)
+
+
+def compare(name: str, looks: list[Row]) -> Iterator[Finding]:
+    """Yield what the tables of a kind of world say of lifetimes."""
+    if name == "a giant session":
+        near = share(abs(seen["p50_of_sessions"] / MEDIAN_S - 1) <= NEAR_OF_FEW for seen in looks)
+        claim = "p50_of_sessions within 25 % of a small session's median"
+        yield Finding("duration_percentiles", name, claim, near, "≥", 0.95)
+        return
+    median = [seen["km_p50"] for seen in looks]
+    near = share(abs(value / MEDIAN_S - 1) <= NEAR for value in median)
+    yield Finding("duration_percentiles", name, "km_p50 within 10 % of the truth", near, "≥", 0.95)
+    bias = float(np.mean(median)) / MEDIAN_S - 1
+    yield Finding("duration_percentiles", name, "km_p50: bias", bias, "within", 0.1)
+    held = share(seen["low"] <= OPEN_SHARE <= seen["high"] for seen in looks)
+    claim = "share open after 8 h: 95 % interval holds the truth"
+    yield Finding("survival", name, claim, held, "≥", 0.92)
+    bias = float(np.mean([seen["open"] for seen in looks])) / OPEN_SHARE - 1
+    yield Finding("survival", name, "share open after 8 h: bias", bias, "within", 0.1)
+
+
+def look(connection: duckdb.DuckDBPyConnection, world: World) -> Row:
+    """Return what the tables say of a world's lifetimes, and whether its hours agree."""
+    world.load(connection)
+    names = ("survival", "duration_percentiles", "concurrency", "status_over_time")
+    tables = build(connection, *names, "status_distribution")
+    (row,) = (
+        row
+        for row in tables["duration_percentiles"]
+        if row["dimension"] == "all" and row["basis"] == "closed"
+    )
+    curve = [row for row in tables["survival"] if row["dimension"] == "all"]
+    at = max((row for row in curve if row["t_seconds"] <= AGE_S), key=lambda r: r["t_seconds"])
+    return {
+        "km_p50": row["km_p50"],
+        "p50_of_sessions": row.get("p50_of_sessions"),
+        "open": at["survival"],
+        "low": at["ci_low"],
+        "high": at["ci_high"],
+        "agree": do_hours_agree(tables),
+    }
+
+
+CLOSED = {"archived", "terminated", "cancelled"}
+
+
+def do_hours_agree(tables: dict[str, list[Row]]) -> bool:
+    """Tell whether the open threads of every hour, and of now, are as many in all three tables."""
+    open_: dict[object, int] = defaultdict(int)
+    for row in tables["status_over_time"]:
+        if row["status"] not in CLOSED:
+            open_[row["hour"]] += row["threads"]
+    backlog = {row["hour"]: row["backlog"] for row in tables["concurrency"]}
+    now = sum(
+        row["threads"]
+        for row in tables["status_distribution"]
+        if row["dimension"] == "all" and row["status"] not in CLOSED
+    )
+    return (
+        bool(open_)
+        and all(backlog[hour] == count for hour, count in open_.items())
+        and now == open_[max(open_)]  # type: ignore[type-var]
+    )

@@ -1,0 +1,132 @@
+"""The list of a source's sessions, page by page, and single ones that it does not list any more."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from pipelines import clock
+from pipelines.errors import TOO_MANY_SESSIONS, ApiError, SessionGone, TooManySessions, Unexpected
+from pipelines.extract.fleet import name_outcome
+from pipelines.extract.paginate import ListRequest, Pagination, fetch_page, fetch_pages
+from pipelines.http.client import RequestStats
+from pipelines.providers.registry import PROVIDERS
+from pipelines.records import SESSION_ENDPOINT, SESSIONS_ENDPOINT, FetchedPage, PageFetch, Poll
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+    from datetime import datetime
+
+    from pipelines.http.client import Client
+    from pipelines.providers.base import Endpoint, Params
+    from pipelines.providers.session import Session
+
+logger = logging.getLogger(__name__)
+
+
+class SessionListing:
+    """Lists the sessions of one source.
+
+    `found` are those that passed the filters, `pages` what came, without secrets, to be landed.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self.found: list[str] = []
+        self.pages: list[FetchedPage] = []
+        self._client = client
+        self._provider = PROVIDERS[client.source.provider]
+        self._stats = RequestStats()
+
+    async def fetch(
+        self,
+        filters: Params,
+        statuses: Sequence[str],
+        passes: Callable[[Session], bool],
+        most: int,
+    ) -> Poll:
+        """List all sessions; return how that has ended. More than `most` that pass are an error."""
+        source = self._client.source
+        endpoint = self._provider.endpoint(SESSIONS_ENDPOINT)
+        request = ListRequest(
+            endpoint=endpoint,
+            ids={},
+            limit=min(source.page_limit, endpoint.page_limit or source.page_limit),
+            statuses=tuple(statuses) if endpoint.takes_statuses else (),
+            filters=[(name, value) for name, value in filters if name in endpoint.filters],
+        )
+        pagination = Pagination(max_pages=source.max_pages_per_session)
+        started_at = clock.now()
+
+        async def take(fetch: PageFetch) -> None:
+            self._keep(endpoint, "", fetch)
+            items = endpoint.read_items(fetch.page.body)
+            self.found += [session.id for session, _ in items if passes(session)]
+            if len(self.found) > most:
+                self.found.clear()
+                problem = f"more than {most} sessions pass its filters (max_sessions)"
+                raise TooManySessions(
+                    f"source {source.name}: {problem}", error_type=TOO_MANY_SESSIONS
+                )
+
+        try:
+            await fetch_pages(self._client, request, pagination, stats=self._stats, on_page=take)
+        except Exception as error:
+            logger.warning("source %s: %s", source.name, type(error).__name__, exc_info=True)
+            problem = f"an unexpected {type(error).__name__}. Report it, with the log"
+            pagination.fail(Unexpected(problem, error_type="unexpected"))
+        return self._conclude(pagination, started_at)
+
+    async def look_up(self, session_ids: Collection[str]) -> set[str]:
+        """Ask for single sessions; return those that are gone. What else came is in `pages`."""
+        places = asyncio.Semaphore(self._client.source.max_concurrency)
+        gone = await asyncio.gather(*(self._ask(id_, places) for id_ in session_ids))
+        return {id_ for id_, is_gone in zip(session_ids, gone, strict=True) if is_gone}
+
+    async def _ask(self, session_id: str, places: asyncio.Semaphore) -> bool:
+        endpoint = self._provider.endpoint(SESSION_ENDPOINT)
+        request = ListRequest(endpoint=endpoint, ids={"session_id": session_id}, limit=1)
+        async with places:
+            try:
+                page = await fetch_page(self._client, request, None, self._stats)
+            except SessionGone:
+                return True
+            except ApiError:
+                return False  # it is listed one last time all the same, and that says why not
+        self._keep(endpoint, session_id, PageFetch(1, None, page))
+        return False
+
+    def _keep(self, endpoint: Endpoint[Any], session_id: str, fetch: PageFetch) -> None:
+        body = endpoint.redact(fetch.page.body)
+        page = msgspec.structs.replace(fetch.page, body=body)
+        fetch = msgspec.structs.replace(fetch, page=page)
+        name = self._client.source.name
+        self.pages.append(FetchedPage(name, session_id, fetch, endpoint.name, self._provider.name))
+
+    def _conclude(self, pagination: Pagination, started_at: datetime) -> Poll:
+        error, stats = pagination.error, self._stats
+        return Poll(
+            source=self._client.source.name,
+            provider=self._provider.name,
+            endpoint=SESSIONS_ENDPOINT,
+            session_id="",
+            label=None,
+            started_at=started_at,
+            finished_at=clock.now(),
+            outcome=name_outcome(pagination),
+            end_reason=pagination.end_reason,
+            status_filter=None,
+            pages=pagination.pages,
+            requests=stats.requests,
+            retries=stats.retries,
+            wait_seconds=stats.wait_seconds,
+            bytes=stats.bytes,
+            threads_listed=len(pagination.ids),
+            duplicates=pagination.duplicates,
+            clock_skew_seconds=stats.clock_skew_seconds,
+            error_type=error.error_type if error else None,
+            error_message=str(error) if error else None,
+            request_id=error.request_id if error else None,
+        )

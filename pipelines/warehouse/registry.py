@@ -1,0 +1,52 @@
+"""What a landed run says of sessions, as frames: the registry is made from them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+import polars as pl
+
+from pipelines.frames.polls import correct_pages, polls_frame
+from pipelines.frames.sessions import SESSIONS, sessions_frame
+from pipelines.records import SESSION_ENDPOINT, SESSIONS_ENDPOINT
+
+if TYPE_CHECKING:
+    from pipelines.landing.format import Landed
+
+DECISIONS = pl.Schema(
+    {
+        "source": pl.String(),
+        "session_id": pl.String(),
+        "state": pl.String(),
+        "reason": pl.String(),
+    }
+)
+OF_SESSIONS = (SESSIONS_ENDPOINT, SESSION_ENDPOINT)
+# Of a page; what was looked up and not found has landed with another.
+OK = 200
+
+
+def registry_frames(landed: Landed) -> dict[str, pl.DataFrame]:
+    """Return the listings of sessions, the sessions on their pages, and what was decided of others.
+
+    Raises LandingError if a body is no page.
+    """
+    listings = [poll for poll in landed.polls if poll.endpoint == SESSIONS_ENDPOINT]
+    frames = [pl.DataFrame(schema=SESSIONS)]
+    if listings:
+        providers = {poll.source: poll.provider for poll in listings}
+        pages = pl.concat(
+            [
+                batch.filter(pl.col("endpoint").is_in(OF_SESSIONS), status=OK)
+                for batch in landed.read_batches()
+            ]
+        )
+        pages = correct_pages(pages, listings, ["source"])
+        frames.append(sessions_frame(pages, providers))
+    decisions = [msgspec.structs.asdict(decision) for decision in landed.decisions]
+    return {
+        "landed_listings": polls_frame(listings),
+        "landed_sessions": pl.concat(frames),
+        "landed_decisions": pl.DataFrame(decisions, schema=DECISIONS),
+    }

@@ -1,0 +1,174 @@
+-- Runs that come before the newest of their source change nothing of what is known of its sessions.
+CREATE OR REPLACE TEMP TABLE registry_sources AS
+WITH polled AS (
+    SELECT source, count(*) AS sessions_polled
+    FROM incoming_polls
+    GROUP BY source
+),
+
+sources AS (
+    SELECT source FROM polled
+    UNION
+    SELECT source FROM landed_listings
+),
+
+newest AS (
+    SELECT source, max(sequence) AS sequence
+    FROM source_polls
+    GROUP BY source
+)
+
+SELECT
+    sources.source,
+    coalesce(polled.sessions_polled, 0) AS sessions_polled,
+    coalesce(newest.sequence >= landed_run.sequence, FALSE) AS is_overtaken
+FROM sources
+CROSS JOIN landed_run
+LEFT JOIN polled USING (source)
+LEFT JOIN newest USING (source)
+WHERE NOT EXISTS (
+    FROM source_polls AS known
+    WHERE known.run_id = landed_run.run_id AND known.source = sources.source
+);
+
+INSERT INTO source_polls BY NAME
+SELECT
+    landed_run.run_id,
+    landed_run.sequence,
+    landed_run.door,
+    coalesce(listings.started_at, landed_run.started_at) AS started_at,
+    coalesce(listings.finished_at, landed_run.finished_at) AS finished_at,
+    registry_sources.source,
+    registry_sources.sessions_polled,
+    0 AS sessions_resting,
+    0 AS sessions_due,
+    listings.outcome,
+    listings.end_reason,
+    coalesce(listings.pages, 0) AS pages,
+    coalesce(listings.requests, 0) AS requests,
+    coalesce(listings.retries, 0) AS retries,
+    coalesce(listings.bytes, 0) AS bytes,
+    listings.threads_listed AS sessions_listed,
+    listings.clock_skew_seconds,
+    listings.error_type,
+    listings.error_message,
+    listings.request_id
+FROM registry_sources
+CROSS JOIN landed_run
+LEFT JOIN landed_listings AS listings USING (source);
+
+-- What each session that was asked for, or is no more, is to be from now on.
+CREATE OR REPLACE TEMP TABLE registry_states AS
+SELECT
+    source,
+    session_id,
+    label,
+    origin,
+    started_at,
+    CASE
+        WHEN outcome IN ('gone', 'forbidden') THEN outcome
+        WHEN is_leaving AND is_complete_poll(outcome, status_filter) THEN 'out_of_scope'
+        ELSE 'polled'
+    END AS state,
+    CASE
+        WHEN outcome = 'gone' THEN 'the server answered 404'
+        WHEN outcome = 'forbidden' THEN 'the server answered 403'
+        WHEN is_leaving AND is_complete_poll(outcome, status_filter)
+            THEN 'it has left the list, and was listed one last time'
+        WHEN is_leaving THEN 'it has left the list, and is still to be listed one last time'
+    END AS state_reason
+FROM incoming_polls
+SEMI JOIN (FROM registry_sources WHERE NOT is_overtaken) AS current_sources USING (source)
+WHERE outcome <> 'overtaken'
+UNION ALL
+SELECT known.source, known.session_id, known.label, known.origin, landed_run.started_at, decided.state, decided.reason
+FROM landed_decisions AS decided
+JOIN sessions AS known USING (source, session_id)
+CROSS JOIN landed_run
+SEMI JOIN (FROM registry_sources WHERE NOT is_overtaken) AS current_sources USING (source);
+
+INSERT INTO sessions BY NAME
+SELECT
+    source,
+    session_id,
+    label,
+    origin,
+    state,
+    state_reason,
+    started_at AS first_seen_at,
+    started_at AS last_changed_at,
+    started_at AS state_since
+FROM registry_states
+ANTI JOIN sessions USING (source, session_id);
+
+UPDATE sessions
+SET
+    label = registry_states.label,
+    origin = registry_states.origin,
+    state = registry_states.state,
+    state_reason = registry_states.state_reason,
+    state_since = CASE
+        WHEN sessions.state = registry_states.state THEN sessions.state_since
+        ELSE registry_states.started_at
+    END
+FROM registry_states
+WHERE sessions.source = registry_states.source
+    AND sessions.session_id = registry_states.session_id
+    AND (sessions.label, sessions.origin, sessions.state, sessions.state_reason)
+    IS DISTINCT FROM
+    (registry_states.label, registry_states.origin, registry_states.state, registry_states.state_reason);
+
+-- Numbers that grow by themselves are stored with a change and are none.
+UPDATE sessions
+SET
+    title = came.title,
+    status = came.status,
+    agent_id = came.agent_id,
+    agent_name = came.agent_name,
+    agent_version = came.agent_version,
+    environment_id = came.environment_id,
+    deployment_id = came.deployment_id,
+    metadata = came.metadata,
+    created_at = came.created_at,
+    updated_at = came.updated_at,
+    archived_at = came.archived_at,
+    active_seconds = came.active_seconds,
+    duration_seconds = came.duration_seconds,
+    usage = came.usage,
+    input_tokens = came.input_tokens,
+    output_tokens = came.output_tokens,
+    cache_read_tokens = came.cache_read_tokens,
+    cache_write_tokens = came.cache_write_tokens,
+    cost_amount = came.cost_amount,
+    cost_currency = came.cost_currency,
+    extra = came.extra,
+    last_changed_at = came.observed_at
+FROM landed_sessions AS came
+SEMI JOIN (FROM registry_sources WHERE NOT is_overtaken) AS current_sources USING (source)
+WHERE sessions.source = came.source
+    AND sessions.session_id = came.session_id
+    AND (
+        sessions.title, sessions.status, sessions.agent_id, sessions.agent_name, sessions.agent_version,
+        sessions.environment_id, sessions.deployment_id, sessions.metadata, sessions.created_at,
+        sessions.updated_at, sessions.archived_at, sessions.extra,
+        CASE WHEN sessions.status IS DISTINCT FROM 'running' THEN sessions.usage END
+    )
+    IS DISTINCT FROM (
+        came.title, came.status, came.agent_id, came.agent_name, came.agent_version,
+        came.environment_id, came.deployment_id, came.metadata, came.created_at,
+        came.updated_at, came.archived_at, came.extra,
+        CASE WHEN came.status IS DISTINCT FROM 'running' THEN came.usage END
+    );
+
+-- Only a complete listing may conclude that a session is no longer listed.
+UPDATE sessions
+SET missing_since = CASE WHEN listed.session_id IS NULL THEN listings.started_at END
+FROM sessions AS known
+JOIN landed_listings AS listings ON listings.source = known.source AND listings.outcome = 'complete'
+JOIN (FROM registry_sources WHERE NOT is_overtaken) AS current_sources ON current_sources.source = known.source
+LEFT JOIN (FROM landed_sessions WHERE is_listed) AS listed
+    ON listed.source = known.source AND listed.session_id = known.session_id
+WHERE sessions.source = known.source
+    AND sessions.session_id = known.session_id
+    AND known.origin = 'discovered'
+    AND (known.missing_since IS NULL) <> (listed.session_id IS NOT NULL);
