@@ -20,11 +20,12 @@ from starlette.routing import Route
 from pipelines import clock, steps
 from pipelines.config.loader import load_settings
 from pipelines.providers.registry import PROVIDERS
-from pipelines.records import History, Progress, Selection
+from pipelines.records import Progress, Selection
 from pipelines.sandbox.server import serve
 from pipelines.warehouse.analyses import choose_analyses, list_analyses
 from pipelines.warehouse.build import build_all
 from pipelines.warehouse.duckdb_file import DuckdbFile
+from pipelines.warehouse.history import read_history
 from tests.builders import read, replay_all
 from tests.support import CANARY, invoke
 
@@ -88,12 +89,16 @@ class Server:
         return self.now + self.error
 
     async def answer(self, request: Request) -> Response:
-        """List the threads, one a page."""
-        threads = [
-            {"id": id_, "status": status, "created_at": "2026-11-20T11:59:00Z"}
-            | {"updated_at": (self.now - timedelta(seconds=5)).isoformat()}
-            for id_, status in LISTED[self.poll].items()
-        ]
+        """List the threads, one a page, or return one of them."""
+        updated = (self.now - timedelta(seconds=5)).isoformat()
+        times = {"created_at": "2026-11-20T11:59:00Z", "updated_at": updated}
+        listed = LISTED[self.poll].items()
+        threads = [{"id": id_, "status": status} | times for id_, status in listed]
+        *_, last = request.url.path.split("/")
+        if last != "threads":
+            found = [thread for thread in threads if thread["id"] == last]
+            body = json.dumps(found[0] if found else {"error": {"type": "not_found_error"}})
+            return Response(body, 200 if found else 404, self.headers(self.now))
         number = int(request.query_params.get("page", 0))
         is_more = number + 1 < len(threads)
         page: dict[str, Any] = {"data": threads[number : number + 1], "has_more": is_more}
@@ -118,12 +123,15 @@ def poll(server: Server, number: int, error: timedelta) -> steps.Loaded:
     server.now = START + number * STEP
     settings, selection = load_settings(PROVIDERS), Selection()
     warehouse = DuckdbFile(settings.home)
+    history = read_history(warehouse)
     begun = steps.RunStart(f"run-{number}-{error}", warehouse.newest_sequence(), "command")
-    found = steps.discover(settings, History(), selection)
-    planned = steps.plan(settings, found.sources, selection, History())
-    steps.poll(settings, planned, selection, Progress(), begun)
+    found = steps.discover(settings, history, selection)
+    planned = steps.plan(settings, found.sources, selection, history)
+    steps.poll(settings, planned, selection, Progress(), begun, history.known, found)
     with warehouse.write() as tables:
-        return steps.load(settings, tables)
+        loaded = steps.load(settings, tables)
+        warehouse.publish(tables)
+        return loaded
 
 
 def publish(home: Path, *names: str) -> None:
@@ -247,5 +255,7 @@ def test_out_of_a_wrong_date(home: Path, server: Server) -> None:
     (wrong,) = (home / "raw").glob("s0000000002-2027*.parquet")
     wrong.rename(home / "set-aside.parquet")
     replay_all(home, partial=True)
+    publish(home)
+    poll(server, 2, timedelta())
     assert read(home, query)[0]["newest"] < START + HOUR
     assert statuses(home) == LISTED[2]
