@@ -14,27 +14,49 @@ app = marimo.App(
 )
 
 with app.setup:
+    from datetime import UTC, datetime
+
     import altair as alt
     import duckdb
     import marimo as mo
+    import polars as pl
 
-    from pipelines.cli.tables import format_value, read_duration
     from pipelines.config.settings import data_home
     from pipelines.errors import WarehouseError
+    from pipelines.reporting.formats import format_value
+    from pipelines.reporting.palette import classify, list_variables
+    from pipelines.reporting.report.axes import scale_durations, scale_time
+    from pipelines.reporting.report.style import CONFIG, color_series, color_statuses, leave_room
+    from pipelines.reporting.report.versions import describe_version
     from pipelines.warehouse.duckdb_file import DuckdbFile
+
+    WRAPPED = ("agent", "session", "thread")
 
 
 @app.cell(hide_code=True)
 def _():
     # SVG, so that text can be searched; no menu, because it can send data to another host.
     alt.renderers.set_embed_options(renderer="svg", actions=False)
-    mo.md("""
+    # The colours and formats are those of the report.
+    colours = mo.Html(
+        f"<style>:root {{ {list_variables(dark=False)} }}"
+        f" .dark {{ {list_variables(dark=True)} }}</style>"
+    )
+    text = mo.md("""
     # Threads
 
     This page keeps the copy of the tables that it has opened: no load waits for it, and it does not
     show what was loaded since, until you open the newest copy. Times are UTC.
     """)
+    mo.vstack([colours, text])
     return
+
+
+@app.function
+def show_chart(chart, height):
+    """Return a chart as wide as the page, in the style of the report."""
+    fit = alt.AutoSizeParams(type="fit-x", contains="padding")
+    return chart.properties(width="container", height=height, config=CONFIG, autosize=fit)
 
 
 @app.cell(hide_code=True)
@@ -56,13 +78,16 @@ def _(reopen):
 
 @app.cell
 def _(connection):
-    # Names come from a server: invisible characters are shown as such, a name of 10 kB is cut, and
-    # an address is broken up, because the table would make a picture or a link of it.
+    # Names come from a server: invisible characters are shown as such, long ones lose their middle,
+    # and an address is broken up, because the table would make a picture or a link of it.
     connection.execute(r"""
         CREATE OR REPLACE TEMP MACRO shown(name) AS coalesce(
             regexp_replace(
                 replace(
-                    CASE WHEN length(name) > 60 THEN left(name, 59) || '…' ELSE name END,
+                    CASE
+                        WHEN length(name) > 60 THEN left(name, 38) || '…' || right(name, 21)
+                        ELSE name
+                    END,
                     '://', ': //'
                 ),
                 '\p{C}', '�', 'g'
@@ -72,12 +97,18 @@ def _(connection):
     """)
     try:
         names = connection.sql("""
-            SELECT dimension, value, shown(value) AS label, count(*) AS threads
+            SELECT
+                dimension,
+                value,
+                shown(coalesce(names.name, value)) AS label,
+                count(*) AS threads
             FROM thread_dimensions
+            LEFT JOIN group_names AS names USING (dimension, value)
             WHERE dimension IN ('source', 'session', 'agent')
             GROUP BY ALL
             ORDER BY threads DESC, value
         """).fetchall()
+        [(as_of,)] = connection.sql("SELECT max(as_of) FROM source_as_of").fetchall()
         [all_days] = connection.sql("""
             SELECT
                 least(greatest(min(created_at), '1970-01-01'), '2199-12-31')::DATE,
@@ -90,7 +121,14 @@ def _(connection):
         mo.stop(True, mo.callout(old, kind="warn"))
     none_yet = "No thread is loaded yet: run `session-threads run`."
     mo.stop(not names, mo.callout(none_yet, kind="warn"))
-    return all_days, names
+    return all_days, as_of, names
+
+
+@app.cell
+def _(as_of):
+    age = format_value((datetime.now(UTC) - as_of).total_seconds(), "duration")
+    mo.md(f"**Data as of {format_value(as_of, 'moment')} UTC**, {age} before this page was drawn.")
+    return
 
 
 @app.function
@@ -136,14 +174,12 @@ def _(agent, all_days, connection, days, kept, session, source):
                 shown(durations.status) AS status,
                 CASE WHEN durations.role IN ('coordinator', 'child') THEN durations.role
                     ELSE '(other)' END AS role
-            ),
-            threads.created_at
+            )
         FROM analytics.thread_durations AS durations
-        JOIN threads USING (source, session_id, thread_id)
         WHERE ($source IS NULL OR durations.source = $source)
             AND ($session IS NULL OR durations.session_id = $session)
             AND ($agent IS NULL OR coalesce(durations.agent, '(none)') = $agent)
-            AND ($first IS NULL OR threads.created_at::DATE BETWEEN $first AND $last)
+            AND ($first IS NULL OR created_at::DATE BETWEEN $first AND $last)
         """,
         {
             "source": source.value,
@@ -176,7 +212,7 @@ def _(selection):
             count(elapsed_seconds) FILTER (NOT is_censored AND role = 'child')
         FROM selected
     """).fetchall()
-    median = str(read_duration(p50)) if n_p50 else "none"
+    median = format_value(p50, "duration") if n_p50 else "none"
     mo.hstack(
         [
             mo.stat(f"{threads:,}", "threads", bordered=True),
@@ -197,7 +233,6 @@ def _(selection):
         SELECT
             status,
             count(*) AS threads,
-            status || ': ' || threads AS label,
             (threads / sum(threads) OVER ())::DOUBLE AS share
         FROM selected
         WHERE missing_since IS NULL
@@ -218,17 +253,29 @@ def _(statuses):
 
     Without the threads that the newest complete poll no longer listed.
     """)
-    _bars = (
-        alt.Chart(statuses)
-        .mark_bar()
-        .encode(
-            x=alt.X("threads:Q", axis=alt.Axis(tickMinStep=1)),
-            y=alt.Y("label:N", title=None, sort=None),
-            tooltip=["status:N", "threads:Q", alt.Tooltip("share:Q", format=".1%")],
+    _rows = [
+        {
+            "name": status,
+            "status": classify(status),
+            "threads": threads,
+            "shown": f"{threads:,} · {format_value(share, 'share')}",
+        }
+        for status, threads, share in statuses.rows()
+    ]
+    if _rows:
+        _base = alt.Chart(alt.InlineData(values=_rows)).encode(
+            x=alt.X("threads:Q", axis=None, scale=leave_room(row["threads"] for row in _rows)),
+            y=alt.Y("name:N", title=None, sort=None),
+            tooltip=[
+                alt.Tooltip("name:N", title="status"),
+                alt.Tooltip("shown:N", title="threads"),
+            ],
         )
-        .properties(width="container", height=24 * len(statuses))
-    )
-    mo.vstack([_text, _bars if len(statuses) else mo.md("None.")])
+        _colors = color_statuses((row["status"] for row in _rows), None)
+        _bars = _base.mark_bar(size=18).encode(color=_colors)
+        _texts = _base.mark_text(align="left", dx=6).encode(text="shown:N")
+        _chart = show_chart(alt.layer(_bars, _texts), 28 * len(_rows))
+    mo.vstack([_text, _chart if _rows else mo.md("None.")])
     return
 
 
@@ -237,12 +284,19 @@ def _(selection):
     over_time = mo.sql(
         f"""
         -- A thread enters a status when its spell begins, and leaves it when that ends.
-        WITH moves AS (
-            SELECT status, changed_at AS moved_at, 1 AS change
+        -- Statuses without a colour count together, as in the report.
+        WITH spells AS (
+            SELECT selected_spells.* REPLACE (coalesce(known.status, 'other') AS status)
             FROM selected_spells
+            LEFT JOIN statuses AS known USING (status)
+        ),
+
+        moves AS (
+            SELECT status, changed_at AS moved_at, 1 AS change
+            FROM spells
             UNION ALL
             SELECT status, coalesce(ended_at, greatest(missing_since, changed_at)), -1
-            FROM selected_spells
+            FROM spells
             WHERE NOT is_current OR missing_since IS NOT NULL
         ),
 
@@ -283,19 +337,26 @@ def _(selection):
 
 @app.cell
 def _(over_time):
-    _time = "utcyearmonthdatehoursminutes(time):T"
+    _rows = [
+        {
+            "status": status,
+            "at": round(time.timestamp() * 1000),
+            "time": format_value(time, "moment"),
+            "threads": threads,
+        }
+        for status, time, threads in over_time.rows()
+    ]
     _lines = (
-        alt.Chart(over_time, title="Status over time")
+        alt.Chart(alt.InlineData(values=_rows), title="Status over time")
         .mark_line(interpolate="step-after", point=over_time["time"].n_unique() == 1)
         .encode(
-            x=alt.X(_time, title=None, axis=alt.Axis(tickCount=6)),
-            y=alt.Y("threads:Q", axis=alt.Axis(tickMinStep=1)),
-            color=alt.Color("status:N", legend=alt.Legend(orient="bottom", title=None, columns=3)),
-            tooltip=["status:N", alt.Tooltip(_time, title="time (UTC)"), "threads:Q"],
+            x=scale_time("at"),
+            y=alt.Y("threads:Q", axis=alt.Axis(tickMinStep=1, format=",d")),
+            color=color_statuses((row["status"] for row in _rows), alt.Legend(columns=4)),
+            tooltip=["status:N", alt.Tooltip("time:N", title="time (UTC)"), "threads:Q"],
         )
-        .properties(width="container", height=220)
     )
-    _lines
+    show_chart(_lines, 220)
     return
 
 
@@ -328,9 +389,8 @@ def show_table(frame, durations=()):
     return mo.ui.table(
         frame,
         selection=None,
-        format_mapping=dict.fromkeys(
-            durations, lambda seconds: format_value(read_duration(seconds))
-        ),
+        format_mapping=dict.fromkeys(durations, lambda seconds: format_value(seconds, "duration")),
+        wrapped_columns=[name for name in WRAPPED if name in frame.columns],
         show_column_summaries=False,
         show_data_types=False,
     )
@@ -372,24 +432,32 @@ def _(selection):
 
 @app.cell
 def _(lifetimes):
-    _names = (
-        "{1: '1 s', 10: '10 s', 60: '1 min', 600: '10 min', 3600: '1 h', 36000: '10 h',"
-        " 86400: '1 d', 864000: '10 d'}[datum.value]"
-    )
-    _axis = alt.Axis(values=[1, 10, 60, 600, 3600, 36000, 86400, 864000], labelExpr=_names)
-    _bars = (
-        alt.Chart(lifetimes, title="Lifetimes of closed threads", height=180)
-        .mark_bar(orient="vertical")
-        .encode(
-            x=alt.X("seconds:Q", title="lifetime", axis=_axis, scale=alt.Scale(type="log")),
-            x2="until:Q",
-            y=alt.Y("threads:Q", axis=alt.Axis(tickMinStep=1)),
-            color=alt.Color("role:N", legend=alt.Legend(orient="bottom", title=None)),
-            tooltip=["role:N", "seconds:Q", "until:Q", "threads:Q"],
+    _rows = [
+        {
+            "role": role,
+            "seconds": seconds,
+            "until": until,
+            "lifetime": f"{format_value(seconds, 'duration')} to {format_value(until, 'duration')}",
+            "threads": threads,
+        }
+        for role, _, seconds, until, threads in lifetimes.rows()
+    ]
+    if _rows:
+        _first, _last = min(row["seconds"] for row in _rows), max(row["until"] for row in _rows)
+        _x = scale_durations([_first], max(_last, 100 * _first), "lifetime", 1)
+        _roles = sorted({row["role"] for row in _rows})
+        _bars = (
+            alt.Chart(alt.InlineData(values=_rows), title="Lifetimes of closed threads")
+            .mark_bar(orient="vertical")
+            .encode(
+                x=_x("seconds"),
+                x2="until:Q",
+                y=alt.Y("threads:Q", axis=alt.Axis(tickMinStep=1, format=",d")),
+                color=alt.Color("role:N", scale=color_series(_roles)),
+                tooltip=["role:N", "lifetime:N", "threads:Q"],
+            )
         )
-        .properties(width="container")
-    )
-    _bars if len(lifetimes) else mo.md("None is closed.")
+    show_chart(_bars, 180) if _rows else mo.md("None is closed.")
     return
 
 
@@ -449,10 +517,10 @@ def _(selection):
             GROUP BY role
         )
 
-        SELECT role, threads, seconds / 3600 AS hours, survival, at_risk
+        SELECT role, threads, seconds, survival, at_risk
         FROM points
         JOIN legend USING (role)
-        ORDER BY role, hours, survival DESC
+        ORDER BY role, seconds, survival DESC
         """,
         output=False,
         engine=selection,
@@ -462,26 +530,29 @@ def _(selection):
 
 @app.cell
 def _(survival):
+    _rows = [
+        row | {"after": format_value(row["seconds"], "duration")} for row in survival.to_dicts()
+    ]
+    _halves = [row["seconds"] for row in _rows if 2 * row["survival"] <= 1]
+    _longest = max((row["seconds"] for row in _rows), default=0)
+    _x = scale_durations(_halves, _longest, "time since creation", 1 / 100)
+    _labels = list(dict.fromkeys(row["threads"] for row in _rows))
     _curves = (
-        alt.Chart(survival, title="Share still open after a time", height=220)
+        alt.Chart(alt.InlineData(values=_rows), title="Share still open after a time")
         .mark_line(interpolate="step-after")
         .encode(
-            x=alt.X("hours:Q", title="hours since the thread was created"),
+            x=_x("seconds"),
             y=alt.Y("survival:Q", title="still open", axis=alt.Axis(format="%")),
-            color=alt.Color(
-                "threads:N",
-                legend=alt.Legend(orient="bottom", title=None, columns=1, labelLimit=300),
-            ),
+            color=alt.Color("threads:N", scale=color_series(_labels), legend=alt.Legend(columns=1)),
             tooltip=[
                 "role:N",
-                alt.Tooltip("hours:Q", format=".1f"),
-                alt.Tooltip("survival:Q", format=".1%"),
-                "at_risk:Q",
+                alt.Tooltip("after:N"),
+                alt.Tooltip("survival:Q", title="still open", format=".1%"),
+                alt.Tooltip("at_risk:Q", title="at risk"),
             ],
         )
-        .properties(width="container")
     )
-    _curves
+    show_chart(_curves, 220)
     return
 
 
@@ -493,15 +564,15 @@ def _(selection):
         SELECT
             status,
             count(DISTINCT (source, session_id, thread_id)) AS threads,
-            status || ' (' || threads || ')' AS label,
-            round(sum(seconds) / 3600, 1) AS hours,
-            round(sum(seconds_low) / 3600, 1) AS low,
-            round(sum(seconds_high) / 3600, 1) AS high
+            sum(seconds) AS time,
+            sum(seconds_low) AS low,
+            sum(seconds_high) AS high,
+            time / nullif(sum(time) OVER (), 0) AS share
         FROM selected_spells
         WHERE (is_censored OR NOT is_current)
             AND status NOT IN (SELECT status FROM statuses WHERE is_closed)
         GROUP BY status
-        ORDER BY hours DESC
+        ORDER BY time DESC
         LIMIT 20
         """,
         output=False,
@@ -515,18 +586,47 @@ def _(time_in_status):
     _text = mo.md("""
     ## Where does the time go?
 
-    Beside each status is the number of threads that were seen in it. The bar is the estimate, the
-    line its bounds. Time before a thread was first seen, and statuses that no poll saw, are in
-    `analytics.time_in_status`.
+    Each bar is the share of the time of all threads together, the line its bounds. Time before a
+    thread was first seen, and statuses that no poll saw, are in `analytics.time_in_status`.
     """)
-    _statuses = alt.Chart(time_in_status).encode(
-        y=alt.Y("label:N", title=None, sort=None),
-        tooltip=["status:N", "threads:Q", "hours:Q", "low:Q", "high:Q"],
-    )
-    _bars = _statuses.mark_bar().encode(x=alt.X("hours:Q", title="hours in the status"))
-    _bounds = _statuses.mark_rule(color="#f58518", strokeWidth=3).encode(x="low:Q", x2="high:Q")
-    _chart = (_bars + _bounds).properties(width="container", height=24 * len(time_in_status))
-    mo.vstack([_text, _chart if len(time_in_status) else mo.md("No time was seen.")])
+    _total = sum(time_in_status["time"])
+    _rows = [
+        {
+            "name": status,
+            "status": classify(status),
+            "share": share,
+            "low": low / _total,
+            "high": high / _total,
+            "end": max(share, high / _total),
+            "threads": threads,
+            "shown": f"{format_value(share, 'share')} · "
+            f"{format_value(time / threads, 'duration')} each (n = {threads:,})",
+        }
+        for status, threads, time, low, high, share in time_in_status.rows()
+        if share is not None
+    ]
+    if _rows:
+        _base = alt.Chart(alt.InlineData(values=_rows)).encode(
+            y=alt.Y("name:N", title=None, sort=None),
+            tooltip=[
+                alt.Tooltip("name:N", title="status"),
+                alt.Tooltip("shown:N", title="share"),
+                alt.Tooltip("low:Q", title="at least", format=".1%"),
+                alt.Tooltip("high:Q", title="at most", format=".1%"),
+            ],
+        )
+        _scale = leave_room((row["end"] for row in _rows), 2)
+        _bars = _base.mark_bar(size=18).encode(
+            x=alt.X("share:Q", axis=None, scale=_scale),
+            color=color_statuses((row["status"] for row in _rows), None),
+        )
+        _lines = [
+            _base.mark_rule(color=color, strokeWidth=width).encode(x="low:Q", x2="high:Q")
+            for color, width in (("var(--c-card)", 6), ("var(--c-ink)", 2))
+        ]
+        _texts = _base.mark_text(align="left", dx=8).encode(x="end:Q", text="shown:N")
+        _chart = show_chart(alt.layer(_bars, *_lines, _texts), 28 * len(_rows))
+    mo.vstack([_text, _chart if _rows else mo.md("No time was seen.")])
     return
 
 
@@ -539,11 +639,13 @@ def _(selection):
             reason,
             quiet_seconds AS quiet,
             threshold_seconds AS usual,
+            shown(agent_name) AS agent,
+            shown(coalesce(session_label, session_id)) AS session,
+            shown(coalesce(name, thread_id)) AS thread,
             shown(status) AS status,
-            shown(agent) AS agent,
             shown(role) AS role,
-            shown(session_id) AS session,
-            shown(thread_id) AS thread
+            shown(session_id) AS session_id,
+            shown(thread_id) AS thread_id
         FROM analytics.attention
         SEMI JOIN selected USING (source, session_id, thread_id)
         ORDER BY
@@ -571,16 +673,70 @@ def _(attention):
 
 @app.cell
 def _(selection):
+    versions = mo.sql(
+        f"""
+        SELECT * REPLACE (shown(agent_name) AS agent_name)
+        FROM analytics.agent_versions
+        WHERE compared_with IS NOT NULL AND agent IN (SELECT agent FROM selected)
+        ORDER BY least(failures_p_adjusted, speed_p_adjusted), n DESC, agent, version
+        """,
+        output=False,
+        engine=selection,
+    )
+    return (versions,)
+
+
+@app.cell
+def _(versions):
+    _text = mo.md("""
+    ## Did a version get worse?
+
+    Each version beside the largest that began earlier: do more of its threads `fail` by an age to
+    which both were followed, and do those that do not fail live longer (`speed`)? Of all threads of
+    an agent, not only of those chosen above.
+    """)
+    _rows = [
+        {
+            "agent": row["agent_name"],
+            "role": row["role"],
+            "version": row["version"],
+            "beside": f"v{row['compared_with']}",
+            "failures": row["failures"],
+            "speed": row["speed"],
+            "failed": format_value(row["failed_share"], "share"),
+            "failed beside": format_value(row["failed_share_compared"], "share"),
+            "lifetime": format_value(row["lifetime_seconds"], "duration"),
+            "lifetime beside": format_value(row["lifetime_compared_seconds"], "duration"),
+            "n": row["n"],
+            "n beside": row["n_compared"],
+            "created": row["created"],
+            "created beside": row["created_lines"][0].partition(": ")[2],
+            "compared": row["compared"],
+        }
+        for row in map(describe_version, versions.to_dicts())
+    ]
+    mo.vstack(
+        [
+            _text,
+            show_table(pl.DataFrame(_rows)) if _rows else mo.md("No agent has two versions yet."),
+        ]
+    )
+    return
+
+
+@app.cell
+def _(selection):
     by_session = mo.sql(
         f"""
         -- Wrap what a server has written into shown(), as here.
         SELECT
-            shown(session_id) AS session,
+            shown(coalesce(any_value(session_label), session_id)) AS session,
             count(*) AS threads,
             count(*) FILTER (is_censored) AS open,
-            round(median(elapsed_seconds) FILTER (NOT is_censored)) AS p50
+            round(median(elapsed_seconds) FILTER (NOT is_censored)) AS p50,
+            shown(session_id) AS session_id
         FROM selected
-        GROUP BY session_id
+        GROUP BY selected.session_id
         ORDER BY threads DESC
         """,
         output=False,
@@ -607,7 +763,7 @@ def _(selection):
         f"""
         -- Can the numbers be trusted?
         SELECT
-            shown(session_id) AS session,
+            shown(coalesce(label, session_id)) AS session,
             last_complete_poll,
             lag_seconds,
             failure_streak::BIGINT AS failure_streak,

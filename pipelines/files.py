@@ -66,13 +66,31 @@ def _make(directory: Path) -> None:
 
 def reject_shared(directory: Path) -> None:
     """Raise LandingError if others could put files of theirs in the place of ours."""
-    status = directory.stat()
+    if problem := _find_others(directory.stat()):
+        fix = f"Take that away: chmod go-w {directory}" if "mode" in problem else HINT
+        raise LandingError(f"{directory}: {problem}. {fix}")
+
+
+def find_others(path: Path) -> str | None:
+    """Return how someone else could change what the path leads to; None if nobody but root can.
+
+    That is what ssh asks of its files: who owns and may write the file, and the folder that it is
+    in, where in one like /tmp (sticky) others can replace only what is theirs.
+    """
+    real = path.resolve()
+    if problem := _find_others(real.stat()):
+        return problem
+    folder = real.parent.stat()
+    problem = None if folder.st_mode & stat.S_ISVTX else _find_others(folder)
+    return f"its folder {problem}" if problem else None
+
+
+def _find_others(status: os.stat_result) -> str | None:
     if status.st_uid not in {0, os.geteuid()}:
-        problem = f"belongs to another user (uid {status.st_uid})"
-        raise LandingError(f"{directory}: {problem}. {HINT}")
+        return f"belongs to another user (uid {status.st_uid})"
     if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        problem = f"others can write there (mode {stat.S_IMODE(status.st_mode):o})"
-        raise LandingError(f"{directory}: {problem}. Take that away: chmod go-w {directory}")
+        return f"can be written by others (mode {stat.S_IMODE(status.st_mode):o})"
+    return None
 
 
 def try_directory(directory: Path) -> bool:

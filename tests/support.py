@@ -185,6 +185,7 @@ def expect_row(thread: dict[str, Any], source: str = "qoder") -> dict[str, Any]:
         "duration_seconds": stats.get("duration_seconds"),
         "startup_seconds": stats.get("startup_seconds"),
         "usage": thread.get("usage"),
+        "workflow_run_id": None,
         "extra": None,
         "missing_since": None,
     }

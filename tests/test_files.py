@@ -134,7 +134,7 @@ def test_shared_directories(home: Path, mode: int) -> None:
     """A data directory in which others can write is rejected, with what to do."""
     home.mkdir()
     home.chmod(mode)
-    with pytest.raises(LandingError, match=r"others can write there.*chmod go-w"):
+    with pytest.raises(LandingError, match=r"can be written by others.*chmod go-w"):
         load(home, 0, thread("a"))
 
 
@@ -155,7 +155,7 @@ def test_folders_of_a_shared_one(tmp_path: Path) -> None:
     make_private(shared / "mine" / "data")
     modes = [path.stat().st_mode & 0o777 for path in (shared / "mine", shared / "mine" / "data")]
     assert modes == [0o700, 0o700]
-    with pytest.raises(LandingError, match="others can write there"):
+    with pytest.raises(LandingError, match="can be written by others"):
         make_private(shared)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import duckdb
 import msgspec
 
-from pipelines.cli.output import write_rows
+from pipelines.cli.output import read_published, write_rows
 from pipelines.cli.printing import print_text
 from pipelines.cli.tables import SECONDS, Column, fit, make_table, print_whole
 from pipelines.config.rejections import suggest_name
@@ -46,7 +46,7 @@ def write_analysis(
     Raises SettingsError for a column that it does not have.
     """
     choice = choice or Choice()
-    with warehouse.read() as connection:
+    with read_published(warehouse, target) as (connection, file):
         known = list_columns(connection, analysis)
         choice = msgspec.structs.replace(
             choice,
@@ -54,7 +54,8 @@ def write_analysis(
             sort=choice.sort and find_column(known, "--sort", choice.sort),
         )
         printer = partial(print_analysis, analysis=analysis, choice=choice)
-        write_rows(connection, write_select(analysis, choice), target, analysis.durations, printer)
+        select = write_select(analysis, choice)
+        write_rows(connection, select, target, file, analysis.durations, printer)
 
 
 def list_columns(connection: Connection, analysis: Analysis) -> list[str]:

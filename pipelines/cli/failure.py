@@ -15,8 +15,18 @@ if TYPE_CHECKING:
 
 def fail(message: str, exit_code: int) -> NoReturn:
     """End the command with one line on standard error."""
+    complain(message)
+    end(exit_code)
+
+
+def complain(message: str) -> None:
+    """Say on standard error, in one line, what is wrong."""
     with suppress(OSError):  # a log that is full: the exit status says it too
         echo(f"session-threads: {' '.join(message.split())}", err=True)
+
+
+def end(exit_code: int) -> NoReturn:
+    """End the command, whether or not its output can be written."""
     discard_unwritten()
     sys.exit(exit_code)
 

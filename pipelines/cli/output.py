@@ -6,7 +6,7 @@ import io
 import re
 import signal
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import duckdb
 
@@ -37,24 +37,36 @@ FORMULA = "^('*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20])"
 def write_catalogue(answers: Mapping[str, str], target: Target) -> None:
     """Write the names of the analyses and what each answers, as write_query does."""
     rows = ", ".join(f"({quote(name)}, {quote(answers[name])})" for name in sorted(answers))
-    with duckdb.connect() as connection:
-        write_rows(connection, f"FROM (VALUES {rows}) AS _(name, answers)", target)
+    with explain_failures(target), target.open() as file, duckdb.connect() as connection:
+        write_rows(connection, f"FROM (VALUES {rows}) AS _(name, answers)", target, file)
 
 
 def write_query(warehouse: Warehouse, query: str, target: Target) -> None:
     """Write the rows of a query of the published copy to the target. Raises QueryError."""
-    with warehouse.read() as connection:
-        write_rows(connection, query, target)
+    with read_published(warehouse, target) as (connection, file):
+        write_rows(connection, query, target, file)
+
+
+@contextmanager
+def read_published(warehouse: Warehouse, target: Target) -> Iterator[tuple[Connection, IO[bytes]]]:
+    """Open the published copy, and the target, the only file that a query can reach."""
+    with (
+        explain_failures(target),
+        target.open() as file,
+        warehouse.read([name_descriptor(file)]) as connection,
+    ):
+        yield connection, file
 
 
 def write_rows(
     connection: Connection,
     query: str,
     target: Target,
+    file: IO[bytes],
     durations: Collection[str] = (),
     print_columns: Printer = lambda console, columns: print_whole(console, [*columns.values()]),
 ) -> None:
-    """Write a query's rows to the target. Raises QueryError.
+    """Write a query's rows to the target, which is open as `file`. Raises QueryError.
 
     A table shows the first of very many, by `print_columns`; its columns `durations`, which are in
     seconds, read as 2h 05m.
@@ -64,12 +76,12 @@ def write_rows(
         reject_all_but_select(connection, query)
         subquery = f"FROM (\n{query}\n)"
         if target.form != "table":
-            copy_rows(connection, subquery, target)
+            copy_rows(connection, subquery, target, file)
             return
         rows = execute(connection, subquery)
         names = [column[0] for column in connection.description]
         columns = make_columns(names, rows[:SHOWN_ROWS], durations)
-        with open_console(target) as console:
+        with open_console(target, file) as console:
             if rows:
                 print_columns(console, dict(zip(names, columns, strict=True)))
             print_rest(console, len(rows))
@@ -85,15 +97,14 @@ def reject_all_but_select(connection: Connection, query: str) -> None:
 
 
 @contextmanager
-def open_console(target: Target) -> Iterator[Console]:
+def open_console(target: Target, file: IO[bytes]) -> Iterator[Console]:
     """Give the console on which a table is printed: standard output's, or a file's."""
     if target.out is None:
         yield make_console()
         return
-    with target.open() as file:
-        text = io.TextIOWrapper(file, encoding="utf-8")
-        yield make_console(text)
-        text.detach()  # flushed, and still open
+    text = io.TextIOWrapper(file, encoding="utf-8")
+    yield make_console(text)
+    text.detach()  # flushed, and still open
 
 
 def print_rest(console: Console, rows: int) -> None:
@@ -104,14 +115,18 @@ def print_rest(console: Console, rows: int) -> None:
         console.print(f"and {rows - SHOWN_ROWS} more rows: --format csv shows them all")
 
 
-def copy_rows(connection: Connection, subquery: str, target: Target) -> None:
+def copy_rows(connection: Connection, subquery: str, target: Target, file: IO[bytes]) -> None:
     """Let DuckDB write a query's rows to the target, as data."""
     if target.form == "csv" and not target.raw:
         subquery = quote_formulas(connection, subquery)
-    with target.open() as file:
-        # It writes through the descriptor, for it would write over a file that is appended to.
-        options = f"{target.copy_options}, USE_TMP_FILE false"
-        execute(connection, f"COPY ({subquery}) TO '/dev/fd/{file.fileno()}' ({options})")
+    # It writes through the descriptor, for it would write over a file that is appended to.
+    options = f"{target.copy_options}, USE_TMP_FILE false"
+    execute(connection, f"COPY ({subquery}) TO {quote(name_descriptor(file))} ({options})")
+
+
+def name_descriptor(file: IO[bytes]) -> str:
+    """Return the path by which DuckDB can open a file that is open here."""
+    return f"/dev/fd/{file.fileno()}"
 
 
 def quote_formulas(connection: Connection, subquery: str) -> str:

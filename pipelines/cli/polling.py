@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import click
 
-from pipelines.cli.failure import conclude, fail
+from pipelines.cli.failure import complain, conclude, end
 from pipelines.cli.printing import echo
-from pipelines.errors import SessionThreadsError, TokenRejected
 from pipelines.reporting.wording import count
 
 
@@ -30,9 +29,10 @@ def run(
     """
     from pipelines import steps
     from pipelines.cli.console import print_run_json, print_summary
-    from pipelines.cli.exit_status import exit_of_run
+    from pipelines.cli.exit_status import add_aside, exit_of_run
     from pipelines.cli.progress import watch_poll
     from pipelines.config.loader import load_settings
+    from pipelines.landing.directory import RAW
     from pipelines.providers.registry import PROVIDERS
     from pipelines.records import Selection
 
@@ -40,6 +40,7 @@ def run(
     with watch_poll(verbose=verbose) as progress:
         result = steps.run(settings, Selection(sessions, statuses), progress)
     ending = exit_of_run(result.ledger, result.findings, result.listings)
+    ending = add_aside(ending, result.data / RAW)
     if as_json:
         print_run_json(result, ending)
     else:
@@ -70,19 +71,26 @@ def init(session_ids: tuple[str, ...]) -> None:
 
 @click.command()
 def check() -> None:
-    """Validate configuration, token and warehouse.
+    """Look for what would make a run fail: a line for each thing to fix.
 
     Asks for one thread of the first session of each source.
 
-    Exit status: 0 all is well, 2 something must be fixed, 3 token rejected.
+    Exit status: 0 all is well, 2 the configuration or the environment must be fixed, 3 token
+    rejected, 4 the tables cannot be opened.
     """
     from pipelines.cli.doctor import diagnose
+    from pipelines.config.loader import load_settings
+    from pipelines.providers.registry import PROVIDERS
 
-    try:
-        for line in diagnose():
-            echo(line)
-    except SessionThreadsError as error:
-        fail(error.advise(), TokenRejected.exit_code if isinstance(error, TokenRejected) else 2)
+    wrong = []
+    for finding in diagnose(load_settings(PROVIDERS)):
+        if finding.exit_status:
+            wrong.append(finding)
+            complain(finding.text)
+        else:
+            echo(finding.text)
+    if wrong:
+        end(wrong[0].exit_status)
 
 
 @click.command()
@@ -118,13 +126,16 @@ def replay(*, partial: bool, skip_damaged: bool) -> None:
     They are published when all is done.
     """
     from pipelines import steps
+    from pipelines.cli.exit_status import ExitStatus, add_aside
     from pipelines.config.loader import load_tolerant
+    from pipelines.landing.directory import RAW
 
     settings = load_tolerant()
     replayed, copy = steps.replay(settings, partial=partial, skip_damaged=skip_damaged)
     for file in replayed.skipped:
         echo(f"left out: {file}", err=True)
     echo(f"replayed {count(len(replayed.runs), 'run')}. Data: {copy}")
+    conclude(add_aside(ExitStatus(), settings.home / RAW))
 
 
 @click.command()

@@ -36,6 +36,10 @@ def find_dagster_home(environ: Mapping[str, str] | None = None) -> Path | None:
         raise SettingsError(VARIABLE, f"{named!r} is not a whole path", "Begin it with /.")
     if not home.is_dir():
         raise SettingsError(VARIABLE, f"{home} is no directory", "Name one, or make it.")
+    owner = home.stat().st_uid
+    if owner not in {0, os.geteuid()}:
+        problem = f"{home} belongs to another user (uid {owner})"
+        raise SettingsError(VARIABLE, problem, "Name a directory of yours.")
     try:
         try_directory(home)
     except OSError as error:

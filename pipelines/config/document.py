@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from pipelines.errors import SettingsError
+from pipelines.files import find_others
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,6 +18,7 @@ DEFAULT_FILE = "sessions.yaml"
 TOKEN_PREFIXES = ("pt-", "sk-ant-")
 # Keys whose value is the NAME of a variable with a secret.
 VARIABLE_KEYS = ("_env", "env")
+OWN = "Own it, and let nobody else write: chmod go-w on the file and its folder."
 TOO_DEEP = "nested too deeply, or within itself"
 
 
@@ -55,12 +57,15 @@ def read_document(environ: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
     path = Path(named or DEFAULT_FILE)
     try:
         text = path.read_text(encoding="utf-8")
+        others = find_others(path)
     except FileNotFoundError:
         if named:
             raise SettingsError(named, "no such file", "Fix SESSION_THREADS_CONFIG.") from None
         return f"{DEFAULT_FILE} (not found)", {}
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(str(path), f"cannot be read: {error}", "Make it readable.") from None
+    if others:
+        raise SettingsError(str(path), f"{others}, and says where your token goes", OWN)
     document = _parse_yaml(path, text)
     own = document.get("analyses_dir")
     if isinstance(own, str) and not own.startswith("~"):

@@ -11,6 +11,7 @@ import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from pydantic import SecretStr, ValidationError
 
@@ -18,12 +19,13 @@ from pipelines.config.discovery import read_sessions_file
 from pipelines.config.document import read_document, reject_secrets
 from pipelines.config.rejections import Origin, explain_rejection, suggest_name
 from pipelines.config.settings import Settings, Source, data_home
+from pipelines.config.values import is_loopback
 from pipelines.config.wire import FromVariable
 from pipelines.errors import SettingsError
 from pipelines.records import DEFAULT_PROVIDER
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from pipelines.config.settings import Preset
 
@@ -56,7 +58,7 @@ def load_settings(
         check_order(source, presets[source.provider], where)
         add_sessions(source, index, origin)
         if with_tokens:
-            source._token = find_token(source, presets[source.provider], environ)  # noqa: SLF001 - filled here, read elsewhere
+            source._token = find_token(source, presets, environ)  # noqa: SLF001 - filled here, read elsewhere
             source._variables = find_variables(source, environ)  # noqa: SLF001 - as the token
     settings._home = data_home(environ)  # noqa: SLF001 - as the token
     return settings
@@ -190,14 +192,34 @@ def check_order(source: Source, preset: Preset, where: str) -> None:
         raise SettingsError(place, f"{preset.name} lists threads in one order alone", "Remove it.")
 
 
-def find_token(source: Source, preset: Preset, environ: Mapping[str, str]) -> SecretStr:
-    """Return the token of the first variable that holds one. Raises SettingsError."""
+def find_token(
+    source: Source, presets: Mapping[str, Preset], environ: Mapping[str, str]
+) -> SecretStr:
+    """Return the token of the first variable that holds one.
+
+    That of a variable that the configuration does not name goes to its providers' hosts and to this
+    machine alone. Raises SettingsError.
+    """
+    place, preset = f"source {source.name}: token", presets[source.provider]
     names = (source.token_env,) if source.token_env else preset.token_variables
-    place = f"source {source.name}: token"
+    fix = "Name the variable that holds it: token_env: NAME."
     if not names:
-        fix = "Name the variable that holds it: token_env: NAME."
         raise SettingsError(place, f"the provider {preset.name} knows no variable for it", fix)
+    host = urlsplit(source.base_url).hostname or ""
+    hosts = list_hosts(names, presets)
+    if not (source.token_env or host in hosts or is_loopback(host)):
+        problem = f"that of {names[0]} goes to {' and '.join(sorted(hosts))} alone, not to {host}"
+        raise SettingsError(place, problem, fix)
     return read_secret(place, names, environ)
+
+
+def list_hosts(variables: Collection[str], presets: Mapping[str, Preset]) -> set[str]:
+    """Return the hosts of the providers whose token is in one of these variables."""
+    return {
+        urlsplit(preset.base_url).hostname or ""
+        for preset in presets.values()
+        if preset.base_url and not set(variables).isdisjoint(preset.token_variables)
+    }
 
 
 def find_variables(source: Source, environ: Mapping[str, str]) -> dict[str, SecretStr]:

@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from pipelines.files import find_others
+
 POLL_INTERVALS = (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30, 60)
 
 
@@ -66,6 +68,8 @@ def check_directory(value: object) -> Path:
         raise ValueError("must be a whole path: ~ is a shell's word, and means nothing here")
     if not (isinstance(value, str | Path) and Path(value).is_dir()):
         raise ValueError("must be a directory")
+    if problem := find_others(Path(value)):
+        raise ValueError(f"must be yours alone: it {problem}")
     return Path(value)
 
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 from pipelines.errors import INTERRUPTED, DeadlineReached, Interrupted
 from pipelines.extract.fleet import FetchedPages, Fleet
 from pipelines.extract.interrupt import on_interrupt
-from pipelines.extract.paginate import ListRequest, fetch_page
 from pipelines.extract.progress import Unfailing
 from pipelines.http.client import RequestStats, open_client
 from pipelines.providers.registry import PROVIDERS
 from pipelines.records import (
+    SESSIONS_ENDPOINT,
     THREADS_ENDPOINT,
     FetchedPage,
     KnownThreads,
@@ -30,17 +30,19 @@ if TYPE_CHECKING:
     from pipelines.extract.discover import SourceSessions
 
 
-async def ask_once(source: Source) -> RequestStats:
-    """Ask once for one thread of the first session; return what that cost. Raises ApiError."""
-    provider = PROVIDERS[source.provider]
-    request = ListRequest(
-        endpoint=provider.endpoint(THREADS_ENDPOINT),
-        ids={"session_id": source.sessions[0].id},
-        limit=1,
-    )
+async def ask_once(source: Source) -> float | None:
+    """Ask once for one thread of the source's first session, or else for one session.
+
+    Return by how many seconds this machine's clock is ahead of the server's, None if that is not
+    known. Raises ApiError.
+    """
+    name = THREADS_ENDPOINT if source.sessions else SESSIONS_ENDPOINT
+    endpoint = PROVIDERS[source.provider].endpoint(name)
+    path = endpoint.path({"session_id": source.sessions[0].id} if source.sessions else {})
+    params = endpoint.params(limit=1)
     async with open_client(source.model_copy(update={"max_attempts": 1})) as client:
-        await fetch_page(client, request, None, stats := RequestStats())
-    return stats
+        await client.get(path, params, endpoint.read_page, stats := RequestStats())
+    return stats.clock_skew_seconds
 
 
 @contextmanager

@@ -12,6 +12,8 @@ from pipelines.providers.items import NOTHING, Fields
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+# Field -> its value in each of several objects.
+Columns = dict[str, list[Any]]
 TIMESTAMP = pl.Datetime("us", "UTC")
 
 _encoder = msgspec.json.Encoder(order="sorted")
@@ -21,12 +23,13 @@ def to_json(objects: Sequence[Fields | None]) -> list[str | None]:
     """Return what is known of each object as JSON with sorted keys; None if nothing is."""
     lines = _encoder.encode_lines(objects).decode().split("\n")[:-1]
     return [
-        _encode_known(fields) if "null" in line or "{}" in line else line
+        encode_known(fields) if "null" in line or "{}" in line else line
         for fields, line in zip(objects, lines, strict=True)
     ]
 
 
-def _encode_known(fields: Fields | None) -> str | None:
+def encode_known(fields: Fields | None) -> str | None:
+    """Return what is known of an object as JSON with sorted keys; None if nothing is."""
     known = _prune(fields) if fields else None
     return _encoder.encode(known).decode() if known else None
 
@@ -37,6 +40,11 @@ def _prune(value: Any) -> Any:  # noqa: ANN401 - any JSON
         return value
     pruned = {name: _prune(inner) for name, inner in value.items()}
     return {name: inner for name, inner in pruned.items() if inner is not None and inner != {}}
+
+
+def coalesce(value: Any, other: Any) -> Any:  # noqa: ANN401 - any JSON
+    """Return the value, or the other one if there is none."""
+    return other if value is None else value
 
 
 def merge(fields: Fields, path: Sequence[str], value: object) -> Fields:

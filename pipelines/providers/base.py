@@ -15,11 +15,13 @@ from urllib.parse import quote
 
 import msgspec
 
+from pipelines.providers.documented import Documented
 from pipelines.providers.items import Fields, ItemReader, without_fields
 from pipelines.records import Cursor, EndReason, Listing
 
 Params = list[tuple[str, str]]
 S = TypeVar("S", bound=msgspec.Struct)
+NOTHING_ELSE = Documented()
 
 
 class Paginator(Protocol):
@@ -45,7 +47,8 @@ class Endpoint(Generic[S]):
     """One kind of object that a provider lists, a page at a time.
 
     `path` is a template of the path behind the base URL; `item` the documented object, whose fields
-    in `prompt_fields` (paths such as `agent.system`) are not kept unless the user says so. What has
+    in `prompt_fields` (paths such as `agent.system`) are not kept unless the user says so;
+    `documented` says what else is no news in one. What has
     a name of `secret_fields`, at any depth, is removed before a page is written. The parameters are
     named as the server spells them, None if it takes none, and `filters` are others that it takes.
     One that is `per_source` is listed once for each source, any other once for each session.
@@ -59,6 +62,7 @@ class Endpoint(Generic[S]):
         item: type[S],
         paginator: Paginator,
         prompt_fields: Sequence[str] = (),
+        documented: Documented = NOTHING_ELSE,
         limit_param: str | None = "limit",
         order_param: str | None = "order",
         status_param: str | None = None,
@@ -72,6 +76,7 @@ class Endpoint(Generic[S]):
         self.page_limit = page_limit
         self._secret_fields = frozenset(secret_fields)
         self.per_source = per_source
+        self.documented = documented
         self._path = path
         self._paginator = paginator
         self._items = ItemReader(item, paginator.envelope, paginator.key, prompt_fields)

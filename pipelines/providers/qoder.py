@@ -9,7 +9,7 @@ import msgspec
 from pipelines.providers.base import Endpoint, Provider
 from pipelines.providers.session import SECRET_FIELDS, Session
 from pipelines.providers.single import SingleEndpoint
-from pipelines.providers.thread import PROMPT_FIELDS, Thread
+from pipelines.providers.thread import DOCUMENTED, PROMPT_FIELDS, Thread
 from pipelines.records import SESSION_ENDPOINT, SESSIONS_ENDPOINT
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ THREADS = Endpoint(
     item=Thread,
     paginator=PageElseAfterId(),
     prompt_fields=PROMPT_FIELDS,
+    documented=DOCUMENTED,
     status_param="statuses[]",
 )
 
@@ -67,6 +68,7 @@ THREAD = SingleEndpoint(
     "/sessions/{session_id}/threads/{thread_id}",
     item=Thread,
     prompt_fields=PROMPT_FIELDS,
+    documented=DOCUMENTED,
 )
 
 # Forward's lists ascend, and it rejects whatever would sort or filter them.
@@ -76,6 +78,7 @@ FORWARD_THREADS = Endpoint(
     item=Thread,
     paginator=PageElseAfterId(),
     prompt_fields=PROMPT_FIELDS,
+    documented=DOCUMENTED,
     order_param=None,
 )
 

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import msgspec
 
-from pipelines.providers.base import Endpoint
+from pipelines.providers.base import NOTHING_ELSE, Endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from pipelines.providers.documented import Documented
     from pipelines.providers.items import Fields
     from pipelines.records import Cursor, EndReason, Listing
 
@@ -45,6 +46,7 @@ class SingleEndpoint(Endpoint[S]):
         *,
         item: type[S],
         prompt_fields: Sequence[str] = (),
+        documented: Documented = NOTHING_ELSE,
         secret_fields: Collection[str] = (),
     ) -> None:
         super().__init__(
@@ -53,6 +55,7 @@ class SingleEndpoint(Endpoint[S]):
             item=item,
             paginator=OnePage(),
             prompt_fields=prompt_fields,
+            documented=documented,
             secret_fields=secret_fields,
             limit_param=None,
             order_param=None,

@@ -56,7 +56,7 @@ def send_alerts(
     unhealthy = unhealthy_sessions(warehouse, settings, now)
     try:
         come, gone, news, findings = compare_findings(warehouse, unhealthy, sent)
-    except duckdb.Error as error:
+    except (duckdb.Error, pl.exceptions.PolarsError, OSError) as error:
         first = str(error).splitlines()[0]
         hint = f"Remove {sent.name}, or bring the tables up to date with `session-threads run`"
         raise AlertError(f"{sent.parent}: findings cannot be compared ({first}). {hint}") from None
@@ -86,7 +86,8 @@ def compare_findings(
         connection.register("unhealthy", ArrowStream(unhealthy))
         connection.execute(findings)
         if sent.exists():
-            connection.execute("INSERT INTO sent BY NAME FROM read_parquet(?)", [str(sent)])
+            connection.register("sent_before", ArrowStream(pl.read_parquet(sent)))
+            connection.execute("INSERT INTO sent BY NAME FROM sent_before")
         (counted,) = fetch_records(connection, changes)
         rows = fetch_records(connection, news)
         keys = connection.execute("FROM finding_keys").fetchall()

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 FIX = "Set it (timedatectl set-ntp true)"
 PAGE = "docs/operating.md, A wrong date"
+# Longer than an answer takes to come, and than clocks differ that something keeps right.
+MOST_SKEW_S = 60
 # Without a server's clock, so long after the last run a clock is asked about.
 LONG = timedelta(days=1)
 
@@ -21,11 +23,12 @@ def describe_skew(source: str, skew_seconds: float | None) -> str:
     """Return one line on how this machine's clock compares with a server's, None if it has none."""
     if skew_seconds is None:
         return f"source {source}: the server sends no Date to compare this machine's clock with"
-    if not clock.find_error(skew_seconds):
+    if abs(skew_seconds) <= MOST_SKEW_S:
         return f"source {source}: this machine's clock agrees with the server's"
     side = "ahead of" if skew_seconds > 0 else "behind"
     wrong = f"this machine's clock is {Duration(abs(skew_seconds))} {side} the server's"
-    return f"source {source}: {wrong}, whose time is recorded instead. {FIX}"
+    effect = ", whose time is recorded instead" if clock.find_error(skew_seconds) else ""
+    return f"source {source}: {wrong}{effect}. {FIX}"
 
 
 def describe_future(moment: datetime, now: datetime) -> str | None:

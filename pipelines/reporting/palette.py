@@ -1,6 +1,6 @@
 """The colours of the report and of the notebook: one set for light and dark.
 
-They are variables of a style sheet, so that one chart serves both, and paper.
+They are variables of a style sheet (--c-ink and so on), so that one chart serves both, and paper.
 """
 
 from __future__ import annotations
@@ -50,4 +50,4 @@ def classify(status: str) -> str:
 
 def list_variables(*, dark: bool) -> str:
     """Return the declarations of a style sheet."""
-    return " ".join(f"--{name}: {pair[dark]};" for name, pair in COLORS.items())
+    return " ".join(f"--c-{name}: {pair[dark]};" for name, pair in COLORS.items())

@@ -20,6 +20,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pipelines.errors import AnalysisError
+from pipelines.files import find_others
 from pipelines.warehouse.parser import find_tables
 from pipelines.warehouse.sql import quote, quote_name, read_sql
 
@@ -170,6 +171,8 @@ def _read_text(path: Path) -> str:
         raise AnalysisError("it is no file. Remove it")
     if path.stat().st_size > LARGEST:
         raise AnalysisError(f"it has more than {LARGEST} bytes: it is no query")
+    if problem := find_others(path):
+        raise AnalysisError(f"it {problem}. Own it, and let nobody else write")
     try:
         return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:

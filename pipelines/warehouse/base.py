@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -25,8 +26,11 @@ class Warehouse(Protocol):
         Waits for another process that writes, and raises WarehouseBusy if that takes too long.
         """
 
-    def read(self) -> AbstractContextManager[Connection]:
-        """Open what was published last, to read."""
+    def read(self, outputs: Sequence[str] = ()) -> AbstractContextManager[Connection]:
+        """Open what was published last, to read.
+
+        No query reaches another file than these, or the network.
+        """
 
     def attach(self) -> Connection:
         """Return a connection that reads what was published last for as long as you keep it.

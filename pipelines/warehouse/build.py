@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from pipelines.errors import AnalysisError
 from pipelines.warehouse.analyses import BUILT, SCHEMA, Analysis
 from pipelines.warehouse.checks import find_failures, read_types
-from pipelines.warehouse.sql import quote_name, transaction
+from pipelines.warehouse.sql import quote_name, seal, transaction
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -52,6 +52,7 @@ def build_all(
     previous table and undoes no other: a query that fails ends DuckDB's transaction, so the others
     are built once more without it. Raises KeyboardInterrupt, with nothing built.
     """
+    seal(connection)
     failed = {a.name: _fail(a, a.problem, 0.0) for a in analyses.values() if a.problem}
     while (outcomes := _try_all(connection, analyses, failed)) is None:
         pass

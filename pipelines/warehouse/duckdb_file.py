@@ -13,10 +13,10 @@ from pipelines.errors import WarehouseBusy, WarehouseError, WarehouseOlder
 from pipelines.files import replace_file, replace_synced, restrict
 from pipelines.warehouse.lock import lock
 from pipelines.warehouse.schema import migrate
-from pipelines.warehouse.sql import quote
+from pipelines.warehouse.sql import quote, seal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 WAREHOUSE = "warehouse.duckdb"
 PUBLISHED = "threads.duckdb"
@@ -44,11 +44,11 @@ class DuckdbFile:
             yield connection
 
     @contextmanager
-    def read(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Open the published copy."""
+    def read(self, outputs: Sequence[str] = ()) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Open the published copy, sealed; see Warehouse."""
         path = self._find_published()
         self._reject_sidecars()
-        with closing(_connect(path, read_only=True)) as connection:
+        with closing(_connect(path, read_only=True, outputs=outputs)) as connection:
             yield connection
 
     def attach(self) -> duckdb.DuckDBPyConnection:
@@ -169,6 +169,7 @@ def open_tables(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     try:
         restrict(path)
         migrate(connection, path)
+        connection.execute("SET enable_external_access = false")
         yield connection
         connection.close()
     except duckdb.Error as error:
@@ -184,7 +185,9 @@ def first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [""])[0]
 
 
-def _connect(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+def _connect(
+    path: Path, *, read_only: bool, outputs: Sequence[str] | None = None
+) -> duckdb.DuckDBPyConnection:
     try:
         connection = duckdb.connect(str(path), read_only=read_only)
     except duckdb.IOException as error:
@@ -195,5 +198,8 @@ def _connect(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         raise WarehouseError(f"{path}: cannot be opened ({first})") from None
     except duckdb.Error as error:
         raise WarehouseError(f"{path}: cannot be opened ({first_line(error)})") from None
-    connection.execute("SET TimeZone = 'UTC'")
+    if outputs is None:
+        connection.execute("SET TimeZone = 'UTC'")
+    else:
+        seal(connection, outputs)
     return connection

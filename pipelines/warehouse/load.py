@@ -2,35 +2,34 @@
 
 from __future__ import annotations
 
-import hashlib
-from contextlib import contextmanager
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+import duckdb
 import polars as pl
 
 from pipelines.errors import LandingError, LoadRejected
+from pipelines.frames.drift import Drift
 from pipelines.frames.lookups import lookups_frame
 from pipelines.frames.polls import correct_pages, polls_frame, run_error
-from pipelines.frames.threads import describe_reading, threads_frame
+from pipelines.frames.threads import threads_frame
 from pipelines.frames.values import TIMESTAMP
-from pipelines.landing.digests import poll_key
-from pipelines.landing.digests import read_digests as read_poll_digests
+from pipelines.landing.aside import Tries
 from pipelines.landing.directory import list_runs
-from pipelines.landing.format import MOVE_HINT, POLL, read_run
+from pipelines.landing.format import MOVE_HINT, read_run
 from pipelines.landing.retention import prune_runs, remove_unfinished
+from pipelines.providers.registry import find_endpoint
 from pipelines.records import THREAD_ENDPOINT, THREADS_ENDPOINT
 from pipelines.warehouse.ledger import read_ages
 from pipelines.warehouse.registry import registry_frames
-from pipelines.warehouse.sql import ArrowStream, read_sql, transaction
+from pipelines.warehouse.repeats import PollDigests, read_known
+from pipelines.warehouse.sql import ArrowStream, read_query, read_sql, transaction
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    import duckdb
-
-    from pipelines.landing.digests import PollKey
     from pipelines.landing.format import Landed
+    from pipelines.providers.documented import Documented
     from pipelines.records import Poll
 
 RUN = pl.Schema(
@@ -43,15 +42,6 @@ RUN = pl.Schema(
         "door": pl.String(),
     }
 )
-DIGESTS = pl.Schema(
-    {
-        "source": pl.String(),
-        "endpoint": pl.String(),
-        "session_id": pl.String(),
-        "digest": pl.String(),
-        "repeats": pl.Boolean(),
-    }
-)
 # Of a page; a look-up that found no thread has landed with another.
 OK = 200
 FIX = "The tables are as before; `session-threads replay` rebuilds them from the landed pages"
@@ -62,19 +52,43 @@ def load_landed(
 ) -> list[str]:
     """Load every run that landed in the directory and is not in the tables; return their ids.
 
-    More than one if an earlier run was interrupted between landing and loading. After that, and
-    only then, landed files older than `keep_days` are removed, and unfinished ones of killed runs.
+    More than one if an earlier run was interrupted between landing and loading. One whose load
+    fails the second time is set aside, and the next ones are loaded. After that, and only then,
+    landed files older than `keep_days` are removed, and unfinished ones of killed runs.
     """
     loaded = {run_id for (run_id,) in tables.execute("SELECT run_id FROM runs").fetchall()}
     runs = list_runs(directory)
     pending = {run_id: path for run_id, path in runs.items() if run_id not in loaded}
-    for path in pending.values():
-        load_file(tables, path)
+    done = [run_id for run_id, path in pending.items() if load_or_set_aside(tables, path)]
     ages = read_ages(tables)
     remove_unfinished(directory, ages)
     if keep_days is not None:
         prune_runs(directory, ages, keep_days)
-    return list(pending)
+    return done
+
+
+def load_or_set_aside(connection: duckdb.DuckDBPyConnection, path: Path) -> bool:
+    """Load a landed file, or set it aside if that has failed twice; return whether it is loaded.
+
+    The first time it raises what has failed. Faults of the machine do not count.
+    """
+    tries = Tries(path)
+    if not tries.are_spent:
+        tries.begin()
+        try:
+            load_file(connection, path)
+        except (LandingError, LoadRejected, duckdb.OutOfMemoryException, MemoryError):
+            tries.fail()
+            if not tries.are_spent:
+                raise
+        except BaseException:
+            tries.take_back()
+            raise
+        else:
+            tries.forget()
+            return True
+    tries.set_aside()
+    return False
 
 
 def load_file(connection: duckdb.DuckDBPyConnection, path: Path) -> str:
@@ -102,16 +116,22 @@ def load_run(connection: duckdb.DuckDBPyConnection, landed: Landed) -> None:
 
 
 def _load(connection: duckdb.DuckDBPyConnection, landed: Landed) -> None:
-    digests = digests_frame(landed, read_digests(connection))
-    frames = {
-        "landed_run": run_frame(landed),
-        "landed_polls": polls_frame(thread_polls(landed)),
-        "landed_digests": digests,
-        **registry_frames(landed),
-    }
-    with registered(connection, frames):
+    digests = PollDigests(landed, read_known(connection))
+    drift = Drift(documented_of(landed), read_drift(connection))
+    with ExitStack() as views:
+        register(
+            connection,
+            views,
+            landed_run=run_frame(landed),
+            landed_polls=polls_frame(thread_polls(landed)),
+            landed_digests=digests.frame(),
+            **registry_frames(landed),
+        )
         # What a transaction writes stays in memory; these tables are seen by nobody else.
-        stage_threads(connection, landed, digests.filter("repeats"))
+        stage_threads(connection, landed, drift)
+        growing = connection.execute(read_query("ledger", "growing_sessions")).fetchall()
+        states = digests.states_frame(growing)
+        register(connection, views, landed_drift=drift.frame(), landed_states=states)
         with transaction(connection):
             for name, statement in read_sql("load"):
                 violations = connection.execute(statement).fetchall()
@@ -120,41 +140,44 @@ def _load(connection: duckdb.DuckDBPyConnection, landed: Landed) -> None:
                     raise LoadRejected(f"run {landed.run.id} is not loaded: {found}. {FIX}")
 
 
-@contextmanager
-def registered(
-    connection: duckdb.DuckDBPyConnection, frames: Mapping[str, pl.DataFrame]
-) -> Iterator[None]:
-    """Let queries read the frames by their names."""
-    try:
-        for name, frame in frames.items():
-            connection.register(name, ArrowStream(frame))
-        yield
-    finally:
-        for name in frames:
-            connection.unregister(name)
-
-
-def stage_threads(
-    connection: duckdb.DuckDBPyConnection, landed: Landed, repeating: pl.DataFrame
+def register(
+    connection: duckdb.DuckDBPyConnection, views: ExitStack, **frames: pl.DataFrame
 ) -> None:
-    """Fill the tables `incoming_…`, a batch of pages at a time, but for the repeating sessions."""
-    (_, begin), (_, add), (_, end) = read_sql("stage")
+    """Let queries read the frames by their names, until `views` ends."""
+    for name, frame in frames.items():
+        connection.register(name, ArrowStream(frame))
+        views.callback(connection.unregister, name)
+
+
+def stage_threads(connection: duckdb.DuckDBPyConnection, landed: Landed, drift: Drift) -> None:
+    """Fill the tables `incoming_…`, a batch of pages at a time, of the sessions with news alone."""
+    (_, begin), (_, wanted), (_, add), (_, end) = read_sql("stage")
     connection.execute(begin)
+    sessions = pl.DataFrame(
+        connection.execute(wanted).fetchall(),
+        schema=dict.fromkeys(("source", "session_id"), pl.String()),
+        orient="row",
+    )
     polls = thread_polls(landed)
-    if len(repeating) < sum(poll.pages > 0 for poll in polls):
-        for batch in landed.read_batches():
-            pages = correct_pages(batch, polls)
-            is_of_threads = pl.col("endpoint").is_in((THREADS_ENDPOINT, THREAD_ENDPOINT))
-            came = pages.filter(is_of_threads, status=OK)
-            changed = came.join(repeating, on=POLL, how="anti", maintain_order="left")
-            keep = landed.run.keep_agent_definition
-            frames = {
-                "landed_threads": threads_frame(changed, polls, keep_agent_definition=keep),
-                "landed_lookups": lookups_frame(pages),
-            }
-            with registered(connection, frames):
-                connection.execute(add)
+    for pages in landed.read_batches() if len(sessions) else ():
+        news = pages.join(sessions, on=sessions.columns, how="semi", maintain_order="left")
+        news = correct_pages(news, polls)
+        is_of_threads = pl.col("endpoint").is_in((THREADS_ENDPOINT, THREAD_ENDPOINT))
+        came = news.filter(is_of_threads, status=OK)
+        keep = landed.run.keep_agent_definition
+        threads = threads_frame(came, polls, keep_agent_definition=keep, drift=drift)
+        with ExitStack() as views:
+            register(connection, views, landed_threads=threads, landed_lookups=lookups_frame(news))
+            connection.execute(add)
     connection.execute(end)
+
+
+def documented_of(landed: Landed) -> dict[str, Documented]:
+    """Return what is documented of the threads of each source."""
+    return {
+        poll.source: find_endpoint(poll.endpoint, poll.provider).documented
+        for poll in thread_polls(landed)
+    }
 
 
 def run_frame(landed: Landed) -> pl.DataFrame:
@@ -170,31 +193,6 @@ def thread_polls(landed: Landed) -> list[Poll]:
     return [poll for poll in landed.polls if poll.endpoint == THREADS_ENDPOINT]
 
 
-def read_digests(connection: duckdb.DuckDBPyConnection) -> dict[PollKey, str]:
-    """Return the digest of the complete poll that the rows of each session are equal to."""
-    query = "SELECT source, endpoint, session_id, digest FROM session_digests"
-    rows = connection.execute(query).fetchall()
-    return {(source, endpoint, session_id): digest for source, endpoint, session_id, digest in rows}
-
-
-def digests_frame(landed: Landed, known: dict[PollKey, str]) -> pl.DataFrame:
-    """Return the digest of each complete poll's threads, and whether it repeats the known one.
-
-    One row per session, with the schema DIGESTS. The digest also says how threads are read: the
-    same bytes may mean more to a version that reads another column. Where something known was not
-    listed there is more to say than the list does.
-    """
-    polls = [
-        poll
-        for poll in thread_polls(landed)
-        if poll.outcome == "complete" and not poll.status_filter
-    ]
-    readings = {poll.provider: describe_reading(poll.provider) for poll in polls}
-    landed_digests = read_poll_digests(landed) if polls else {}
-    rows = []
-    for poll in polls:
-        key = poll_key(poll)
-        parts = (readings[poll.provider], landed.run.keep_agent_definition, landed_digests[key])
-        digest = hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
-        rows.append((*key, digest, known.get(key) == digest and not poll.threads_unlisted))
-    return pl.DataFrame(rows, schema=DIGESTS, orient="row")
+def read_drift(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str | None]]:
+    """Return the paths, and the values of enumerations, that were found earlier."""
+    return connection.execute("SELECT path, value FROM schema_drift ORDER BY rowid").fetchall()

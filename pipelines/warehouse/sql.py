@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pipelines.files import sql_directory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import duckdb
     import polars as pl
@@ -46,6 +47,27 @@ class ArrowStream:
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         """Hand over the frame (Arrow PyCapsule interface)."""
         return self._frame.__arrow_c_stream__(requested_schema)
+
+
+_SEALING = threading.Lock()
+
+
+def seal(connection: duckdb.DuckDBPyConnection, outputs: Sequence[str] = ()) -> None:
+    """Keep every later query from all files but these, from the network and from settings.
+
+    That holds for each connection of this process to the database, for as long as it is open.
+    """
+    with _SEALING:  # threads may open one database, and settings that are locked raise
+        query = "SELECT current_setting('lock_configuration')"
+        if connection.execute(query).fetchall() == [(True,)]:
+            return
+        allowed = f"SET allowed_paths = [{', '.join(map(quote, outputs))}]" if outputs else ""
+        connection.execute(f"""
+            SET GLOBAL TimeZone = 'UTC';
+            {allowed};
+            SET enable_external_access = false;
+            SET lock_configuration = true;
+        """)
 
 
 _OPEN: set[int] = set()

@@ -32,9 +32,7 @@ odd_threads AS (
             CASE WHEN created_at IS NULL THEN 'undated' END,
             CASE
                 WHEN status IS NULL
-                    OR status NOT IN (
-                        SELECT value FROM documented WHERE path = 'status' AND value IS NOT NULL
-                    )
+                    OR status NOT IN (SELECT status FROM statuses)
                     THEN 'unknown_status'
             END
         ]) AS "check"

@@ -56,10 +56,9 @@ groups AS (
 ),
 
 cells AS (
-    SELECT groups.dimension, groups.value, documented.value AS status
+    SELECT groups.dimension, groups.value, statuses.status
     FROM groups
-    CROSS JOIN documented
-    WHERE documented.path = 'status' AND documented.value IS NOT NULL
+    CROSS JOIN statuses
     UNION
     SELECT dimension, value, status
     FROM counts

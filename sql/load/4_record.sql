@@ -57,14 +57,27 @@ WHERE polls.outcome <> 'overtaken'
 
 -- What was not applied as it came must be looked at again.
 INSERT INTO session_digests BY NAME
-SELECT source, 'threads' AS endpoint, session_id, digest
+WITH read AS (
+    SELECT
+        incoming.source,
+        incoming.session_id,
+        min(thread_changes.growing_since) AS growing_since,
+        bool_or(thread_changes.change_type = 'regressed') AS regressed
+    FROM thread_changes
+    JOIN incoming_threads AS incoming ON incoming.rowid = thread_changes.number
+    GROUP BY ALL
+)
+
+SELECT
+    polls.source,
+    'threads' AS endpoint,
+    polls.session_id,
+    polls.digest,
+    landed_states.state_digest,
+    read.growing_since
 FROM incoming_polls AS polls
-WHERE is_complete_poll(outcome, status_filter)
-    AND NOT repeats
-    AND NOT EXISTS (
-        FROM thread_changes
-        JOIN incoming_threads AS incoming ON incoming.rowid = thread_changes.number
-        WHERE thread_changes.change_type = 'regressed'
-            AND incoming.source = polls.source
-            AND incoming.session_id = polls.session_id
-    );
+LEFT JOIN read USING (source, session_id)
+LEFT JOIN landed_states USING (source, session_id)
+WHERE is_complete_poll(polls.outcome, polls.status_filter)
+    AND NOT polls.repeats
+    AND NOT coalesce(read.regressed, FALSE);

@@ -28,6 +28,7 @@ CREATE TABLE threads (
     duration_seconds DOUBLE,
     startup_seconds DOUBLE,
     usage JSON,
+    workflow_run_id VARCHAR,
     extra JSON,
     first_seen_at TIMESTAMPTZ NOT NULL,
     last_changed_at TIMESTAMPTZ NOT NULL,
@@ -55,11 +56,12 @@ COMMENT ON COLUMN threads.is_open IS 'Neither archived nor terminated nor cancel
 COMMENT ON COLUMN threads.created_at IS 'Server: when the thread was created';
 COMMENT ON COLUMN threads.updated_at IS 'Server: when the thread last changed';
 COMMENT ON COLUMN threads.archived_at IS 'Server: when the thread was archived';
-COMMENT ON COLUMN threads.active_seconds IS 'Server: seconds of work';
-COMMENT ON COLUMN threads.duration_seconds IS 'Server: seconds from start to end';
+COMMENT ON COLUMN threads.active_seconds IS 'Server: seconds of work; while the thread runs, as of last_changed_at, and stored anew when that is an hour old';
+COMMENT ON COLUMN threads.duration_seconds IS 'Server: seconds from start to end (duration_seconds or elapsed_seconds); until the thread is archived, as of last_changed_at, and stored anew when that is an hour old';
 COMMENT ON COLUMN threads.startup_seconds IS 'Server: seconds until the thread began to work';
-COMMENT ON COLUMN threads.usage IS 'Token counts and costs as the server sends them; their shape differs by server';
-COMMENT ON COLUMN threads.extra IS 'Every field that no column names, under the path it came with';
+COMMENT ON COLUMN threads.usage IS 'Token counts and costs as the server sends them; their shape differs by server. While the thread runs, as of last_changed_at, and stored anew when that is an hour old';
+COMMENT ON COLUMN threads.workflow_run_id IS 'Run of a workflow that the thread belongs to';
+COMMENT ON COLUMN threads.extra IS 'Every field that no column names, under the path it came with; under "(cut)" the lengths of what was too long for a column, which the landed page alone holds whole';
 COMMENT ON COLUMN threads.first_seen_at IS 'Client clock: arrival of the page that first listed the thread';
 COMMENT ON COLUMN threads.last_changed_at IS 'Client clock: arrival of the page that last changed this row';
 COMMENT ON COLUMN threads.last_changed_sequence IS 'Place among all of the run that last changed this row';
@@ -219,10 +221,10 @@ CREATE TABLE schema_drift (
     run_id VARCHAR NOT NULL
 );
 COMMENT ON TABLE schema_drift IS 'What the server sent that is not documented and was never seen before, one row per field and JSON type, or per value of an enumeration.';
-COMMENT ON COLUMN schema_drift.path IS 'Path of the field in the thread object; [] means every element of an array';
+COMMENT ON COLUMN schema_drift.path IS 'Path of the field in the thread object; [] means every element of an array, * any key that looks like data or comes after the first fifty under one parent, (other) all beyond a thousand paths';
 COMMENT ON COLUMN schema_drift.json_type IS 'string, number, boolean, object, array or null';
-COMMENT ON COLUMN schema_drift.value IS 'The new value of status, stop_reason.type, role or agent.type; null if the field itself is new';
-COMMENT ON COLUMN schema_drift.examples IS 'Threads that had it in that run';
+COMMENT ON COLUMN schema_drift.value IS 'The new value of status, stop_reason.type, role or agent.type, (other) after the first fifty of each; null if the field itself is new';
+COMMENT ON COLUMN schema_drift.examples IS 'Threads listed with it in that run';
 COMMENT ON COLUMN schema_drift.first_seen_at IS 'Client clock: arrival of the first page that had it';
 COMMENT ON COLUMN schema_drift.run_id IS 'Run that saw it first';
 
@@ -230,13 +232,17 @@ CREATE TABLE session_digests (
     source VARCHAR NOT NULL,
     endpoint VARCHAR NOT NULL,
     session_id VARCHAR NOT NULL,
-    digest VARCHAR NOT NULL
+    digest VARCHAR NOT NULL,
+    state_digest VARCHAR,
+    growing_since TIMESTAMPTZ
 );
 COMMENT ON TABLE session_digests IS 'Per session and endpoint, what its last loaded poll brought, if that was complete: a poll of the same threads, byte for byte, changes nothing, and they need not be looked at.';
 COMMENT ON COLUMN session_digests.source IS 'Name of the source in the configuration';
 COMMENT ON COLUMN session_digests.endpoint IS 'What was polled: threads';
 COMMENT ON COLUMN session_digests.session_id IS 'Session that was polled';
 COMMENT ON COLUMN session_digests.digest IS 'BLAKE2 of the threads as they came, and of how they were read';
+COMMENT ON COLUMN session_digests.state_digest IS 'The same without the numbers that grow by themselves; null if none does';
+COMMENT ON COLUMN session_digests.growing_since IS 'Client clock: the oldest observation that a number which grows by itself is stored of; null if none does';
 
 CREATE TABLE analysis_settings (
     name VARCHAR NOT NULL,

@@ -4,10 +4,10 @@ SELECT
     distribution.threads,
     distribution.share,
     distribution.n,
-    documented.value IS NOT NULL AS is_documented,
+    statuses.status IS NOT NULL AS is_documented,
     count(*) OVER () AS total
 FROM analytics.status_distribution AS distribution
-LEFT JOIN documented ON documented.path = 'status' AND documented.value = distribution.status
+LEFT JOIN statuses USING (status)
 WHERE distribution.dimension = 'all'
 ORDER BY is_documented DESC, distribution.threads DESC, distribution.status
 LIMIT 15

@@ -14,11 +14,11 @@ WITH span AS (
 changes AS (
     SELECT
         least(greatest(bucket_start(changed_at, width), first_start), last_start) AS starts_at,
-        coalesce(documented.value, 'other') AS status,
+        coalesce(statuses.status, 'other') AS status,
         sum(change) AS change
     FROM status_changes
     CROSS JOIN span
-    LEFT JOIN documented ON documented.path = 'status' AND documented.value = status_changes.status
+    LEFT JOIN statuses ON statuses.status = status_changes.status
     GROUP BY ALL
 ),
 

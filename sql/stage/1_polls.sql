@@ -38,6 +38,7 @@ CREATE OR REPLACE TEMP TABLE incoming_lookups (
 CREATE OR REPLACE TEMP TABLE incoming_threads AS
 SELECT
     NULL::TIMESTAMPTZ AS observed_at,
+    NULL::VARCHAR AS growing,
     * EXCLUDE (first_seen_at, last_changed_at, last_changed_sequence, missing_since, missing_sequence)
 FROM threads
 LIMIT 0;

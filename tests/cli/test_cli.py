@@ -377,7 +377,7 @@ def test_impossible_data_directory(fleet: World, command: str, place: str) -> No
     assert fleet.sessions
     Path("taken").touch()
     result = invoke(command, SESSION_THREADS_HOME=place)
-    assert result.returncode == (4 if command == "run" else 2)
+    assert result.returncode == 4
     assert "Traceback" not in result.stderr
     assert "Let SESSION_THREADS_HOME name a directory of yours" in result.stderr
     assert ": complete" not in result.stderr

@@ -14,7 +14,7 @@ import duckdb
 import polars as pl
 import pytest
 
-from pipelines.cli.output import write_rows
+from pipelines.cli.output import explain_failures, write_rows
 from pipelines.cli.target import Target, choose_target
 from pipelines.errors import QueryError, SettingsError
 from tests.support import ROOT
@@ -28,9 +28,9 @@ TEXTS = f"SELECT text FROM (\n{HARD})"
 
 def write(query: str, target: Target) -> bytes:
     """Write a query's rows to a file, as the command does, and return what it holds."""
-    with duckdb.connect() as connection:
+    with explain_failures(target), target.open() as file, duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        write_rows(connection, query, target)
+        write_rows(connection, query, target, file)
     assert target.out
     return target.out.read_bytes()
 
@@ -110,7 +110,9 @@ def test_pipe_as_file() -> None:
     os.mkfifo("d.csv")
     with ThreadPoolExecutor(1) as reader:
         read = reader.submit(Path("d.csv").read_bytes)
-        write_rows(duckdb.connect(), "SELECT chr(27) || 'x' AS a", choose_target(out=Path("d.csv")))
+        target = choose_target(out=Path("d.csv"))
+        with target.open() as file:
+            write_rows(duckdb.connect(), "SELECT chr(27) || 'x' AS a", target, file)
         assert read.result(10).decode() == "a\n�x\n"
     assert Path("d.csv").is_fifo()
 
@@ -118,7 +120,9 @@ def test_pipe_as_file() -> None:
 def test_descriptor_as_file(capfd: pytest.CaptureFixture[str]) -> None:
     """The name of a descriptor is written to, a pipe or not."""
     reading, writing = os.pipe()
-    write_rows(duckdb.connect(), "SELECT 1 AS a", choose_target("csv", Path(f"/dev/fd/{writing}")))
+    target = choose_target("csv", Path(f"/dev/fd/{writing}"))
+    with target.open() as file:
+        write_rows(duckdb.connect(), "SELECT 1 AS a", target, file)
     os.close(writing)
     with os.fdopen(reading) as pipe:
         assert pipe.read() == "a\n1\n"

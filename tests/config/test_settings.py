@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from pipelines.config.settings import data_home
 from pipelines.errors import SettingsError
 from pipelines.providers.base import Provider
 from pipelines.providers.registry import PROVIDERS
+from tests.support import CANARY
 
 TOKEN = {"QODER_PAT": "pt-made-up"}
 
@@ -260,10 +262,94 @@ def test_provider_fills_in() -> None:
     (source,) = load_settings(BOTH, environ).sources
     assert (source.name, source.base_url) == ("other", "https://api.example/v1")
     assert (source.token.get_secret_value(), source.sessions[0].id) == ("k", "sess_o")
-    (source,) = load_settings(BOTH, environ | {"OTHER_URL": "https://b.example"}).sources
-    assert source.base_url == "https://b.example"
+    (source,) = load_settings(BOTH, environ | {"OTHER_URL": "http://127.0.0.1:8"}).sources
+    assert source.base_url == "http://127.0.0.1:8"
     environ = configure(one(provider="other", name="mine"), OTHER_KEY="k")
     assert load_settings(BOTH, environ).sources[0].base_url == "https://api.example/v1"
+
+
+@pytest.mark.parametrize(
+    ("base_url", "goes"),
+    [
+        ("https://api.qoder.com/another/path", True),
+        ("https://API.Qoder.com:8443", True),
+        ("https://api.qoder.com.cn/api/v1/cloud", True),
+        ("http://127.0.0.1:8080", True),
+        ("http://[::1]:8080", True),
+        ("https://localhost", True),
+        ("https://attacker.example", False),
+        ("https://api.qoder.com.attacker.example", False),
+        ("https://api-qoder.com", False),
+        ("https://qoder.com", False),
+        ("https://api.qoder.com.", False),
+        ("https://attacker.example/api.qoder.com", False),
+        ("https://127.0.0.1.attacker.example", False),
+        ("https://api.anthropic.com/v1", False),
+    ],
+)
+@pytest.mark.parametrize("variable", ["QODER_BASE_URL", None])
+def test_where_a_token_goes(base_url: str, variable: str | None, *, goes: bool) -> None:
+    """A provider's token goes to its hosts, to others one that is named for them."""
+    document = one() if variable else one(base_url=base_url)
+    environ = configure(document, **({variable: base_url} if variable else {}))
+    if goes:
+        load_settings(PROVIDERS, environ)
+    else:
+        named = (
+            r"QODER_PAT goes to api\.qoder\.com and api\.qoder\.com\.cn alone, not to .*token_env"
+        )
+        with pytest.raises(SettingsError, match=rf"^source qoder: token: that of {named}"):
+            load_settings(PROVIDERS, environ)
+    document = one(**{"token_env": "MINE"} | ({} if variable else {"base_url": base_url}))
+    environ = configure(document, MINE=CANARY, **({variable: base_url} if variable else {}))
+    assert load_settings(PROVIDERS, environ).sources[0].token.get_secret_value() == CANARY
+
+
+@pytest.mark.parametrize(
+    ("place", "mode", "problem"),
+    [
+        ("sessions.yaml", 0o666, r"can be written by others \(mode 666\)"),
+        ("sessions.yaml", 0o620, r"can be written by others \(mode 620\)"),
+        (".", 0o777, r"its folder can be written by others \(mode 777\)"),
+        (".", 0o770, r"its folder can be written by others \(mode 770\)"),
+    ],
+)
+def test_configuration_of_others(tmp_path: Path, place: str, mode: int, problem: str) -> None:
+    """A file that others can write, or put another in its place, is not read, nor by a link."""
+    environ = configure(one())
+    (tmp_path / place).chmod(mode)
+    elsewhere = tmp_path.parent / f"{tmp_path.name}.link"
+    elsewhere.symlink_to(tmp_path / "sessions.yaml")
+    for named in ("sessions.yaml", str(elsewhere)):
+        with pytest.raises(SettingsError, match=rf"^{named}: {problem}, and says .*chmod go-w"):
+            load_settings(PROVIDERS, environ | {"SESSION_THREADS_CONFIG": named})
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+@pytest.mark.parametrize("place", ["sessions.yaml", "."])
+def test_configuration_owned_by_others(tmp_path: Path, place: str) -> None:
+    """A file that belongs to someone else is not read, nor one in a folder of theirs."""
+    environ = configure(one())
+    os.chown(tmp_path / place, 12345, -1)
+    with pytest.raises(SettingsError, match=r"belongs to another user \(uid 12345\)"):
+        load_settings(PROVIDERS, environ)
+    assert load_tolerant(environ).raw_retention_days is None  # what is not trusted removes nothing
+
+
+def test_sticky_folder(tmp_path: Path) -> None:
+    """In a folder like /tmp others can replace only what is theirs: a file of ours is read."""
+    environ = configure(one())
+    tmp_path.chmod(0o1777)
+    assert load_settings(PROVIDERS, environ).sources
+
+
+def test_analyses_of_others(tmp_path: Path) -> None:
+    """A directory of analyses in which others can write is rejected."""
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own").chmod(0o775)
+    problem = r"analyses_dir: must be yours alone: it can be written by others \(mode 775\)"
+    with pytest.raises(SettingsError, match=problem):
+        load_settings(PROVIDERS, configure(one() | {"analyses_dir": "own"}))
 
 
 def test_headers_and_parameters() -> None:

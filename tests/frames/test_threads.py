@@ -175,6 +175,7 @@ ODD_ROWS = [
         "startup_seconds": 2.1,
         "active_seconds": 9.0,
         "duration_seconds": 9.4,
+        "growing": "active_seconds duration_seconds usage",
         "usage": {
             "input_tokens": 18230,
             "output_tokens": 2411,
@@ -197,7 +198,8 @@ ODD_ROWS = [
         "is_open": True,
         "created_at": utc(2026, 10, 1, 10, 0, 5, 500000),
         "updated_at": utc(2026, 10, 1, 10, 0, 8),
-        "extra": {"workflow_run_id": "wfr_011", "agent": {"colour": "green"}, "priority": 7},
+        "workflow_run_id": "wfr_011",
+        "extra": {"agent": {"colour": "green"}, "priority": 7},
     },
     {
         "thread_id": "sthr_odd_04",
@@ -387,6 +389,7 @@ COLUMN_OF = {
     ("created_by_tool_use_id",): "created_by_tool_use_id",
     ("agent_id",): "agent_id",
     ("agent_version",): "agent_version",
+    ("workflow_run_id",): "workflow_run_id",
     ("agent", "id"): "agent_id",
     ("agent", "type"): "agent_type",
     ("agent", "name"): "agent_name",

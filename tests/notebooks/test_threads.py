@@ -20,6 +20,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from notebooks.threads import app
+from pipelines.reporting.palette import COLORS
 from pipelines.warehouse.build import build_analysis
 from pipelines.warehouse.duckdb_file import PUBLISHED, open_tables
 from tests.browser import Watched, needs_browser, open_browser
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-READ = ("thread_durations", "attention", "ingestion_health")
+READ = ("thread_durations", "attention", "ingestion_health", "agent_versions")
 HOSTILE = (
     "<script>document.title = 'pwned'</script><img src=x onerror=\"document.title = 'pwned'\">",
     "![picture](https://elsewhere.example/a.png) [link](javascript:document.title='pwned')",
@@ -110,7 +111,9 @@ def test_numbers_are_those_of_the_analyses(
     published: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With every thread picked, each frame holds what its analysis says of all of them."""
-    _, shown = run(published, monkeypatch)
+    text, shown = run(published, monkeypatch)
+    (present,) = read_table(published / PUBLISHED, "SELECT max(as_of) AS at FROM source_as_of")
+    assert f"Data as of {present['at']:%Y-%m-%d %H:%M} UTC" in text
 
     def read(analysis: str) -> list[dict[str, Any]]:
         query = f"FROM analytics.{analysis} WHERE dimension = 'all'"
@@ -135,8 +138,8 @@ def test_numbers_are_those_of_the_analyses(
     }
     falls = {key: point for key, point in curves.items() if 0 < point[1] < 1}
     points = {
-        (role, hours * 3600): (at_risk, survival)
-        for role, _, hours, survival, at_risk in shown["survival"].rows()
+        (role, seconds): (at_risk, survival)
+        for role, _, seconds, survival, at_risk in shown["survival"].rows()
     }
     assert len(falls) > 30
     for (role, seconds), (at_risk, survival) in points.items():
@@ -152,8 +155,8 @@ def test_numbers_are_those_of_the_analyses(
     for row in shown["time_in_status"].to_dicts():
         own = spent[row["status"]]
         assert row["threads"] == own["threads"]
-        assert row["hours"] == pytest.approx(own["seconds"] / 3600, abs=0.051)
-        assert own["seconds_low"] / 3600 - 0.05 <= row["low"] <= row["hours"] <= row["high"]
+        assert row["time"] == pytest.approx(own["seconds"])
+        assert own["seconds_low"] - 1e-3 <= row["low"] <= row["time"] <= row["high"] + 1e-3
 
     (waiting,) = read_table(
         published / PUBLISHED, "SELECT count(*) AS threads FROM analytics.attention"
@@ -292,6 +295,10 @@ def test_page_is_drawn(opened: tuple[Watched, Path]) -> None:
     expect(charts).to_have_count(5)
     for chart in charts.all():
         expect(chart.locator("svg .role-mark path").first).to_be_attached()
+    bars = watched.page.locator("svg .layer_0_marks path")  # of the statuses and their time
+    colours = {bar.evaluate("bar => getComputedStyle(bar).fill") for bar in bars.all()}
+    shared = (COLORS[f"status-{status}"][0] for status in ("terminated", "other"))
+    assert colours == {f"rgb{tuple(bytes.fromhex(colour[1:]))}" for colour in shared}
     assert watched.page.title() == "session-threads"
     assert {urlsplit(url).hostname for url in watched.requests} <= {"127.0.0.1", None}
     assert [text for text in watched.complaints if "was preloaded using" not in text] == []
@@ -316,7 +323,7 @@ def test_page_follows_what_is_picked_and_loaded(opened: tuple[Watched, Path]) ->
     page = watched.page
     everything = 2 * len(HOSTILE) + 4
     expect_threads(page, everything)
-    page.get_by_label("session").select_option(label="sess_1 (28)")
+    page.get_by_label("session").select_option(index=1)
     expect_threads(page, 2 * len(HOSTILE))
     world = make_hostile_world()
     world.poll(200, *world.given[0][1], state("new"))

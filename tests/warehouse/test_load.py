@@ -173,6 +173,7 @@ CHANGES: dict[str, Any] = {
     "role": "child",
     "name": "n",
     "created_by_tool_use_id": "u",
+    "workflow_run_id": "w",
     "agent_id": "a",
     "agent_version": 2,
     "status": "idle",
@@ -238,6 +239,7 @@ def test_changes_cover_every_column(home: Path) -> None:
         table = [row[0] for row in connection.execute("DESCRIBE threads").fetchall()]
     known = {"source", "session_id", "thread_id", "first_seen_at", "last_changed_at"}
     known |= {"last_changed_sequence", "missing_since", "missing_sequence", "observed_at"}
+    known |= {"growing"}
     assert set(THREADS) - known == set(table) - known
     derived = {"is_open", "extra", "agent_type", "stop_reason_type", "agent_name", "agent_model"}
     assert set(table) - known - derived <= set(CHANGES)

@@ -110,7 +110,7 @@ def test_bodies_that_are_no_pages(past: Path, body: bytes) -> None:
     started = at(60)
     landed = read_run(list_runs(past / RAW)["run-0"])
     rows = landed.pages.with_columns(body=pl.lit(body)).rows()
-    run = Run(id="run-x", started_at=started, finished_at=started)
+    run = Run(id="run-x", sequence=99_999, started_at=started, finished_at=started)
     polls = [msgspec.structs.replace(landed.polls[0], started_at=started)]
     path = write_run(past / RAW, Footer(run, polls), rows)
     with pytest.raises(LandingError, match=rf"{path}: a page of session sess_1 is none .*Move it"):

@@ -65,9 +65,9 @@ def draw_concurrency(sections: Sections) -> Figure | None:
         chart(values, HEIGHT)
         .mark_area(
             interpolate="step-after",
-            color="var(--series-1)",
+            color="var(--c-series-1)",
             opacity=0.25,
-            line={"color": "var(--series-1)", "strokeWidth": 2, "interpolate": "step-after"},
+            line={"color": "var(--c-series-1)", "strokeWidth": 2, "interpolate": "step-after"},
         )
         .encode(x=scale_time("at"), y=alt.Y("peak:Q", title="open at once", axis=COUNT_AXIS))
     )
@@ -100,7 +100,7 @@ def draw_stop_reasons(sections: Sections) -> Figure | None:
         y=alt.Y("label:N", title=None, sort=None),
         tooltip=[alt.Tooltip("label:N", title="reason"), alt.Tooltip("shown:N", title="threads")],
     )
-    bars = base.mark_bar(size=18, cornerRadiusEnd=2, color="var(--series-1)")
+    bars = base.mark_bar(size=18, cornerRadiusEnd=2, color="var(--c-series-1)")
     texts = base.mark_text(align="left", dx=6).encode(text="shown:N")
     total = format_value(sections["stop_reasons"].rows[0]["n"], "number")
     return make_figure(

@@ -45,14 +45,14 @@ def draw_durations(sections: Sections) -> Figure | None:
     names = base.mark_text(align="left", baseline="bottom", dy=2).encode(
         text="title:N", x=alt.value(0)
     )
-    line = base.mark_rule(strokeWidth=5, color="var(--soft)", yOffset=BELOW)
+    line = base.mark_rule(strokeWidth=5, color="var(--c-soft)", yOffset=BELOW)
     dots = [
         base.mark_point(
             filled=True, size=90, opacity=1, shape=shape, color=color, yOffset=BELOW
         ).encode(x=x(p))
         for p, shape, color in (
-            ("p50", "circle", "var(--series-1)"),
-            ("p90", "diamond", "var(--series-2)"),
+            ("p50", "circle", "var(--c-series-1)"),
+            ("p90", "diamond", "var(--c-series-2)"),
         )
     ]
     return make_figure(

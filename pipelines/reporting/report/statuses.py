@@ -117,7 +117,7 @@ def draw_time_in_status(sections: Sections) -> Figure | None:
     bars = base.mark_bar(size=18, cornerRadiusEnd=2).encode(x=x, color=color)
     bounds = base.encode(x="low:Q", x2="high:Q")
     # The line must be visible on a bar of any colour.
-    halo = bounds.mark_rule(color="var(--card)", strokeWidth=6)
+    halo = bounds.mark_rule(color="var(--c-card)", strokeWidth=6)
     line = bounds.mark_rule(color=INK, strokeWidth=2)
     texts = base.mark_text(align="left", dx=8).encode(x="end:Q", text="shown:N")
     return make_figure(

@@ -42,7 +42,7 @@ def stack_statuses(rows: Sequence[Row]) -> alt.TopLevelMixin:
         chart([*spans, spans[-1] | {"at": spans[-1]["until"]}], HEIGHT)
         .transform_fold([*present], as_=["status", "threads"])
         .transform_calculate(rank=f"indexof({present}, datum.status)")
-        .mark_area(interpolate="step-after", stroke="var(--card)", strokeWidth=0.5)
+        .mark_area(interpolate="step-after", stroke="var(--c-card)", strokeWidth=0.5)
         .encode(
             x=scale_time("at"),
             y=alt.Y("threads:Q", title="threads", stack="zero", axis=COUNT_AXIS),

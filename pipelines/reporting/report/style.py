@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pipelines.reporting.report.sections import Row
 
 LINE_HEIGHT = 28
-INK, MUTED, LINE = "var(--ink)", "var(--muted)", "var(--line)"
+INK, MUTED, LINE = "var(--c-ink)", "var(--c-muted)", "var(--c-line)"
 FONT = "system-ui, sans-serif"
 DASHES = [[1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [12, 4]]
 CONFIG = {
@@ -77,13 +77,13 @@ def color_statuses(statuses: Iterable[str], legend: alt.Legend | None) -> alt.Co
     """Return the colour of each status, the same in every chart; the legend names those present."""
     found = set(statuses)
     present = [status for status in STATUSES if status in found]
-    colors = [f"var(--status-{status})" for status in present]
+    colors = [f"var(--c-status-{status})" for status in present]
     return alt.Color("status:N", scale=alt.Scale(domain=present, range=colors), legend=legend)
 
 
 def color_series(labels: Sequence[str]) -> alt.Scale:
     """Return the colours of lines that are no statuses."""
-    colors = [f"var(--series-{1 + i % SERIES})" for i, _ in enumerate(labels)]
+    colors = [f"var(--c-series-{1 + i % SERIES})" for i, _ in enumerate(labels)]
     return alt.Scale(domain=list(labels), range=colors)
 
 

@@ -90,9 +90,9 @@ def test_statuses(moving: tuple[World, Path, str]) -> None:
 def test_every_status_has_a_colour(moving: tuple[World, Path, str]) -> None:
     """Every status that the server documents has one colour of its own, in light and in dark."""
     _, home, page = moving
-    query = "SELECT value FROM documented WHERE path = 'status' AND value IS NOT NULL"
-    documented = {row["value"] for row in read_table(home / "threads.duckdb", query)}
-    colours = re.findall(r"--status-(\w+): (#\w+)", page)
+    query = "SELECT status FROM statuses"
+    documented = {row["status"] for row in read_table(home / "threads.duckdb", query)}
+    colours = re.findall(r"--c-status-(\w+): (#\w+)", page)
     assert documented <= set(STATUSES) == {name for name, _ in colours}
     assert len(set(colours)) == len(colours) == 2 * len(STATUSES)
 

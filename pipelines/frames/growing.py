@@ -1,0 +1,86 @@
+"""Numbers that grow by themselves: in which threads they do, and threads without them.
+
+They are another number at each reading, though nothing happens to the thread (docs/api.md, 6.1).
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from pipelines.providers.instants import means_archived, read_instant
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from pipelines.providers.documented import Growth
+    from pipelines.providers.items import Fields
+    from pipelines.providers.thread import Thread
+
+RUNNING = frozenset({"running", "rescheduling"})
+Path = tuple[str, ...]
+
+
+class GrowingFields:
+    """The fields of a provider's threads that grow by themselves, by the rules it gives."""
+
+    def __init__(self, rules: Mapping[str, Growth]) -> None:
+        self._paths = {
+            (runs, archived): tuple(
+                tuple(path.split("."))
+                for path, growth in rules.items()
+                if (runs if growth == "while running" else not archived)
+            )
+            for runs in (False, True)
+            for archived in (False, True)
+        }
+
+    def list_paths(self, thread: Thread, extra: Fields) -> tuple[Path, ...]:
+        """Return the paths of those that grow in a thread, whether it has them or not."""
+        return self._paths[thread.status in RUNNING, is_archived(thread, extra)]
+
+    def blank(self, thread: Thread, extra: Fields) -> Fields:
+        """Set them to 0 in the thread, and return its extra fields without them."""
+        paths = self.list_paths(thread, extra)
+        for path in paths:
+            owner = getattr(thread, path[0]) if len(path) > 1 else thread
+            if owner is not None and getattr(owner, path[-1]) is not None:
+                msgspec.structs.force_setattr(owner, path[-1], 0)
+        return drop_all(extra, paths)
+
+
+@cache
+def name_columns(paths: tuple[Path, ...]) -> str:
+    """Return the names of the columns that hold what is at the paths."""
+    return " ".join("duration_seconds" if p[-1] == "elapsed_seconds" else p[-1] for p in paths)
+
+
+def is_archived(thread: Thread, extra: Fields) -> bool:
+    """Whether a thread says that it is archived."""
+    if thread.status == "archived":
+        return True
+    moment = thread.archived_at
+    if moment is None:
+        return bool(extra) and means_archived(extra.get("archived_at"))
+    return read_instant(moment) is not None or means_archived(moment)
+
+
+def drop_all(fields: Fields, paths: Iterable[Path]) -> Fields:
+    """Return the fields without what is at the paths."""
+    for path in paths if fields else ():
+        fields = drop(fields, path)
+    return fields
+
+
+def drop(fields: Fields, path: Path) -> Fields:
+    """Return the fields without what is at a path, if anything is."""
+    name, *rest = path
+    inner = fields.get(name)
+    if inner is None:
+        return fields
+    if rest and isinstance(inner, dict):
+        left = drop(inner, tuple(rest))
+        return fields if left is inner else fields | {name: left}
+    return {key: value for key, value in fields.items() if key != name} if not rest else fields

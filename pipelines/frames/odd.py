@@ -1,0 +1,51 @@
+"""Documented fields whose values no column can hold: kept where they came, in `extra`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipelines.frames.values import Columns, coalesce, merge
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pipelines.providers.items import Fields
+
+
+def keep_odd_values(
+    extras: Sequence[Fields], came: Columns, instants: Columns, session_ids: list[str]
+) -> list[Fields]:
+    """Return what no column can hold, and with it documented fields whose values none can.
+
+    Timestamps that say no instant; another session than the one that was polled; and, as revision
+    A gives the agent's id and version beside the agent too, what the agent itself says where the
+    two differ.
+    """
+    kept = list(extras)
+    beside = {
+        "session_id": session_ids,
+        "agent.id": came["agent_id"],
+        "agent.version": came["agent_version"],
+        "agent_name": came["agent.name"],
+        "template_id": list(map(coalesce, came["agent_id"], came["agent.id"])),
+        "stats.elapsed_seconds": came["duration_seconds"],
+    }
+    for path, others in beside.items():
+        values = came[path.removeprefix("stats.")]
+        if values.count(None) == len(values):
+            continue
+        for row, (value, other) in enumerate(zip(values, others, strict=True)):
+            if value != other and value is not None and other is not None:
+                kept[row] = merge(kept[row], path.split("."), value)
+    for name, read in instants.items():
+        for row, (text, instant) in enumerate(zip(came[name], read, strict=True)):
+            if instant is None and text is not None:
+                kept[row] = merge(kept[row], [name], text)
+    return kept
+
+
+def read_reason(reason: Fields | str | None) -> Fields | None:
+    """Return a stop reason as an object; one that is a plain text is its type."""
+    if isinstance(reason, str):
+        return {"type": reason} if reason else None
+    return reason

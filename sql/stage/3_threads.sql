@@ -1,0 +1,5 @@
+INSERT INTO incoming_threads BY NAME
+FROM landed_threads;
+
+INSERT INTO incoming_lookups BY NAME
+FROM landed_lookups;
