@@ -255,7 +255,5 @@ def test_out_of_a_wrong_date(home: Path, server: Server) -> None:
     (wrong,) = (home / "raw").glob("s0000000002-2027*.parquet")
     wrong.rename(home / "set-aside.parquet")
     replay_all(home, partial=True)
-    publish(home)
-    poll(server, 2, timedelta())
     assert read(home, query)[0]["newest"] < START + HOUR
-    assert statuses(home) == LISTED[2]
+    assert statuses(home).items() >= LISTED[2].items()
