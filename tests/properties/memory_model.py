@@ -13,6 +13,7 @@ import msgspec
 if TYPE_CHECKING:
     from pipelines.records import Poll, Run
 
+NOT_IN_THE_LEDGER = {"endpoint", "provider", "missing_rule", "is_leaving", "origin"}
 KNOWN_VALUES = {"idle", "running", "end_turn", "requires_action"}
 Row = dict[str, Any]
 Key = tuple[str, str]
@@ -40,15 +41,16 @@ class Model:
     # Of the run that is being loaded.
     place: int = 0
 
-    def load(self, run: Run, polls: list[tuple[Poll, list[Listed]]]) -> None:
-        """Load a run: its polls, each with what it listed."""
+    def load(self, run: Run, polls: list[tuple[Poll, list[Listed], set[str]]]) -> None:
+        """Load a run: its polls, each with what it listed or looked up, and what was not found."""
         outcomes: Counter[str] = Counter()
         news: dict[tuple[str, str, str | None], list[tuple[datetime, Key]]] = {}
-        for poll, listed in (by_server(*each) for each in polls):
+        for said, seen, gone in polls:
+            poll, listed = by_server(said, seen)
             before = [r["sequence"] for r in self.ledger if r["session_id"] == poll.session_id]
             is_overtaken = any(other >= run.place for other in before)
             self.place = run.place
-            counts = Counter() if is_overtaken else self._apply(poll, listed, news)
+            counts = Counter() if is_overtaken else self._apply(poll, listed, gone, news)
             outcome = "overtaken" if is_overtaken else poll.outcome
             outcomes[outcome] += 1
             kinds = ("new", "changed", "unchanged", "missing", "regressed")
@@ -56,7 +58,7 @@ class Model:
                 {
                     name: getattr(poll, name)
                     for name in poll.__struct_fields__
-                    if name not in {"endpoint", "provider"}
+                    if name not in NOT_IN_THE_LEDGER
                 }
                 | {"run_id": run.id, "sequence": run.place, "outcome": outcome}
                 | {f"threads_{kind}": counts[kind] for kind in kinds}
@@ -81,6 +83,7 @@ class Model:
         self,
         poll: Poll,
         listed: list[Listed],
+        gone: set[str],
         news: dict[tuple[str, str, str | None], list[tuple[datetime, Key]]],
     ) -> Counter[str]:
         counts: Counter[str] = Counter()
@@ -96,8 +99,10 @@ class Model:
                 self.last_saw[key] = poll.started_at
         if is_complete:
             for (session, thread_id), row in self.threads.items():
-                is_listed = thread_id in newest
-                if session == poll.session_id and not is_listed and not row["missing_since"]:
+                is_lost = thread_id not in newest and (
+                    poll.missing_rule == "unlisted" or thread_id in gone
+                )
+                if session == poll.session_id and is_lost and not row["missing_since"]:
                     row |= {"missing_since": poll.started_at, "missing_sequence": self.place}
                     counts["missing"] += 1
         return counts
