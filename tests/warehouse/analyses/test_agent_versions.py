@@ -154,7 +154,9 @@ def test_aalen_johansen(macros: duckdb.DuckDBPyConnection, latest: int) -> None:
     causes = draw.choice([0, 1, 2], 120)
     columns_ = {"entry": entries, "age": ages, "cause": np.array([OPEN, CLOSED, FAILED])[causes]}
     given = columns_ | {"session": np.arange(120) % 7, "followed": ages}
-    macros.register("given", ArrowStream(pl.DataFrame({"curve": 1, "is_followed": True, **given})))
+    macros.register(
+        "given", ArrowStream(pl.DataFrame({"curve": 1, "is_followed": True, "threads": 1, **given}))
+    )
     macros.execute("CREATE OR REPLACE TEMP TABLE members AS FROM given")
     macros.unregister("given")
     points = fetch_records(macros, "FROM aalen_johansen('members') ORDER BY age")
@@ -170,7 +172,7 @@ def test_aalen_johansen(macros: duckdb.DuckDBPyConnection, latest: int) -> None:
     query = """
         WITH points AS (SELECT *, 499 AS horizon FROM aalen_johansen('members')),
         functions AS (FROM influence_function('points'))
-        FROM session_influences('members', 'functions') ORDER BY session
+        FROM session_influences('members', 'members', 'functions') ORDER BY session
     """
     rows = fetch_records(macros, query)
     for index, measure in enumerate(MEASURES):
