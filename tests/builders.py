@@ -85,7 +85,7 @@ def land(
     page = make_page(body, at(minute + 0.5))
     poll = Poll(
         source="qoder",
-        session_id=SESSION,
+        session_id=fields.pop("session_id", SESSION),
         label=fields.pop("label", None),
         started_at=at(minute),
         finished_at=at(minute + 1),

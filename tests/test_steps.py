@@ -130,3 +130,26 @@ def test_a_damaged_copy_stops_no_run(
         result = steps.run(load_settings(PROVIDERS))
     assert [row["outcome"] for row in result.ledger] == ["complete"]
     assert read_table(copy, "SELECT count(*) AS n FROM runs") == [{"n": 2}]
+
+
+def test_a_session_taken_out_is_no_present(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the configuration names no more is counted apart, not what a run leaves out."""
+    world = World([5, 3], seed=5)
+    first, second = world.sessions
+    query = """
+        SELECT max(n) AS n, max(threads_unwatched) AS threads_unwatched
+        FROM analytics.status_distribution WHERE dimension = 'all'
+    """
+    sizes = {session: len(world.list_threads(session)) for session in world.sessions}
+    with serve_world(world, monkeypatch):
+        steps.run(load_settings(PROVIDERS))
+        steps.run(load_settings(PROVIDERS), Selection(sessions=(first,)))
+        everything = read_table(home / "threads.duckdb", query)
+        monkeypatch.setenv("QODER_SESSION_IDS", first)
+        steps.run(load_settings(PROVIDERS))
+        rest = read_table(home / "threads.duckdb", query)
+        monkeypatch.setenv("QODER_SESSION_IDS", f"{first},{second}")
+        steps.run(load_settings(PROVIDERS))
+        again = read_table(home / "threads.duckdb", query)
+    assert everything == again == [{"n": sum(sizes.values()), "threads_unwatched": 0}]
+    assert rest == [{"n": sizes[first], "threads_unwatched": sizes[second]}]

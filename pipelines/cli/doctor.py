@@ -17,6 +17,7 @@ from pipelines.config.dagster_home import find_dagster_home
 from pipelines.errors import ApiError, SessionThreadsError, TokenRejected
 from pipelines.extract.poll import ask_once
 from pipelines.files import make_private, try_directory
+from pipelines.landing.aside import describe_aside
 from pipelines.landing.directory import RAW
 from pipelines.reporting.wording import count
 from pipelines.warehouse.place import open_warehouse
@@ -140,10 +141,17 @@ def check_tables(settings: Settings) -> Iterator[Finding]:
             yield Finding("published copy: can be read")
 
 
+def check_landed(settings: Settings) -> Iterator[Finding]:
+    """Look for landed runs that could not be loaded."""
+    if aside := describe_aside(settings.home / RAW):
+        yield Finding(aside, 1)
+
+
 CHECKS: tuple[Check, ...] = (
     check_directory,
     check_room,
     check_servers,
     check_dagster_home,
     check_tables,
+    check_landed,
 )

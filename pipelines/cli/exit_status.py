@@ -13,12 +13,14 @@ from pipelines.errors import (
     TooManySessions,
     WarehouseError,
 )
+from pipelines.landing.aside import describe_aside
 from pipelines.reporting.wording import count
 from pipelines.warehouse.build import KEPT
 from pipelines.warehouse.ledger import ABSENT, ENDED_WELL, list_failures
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from pipelines.reporting.health import Health
     from pipelines.warehouse.build import Outcome
@@ -98,3 +100,11 @@ def exit_of_build(outcomes: Sequence[Outcome]) -> ExitStatus:
     """Return what the checks of built analyses mean."""
     found = [line for outcome in outcomes for line in outcome.failures.values()]
     return ExitStatus(1, f"{'; '.join(found)}. {KEPT}") if found else ExitStatus()
+
+
+def add_aside(ending: ExitStatus, directory: Path) -> ExitStatus:
+    """Return the ending with the landed runs that are set aside, which is an error too."""
+    if not (aside := describe_aside(directory)):
+        return ending
+    error = f"{ending.error.rstrip('.')}. {aside}" if ending.error else aside
+    return ExitStatus(ending.exit_status or 1, error)

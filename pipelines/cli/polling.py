@@ -29,9 +29,10 @@ def run(
     """
     from pipelines import steps
     from pipelines.cli.console import print_run_json, print_summary
-    from pipelines.cli.exit_status import exit_of_run
+    from pipelines.cli.exit_status import add_aside, exit_of_run
     from pipelines.cli.progress import watch_poll
     from pipelines.config.loader import load_settings
+    from pipelines.landing.directory import RAW
     from pipelines.providers.registry import PROVIDERS
     from pipelines.records import Selection
 
@@ -39,6 +40,7 @@ def run(
     with watch_poll(verbose=verbose) as progress:
         result = steps.run(settings, Selection(sessions, statuses), progress)
     ending = exit_of_run(result.ledger, result.findings, result.listings)
+    ending = add_aside(ending, result.data / RAW)
     if as_json:
         print_run_json(result, ending)
     else:
@@ -124,13 +126,16 @@ def replay(*, partial: bool, skip_damaged: bool) -> None:
     They are published when all is done.
     """
     from pipelines import steps
+    from pipelines.cli.exit_status import ExitStatus, add_aside
     from pipelines.config.loader import load_tolerant
+    from pipelines.landing.directory import RAW
 
     settings = load_tolerant()
     replayed, copy = steps.replay(settings, partial=partial, skip_damaged=skip_damaged)
     for file in replayed.skipped:
         echo(f"left out: {file}", err=True)
     echo(f"replayed {count(len(replayed.runs), 'run')}. Data: {copy}")
+    conclude(add_aside(ExitStatus(), settings.home / RAW))
 
 
 @click.command()

@@ -30,15 +30,16 @@ def status(*, as_json: bool) -> None:
     from datetime import UTC, datetime
 
     from pipelines.cli.console import print_health, print_health_json
-    from pipelines.cli.exit_status import exit_of_health
+    from pipelines.cli.exit_status import add_aside, exit_of_health
     from pipelines.config.loader import load_settings
+    from pipelines.landing.directory import RAW
     from pipelines.providers.registry import PROVIDERS
     from pipelines.reporting.health import read_health
     from pipelines.warehouse.place import open_warehouse
 
     now, settings = datetime.now(UTC), load_settings(PROVIDERS, with_tokens=False)
     lines = read_health(open_warehouse(settings.home), settings, now)
-    ending = exit_of_health(lines)
+    ending = add_aside(exit_of_health(lines), settings.home / RAW)
     if as_json:
         print_health_json(lines, now, ending)
     else:

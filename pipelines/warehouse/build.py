@@ -50,9 +50,25 @@ def build_all(
 
     A table is commented and checked before anyone can see it. An analysis that fails keeps its
     previous table and undoes no other: a query that fails ends DuckDB's transaction, so the others
-    are built once more without it. Raises KeyboardInterrupt, with nothing built.
+    are built once more without it. One that failed so the last time, and what reads it, is tried
+    after the others, in a transaction of its own. Raises KeyboardInterrupt, with nothing built.
     """
     seal(connection)
+    query = "SELECT name FROM analysis_builds WHERE error IS NOT NULL"
+    apart = {name for (name,) in connection.execute(query).fetchall()} & analyses.keys()
+    for name, analysis in analyses.items():
+        if analysis.after & apart:
+            apart.add(name)
+    groups = [{n: a for n, a in analyses.items() if n not in apart}]
+    groups += [{n: a} for n, a in analyses.items() if n in apart]
+    outcomes = [outcome for group in groups for outcome in _build_group(connection, group)]
+    order = list(analyses)
+    return sorted(outcomes, key=lambda outcome: order.index(outcome.analysis.name))
+
+
+def _build_group(
+    connection: duckdb.DuckDBPyConnection, analyses: Mapping[str, Analysis]
+) -> list[Outcome]:
     failed = {a.name: _fail(a, a.problem, 0.0) for a in analyses.values() if a.problem}
     while (outcomes := _try_all(connection, analyses, failed)) is None:
         pass
@@ -105,7 +121,7 @@ def _build_together(
             if name not in failed:
                 begun.append(analysis)
             outcomes.append(failed.get(name) or _build(connection, analysis))
-            _record_attempt(connection, name)
+            _record_attempt(connection, name, outcomes[-1].failures.get(BUILT))
         begun.clear()
     return outcomes
 
@@ -148,9 +164,10 @@ def explain(failures: dict[str, str]) -> AnalysisError:
     return AnalysisError(f"{'; '.join(failures.values())}. {KEPT}", failures)
 
 
-def _record_attempt(connection: duckdb.DuckDBPyConnection, name: str) -> None:
+def _record_attempt(connection: duckdb.DuckDBPyConnection, name: str, error: str | None) -> None:
     connection.execute("DELETE FROM analysis_builds WHERE name = ?", [name])
-    connection.execute("INSERT INTO analysis_builds SELECT ?, count(*) FROM runs", [name])
+    query = "INSERT INTO analysis_builds SELECT ?, count(*), ? FROM runs"
+    connection.execute(query, [name, error])
 
 
 def build_outdated(

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import duckdb
 import polars as pl
 
 from pipelines.errors import LandingError, LoadRejected
@@ -14,6 +15,7 @@ from pipelines.frames.lookups import lookups_frame
 from pipelines.frames.polls import polls_frame
 from pipelines.frames.threads import threads_frame
 from pipelines.frames.values import TIMESTAMP
+from pipelines.landing.aside import Tries
 from pipelines.landing.directory import list_runs
 from pipelines.landing.format import MOVE_HINT, read_run
 from pipelines.landing.retention import prune_runs, remove_unfinished
@@ -25,8 +27,6 @@ from pipelines.warehouse.sql import ArrowStream, read_query, read_sql, transacti
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import duckdb
 
     from pipelines.landing.format import Landed
     from pipelines.providers.documented import Documented
@@ -52,19 +52,43 @@ def load_landed(
 ) -> list[str]:
     """Load every run that landed in the directory and is not in the tables; return their ids.
 
-    More than one if an earlier run was interrupted between landing and loading. After that, and
-    only then, landed files older than `keep_days` are removed, and unfinished ones of killed runs.
+    More than one if an earlier run was interrupted between landing and loading. One whose load
+    fails the second time is set aside, and the next ones are loaded. After that, and only then,
+    landed files older than `keep_days` are removed, and unfinished ones of killed runs.
     """
     loaded = {run_id for (run_id,) in tables.execute("SELECT run_id FROM runs").fetchall()}
     runs = list_runs(directory)
     pending = {run_id: path for run_id, path in runs.items() if run_id not in loaded}
-    for path in pending.values():
-        load_file(tables, path)
+    done = [run_id for run_id, path in pending.items() if load_or_set_aside(tables, path)]
     now = datetime.now(UTC)
     remove_unfinished(directory, now)
     if keep_days is not None:
-        prune_runs(directory, loaded | set(pending), keep_days, now)
-    return list(pending)
+        prune_runs(directory, loaded | set(done), keep_days, now)
+    return done
+
+
+def load_or_set_aside(connection: duckdb.DuckDBPyConnection, path: Path) -> bool:
+    """Load a landed file, or set it aside if that has failed twice; return whether it is loaded.
+
+    The first time it raises what has failed. Faults of the machine do not count.
+    """
+    tries = Tries(path)
+    if not tries.are_spent:
+        tries.begin()
+        try:
+            load_file(connection, path)
+        except (LandingError, LoadRejected, duckdb.OutOfMemoryException, MemoryError):
+            tries.fail()
+            if not tries.are_spent:
+                raise
+        except BaseException:
+            tries.take_back()
+            raise
+        else:
+            tries.forget()
+            return True
+    tries.set_aside()
+    return False
 
 
 def load_file(connection: duckdb.DuckDBPyConnection, path: Path) -> str:

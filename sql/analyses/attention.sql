@@ -1,10 +1,10 @@
 -- answers: What should a person look at now?
--- grain: one row per thread that needs someone; threads of a session that is gone (its newest poll, overtaken ones not counted, ended so) are left out, because nobody can look at them
+-- grain: one row per thread that needs someone; threads of sessions that are gone, forbidden or no longer configured are left out, because nobody can look at them
 -- show: [reason, severity, quiet_seconds, agent_name or agent, session_label or session_id, thread_id, status, name]
 -- columns:
 --   source: name of the source
 --   session_id: session
---   session_label: what the configuration calls it; null if it gave it no label
+--   session_label: what the configuration calls it, else its title; null without both
 --   thread_id: thread, unique within its session
 --   name: name of the thread; null if it has none
 --   role: coordinator or child
@@ -41,8 +41,8 @@ WITH candidates AS (
             WHEN status IS DISTINCT FROM 'idle' THEN 'stuck'
         END AS reason
     FROM analytics.thread_durations
-    ANTI JOIN (FROM latest_polls WHERE last_outcome = 'gone') AS gone USING (source, session_id)
     WHERE missing_since IS NULL
+        AND unwatched_since IS NULL
         AND (is_censored OR gave_up(stop_reason_type))
         AND reason IS NOT NULL
 ),

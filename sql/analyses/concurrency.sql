@@ -1,28 +1,30 @@
 -- answers: How many threads were open at once?
--- grain: one row per source and hour, from the first birth to the newest poll that brought something; what is older than ten years counts in the first of them
+-- grain: one row per source and hour, from the first birth to as_of; what is older than ten years counts in the first of them
 -- columns:
 --   source: name of the source
 --   hour: beginning of the hour (UTC)
---   open_peak: largest number of threads open at one time; those without created_at are left out (data_quality counts them as undated), here and in what follows
+--   open_peak: largest number of threads open at one time, as the history has it; a thread is open from created_at, or if that is null from when it was first seen, until it closes, goes missing, or its session is no longer watched
 --   open_mean: mean number of open threads; of the newest hour in the part before as_of
---   arrivals: number of threads that were created
---   completions: number of threads that were closed
+--   arrivals: number of threads that were created, or reopened
+--   completions: number of threads that closed, or went missing
 --   backlog: number of threads open at the end of the hour, or at as_of
---   as_of: beginning of the newest poll of the source that brought something (UTC)
+--   threads_unwatched: number of threads that were open when their sessions came to be watched no longer, until then; they are not in backlog
+--   as_of: beginning of the newest poll of the source that brought something, or said that a session is gone (UTC)
+--   as_of_oldest: the oldest of such polls, each the newest of its session (UTC)
 -- checks:
---   peaks_are_highest: >-
---     FROM analytics.concurrency WHERE open_peak < backlog OR open_peak < open_mean - 1e-6
+--   peaks_are_highest: FROM analytics.concurrency WHERE open_peak < backlog OR open_peak < open_mean - 1e-6
 --   nothing_is_negative: FROM analytics.concurrency WHERE backlog < 0 OR open_mean < -1e-6
 --   backlog_follows: >-
 --     FROM analytics.concurrency
---     QUALIFY backlog > lag(backlog) OVER (PARTITION BY source ORDER BY hour) + arrivals - completions
+--     QUALIFY backlog + threads_unwatched <> lag(backlog + threads_unwatched, 1, 0)
+--     OVER (PARTITION BY source ORDER BY hour) + arrivals - completions
 WITH newest AS (
-    SELECT source, as_of, epoch_us(as_of) AS seen_us, row_number() OVER ()::SMALLINT AS source_number
+    SELECT *, epoch_us(as_of) AS seen_us, row_number() OVER ()::SMALLINT AS source_number
     FROM source_as_of
     WHERE as_of IS NOT NULL
 ),
 
--- Clocks may differ: what the server dates after the newest poll has happened by then.
+-- Clocks may differ: what is dated after the newest poll has happened by then.
 placed AS (
     SELECT
         source_number,
@@ -57,7 +59,8 @@ hourly AS (
         sum(change) AS change,
         sum(change::DOUBLE * rest_us) AS open_us,
         count_if(change > 0) AS arrivals,
-        count_if(is_completion) AS completions
+        count_if(is_completion) AS completions,
+        count_if(change < 0) - completions AS left_unwatched
     FROM counted
     GROUP BY source_number, hour
 ),
@@ -65,11 +68,8 @@ hourly AS (
 hours AS (
     SELECT newest.*, unnest(generate_series(first_hour, seen_us // 3_600_000_000)) AS hour
     FROM newest
-    JOIN (
-        SELECT source_number, min(hour) AS first_hour
-        FROM hourly
-        GROUP BY source_number
-    ) AS starts USING (source_number)
+    JOIN (SELECT source_number, min(hour) AS first_hour FROM hourly GROUP BY ALL) AS starts
+        USING (source_number)
 ),
 
 backlogs AS (
@@ -78,6 +78,7 @@ backlogs AS (
         hourly.* EXCLUDE (source_number, hour, change),
         least(3_600_000_000, hours.seen_us - hours.hour * 3_600_000_000) AS length_us,
         coalesce(sum(hourly.change) OVER in_time, 0) AS backlog,
+        coalesce(sum(left_unwatched) OVER in_time, 0)::BIGINT AS threads_unwatched,
         backlog - coalesce(hourly.change, 0) AS backlog_before
     FROM hours
     LEFT JOIN hourly USING (source_number, hour)
@@ -88,13 +89,11 @@ SELECT
     source,
     to_timestamp(hour * 3600) AS hour,
     (backlog_before + greatest(coalesce(change_at_first, 0), peak_in_hour))::BIGINT AS open_peak,
-    coalesce(
-        (backlog_before * length_us::DOUBLE + coalesce(open_us, 0)) / nullif(length_us, 0),
-        backlog
-    ) AS open_mean,
+    coalesce((backlog_before * length_us::DOUBLE + coalesce(open_us, 0)) / nullif(length_us, 0), backlog)
+    AS open_mean,
     coalesce(arrivals, 0) AS arrivals,
     coalesce(completions, 0) AS completions,
     backlog::BIGINT AS backlog,
-    as_of
+    threads_unwatched, as_of, as_of_oldest
 FROM backlogs
 ORDER BY source, hour

@@ -12,6 +12,7 @@
 -- warnings:
 --   nothing_is_odd: SELECT "check", source, rows, example FROM analytics.data_quality WHERE rows > 0
 WITH newest AS (
+    SELECT source, as_of
     FROM source_as_of
     UNION ALL
     SELECT '(any)', max(as_of)
@@ -39,11 +40,8 @@ odd_threads AS (
     FROM threads
     UNION ALL
     SELECT source, session_id, thread_id, 'negative_duration'
-    FROM threads
-    JOIN analytics.thread_durations AS durations USING (source, session_id, thread_id)
-    WHERE durations.elapsed_seconds IS NULL
-        AND threads.created_at IS NOT NULL
-        AND (threads.is_open OR coalesce(threads.archived_at, threads.updated_at) IS NOT NULL)
+    FROM analytics.thread_durations
+    WHERE elapsed_seconds IS NULL AND created_at IS NOT NULL AND (is_censored OR closed_at IS NOT NULL)
     UNION ALL
     SELECT source, session_id, thread_id, CASE WHEN is_orphan THEN 'orphan' ELSE 'parent_cycle' END
     FROM thread_tree

@@ -4,7 +4,7 @@
 -- columns:
 --   source: name of the source
 --   session_id: session
---   label: what the configuration called it at the newest poll that gave it a label
+--   label: what the configuration called it at the newest poll that gave it a label, else its title
 --   last_complete_poll: beginning of the last complete poll; null if there was none (UTC)
 --   lag_seconds: time from then to the newest poll of the source, also one that failed; null if there was none (seconds)
 --   polls: number of polls, filtered ones included

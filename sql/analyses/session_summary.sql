@@ -4,7 +4,8 @@
 -- columns:
 --   source: name of the source
 --   session_id: session
---   label: what the configuration called it at the newest poll that gave it a label
+--   label: what the configuration called it at the newest poll that gave it a label, else its title
+--   unwatched_since: beginning of the first poll that said that the session is gone or forbidden, or of the run that left it out; null while it is watched (UTC)
 --   threads: number of threads, those that are missing from the newest complete poll left out
 --   open: number of them that are open
 --   idle: number of them in status idle
@@ -61,7 +62,7 @@ WITH counts AS (
 trees AS (
     SELECT source, session_id, max(depth) AS depth, max(children) AS max_fan_out
     FROM analytics.thread_durations
-    GROUP BY source, session_id
+    GROUP BY ALL
 ),
 
 -- Few threads have no depth, and orphans are among them: this costs less than thread_tree.
@@ -80,21 +81,19 @@ orphans AS (
 )
 
 SELECT
-    source,
-    session_id,
-    latest.label,
+    source, session_id, latest.label, unwatched.unwatched_since,
     counts.* EXCLUDE (source, session_id, first_created_at, last_updated_at, parent_moved, child_moved),
     trees.depth,
     coalesce(trees.max_fan_out, 0) AS max_fan_out,
     coalesce(orphans.orphans, 0) AS orphans,
     coalesce(peaks.peak_concurrency, 0) AS peak_concurrency,
-    counts.first_created_at,
-    counts.last_updated_at,
+    counts.first_created_at, counts.last_updated_at,
     seconds_between(counts.first_created_at, counts.last_updated_at) AS span_seconds,
     seconds_between(counts.child_moved, counts.parent_moved) AS last_child_lag_seconds,
     latest.loaded_at AS as_of
 FROM latest_polls AS latest
 JOIN counts USING (source, session_id)
+LEFT JOIN unwatched_sessions AS unwatched USING (source, session_id)
 LEFT JOIN trees USING (source, session_id)
 LEFT JOIN orphans USING (source, session_id)
 LEFT JOIN session_peaks AS peaks USING (source, session_id)

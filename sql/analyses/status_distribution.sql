@@ -8,10 +8,12 @@
 --   agent: id of the agent, or its name if it has no id, of the dimensions agent and agent_version
 --   agent_version: version of the agent, of the dimension agent_version
 --   status: status as the server says it, (none) if it says none, (other) for all but the known and the 20 most frequent others
---   threads: number of threads, those that are missing from the newest complete poll left out
+--   threads: number of threads, those that are missing from the newest complete poll left out, and those of sessions that nobody watches
 --   share: threads / n; null if n is 0
 --   n: number of threads in the group
+--   threads_unwatched: number of other threads of the group, in sessions that are gone, forbidden or no longer configured, so that their present is not known
 --   as_of: beginning of the newest poll that the group rests on (UTC)
+--   as_of_oldest: the oldest of the newest polls that its threads rest on (UTC)
 -- checks:
 --   shares_add_up: >-
 --     SELECT dimension, value, sum(share) AS total FROM analytics.status_distribution
@@ -22,7 +24,7 @@
 --   no_thread_is_lost: >-
 --     SELECT count(*) AS listed FROM threads WHERE missing_since IS NULL
 --     HAVING count(*) <> (
---       SELECT sum(threads) FROM analytics.status_distribution WHERE dimension = 'all'
+--       SELECT sum(threads) + max(threads_unwatched) FROM analytics.status_distribution WHERE dimension = 'all'
 --     )
 WITH listed AS (
     SELECT durations.* REPLACE (coalesce(names.name, '(none)') AS status)
@@ -38,8 +40,10 @@ counts AS (
             source, session_id, role, agent, agent_version, model
         )),
         status,
-        count(*) AS threads,
-        max(as_of) AS as_of
+        count_if(unwatched_since IS NULL) AS threads,
+        count_if(unwatched_since IS NOT NULL) AS unwatched,
+        max(as_of) FILTER (unwatched_since IS NULL) AS as_of,
+        min(as_of) FILTER (unwatched_since IS NULL) AS as_of_oldest
     FROM listed
     GROUP BY status, GROUPING SETS (
         (), (source), (session_id), (role), (agent), (agent, agent_version), (model)
@@ -47,11 +51,17 @@ counts AS (
 ),
 
 groups AS (
-    SELECT dimension, value, sum(threads)::BIGINT AS n, max(as_of) AS as_of
+    SELECT
+        dimension,
+        value,
+        sum(threads)::BIGINT AS n,
+        sum(unwatched)::BIGINT AS threads_unwatched,
+        max(as_of) AS as_of,
+        min(as_of_oldest) AS as_of_oldest
     FROM counts
     GROUP BY dimension, value
     UNION ALL
-    SELECT 'all', 'all', 0, NULL
+    SELECT 'all', 'all', 0, 0, NULL, NULL
     WHERE NOT EXISTS (FROM counts)
 ),
 
@@ -62,6 +72,7 @@ cells AS (
     UNION
     SELECT dimension, value, status
     FROM counts
+    WHERE threads > 0
 )
 
 SELECT
@@ -74,7 +85,9 @@ SELECT
     coalesce(counts.threads, 0) AS threads,
     coalesce(counts.threads, 0) / nullif(groups.n, 0) AS share,
     groups.n,
-    groups.as_of
+    groups.threads_unwatched,
+    groups.as_of,
+    groups.as_of_oldest
 FROM cells
 JOIN groups USING (dimension, value)
 LEFT JOIN counts USING (dimension, value, status)

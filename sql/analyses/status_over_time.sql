@@ -3,10 +3,11 @@
 -- columns:
 --   source: name of the source
 --   hour: beginning of the hour (UTC)
---   status: status as the server says it, (none) if it says none, (other) for all but the known and the 20 most frequent others
---   threads: number of threads in the status at the end of the hour, in the newest hour at its newest poll; those that had gone missing left out
+--   counted_at: the end of the hour, or as_of of the source if that comes before; threads are those at this time (UTC)
+--   status: status as the server says it, (none) if it says none, (other) for all but the known and the 20 most frequent others, (unobserved) from a thread's birth to the spell in which it was first seen
+--   threads: number of threads in the status then; those that had gone missing, or that nobody watched any more, left out
 --   sessions_polled: number of sessions with a complete poll that began in the hour
---   sessions_stale: number of sessions polled earlier that had no complete poll in the hour, so that their threads are counted as they were seen before
+--   sessions_stale: number of sessions polled earlier that had no complete poll in the hour, so that their threads are counted as they were seen before, or no more if nobody watches them
 -- checks:
 --   counts_are_not_negative: FROM analytics.status_over_time WHERE threads < 0
 --   ends_at_the_present: >-
@@ -17,7 +18,8 @@
 --       GROUP BY source
 --     ) AS ended
 --     JOIN (
---       SELECT source, count_if(missing_since IS NULL) AS threads FROM threads GROUP BY source
+--       SELECT source, count_if(missing_since IS NULL AND unwatched_since IS NULL) AS threads
+--       FROM threads LEFT JOIN unwatched_sessions USING (source, session_id) GROUP BY source
 --     ) AS listed USING (source)
 --     WHERE ended.threads <> listed.threads
 WITH polls AS (
@@ -35,10 +37,13 @@ WITH polls AS (
 spans AS (
     SELECT
         source,
+        as_of,
+        time_bucket(INTERVAL 1 HOUR, as_of) AS hour_of_newest,
         min(hour) AS first_hour,
-        time_bucket(INTERVAL 1 HOUR, max(finished_at)) AS last_hour
+        greatest(time_bucket(INTERVAL 1 HOUR, max(finished_at)), hour_of_newest) AS last_hour
     FROM polls
-    GROUP BY source
+    JOIN source_as_of USING (source)
+    GROUP BY source, as_of
 ),
 
 sessions AS (
@@ -53,12 +58,11 @@ sessions AS (
 
 coverage AS (
     SELECT
-        source,
-        hour,
+        hours.*,
         coalesce(sessions.polled, 0) AS sessions_polled,
         sum(sessions.new) OVER (PARTITION BY source ORDER BY hour) AS sessions_known
     FROM (
-        SELECT source, unnest(generate_series(first_hour, last_hour, INTERVAL 1 HOUR)) AS hour
+        SELECT source, as_of, unnest(generate_series(first_hour, last_hour, INTERVAL 1 HOUR)) AS hour
         FROM spans
     ) AS hours
     LEFT JOIN sessions USING (source, hour)
@@ -70,12 +74,12 @@ hourly AS (
     GROUP BY ALL
 ),
 
--- What lies outside counts in the first hour, and in the last.
+-- What lies outside counts in the first hour, and in that of the newest poll.
 changes AS (
     SELECT
         source,
         status,
-        least(greatest(to_timestamp(hourly.hour * 3600), first_hour), last_hour) AS hour,
+        least(greatest(to_timestamp(hourly.hour * 3600), first_hour), hour_of_newest) AS hour,
         sum(change) AS change
     FROM hourly
     JOIN spans USING (source)
@@ -85,11 +89,9 @@ changes AS (
 SELECT
     source,
     hour,
+    least(hour + INTERVAL 1 HOUR, greatest(as_of, hour)) AS counted_at,
     status,
-    coalesce(
-        sum(changes.change) OVER (PARTITION BY source, status ORDER BY hour),
-        0
-    )::BIGINT AS threads,
+    coalesce(sum(changes.change) OVER (PARTITION BY source, status ORDER BY hour), 0)::BIGINT AS threads,
     coverage.sessions_polled,
     (coverage.sessions_known - coverage.sessions_polled)::BIGINT AS sessions_stale
 FROM coverage

@@ -8,12 +8,13 @@
 --   transitions: number of times that this was seen
 --   share: transitions / n
 --   n: number of times that a thread was seen to leave from_status
---   p50_seconds_before: median time in from_status before the transition, as estimated (seconds)
+--   p50_seconds_before: median time, one that was estimated of a thread, in from_status before the transition, as estimated (seconds)
 --   p50_seconds_before_low: median of the lower bounds of these times (seconds)
 --   p50_seconds_before_high: median of their upper bounds (seconds)
 --   p90_seconds_before: 90th percentile of the estimates (seconds)
 --   possibly_missed: "upper estimate of how many of them passed through a status that no poll saw. The claim, of at least 95 % of rows: transitions - possibly_missed of them or more were direct, and the time before each of these lies between its bounds"
---   as_of: beginning of the newest poll of the source that brought something (UTC)
+--   as_of: beginning of the newest poll of the source that brought something, or said that a session is gone (UTC)
+--   as_of_oldest: the oldest of such polls, each the newest of its session (UTC)
 -- checks:
 --   shares_add_up: >-
 --     SELECT source, from_status, sum(share) AS total FROM analytics.status_transitions
@@ -30,9 +31,9 @@ WITH counts AS (
         count(*) AS transitions,
         sum(transitions) OVER same_start AS n,
         sum(count_if(seconds_low = 0)) OVER same_start / n AS glimpsed,
-        quantile_cont(seconds, [0.5, 0.9]) AS percentiles,
-        median(seconds_low) AS p50_low,
-        median(seconds_high) AS p50_high,
+        quantile_disc(seconds, [0.5, 0.9]) AS percentiles,
+        quantile_disc(seconds_low, 0.5) AS p50_low,
+        quantile_disc(seconds_high, 0.5) AS p50_high,
         avg(
             (epoch_us(ended_before) - epoch_us(ended_at))
             / nullif(epoch_us(ended_before) - epoch_us(ended_after), 0)
@@ -85,14 +86,13 @@ SELECT
     transitions / n AS share,
     n::BIGINT AS n,
     percentiles[1] AS p50_seconds_before,
-    p50_low AS p50_seconds_before_low,
-    p50_high AS p50_seconds_before_high,
+    p50_low AS p50_seconds_before_low, p50_high AS p50_seconds_before_high,
     percentiles[2] AS p90_seconds_before,
     CASE
         WHEN from_status = to_status THEN transitions
         ELSE least(poisson_upper(transitions * least(missed, 1) + coalesce(unseen, 0)), transitions)
     END::BIGINT AS possibly_missed,
-    as_of
+    as_of, as_of_oldest
 FROM counts
 JOIN starts USING (source, from_status)
 LEFT JOIN passages USING (source, from_status, to_status)

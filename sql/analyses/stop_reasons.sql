@@ -12,6 +12,7 @@
 --   share: threads / n
 --   n: number of threads in the group
 --   as_of: beginning of the newest poll that the group rests on (UTC)
+--   as_of_oldest: the oldest of the newest polls that its threads rest on (UTC)
 -- checks:
 --   threads_add_up: >-
 --     SELECT dimension, value, sum(threads) AS total, max(n) AS n
@@ -35,7 +36,8 @@ counts AS (
         )),
         stop_reason_type,
         count(*) AS threads,
-        max(as_of) AS as_of
+        max(as_of) AS as_of,
+        min(as_of) AS as_of_oldest
     FROM listed
     GROUP BY stop_reason_type, GROUPING SETS (
         (), (source), (session_id), (role), (agent), (agent, agent_version), (model)
@@ -52,7 +54,8 @@ SELECT
     threads,
     threads / sum(threads) OVER same_group AS share,
     (sum(threads) OVER same_group)::BIGINT AS n,
-    max(as_of) OVER same_group AS as_of
+    max(as_of) OVER same_group AS as_of,
+    min(as_of_oldest) OVER same_group AS as_of_oldest
 FROM counts
 LEFT JOIN group_names AS names USING (dimension, value)
 WINDOW same_group AS (PARTITION BY dimension, value)

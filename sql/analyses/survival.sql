@@ -9,13 +9,14 @@
 --   agent_version: version of the agent, of the dimension agent_version
 --   role: coordinator or child, never mixed
 --   t_seconds: time since the thread was created (seconds)
---   at_risk: number of threads that were open until then, as far as is known
---   closed: number of threads that closed since the row before, at t_seconds at the latest
+--   at_risk: number of threads that were open until then, as far as is known; of a source that did not list what had closed, those that were younger at their session's first poll (entry_seconds of thread_durations)
+--   closed: number of threads that closed since the row before, at t_seconds at the latest; vanished ones in the middle of what is possible
 --   censored: number of threads of which no more is known than that they were open until a time since the row before
 --   survival: Kaplan-Meier estimate of the share of threads open for longer than t_seconds
 --   ci_low: lower end of its 95 % confidence interval (Greenwood, on the log-log scale); null if survival is 0 or 1
 --   ci_high: upper end of it
 --   as_of: beginning of the newest poll that the curve rests on (UTC)
+--   as_of_oldest: the oldest of the newest polls that its threads rest on (UTC)
 -- checks:
 --   curves_fall: >-
 --     SELECT dimension, value, role, t_seconds, survival FROM analytics.survival
@@ -51,7 +52,9 @@ members AS (
 ),
 
 hashed AS MATERIALIZED (
-    SELECT dimension, value, role, elapsed_seconds, is_censored, as_of, hash(dimension, value, role) AS name_hash
+    SELECT
+        COLUMNS('^(dimension|value|role|elapsed_seconds|entry_seconds|is_censored|as_of)$'),
+        hash(dimension, value, role) AS name_hash
     FROM members
 ),
 
@@ -64,36 +67,33 @@ curves AS MATERIALIZED (
         any_value(value) AS value,
         any_value(role) AS role,
         max(as_of) AS as_of,
+        min(as_of) AS as_of_oldest,
         name_hash
     FROM hashed
     GROUP BY name_hash
 ),
 
 numbered AS (
-    SELECT curves.curve, curves.n, hashed.elapsed_seconds, hashed.is_censored
+    SELECT curves.curve, curves.n, hashed.elapsed_seconds, hashed.entry_seconds, hashed.is_censored
     FROM hashed
     JOIN curves USING (name_hash)
 ),
 
 labelled AS (
     FROM curves
-    UNION ALL
-    SELECT * REPLACE ('role' AS dimension, coalesce(role, '(none)') AS value)
+    UNION ALL SELECT * REPLACE ('role' AS dimension, coalesce(role, '(none)') AS value)
     FROM curves
     WHERE dimension = 'all'
-    UNION ALL
-    SELECT curves.* REPLACE ('source' AS dimension, only_source.source AS value)
+    UNION ALL SELECT curves.* REPLACE ('source' AS dimension, only_source.source AS value)
     FROM curves, only_source
     WHERE dimension = 'all'
 )
 
 SELECT
-    labelled.* EXCLUDE (curve, n, name_hash, role, as_of),
-    coalesce(names.name, value) AS name,
+    dimension, value, coalesce(names.name, value) AS name,
     names.* EXCLUDE (dimension, value, name),
-    labelled.role,
-    points.* EXCLUDE (curve),
-    labelled.as_of
+    labelled.role, points.* EXCLUDE (curve),
+    labelled.as_of, labelled.as_of_oldest
 FROM kaplan_meier('numbered') AS points
 JOIN labelled USING (curve)
 LEFT JOIN group_names AS names USING (dimension, value)

@@ -4,7 +4,7 @@
 -- columns:
 --   source: name of the source
 --   session_id: session
---   session_label: what the configuration called the session at the newest poll that gave it a label; null if none did
+--   session_label: what the configuration called the session at the newest poll that gave it a label, else its title; null without both
 --   thread_id: thread, unique within its session
 --   name: name of the thread; null if it has none
 --   role: coordinator or child
@@ -15,12 +15,16 @@
 --   status: status as the server says it
 --   stop_reason_type: why its last turn ended
 --   created_at: when the thread was created, as the server says (UTC)
---   closed_at: when it closed, archived_at or updated_at of a closed thread; null while it is open (UTC)
+--   closed_at: when it closed, as basis says; null while it is open (UTC)
 --   updated_at: when it last changed, as the server says (UTC)
 --   missing_since: beginning of the first complete poll that no longer listed it; null while it is listed (UTC)
---   elapsed_seconds: "lifetime: to archived_at or updated_at of a closed thread, to as_of of an open one; null if it would be negative or an end is not known (seconds)"
---   is_censored: true if the thread is open, so that elapsed_seconds is its age and no duration
---   basis: archived (archived_at is set), terminated (closed without it) or open
+--   unwatched_since: beginning of the first poll that said that its session is gone or forbidden, or of the run that left it out; null while it is watched (UTC)
+--   elapsed_seconds: "lifetime: to closed_at, of an open thread to as_of; null if it would be negative or an end is not known (seconds)"
+--   elapsed_low: the lifetime at least; below elapsed_seconds only if it vanished (seconds)
+--   elapsed_high: the lifetime at most; above elapsed_seconds only if it vanished, null of an open thread (seconds)
+--   entry_seconds: age at the first poll of its session, if its source listed no thread then that had closed before (source_entry), for no thread that closed younger could be seen; else 0 (seconds)
+--   is_censored: true if basis is open, so that elapsed_seconds is an age and no duration
+--   basis: "archived (at archived_at), terminated or cancelled (at updated_at, or when it was seen so if that is earlier), vanished (gone for good while nobody looked: in the middle between its last listing and missing_since), or open"
 --   active_span_seconds: updated_at - created_at (seconds)
 --   quiet_seconds: as_of - updated_at of an open thread; 0 if it was updated during the poll (seconds)
 --   active_seconds: time of work as the server counts it (seconds)
@@ -37,19 +41,6 @@
 --   durations_are_not_negative: >-
 --     SELECT source, session_id, thread_id, elapsed_seconds FROM analytics.thread_durations
 --     WHERE elapsed_seconds < 0 OR quiet_seconds < 0
-WITH lifetimes AS (
-    SELECT
-        *,
-        CASE
-            WHEN archived_at IS NOT NULL THEN 'archived'
-            WHEN is_open THEN 'open'
-            ELSE 'terminated'
-        END AS basis,
-        CASE basis WHEN 'archived' THEN archived_at WHEN 'terminated' THEN updated_at END AS closed_at,
-        seconds_between(created_at, CASE basis WHEN 'open' THEN as_of ELSE closed_at END) AS lifetime_seconds
-    FROM observed_threads
-)
-
 SELECT
     source,
     session_id,
@@ -67,8 +58,12 @@ SELECT
     closed_at,
     updated_at,
     missing_since,
-    CASE WHEN lifetime_seconds >= 0 THEN lifetime_seconds END AS elapsed_seconds,
-    is_open AS is_censored,
+    unwatched_since,
+    elapsed_seconds,
+    elapsed_low,
+    elapsed_high,
+    entry_seconds,
+    basis = 'open' AS is_censored,
     basis,
     seconds_between(created_at, updated_at) AS active_span_seconds,
     CASE WHEN is_open AND updated_at IS NOT NULL THEN greatest(seconds_between(updated_at, as_of), 0) END
@@ -77,5 +72,5 @@ SELECT
     depth,
     children,
     as_of
-FROM lifetimes
+FROM thread_intervals
 ORDER BY source, session_id, thread_id

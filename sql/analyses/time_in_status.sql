@@ -14,6 +14,7 @@
 --   seconds_high: "upper bound of it, the time between the nearest polls that did not see the status, and three poll gaps for spells that no poll saw; at most the group's whole time. The claim: at least 95 % of rows have the truth between their bounds. A status that no poll saw in the group has no row, and three poll gaps of time at most likewise (seconds)"
 --   share: seconds / seconds of the group in all statuses; null if that is 0
 --   as_of: beginning of the newest poll that the group rests on (UTC)
+--   as_of_oldest: the oldest of the newest polls that its threads rest on (UTC)
 -- checks:
 --   shares_add_up: >-
 --     SELECT dimension, value, sum(share) AS total FROM analytics.time_in_status
@@ -32,7 +33,7 @@ WITH per_thread AS (
         sum(intervals.seconds_high::DECIMAL(18, 6)) AS seconds_high
     FROM status_intervals AS intervals
     JOIN analytics.thread_durations AS durations USING (source, session_id, thread_id)
-    WHERE durations.is_censored OR NOT intervals.is_current
+    WHERE durations.basis IN ('open', 'vanished') OR NOT intervals.is_current
     GROUP BY thread, intervals.status
 ),
 
@@ -71,7 +72,8 @@ counts AS (
         sum(seconds_low) AS seconds_low,
         sum(seconds_high) AS seconds_high,
         CASE WHEN status = '(unobserved)' THEN 0 ELSE 3 * avg(gap_seconds) END AS unseen_seconds,
-        max(as_of) AS as_of
+        max(as_of) AS as_of,
+        min(as_of) AS as_of_oldest
     FROM labelled
     GROUP BY status, GROUPING SETS (
         (), (source), (session_id), (role), (agent), (agent, agent_version), (model)
@@ -79,13 +81,7 @@ counts AS (
 )
 
 SELECT
-    dimension,
-    value,
-    coalesce(names.name, value) AS name,
-    names.agent,
-    names.agent_version,
-    status,
-    threads,
+    dimension, value, coalesce(names.name, value) AS name, names.agent, names.agent_version, status, threads,
     seconds::DOUBLE AS seconds,
     greatest(seconds_low::DOUBLE - unseen_seconds, 0) AS seconds_low,
     greatest(
@@ -93,7 +89,8 @@ SELECT
         seconds::DOUBLE
     ) AS seconds_high,
     seconds::DOUBLE / nullif((sum(seconds) OVER same_group)::DOUBLE, 0) AS share,
-    max(as_of) OVER same_group AS as_of
+    max(as_of) OVER same_group AS as_of,
+    min(as_of_oldest) OVER same_group AS as_of_oldest
 FROM counts
 ANTI JOIN (FROM statuses WHERE is_closed) AS closed USING (status)
 LEFT JOIN group_names AS names USING (dimension, value)

@@ -1,8 +1,9 @@
 -- The numbers at the head of the page: one row.
 WITH fleet AS (
     SELECT
-        coalesce(sum(threads), 0)::BIGINT AS threads,
-        coalesce(sum(open), 0)::BIGINT AS open,
+        coalesce(sum(threads) FILTER (unwatched_since IS NULL), 0)::BIGINT AS threads,
+        coalesce(sum(threads) FILTER (unwatched_since IS NOT NULL), 0)::BIGINT AS threads_unwatched,
+        coalesce(sum(open) FILTER (unwatched_since IS NULL), 0)::BIGINT AS open,
         coalesce(sum(missing), 0)::BIGINT AS missing
     FROM analytics.session_summary
 ),

@@ -19,6 +19,7 @@ changes AS (
     FROM status_changes
     CROSS JOIN span
     LEFT JOIN statuses ON statuses.status = status_changes.status
+    WHERE status_changes.status <> '(unobserved)'
     GROUP BY ALL
 ),
 

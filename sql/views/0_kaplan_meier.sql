@@ -1,6 +1,7 @@
 -- Kaplan-Meier curves with Greenwood's 95 % intervals on the log-log scale. `lifetimes` names what has
--- the columns curve, n (how many lifetimes the curve is of), elapsed_seconds, is_censored. A curve has at
--- most 200 points, and every one where it falls to a half and to a tenth.
+-- the columns curve, n (how many lifetimes the curve is of), elapsed_seconds, is_censored, and
+-- entry_seconds: the age after which it was under observation (delayed entry; 0 if from birth on). A
+-- curve has at most 200 points, and every one where it falls to a half and to a tenth.
 CREATE OR REPLACE MACRO kaplan_meier(lifetimes) AS TABLE (
     WITH ranked AS (
         SELECT
@@ -10,17 +11,47 @@ CREATE OR REPLACE MACRO kaplan_meier(lifetimes) AS TABLE (
         FROM query_table(lifetimes)
     ),
 
+    late AS (
+        SELECT curve, entry_seconds, count(*) AS entering
+        FROM query_table(lifetimes)
+        WHERE entry_seconds > 0
+        GROUP BY curve, entry_seconds
+    ),
+
+    -- How many lifetimes of a curve are not at risk yet, beyond an age.
+    awaited AS (
+        SELECT curve, -1 AS from_seconds, sum(entering)::BIGINT AS awaited
+        FROM late
+        GROUP BY curve
+        UNION ALL
+        SELECT
+            curve,
+            entry_seconds,
+            (sum(entering) OVER (PARTITION BY curve ORDER BY entry_seconds DESC) - entering)::BIGINT
+        FROM late
+    ),
+
+    corrected AS (
+        SELECT
+            ranked.* REPLACE (ranked.staying - coalesce(awaited.awaited, 0) AS staying),
+            ranked.n - ranked.ended_before - coalesce(awaited.awaited, 0) AS at_risk,
+            coalesce(awaited.awaited, 0) > 0 AS is_awaiting
+        FROM ranked
+        ASOF LEFT JOIN awaited ON awaited.curve = ranked.curve AND awaited.from_seconds < ranked.elapsed_seconds
+    ),
+
     -- Closings at the same time may be taken one by one, before the censorings at that time:
     -- (1 - 1/n) (1 - 1/(n-1)) = 1 - 2/n, and likewise the terms of Greenwood's sum. Logarithms as
-    -- decimals add up to the same in any order. The closing of the last one at risk takes all.
+    -- decimals add up to the same in any order. The closing of the last one at risk takes all, but
+    -- not while others are still to come, or the curve would be 0 for them too: the last one stays.
     risks AS MATERIALIZED (
         SELECT
             curve,
             elapsed_seconds,
             is_censored,
-            n - ended_before AS at_risk,
+            at_risk,
             ended_before * least(n, 200) // n AS part,
-            NOT is_censored AND staying = 0 AS is_last,
+            NOT is_censored AND staying = 0 AND NOT is_awaiting AS is_last,
             CASE
                 WHEN NOT is_censored AND staying > 0
                     THEN ln(staying / (staying + 1))::DECIMAL(18, 15)
@@ -29,7 +60,7 @@ CREATE OR REPLACE MACRO kaplan_meier(lifetimes) AS TABLE (
                 WHEN NOT is_censored AND staying > 0
                     THEN (1 / ((staying + 1) * staying))::DECIMAL(18, 17)
             END AS variance
-        FROM ranked
+        FROM corrected
     ),
 
     parts AS (
@@ -37,7 +68,7 @@ CREATE OR REPLACE MACRO kaplan_meier(lifetimes) AS TABLE (
             curve,
             part,
             max(elapsed_seconds) AS t_seconds,
-            min(at_risk) AS at_risk,
+            arg_max(at_risk, elapsed_seconds) AS at_risk,
             count_if(NOT is_censored) AS closed,
             count_if(is_censored) AS censored,
             bool_or(is_last) AS is_last,
@@ -89,7 +120,7 @@ CREATE OR REPLACE MACRO kaplan_meier(lifetimes) AS TABLE (
     steps AS (
         SELECT
             *,
-            CASE WHEN is_last THEN 0 ELSE round(exp(coalesce(sum(log_share) OVER in_time, 0)), 12) END AS survival,
+            CASE WHEN bool_or(is_last) OVER in_time THEN 0 ELSE round(exp(coalesce(sum(log_share) OVER in_time, 0)), 12) END AS survival,
             -- 1.96 standard deviations on the scale of ln(-ln(survival)).
             CASE
                 WHEN survival > 0 AND survival < 1

@@ -9,6 +9,7 @@ from functools import cache
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from lifelines import KaplanMeierFitter
 
 from pipelines.warehouse.build import build_analysis
@@ -16,7 +17,9 @@ from pipelines.warehouse.sql import fetch_records
 from tests.builders import at
 from tests.warehouse.cases import KNOWN
 from tests.warehouse.worlds import (
+    CLOSED,
     MICROSECOND,
+    NEVER,
     Key,
     Row,
     World,
@@ -33,7 +36,7 @@ if TYPE_CHECKING:
 
 
 Group = tuple[Any, ...]
-Life = tuple[Key, datetime, datetime | None]
+Life = tuple[datetime, datetime | None, bool]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 LENGTHS = ("seconds", "seconds_low", "seconds_high")
@@ -143,6 +146,11 @@ def seconds(start: datetime | None, end: datetime | None) -> float | None:
     return None if start is None or end is None else (end - start) // MICROSECOND / 1e6
 
 
+def find_percentile(values: list[float], share: float) -> float | None:
+    """Return numpy's percentile that is one of the values; none of none."""
+    return float(np.percentile(values, share, method="inverted_cdf")) if values else None
+
+
 def is_same(found: Any, expected: Any, rel: float = 1e-9) -> bool:
     """Tell whether two cells are equal, floating point ones but for its rounding."""
     if isinstance(found, float) and isinstance(expected, (int, float)):
@@ -175,11 +183,12 @@ def facts_of(name: str) -> list[Row]:
     for poll in world.polls:
         polls[poll["source"], poll["session_id"]].append(poll)
     children = Counter((*key[:2], row["parent_thread_id"]) for key, row in rows_of(world))
-    labels = labels_of(world)
+    labels, unwatched = labels_of(world), unwatched_of(world)
+    entries = entries_of(world)
     return [
         row
-        | measure(row, find_as_of(row, polls[key[:2]]))
-        | {"session_label": labels.get(key[:2])}
+        | measure(world, key, row, find_as_of(row, polls[key[:2]]), entries)
+        | {"session_label": labels.get(key[:2]), "unwatched_since": unwatched.get(key[:2])}
         | {"key": key, "children": children[key], "depth": find_depth(world, key)}
         for key, row in rows_of(world)
     ]
@@ -204,12 +213,58 @@ def find_as_of(row: Row, polls: list[Row]) -> datetime | None:
     return max(starts, default=(0, None))[1]
 
 
-def measure(row: Row, as_of: datetime | None) -> Row:
+def find_end(world: World, key: Key, row: Row, as_of: datetime | None) -> tuple[str, Any]:
+    """Return how a thread closed, and when."""
+    if row["archived_at"]:
+        return "archived", row["archived_at"]
+    if row["is_open"] and row["missing_since"] is None:
+        return "open", None
+    if row["is_open"]:
+        gap = None if as_of is None else (row["missing_since"] - as_of) // MICROSECOND // 2
+        return "vanished", None if gap is None else as_of + gap * MICROSECOND
+    seen = [spell["observed_from"] for spell in world.history[key]]
+    for spell in world.history[key]:
+        if spell["status"] not in CLOSED and spell["ended_before"]:
+            seen = [spell["ended_before"]]
+    basis = row["status"] if row["status"] in {"archived", "cancelled"} else "terminated"
+    return basis, row["updated_at"] and min(row["updated_at"], seen[0])
+
+
+def entries_of(world: World) -> dict[tuple[str, str], datetime]:
+    """Return the first poll of each session whose source did not list what had closed before."""
+    first: dict[tuple[str, str], datetime] = {}
+    for poll in sorted(world.polls, key=lambda poll: poll["sequence"]):
+        if poll["pages"] and poll["outcome"] != "overtaken":
+            first.setdefault((poll["source"], poll["session_id"]), poll["started_at"])
+    listing = {
+        key[0]
+        for key, row in world.threads.items()
+        if not row["is_open"]
+        and row["first_seen_at"] == row["last_changed_at"]
+        and (row["archived_at"] or row["updated_at"] or NEVER) < first[key[:2]]
+    }
+    return {session: start for session, start in first.items() if session[0] not in listing}
+
+
+def measure(
+    world: World,
+    key: Key,
+    row: Row,
+    as_of: datetime | None,
+    entries: dict[tuple[str, str], datetime],
+) -> Row:
     """Return a thread's lifetime as the specification defines it."""
-    archived, updated, created = row["archived_at"], row["updated_at"], row["created_at"]
-    basis = "archived" if archived else "open" if row["is_open"] else "terminated"
-    end = {"archived": archived, "open": as_of, "terminated": updated}[basis]
-    elapsed = seconds(created, end)
+    updated, created = row["updated_at"], row["created_at"]
+    basis, end = find_end(world, key, row, as_of)
+    elapsed = seconds(created, as_of if basis == "open" else end)
+    elapsed = None if elapsed is None or elapsed < 0 else elapsed
+    bounds = (elapsed, None if basis == "open" else elapsed)
+    if basis == "vanished":
+        bounds = (max(seconds(created, as_of) or 0, 0), seconds(created, row["missing_since"]))
+    age = seconds(created, entries.get(key[:2]))
+    if age is None or age < 0 or (basis != "open" and (elapsed is None or age >= elapsed)):
+        age = 0
+    age = age if elapsed is None else min(age, elapsed)
     quiet = seconds(updated, as_of)
     quiet = None if quiet is None else max(quiet, 0)
     agent = row["agent_id"] or row["agent_name"]
@@ -219,8 +274,10 @@ def measure(row: Row, as_of: datetime | None) -> Row:
         "as_of": as_of,
         "basis": basis,
         "called": row["agent_name"] or row["agent_id"],
-        "closed_at": None if row["is_open"] else end,
-        "elapsed": None if elapsed is None or elapsed < 0 else elapsed,
+        "closed_at": end,
+        "elapsed": elapsed,
+        "bounds": bounds,
+        "entry": age,
         "quiet": quiet,
         "groups": [
             ("all", "all"),
@@ -289,6 +346,11 @@ def newest(rows: Iterable[Row], column: str = "as_of") -> datetime | None:
     return max((row[column] for row in rows if row[column] is not None), default=None)
 
 
+def oldest(rows: Iterable[Row], column: str = "as_of") -> datetime | None:
+    """Return the oldest instant of a column."""
+    return min((row[column] for row in rows if row[column] is not None), default=None)
+
+
 def newest_poll(world: World, **fields: str) -> datetime | None:
     """Return the beginning of the newest poll of a source or session."""
     polls = (p for p in world.polls if all(p[name] == text for name, text in fields.items()))
@@ -301,13 +363,37 @@ def newest_loaded(world: World, **fields: str) -> datetime | None:
     return newest_poll(World(polls=brought), **fields)
 
 
-def is_gone(world: World, session: tuple[str, str]) -> bool:
-    """Tell whether the last that a session's polls said, overtaken ones unheard, is: gone."""
-    last = None
-    for poll in sorted(world.polls, key=lambda poll: poll["started_at"]):
-        if (poll["source"], poll["session_id"]) == session and poll["outcome"] != "overtaken":
-            last = poll["outcome"]
-    return last == "gone"
+def newest_of_source(world: World, source: str = "(any)") -> datetime | None:
+    """Return the newest poll of a source that brought something, or said what is not watched."""
+    fields = {} if source == "(any)" else {"source": source}
+    unwatched = unwatched_of(world).items()
+    since = [start for session, start in unwatched if source in {"(any)", session[0]}]
+    return max(filter(None, (newest_loaded(world, **fields), *since)), default=None)
+
+
+def oldest_of_source(world: World, source: str) -> datetime | None:
+    """Return the oldest of the polls that brought something last, each of a watched session."""
+    sessions = {poll["session_id"] for poll in world.polls if poll["source"] == source}
+    watched = [s for s in sessions if (source, s) not in unwatched_of(world)]
+    ends = [newest_loaded(world, source=source, session_id=session) for session in watched]
+    return min(filter(None, ends), default=newest_of_source(world, source))
+
+
+def unwatched_of(world: World) -> dict[tuple[str, str], datetime]:
+    """Return since when nobody watches a session: gone, forbidden, or out of scope."""
+    since: dict[tuple[str, str], datetime] = {}
+    last: dict[tuple[str, str], str] = {}
+    for poll in sorted(world.polls, key=lambda poll: poll["sequence"]):
+        session = (poll["source"], poll["session_id"])
+        is_absent = poll["outcome"] in {"gone", "forbidden"}
+        if poll["pages"] and not is_absent and poll["outcome"] != "overtaken":
+            since.pop(session, None)
+        if poll["outcome"] != "overtaken" and not poll.get("status_filter"):
+            last[session] = poll["outcome"]
+            if is_absent:
+                since.setdefault(session, poll["started_at"])
+    absent = {s: start for s, start in since.items() if last[s] in {"gone", "forbidden"}}
+    return absent | {s: min(left, absent.get(s, NEVER)) for s, left in world.left.items()}
 
 
 @cache
@@ -318,7 +404,9 @@ def fit(name: str) -> dict[Group, tuple[KaplanMeierFitter, list[Row]]]:
         known = [fact for fact in members if fact["elapsed"] is not None]
         if known:
             curve = KaplanMeierFitter().fit(
-                [fact["elapsed"] for fact in known], [not fact["is_open"] for fact in known]
+                [fact["elapsed"] for fact in known],
+                [fact["basis"] != "open" for fact in known],
+                entry=[fact["entry"] for fact in known],
             )
             curves[group] = (curve, known)
     return curves
@@ -340,16 +428,29 @@ def falls_to(curve: KaplanMeierFitter, share: float) -> float | None:
     return float(reached[0]) if len(reached) else None
 
 
-def lives_of(world: World, source: str | None = None) -> list[Life]:
-    """Return birth and end of every dated thread; one without an end lives on."""
-    lives = []
-    for key, row in world.threads.items():
-        if row["created_at"] is None or source not in {None, key[0]}:
+def lives_of(world: World, source: str, session_id: str | None = None) -> list[Life]:
+    """Return every time for which a thread was open: its beginning, end, and whether it closed.
+
+    One without an end lives on; a thread that was reopened has several.
+    """
+    lives: list[Life] = []
+    unwatched = unwatched_of(world)
+    for key, spells in world.history.items():
+        if source != key[0] or session_id not in {None, key[1]}:
             continue
-        end = row["missing_since"] if row["is_open"] else row["archived_at"] or row["updated_at"]
-        if end is None and not row["is_open"]:
-            end = row["last_changed_at"]
-        lives.append((key, row["created_at"], end))
+        row, first = world.threads[key], spells[0]
+        begin: datetime | None = min(first["changed_after"] or NEVER, first["changed_at"])
+        for spell in spells:
+            if spell["status"] not in CLOSED:
+                begin = begin or spell["changed_at"]
+            elif begin:
+                lives.append((begin, spell["changed_at"], True))
+                begin = None
+        if begin:
+            ends = [row["archived_at"]] if not row["is_open"] else [row["missing_since"]]
+            left = ends[0] or unwatched.get(key[:2])
+            end = left and max(left, spells[-1]["changed_at"])
+            lives.append((begin, end, ends[0] is not None))
     return lives
 
 
@@ -408,7 +509,9 @@ def assert_distribution(name: str, table: str, column: str) -> None:
     groups = gather([fact for fact in facts_of(name) if fact["missing_since"] is None])
     if table == "status_distribution":
         groups.setdefault(("all", "all"), [])
-    for group, members in groups.items():
+    for group, everyone in groups.items():
+        is_now = table == "status_distribution"
+        members = [f for f in everyone if not (is_now and f["unwatched_since"])]
         counts = Counter(fact[column] or "(none)" for fact in members)
         for kind in {*counts, *(KNOWN if table == "status_distribution" else ())}:
             expected[(*group, kind)] = name_group(name, group) | {
@@ -416,5 +519,7 @@ def assert_distribution(name: str, table: str, column: str) -> None:
                 "share": counts[kind] / len(members) if members else None,
                 "n": len(members),
                 "as_of": newest(members),
+                "as_of_oldest": oldest(members),
+                "threads_unwatched": len(everyone) - len(members),
             }
     assert_table(table_of(name, table), ("dimension", "value", column), expected)

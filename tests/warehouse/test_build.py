@@ -86,3 +86,31 @@ def test_one_transaction(home: Path) -> None:
         build_all(connection, parse(a="SELECT 3 AS x", c="SELECT look() AS x"))
         tables = [fetch_records(connection, f"FROM analytics.{name}") for name in ("a", "c")]
     assert tables == [[{"x": 3}], [{"x": 1}]]
+
+
+def test_failure_is_tried_apart(home: Path) -> None:
+    """A query that failed the last time is tried again, and no other is built twice for it."""
+    counted = "SELECT nextval('builds') AS x"
+    broken = parse(a="SELECT error('no') AS x", c=counted, d="SELECT x FROM analytics.a")
+    fixed = parse(a="SELECT 5 AS x", c=counted, d="SELECT x FROM analytics.a")
+    with DuckdbFile(home).write() as connection:
+        connection.execute("CREATE SEQUENCE builds")
+        seen = []
+        for analyses in (broken, broken, broken, fixed, fixed):
+            outcomes = build_all(connection, analyses)
+            assert [outcome.analysis.name for outcome in outcomes] == ["a", "c", "d"]
+            built = connection.execute("SELECT x FROM analytics.c").fetchall()[0][0]
+            errors = "SELECT name FROM analysis_builds WHERE error IS NOT NULL ORDER BY ALL"
+            names = [name for (name,) in connection.execute(errors).fetchall()]
+            seen.append((built, names))
+        rows = fetch_records(connection, "FROM analytics.d")
+    first = seen[0][0]
+    assert seen == [
+        (first, ["a", "d"]),
+        (first + 1, ["a", "d"]),
+        (first + 2, ["a", "d"]),
+        (first + 3, []),
+        (first + 4, []),
+    ]
+    assert first > 1  # the first failure undid it once
+    assert rows == [{"x": 5}]

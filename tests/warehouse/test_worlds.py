@@ -15,10 +15,10 @@ from tests.warehouse.cases import KNOWN, MINUTE, archived, columns, only, termin
 from tests.warehouse.reference import (
     WORLDS,
     facts_of,
-    is_gone,
     newest_loaded,
     newest_poll,
     table_of,
+    unwatched_of,
     world_of,
 )
 from tests.warehouse.worlds import Row, World, build_all, connect, parsed_analyses, simulate, state
@@ -116,7 +116,7 @@ def test_one_open_thread() -> None:
     tables = build_all(world)
     (row,) = only(tables["survival"], dimension="all", value="all")
     assert columns([row], "t_seconds", "at_risk", "closed", "censored", "survival", "ci_low") == [
-        (10 * MINUTE, 1, 0, 1, 1, None)
+        (10 * MINUTE, 0, 0, 1, 1, None)
     ]
     (row,) = only(tables["duration_percentiles"], dimension="all", value="all")
     assert (row["n"], row["n_open"], row["p50"], row["km_p50"]) == (0, 1, None, None)
@@ -140,14 +140,14 @@ def test_one_closed_thread() -> None:
 
 
 def test_closed_at_an_unknown_time() -> None:
-    """A closed thread without any date of its end is no backlog once it was seen closed."""
+    """A closed thread without any date of its end is no backlog: for all that is known, never."""
     world = World()
     world.poll(90, state("a", "terminated") | {"updated_at": None}, state("b", "idle", 0, 0))
     world.poll(150, state("a", "terminated") | {"updated_at": None}, state("b", "idle", 0, 0))
     tables = build_all(world)
     found = columns(tables["concurrency"], "open_peak", "arrivals", "completions", "backlog")
-    assert found == [(2, 2, 0, 2), (2, 0, 1, 1), (1, 0, 0, 1)]
-    assert tables["session_summary"][0]["peak_concurrency"] == 2
+    assert found == [(1, 2, 1, 1), (1, 0, 0, 1), (1, 0, 0, 1)]
+    assert tables["session_summary"][0]["peak_concurrency"] == 1
     assert columns(tables["thread_durations"], "elapsed_seconds") == [(None,), (150 * MINUTE,)]
 
 
@@ -262,7 +262,9 @@ def test_worlds_are_worth_it() -> None:
     """The worlds hold what the analyses must cope with, or the tests below would show nothing."""
     facts = [fact for name in WORLDS for fact in facts_of(name)]
     spells = [spell for name in WORLDS for spell in world_of(name).spells()]
-    assert {fact["basis"] for fact in facts} == {"open", "archived", "terminated"}
+    bases = {"open", "archived", "terminated", "cancelled", "vanished"}
+    assert {fact["basis"] for fact in facts} == bases
+    assert sum(fact["entry"] > 0 for fact in facts) > 30
     assert {fact["status"] for fact in facts} >= {*KNOWN, "hibernating", "cancelled", None}
     assert {fact["role"] for fact in facts} == {"coordinator", "child", "reviewer"}
     for column in ("agent", "agent_id", "agent_version", "agent_model", "elapsed", "quiet"):
@@ -288,7 +290,9 @@ def test_worlds_are_worth_it() -> None:
     }
     assert len(unseen & set(listed)) > 10
     cut = world_of("cut off")
-    gone = [key for key, row in cut.threads.items() if row["is_open"] and is_gone(cut, key[:2])]
+    gone = [
+        key for key, row in cut.threads.items() if row["is_open"] and key[:2] in unwatched_of(cut)
+    ]
     assert len({key[:2] for key in gone}) == 3
     late = {
         source: (newest_poll(cut, source=source), newest_loaded(cut, source=source))

@@ -39,6 +39,7 @@ EVER = datetime.min.replace(tzinfo=UTC)
 POLARS = {
     "VARCHAR": pl.String(),
     "JSON": pl.String(),
+    "DECIMAL(38,9)": pl.Decimal(38, 9),
     "BIGINT": pl.Int64(),
     "INTEGER": pl.Int64(),
     "DOUBLE": pl.Float64(),
@@ -69,7 +70,8 @@ def state(
 class World:
     """The tables, what it takes to bring them on by one poll, and the polls that were `given`.
 
-    `sights` tells of each thread which complete poll was the last to see its current spell.
+    `sights` tells of each thread which complete poll was the last to see its current spell; `left`
+    since when the configuration no longer names a session.
     """
 
     threads: dict[Key, Row] = field(default_factory=dict)
@@ -79,6 +81,8 @@ class World:
     settings: dict[str, float] = field(default_factory=dict)
     given: list[tuple[float, tuple[Row, ...], Row]] = field(default_factory=list)
     sights: dict[Key, datetime | None] = field(default_factory=dict)
+    left: dict[tuple[str, str], datetime] = field(default_factory=dict)
+    titles: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def poll(
         self,
@@ -191,6 +195,19 @@ class World:
         """Give the rows of thread_status_history."""
         for spells in self.history.values():
             yield from spells
+
+    def sessions(self) -> Iterator[Row]:
+        """Give the rows of the registry that say more than the ledger: titles, what has left."""
+        for session in self.left.keys() | self.titles.keys():
+            moment = self.left.get(session, EVER)
+            times = dict.fromkeys(("first_seen_at", "last_changed_at", "state_since"), moment)
+            key = {
+                "source": session[0],
+                "session_id": session[1],
+                "title": self.titles.get(session),
+            }
+            state_ = "out_of_scope" if session in self.left else "polled"
+            yield key | times | {"origin": "configured", "state": state_}
 
     def unseen(self) -> Iterator[Row]:
         """Give the rows of spells_unseen."""
@@ -374,6 +391,7 @@ def fill(connection: duckdb.DuckDBPyConnection, world: World, seed: int | None =
         "spells_unseen": world.unseen(),
         "session_polls": world.polls,
         "schema_drift": world.drift,
+        "sessions": world.sessions(),
     }
     write_settings(connection, Settings().for_analyses | world.settings)
     for table, given in tables.items():
@@ -410,10 +428,18 @@ def build_all(
     with connect(world, zone, threads, seed) as connection:
         for analysis in parsed_analyses().values():
             build_analysis(connection, analysis)
-        connection.execute("SET TimeZone = 'UTC'")
         return {
-            name: fetch_records(connection, f"FROM analytics.{name}") for name in parsed_analyses()
+            name: [
+                {column: to_utc(cell) for column, cell in row.items()}
+                for row in fetch_records(connection, f"FROM analytics.{name}")
+            ]
+            for name in parsed_analyses()
         }
+
+
+def to_utc(cell: Any) -> Any:
+    """Return a time as that of UTC: which zone it is read in cannot be set any more."""
+    return cell.astimezone(UTC) if isinstance(cell, datetime) else cell
 
 
 def build_one(world: World, name: str) -> list[Row]:

@@ -136,7 +136,7 @@ def test_session_taken_out(tmp_path: Path) -> None:
         world.poll(minutes, state("b", "running"), session_id="kept")
     page = draw(world, tmp_path / "home")
     headline = read_headline(page)
-    assert (headline["threads"], headline["coverage"]) == ("2", "1 of 1")
+    assert (headline["threads"], headline["coverage"]) == ("1", "1 of 1")
     assert "failing" not in Outline(page).tables
     assert "<strong>1 session</strong> polled no longer" in page
 

@@ -275,7 +275,7 @@ def read_life(fact: Row) -> Row | None:
         return None
     gave_up = fact["stop_reason_type"] in GAVE_UP
     elapsed = fact["elapsed"]
-    if fact["is_open"] and gave_up:
+    if fact["basis"] == "open" and gave_up:
         elapsed -= fact["quiet"] or 0
     is_failed = gave_up or fact["basis"] == fact["status"] == "terminated"
     return {
@@ -286,7 +286,7 @@ def read_life(fact: Row) -> Row | None:
         "entry": -1,
         "age": step_of(elapsed),
         "followed": step_of(seconds(fact["created_at"], fact["as_of"]) or 0),
-        "cause": FAILED if is_failed else OPEN if fact["is_open"] else CLOSED,
+        "cause": FAILED if is_failed else OPEN if fact["basis"] == "open" else CLOSED,
     }
 
 

@@ -12,10 +12,10 @@ from tests.warehouse.cases import MINUTE, archived, columns, only, terminated
 from tests.warehouse.reference import (
     assert_table,
     facts_of,
-    is_gone,
     seconds,
     spells_of,
     table_of,
+    unwatched_of,
     world_of,
 )
 from tests.warehouse.worlds import SOURCE, Row, World, build_one, state
@@ -140,8 +140,7 @@ def test_attention(name: str) -> None:
             if spell["fact"]["agent"] is not None:
                 ended[spell["status"], spell["fact"]["agent"]].append(spell["seconds"])
     configured = world_of(name).settings.get("attention_after_minutes", 60) * 60
-    sessions = {key[:2] for key in world_of(name).threads}
-    gone = {session for session in sessions if is_gone(world_of(name), session)}
+    gone = unwatched_of(world_of(name))
     expected = {}
     for fact in facts_of(name):
         reason = find_reason(fact)

@@ -14,7 +14,8 @@ from tests.warehouse.reference import (
     assert_table,
     floor,
     lives_of,
-    newest_loaded,
+    newest_of_source,
+    oldest_of_source,
     table_of,
     world_of,
 )
@@ -25,15 +26,19 @@ if TYPE_CHECKING:
 
 
 def test_concurrency_by_hand() -> None:
-    """Ends at the stroke of an hour, a moment's life, a future one, and one gone missing."""
+    """Ends at the stroke of an hour, a moment's life, one gone missing, and two without a birth.
+
+    One of these is undated, the other of the future: they are there from when they were seen.
+    """
     names = ("hour", "open_peak", "open_mean", "arrivals", "completions", "backlog")
     rows = build_one(overlapping(), "concurrency")
-    assert only(rows, source=SOURCE, as_of=at(150)) == [
+    same = {"source": SOURCE, "as_of": at(150), "as_of_oldest": at(150), "threads_unwatched": 0}
+    assert only(rows, **same) == [
         dict(zip(names, cells, strict=True))
         for cells in [
             (at(0), 3, (60 + 30 + 30) / 60, 4, 1, 3),
-            (at(60), 2, (30 + 60 + 20) / 60, 1, 2, 2),
-            (at(120), 2, 1, 1, 0, 2),
+            (at(60), 4, (30 + 60 + 20 + 2 * 9.5) / 60, 3, 2, 4),
+            (at(120), 3, 3, 0, 1, 3),
         ]
     ]
 
@@ -43,7 +48,7 @@ def test_concurrency(name: str) -> None:
     world = world_of(name)
     expected: dict[Group, Row] = {}
     for source in sorted({poll["source"] for poll in world.polls}):
-        as_of = newest_loaded(world, source=source)
+        as_of = newest_of_source(world, source)
         if as_of is None:
             continue
         first = as_of - timedelta(hours=87_660)
@@ -51,17 +56,20 @@ def test_concurrency(name: str) -> None:
         steps: Counter[datetime] = Counter()
         arrivals: Counter[datetime] = Counter()
         completions: Counter[datetime] = Counter()
-        for key, born, gone in lives:
+        unwatched: Counter[datetime] = Counter()
+        for born, gone, is_completion in lives:
             start = min(max(born, first), as_of)
             arrivals[floor(start)] += 1
             steps[start] += 1
             if gone is not None:
                 end = min(max(gone, start), as_of)
                 steps[end] -= 1
-                completions[floor(end)] += not world.threads[key]["is_open"]
+                (completions if is_completion else unwatched)[floor(end)] += 1
         expected |= {
             (source, hour): row
             | {"arrivals": arrivals[hour], "completions": completions[hour], "as_of": as_of}
+            | {"threads_unwatched": sum(n for at_, n in unwatched.items() if at_ <= hour)}
+            | {"as_of_oldest": oldest_of_source(world, source)}
             for hour, row in sweep(steps, as_of)
         }
     assert_table(table_of(name, "concurrency"), ("source", "hour"), expected)

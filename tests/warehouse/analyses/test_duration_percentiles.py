@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 import numpy as np
 import pytest
 
 from tests.builders import at
 from tests.warehouse.cases import ALONE, FIVE, MINUTE, groups_of, only, terminated
 from tests.warehouse.reference import (
+    Group,
     assert_table,
     facts_of,
     falls_to,
+    find_percentile,
     fit,
     gather,
     name_group,
     newest,
+    oldest,
     table_of,
 )
 from tests.warehouse.worlds import World, build_one
@@ -26,15 +31,15 @@ pytestmark = pytest.mark.filterwarnings(
 
 
 def test_duration_percentiles_by_hand() -> None:
-    """The same five: percentiles between two lifetimes lie on the line from one to the other."""
+    """The same five: each percentile is one of the lifetimes."""
     world = World()
     world.poll(100, *FIVE)
     rows = build_one(world, "duration_percentiles")
     assert groups_of(rows) == ALONE
     names = ("p50", "p75", "p90", "p95", "p99", "mean", "max", "km_p50", "km_p90")
     expected = {
-        "archived": (3, 1, 20, 35, 44, 47, 49.4, 80 / 3, 50, None, None),
-        "closed": (4, 1, 25, 35, 44, 47, 49.4, 27.5, 50, 30, 50),
+        "archived": (3, 1, 20, 50, 50, 50, 50, 80 / 3, 50, None, None),
+        "closed": (4, 1, 20, 30, 50, 50, 50, 27.5, 50, 30, 50),
         "terminated": (1, 1, 30, 30, 30, 30, 30, 30, 30, None, None),
     }
     for dimension, value in ALONE:
@@ -61,22 +66,32 @@ def test_duration_percentiles(name: str) -> None:
     curves = fit(name)
     expected = {}
     for group, members in gather(facts_of(name), by_role=True).items():
-        for basis in ("closed", "archived", "terminated"):
+        for basis in ("closed", "archived", "terminated", "cancelled", "vanished"):
             lifetimes = [
                 fact["elapsed"]
                 for fact in members
                 if fact["elapsed"] is not None
                 and (fact["basis"] == basis or (basis == "closed" and fact["basis"] != "open"))
             ]
+            late = sum(fact["entry"] > 0 for fact in members) / len(members)
+            vanished = [f for f in members if f["basis"] == "vanished" and f["elapsed"] is not None]
             if not lifetimes and basis != "closed":
                 continue
             wanted = (50, 75, 90, 95, 99)
-            quantiles = np.percentile(lifetimes, wanted) if lifetimes else [None] * 5
+            quantiles = [find_percentile(lifetimes, share) for share in wanted]
             falls = {"km_p50": 0.5, "km_p90": 0.1}
             has_curve = basis == "closed" and group in curves
             expected[(*group, basis)] = name_group(name, group) | {
                 "n": len(lifetimes),
-                "n_open": sum(fact["is_open"] for fact in members),
+                "n_open": sum(fact["basis"] == "open" for fact in members),
+                "late_share": late,
+                "vanished_share": {"closed": len(vanished), "vanished": len(lifetimes)}.get(
+                    basis, 0
+                )
+                / len(lifetimes)
+                if lifetimes
+                else None,
+                "p50_of_sessions": None,
                 **dict(zip([f"p{share}" for share in wanted], quantiles, strict=True)),
                 "mean": np.mean(lifetimes) if lifetimes else None,
                 "max": max(lifetimes, default=None),
@@ -85,6 +100,13 @@ def test_duration_percentiles(name: str) -> None:
                     for c, s in falls.items()
                 },
                 "as_of": newest(members),
+                "as_of_oldest": oldest(members),
             }
+    medians: dict[Group, list[float]] = defaultdict(list)
+    for (dimension, _, *kind), row in expected.items():
+        if dimension == "session" and row["p50"] is not None:
+            medians[tuple(kind)].append(row["p50"])
+    for key, own in medians.items():
+        expected[("all", "all", *key)]["p50_of_sessions"] = find_percentile(own, 50)
     rows = table_of(name, "duration_percentiles")
     assert_table(rows, ("dimension", "value", "role", "basis"), expected)

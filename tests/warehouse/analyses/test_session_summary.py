@@ -18,6 +18,7 @@ from tests.warehouse.reference import (
     newest_loaded,
     seconds,
     table_of,
+    unwatched_of,
     world_of,
 )
 from tests.warehouse.worlds import SOURCE, build_one
@@ -35,6 +36,7 @@ def test_session_summary_by_hand() -> None:
         "source": SOURCE,
         "session_id": SESSION,
         "label": "old",
+        "unwatched_since": None,
         "threads": 6,
         "open": 3,
         "idle": 1,
@@ -48,7 +50,7 @@ def test_session_summary_by_hand() -> None:
         "depth": 2,
         "max_fan_out": 4,
         "orphans": 1,
-        "peak_concurrency": 3,
+        "peak_concurrency": 4,
         "first_created_at": at(0),
         "last_updated_at": at(105),
         "span_seconds": 105 * MINUTE,
@@ -58,11 +60,12 @@ def test_session_summary_by_hand() -> None:
     numbers = [cell for cell in lost.values() if isinstance(cell, int)]
     assert (lost["session_id"], lost["as_of"], lost["depth"]) == ("lost", None, None)
     assert numbers == [0] * 13
+    assert lost["unwatched_since"] == at(40)
 
 
 def peak_of(lives: Iterable[Life]) -> int:
     """Return how many lives overlap at most, each until just before its end."""
-    known = [(born, gone) for _, born, gone in lives if gone is None or born < gone]
+    known = [(born, gone) for born, gone, _ in lives if gone is None or born < gone]
     starts = sorted(born for born, _ in known)
     ends = sorted(gone for _, gone in known if gone is not None)
     overlaps = (bisect_right(starts, start) - bisect_right(ends, start) for start in starts)
@@ -72,7 +75,6 @@ def peak_of(lives: Iterable[Life]) -> int:
 def test_session_summary(name: str) -> None:
     """Every figure of a session is what counting and walking its threads gives."""
     world = world_of(name)
-    lives = lives_of(world)
     expected = {}
     for session in {(poll["source"], poll["session_id"]) for poll in world.polls}:
         facts = [fact for fact in facts_of(name) if fact["key"][:2] == session]
@@ -85,6 +87,7 @@ def test_session_summary(name: str) -> None:
         }
         expected[session] = {
             "label": labels_of(world).get(session),
+            "unwatched_since": unwatched_of(world).get(session),
             "threads": len(listed),
             "open": sum(fact["is_open"] for fact in listed),
             **{status: statuses[status] for status in KNOWN},
@@ -97,7 +100,7 @@ def test_session_summary(name: str) -> None:
                 and (*session, fact["parent_thread_id"]) not in world.threads
                 for fact in facts
             ),
-            "peak_concurrency": peak_of(life for life in lives if life[0][:2] == session),
+            "peak_concurrency": peak_of(lives_of(world, *session)),
             "first_created_at": first,
             "last_updated_at": newest(facts, "updated_at"),
             "span_seconds": seconds(first, newest(facts, "updated_at")),

@@ -7,8 +7,16 @@ from typing import TYPE_CHECKING
 
 from tests.builders import at
 from tests.warehouse.cases import columns, only
-from tests.warehouse.reference import HOUR, assert_table, floor, table_of, world_of
-from tests.warehouse.worlds import NEVER, SOURCE, Row, World, build_one, state
+from tests.warehouse.reference import (
+    HOUR,
+    assert_table,
+    floor,
+    newest_of_source,
+    table_of,
+    unwatched_of,
+    world_of,
+)
+from tests.warehouse.worlds import EVER, NEVER, SOURCE, Row, World, build_one, state
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -25,12 +33,12 @@ def test_status_over_time_by_hand() -> None:
     world.poll(-50, outcome="overtaken")
     rows = only(build_one(world, "status_over_time"), source=SOURCE)
     assert columns(rows, *rows[0]) == [
-        (at(0), "idle", 1, 2, 0),
-        (at(0), "running", 1, 2, 0),
-        (at(60), "idle", 1, 1, 1),
-        (at(60), "running", 2, 1, 1),
-        (at(120), "idle", 1, 1, 1),
-        (at(120), "running", 1, 1, 1),
+        (at(0), at(60), "idle", 1, 2, 0),
+        (at(0), at(60), "running", 1, 2, 0),
+        (at(60), at(120), "idle", 1, 1, 1),
+        (at(60), at(120), "running", 2, 1, 1),
+        (at(120), at(130), "idle", 1, 1, 1),
+        (at(120), at(130), "running", 1, 1, 1),
     ]
 
 
@@ -57,18 +65,24 @@ def test_status_over_time(name: str) -> None:
         polls = [p for p in world.polls if p["source"] == source and p["outcome"] != "overtaken"]
         spells = [spell for spell in world.spells() if spell["source"] == source]
         hour = min(floor(poll["started_at"]) for poll in polls)
-        last = max(floor(poll["finished_at"]) for poll in polls)
+        as_of = newest_of_source(world, source) or EVER
+        last = max(floor(as_of), *(floor(poll["finished_at"]) for poll in polls))
         while hour <= last:
-            end = NEVER if hour == last else hour + HOUR
-            known = {poll["session_id"] for poll in polls if poll["started_at"] < end}
+            end = NEVER if as_of < hour + HOUR else hour + HOUR
+            known = {poll["session_id"] for poll in polls if poll["started_at"] < hour + HOUR}
             polled = {
                 poll["session_id"]
                 for poll in polls
                 if poll["is_complete"] and floor(poll["started_at"]) == hour
             }
             counts = Counter(spell["status"] for spell in spells if is_in_status(world, spell, end))
-            for status in {spell["status"] for spell in spells}:
+            counts["(unobserved)"] = sum(is_unobserved(spell, end) for spell in spells)
+            statuses = {spell["status"] for spell in spells}
+            if any(is_unobserved(spell, spell["changed_at"]) for spell in spells):
+                statuses |= {"(unobserved)"}
+            for status in statuses:
                 expected[source, hour, status or "(none)"] = {
+                    "counted_at": min(max(as_of, hour), hour + HOUR),
                     "threads": counts[status],
                     "sessions_polled": len(polled),
                     "sessions_stale": len(known) - len(polled),
@@ -79,6 +93,14 @@ def test_status_over_time(name: str) -> None:
 
 def is_in_status(world: World, spell: Row, moment: datetime) -> bool:
     """Tell whether a spell lasts just before the moment, as far as is known."""
-    row = world.threads[spell["source"], spell["session_id"], spell["thread_id"]]
-    end = spell["ended_at"] if spell["ended_before"] else row["missing_since"]
-    return bool(spell["changed_at"] < moment and (end is None or end >= moment))
+    key = (spell["source"], spell["session_id"], spell["thread_id"])
+    left = world.threads[key]["missing_since"] or unwatched_of(world).get(key[:2])
+    end = spell["ended_at"] if spell["ended_before"] else left
+    is_on = end is None or (end >= moment and max(end, spell["changed_at"]) >= moment)
+    return bool(spell["changed_at"] < moment and is_on)
+
+
+def is_unobserved(spell: Row, moment: datetime) -> bool:
+    """Tell whether a thread lives just before the moment, but was in no spell yet."""
+    born = spell["changed_after"]
+    return bool(spell["spell"] == 1 and born and born < moment <= spell["changed_at"])

@@ -7,15 +7,15 @@ from collections import Counter, defaultdict
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from tests.builders import at
 from tests.warehouse.cases import MINUTE, columns, only, spelled, terminated
 from tests.warehouse.reference import (
     LENGTHS,
     Group,
     assert_table,
-    newest_loaded,
+    find_percentile,
+    newest_of_source,
+    oldest_of_source,
     spells_of,
     table_of,
     world_of,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def test_status_transitions_by_hand() -> None:
     """The same spells: what followed them; each that ended was seen once, and may hide another."""
     rows = build_one(spelled(), "status_transitions")
-    assert only(rows, source=SOURCE, as_of=at(40)) == [
+    assert only(rows, source=SOURCE, as_of=at(40), as_of_oldest=at(40)) == [
         {
             "from_status": start,
             "to_status": end,
@@ -104,12 +104,13 @@ def test_status_transitions(name: str) -> None:
             "transitions": len(spells),
             "share": len(spells) / totals[group[:2]],
             "n": totals[group[:2]],
-            "p50_seconds_before": np.percentile(lengths["seconds"], 50),
-            "p50_seconds_before_low": np.percentile(lengths["seconds_low"], 50),
-            "p50_seconds_before_high": np.percentile(lengths["seconds_high"], 50),
-            "p90_seconds_before": np.percentile(lengths["seconds"], 90),
+            "p50_seconds_before": find_percentile(lengths["seconds"], 50),
+            "p50_seconds_before_low": find_percentile(lengths["seconds_low"], 50),
+            "p50_seconds_before_high": find_percentile(lengths["seconds_high"], 50),
+            "p90_seconds_before": find_percentile(lengths["seconds"], 90),
             "possibly_missed": missed[group],
-            "as_of": newest_loaded(world, source=group[0]),
+            "as_of": newest_of_source(world, group[0]),
+            "as_of_oldest": oldest_of_source(world, group[0]),
         }
     rows = table_of(name, "status_transitions")
     assert_table(rows, ("source", "from_status", "to_status"), expected)

@@ -44,7 +44,7 @@ def test_stop_reasons_by_hand() -> None:
     assert columns(rows, *names) == [
         (*group, *cells, at(10)) for group, own in expected.items() for cells in own
     ]
-    assert rows[0].keys() == {*names, "name", "agent", "agent_version"}
+    assert rows[0].keys() == {*names, "name", "agent", "agent_version", "as_of_oldest"}
 
 
 def test_stop_reasons(name: str) -> None:

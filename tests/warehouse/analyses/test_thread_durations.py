@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tests.builders import born, build, instant, load, thread
+import pytest
+
+from tests.builders import at, born, build, instant, load, thread
+from tests.warehouse.cases import MINUTE, columns, terminated
 from tests.warehouse.reference import assert_table, facts_of, seconds, table_of
+from tests.warehouse.worlds import SOURCE, World, build_all, state
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,7 +56,7 @@ def test_thread_durations_by_hand(home: Path) -> None:
         "archived": ("archived", 20 * minute, False, 15 * minute, None, None, 1, 1),
         "archived_b": ("archived", 20 * minute, False, 15 * minute, None, None, 1, 0),
         "terminated": ("terminated", 15 * minute, False, 15 * minute, None, None, 2, 0),
-        "cancelled": ("terminated", 2 * minute, False, 2 * minute, None, None, 1, 0),
+        "cancelled": ("cancelled", 2 * minute, False, 2 * minute, None, None, 1, 0),
         "during": ("open", 10 * minute, True, 615, 0, 1.5, 1, 0),
         "future": ("open", None, True, 0, 0, None, 1, 0),
         "backwards": ("terminated", None, False, -20 * minute, None, None, 1, 0),
@@ -109,6 +113,53 @@ def test_names(home: Path) -> None:
         assert found["agent", "agent_1"] == "Writer"
 
 
+def test_sessions_are_called_by_label_or_title() -> None:
+    """A label of the configuration comes before the title that the server gives."""
+    world = World()
+    world.titles = {(SOURCE, "titled"): "Nightly review", (SOURCE, "both"): "Title"}
+    for session, label in (("titled", None), ("both", "label"), ("neither", None)):
+        world.poll(10, state("a"), session_id=session, label=label)
+    tables = build_all(world)
+    called = {"titled": "Nightly review", "both": "label", "neither": None}
+    rows = tables["thread_durations"]
+    assert {row["session_id"]: row["session_label"] for row in rows} == called
+    assert {row["session_id"]: row["label"] for row in tables["session_summary"]} == called
+    groups = [row for row in tables["status_distribution"] if row["dimension"] == "session"]
+    assert {row["value"]: row["name"] for row in groups} == called | {"neither": "neither"}
+
+
+def test_late_touch_and_vanishing() -> None:
+    """A thread had closed when it was first seen so; one that is gone closed unseen."""
+    world = World()
+    world.poll(10, state("touched", "running", 0, 5), state("lost", "running", 0, 5))
+    ended = terminated("touched", 0, 15)
+    world.poll(20, ended, state("lost", "running", 0, 5))
+    world.poll(40, ended | {"updated_at": at(30), "stop_reason_type": "x"})
+    world.poll(50, ended | {"updated_at": at(45), "stop_reason_type": "x"})
+    rows = {row["thread_id"]: row for row in build_all(world)["thread_durations"]}
+    names = ("basis", "elapsed_seconds", "elapsed_low", "elapsed_high", "is_censored")
+    seen = 20.5 * MINUTE
+    assert columns([rows["touched"]], *names) == [("terminated", seen, seen, seen, False)]
+    bounds = (30 * MINUTE, 20 * MINUTE, 40 * MINUTE)
+    assert columns([rows["lost"]], *names) == [("vanished", *bounds, False)]
+
+
+@pytest.mark.parametrize("is_listing", [False, True])
+def test_delayed_entry(*, is_listing: bool) -> None:
+    """If none that closed before was listed, threads count from their age at the first poll."""
+    world = World()
+    old = [state("old", "running", 0, 5), state("other", "running", 20, 25)]
+    early = [terminated("early", 0, 50)] if is_listing else []
+    world.poll(60, *old, *early)
+    world.poll(120, terminated("old", 0, 100), old[1], state("new", "running", 110, 111), *early)
+    rows = {row["thread_id"]: row["entry_seconds"] for row in build_all(world)["thread_durations"]}
+    entered = dict.fromkeys(("old", "other", "early", "new"), 0.0)
+    if not is_listing:
+        del entered["early"]
+        entered |= {"old": 60 * MINUTE, "other": 40 * MINUTE}
+    assert rows == entered
+
+
 def test_thread_durations(name: str) -> None:
     """Each thread's lifetime, silence, depth and children are those of a plain walk."""
     expected = {
@@ -120,7 +171,10 @@ def test_thread_durations(name: str) -> None:
             "agent_name": fact["called"],
             "model": fact["agent_model"],
             "elapsed_seconds": fact["elapsed"],
-            "is_censored": fact["is_open"],
+            **dict(zip(("elapsed_low", "elapsed_high"), fact["bounds"], strict=True)),
+            "entry_seconds": fact["entry"],
+            "unwatched_since": fact["unwatched_since"],
+            "is_censored": fact["basis"] == "open",
             "basis": fact["basis"],
             "active_span_seconds": seconds(fact["created_at"], fact["updated_at"]),
             "quiet_seconds": fact["quiet"] if fact["is_open"] else None,

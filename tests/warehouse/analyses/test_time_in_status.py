@@ -18,6 +18,7 @@ from tests.warehouse.reference import (
     assert_table,
     name_group,
     newest,
+    oldest,
     seconds,
     spells_of,
     table_of,
@@ -120,5 +121,6 @@ def test_time_in_status(name: str) -> None:
             "seconds_high": max(min(high + unseen, total), own),
             "share": own / total if total else None,
             "as_of": newest(spell["fact"] for spell in whole[group[:2]]),
+            "as_of_oldest": oldest(spell["fact"] for spell in whole[group[:2]]),
         }
     assert_table(table_of(name, "time_in_status"), ("dimension", "value", "status"), expected)

@@ -24,7 +24,7 @@ JOIN (
     FROM counted
     GROUP BY session
 ) AS peaks USING (session);
-COMMENT ON VIEW session_peaks IS 'Per session of which a thread is dated, how many were open at once.';
+COMMENT ON VIEW session_peaks IS 'Per session that has a thread, how many were open at once.';
 COMMENT ON COLUMN session_peaks.source IS 'Name of the source in the configuration';
 COMMENT ON COLUMN session_peaks.session_id IS 'Session that was polled';
 COMMENT ON COLUMN session_peaks.peak_concurrency IS 'Largest number of threads open at one time';

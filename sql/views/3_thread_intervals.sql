@@ -1,0 +1,131 @@
+-- Most threads were listed by the newest complete poll of their session; the others are few.
+CREATE OR REPLACE VIEW thread_intervals AS
+WITH parents AS MATERIALIZED (
+    FROM parent_threads
+),
+
+-- A closed thread may be touched later: it had closed when it was first seen so.
+closings AS (
+    SELECT
+        source,
+        session_id,
+        thread_id,
+        coalesce(max(ended_before) FILTER (statuses.is_closed IS NOT TRUE), min(observed_from)) AS seen_at
+    FROM thread_status_history
+    SEMI JOIN (FROM threads WHERE NOT is_open AND archived_at IS NULL) AS closed
+        USING (source, session_id, thread_id)
+    LEFT JOIN statuses USING (status)
+    GROUP BY ALL
+),
+
+observed AS (
+    SELECT
+        threads.*,
+        latest.label AS session_label,
+        latest.first_loaded_at,
+        unwatched.unwatched_since,
+        CASE WHEN threads.parent_thread_id IS NULL THEN 0 ELSE parent.depth + 1 END AS depth,
+        coalesce(own.children, 0) AS children,
+        CASE
+            WHEN earlier.thread_row IS NOT NULL THEN earlier.as_of
+            WHEN threads.last_changed_sequence >= latest.loaded_sequence THEN latest.loaded_at
+            ELSE latest.complete_at
+        END AS as_of,
+        CASE
+            WHEN threads.archived_at IS NOT NULL THEN 'archived'
+            WHEN NOT is_open THEN CASE WHEN status IN ('archived', 'cancelled') THEN status ELSE 'terminated' END
+            WHEN threads.missing_since IS NOT NULL THEN 'vanished'
+            ELSE 'open'
+        END AS basis,
+        closings.seen_at
+    FROM threads
+    LEFT JOIN latest_polls AS latest USING (source, session_id)
+    LEFT JOIN unwatched_sessions AS unwatched USING (source, session_id)
+    LEFT JOIN earlier_observations AS earlier ON earlier.thread_row = threads.rowid
+    LEFT JOIN closings USING (source, session_id, thread_id)
+    LEFT JOIN parents AS own ON own.thread_row = threads.rowid
+    LEFT JOIN parents AS parent
+        ON parent.source = threads.source
+        AND parent.session_id = threads.session_id
+        AND parent.thread_id = threads.parent_thread_id
+),
+
+lifetimes AS (
+    SELECT
+        *,
+        CASE
+            WHEN basis = 'open' THEN NULL
+            WHEN basis = 'vanished'
+                THEN as_of + to_microseconds(date_sub('microsecond', as_of, missing_since) // 2)
+            WHEN archived_at IS NOT NULL THEN archived_at
+            WHEN updated_at IS NOT NULL THEN least(updated_at, seen_at)
+        END AS closed_at,
+        seconds_between(created_at, CASE basis WHEN 'open' THEN as_of ELSE closed_at END) AS lifetime_seconds
+    FROM observed
+)
+
+SELECT
+    source,
+    session_id,
+    session_label,
+    thread_id,
+    name,
+    role,
+    key_of_agent(agent_id, agent_name, agent_type, agent_model) AS agent,
+    name_of_agent(agent_id, agent_name, agent_type, agent_model) AS agent_name,
+    agent_version,
+    agent_model AS model,
+    status,
+    stop_reason_type,
+    is_open,
+    created_at,
+    updated_at,
+    missing_since,
+    unwatched_since,
+    active_seconds,
+    depth,
+    children,
+    as_of,
+    basis,
+    closed_at,
+    CASE WHEN lifetime_seconds >= 0 THEN lifetime_seconds END AS elapsed_seconds,
+    CASE basis WHEN 'vanished' THEN greatest(seconds_between(created_at, as_of), 0) ELSE elapsed_seconds END
+    AS elapsed_low,
+    CASE basis WHEN 'vanished' THEN seconds_between(created_at, missing_since) WHEN 'open' THEN NULL ELSE elapsed_seconds END
+    AS elapsed_high,
+    CASE
+        WHEN NOT is_delayed OR created_at IS NULL OR created_at >= first_loaded_at THEN 0
+        WHEN basis = 'open' THEN least(seconds_between(created_at, first_loaded_at), elapsed_seconds)
+        WHEN closed_at > first_loaded_at THEN seconds_between(created_at, first_loaded_at)
+        ELSE 0
+    END AS entry_seconds
+FROM lifetimes
+LEFT JOIN source_entry USING (source);
+COMMENT ON VIEW thread_intervals IS 'The threads, each with what people call its agent and session, its place in the tree, the newest poll that it rests on, and its lifetime: from created_at to closed_at, or so far.';
+COMMENT ON COLUMN thread_intervals.source IS 'Name of the source in the configuration';
+COMMENT ON COLUMN thread_intervals.session_id IS 'Session that was polled';
+COMMENT ON COLUMN thread_intervals.session_label IS 'What the configuration calls the session, else its title; null without both';
+COMMENT ON COLUMN thread_intervals.thread_id IS 'Thread, unique within its session only';
+COMMENT ON COLUMN thread_intervals.name IS 'Name the server gives; null if empty';
+COMMENT ON COLUMN thread_intervals.role IS 'coordinator or child';
+COMMENT ON COLUMN thread_intervals.agent IS 'Id of the agent, or its name if it has no id';
+COMMENT ON COLUMN thread_intervals.agent_name IS 'Name of the agent; of one without a name advisor (and its model), inline, or its id';
+COMMENT ON COLUMN thread_intervals.agent_version IS 'Version of the agent';
+COMMENT ON COLUMN thread_intervals.model IS 'Model of the agent';
+COMMENT ON COLUMN thread_intervals.status IS 'Status, verbatim';
+COMMENT ON COLUMN thread_intervals.stop_reason_type IS 'Why the last turn ended';
+COMMENT ON COLUMN thread_intervals.is_open IS 'Neither archived nor terminated nor cancelled';
+COMMENT ON COLUMN thread_intervals.created_at IS 'Server: when the thread was created';
+COMMENT ON COLUMN thread_intervals.updated_at IS 'Server: when the thread last changed';
+COMMENT ON COLUMN thread_intervals.missing_since IS 'Beginning of the first complete poll that no longer listed it; null while it is listed';
+COMMENT ON COLUMN thread_intervals.unwatched_since IS 'Since when nobody watches its session (unwatched_sessions); null while somebody does';
+COMMENT ON COLUMN thread_intervals.active_seconds IS 'Server: seconds of work';
+COMMENT ON COLUMN thread_intervals.depth IS 'Number of ancestors; null under a parent that was never listed, and in a cycle';
+COMMENT ON COLUMN thread_intervals.children IS 'Number of threads that it created itself';
+COMMENT ON COLUMN thread_intervals.as_of IS 'Beginning of the newest poll that listed it or brought its last change';
+COMMENT ON COLUMN thread_intervals.basis IS 'archived, terminated or cancelled: how it closed; vanished: it closed unseen; open';
+COMMENT ON COLUMN thread_intervals.closed_at IS 'When it closed: archived_at, else updated_at unless it was seen closed before that; of a vanished one the middle between its last listing and missing_since; null if open, or not known';
+COMMENT ON COLUMN thread_intervals.elapsed_seconds IS 'From created_at to closed_at, of an open one to as_of; null if that is negative or not known';
+COMMENT ON COLUMN thread_intervals.elapsed_low IS 'The lifetime at least; below elapsed_seconds only if it vanished';
+COMMENT ON COLUMN thread_intervals.elapsed_high IS 'The lifetime at most; above elapsed_seconds only if it vanished, null of an open one';
+COMMENT ON COLUMN thread_intervals.entry_seconds IS 'The age at which it came under observation (source_entry): no thread that closed younger could be listed; mostly 0';

@@ -1,0 +1,91 @@
+"""Landed runs that cannot be loaded: tried twice, then set aside by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+import pytest
+
+from pipelines.errors import LandingError, LoadRejected
+from pipelines.landing.aside import ASIDE, BEGINNINGS, TRIED, Tries, describe_aside
+from pipelines.landing.directory import RAW, list_runs
+from pipelines.landing.format import Footer, read_run, write_pages, write_run
+from tests.builders import SESSION, land, load, load_all, read, replay_all, thread
+from tests.support import invoke
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def damage(path: Path) -> None:
+    """Write something else into a file."""
+    path.write_bytes(b"PAR1")
+
+
+def replace_body(path: Path, body: bytes = b"[1]") -> None:
+    """Replace a run by one whose page, in a shard and in the last file, is none."""
+    landed = read_run(path)
+    rows = landed.pages.with_columns(body=pl.lit(body)).rows()
+    path.unlink()
+    shard = write_pages(path.parent, f"{path.name.rsplit('.', 2)[0]}.s1", rows, {})
+    write_run(path.parent, Footer(landed.run, landed.polls, [shard.name]), rows)
+
+
+def twice(path: Path) -> None:
+    """Replace a run by one that names its session's poll twice: the ledger has it once."""
+    landed = read_run(path)
+    path.unlink()
+    write_run(path.parent, Footer(landed.run, landed.polls * 2), landed.pages.rows())
+
+
+@pytest.mark.parametrize("spoil", [damage, replace_body, twice])
+def test_a_run_that_cannot_be_loaded(home: Path, spoil: object) -> None:
+    """The first failure is raised; the second sets the run aside, and the next ones are loaded."""
+    load(home, 0, thread("a"))
+    land(home, 10, thread("b"))
+    assert callable(spoil)
+    spoil(list_runs(home / RAW)["run-10"])
+    with pytest.raises((LandingError, LoadRejected)):
+        load_all(home)
+    land(home, 20, thread("a"), thread("c"))
+    assert load_all(home) == ["run-20"]
+    names = sorted(path.name for path in (home / RAW).iterdir())
+    assert not [name for name in names if name.endswith(TRIED)]
+    assert 1 <= len([name for name in names if name.endswith(ASIDE)]) <= 2
+    land(home, 30, thread("a"))
+    assert load_all(home) == ["run-30"]
+    before = read(home, "FROM threads ORDER BY thread_id")
+    assert replay_all(home).runs == ["run-0", "run-20", "run-30"]
+    assert read(home, "FROM threads ORDER BY thread_id") == before
+    for command in ("status", "replay"):
+        result = invoke(command, QODER_SESSION_IDS=SESSION)
+        assert result.returncode == 1
+        assert "run-10" in result.stderr
+        assert f"set aside. After an upgrade take {ASIDE} off" in result.stderr
+
+
+def test_a_load_that_ends_the_process(home: Path) -> None:
+    """A run whose load never came to its end is set aside after some more tries."""
+    land(home, 0, thread("a"))
+    land(home, 10, thread("a"))
+    for _ in range(BEGINNINGS):
+        assert describe_aside(home / RAW) is None
+        Tries(list_runs(home / RAW)["run-0"]).begin()
+    assert load_all(home) == ["run-10"]
+    assert str(describe_aside(home / RAW)).startswith(str(home / RAW))
+
+
+def test_faults_of_the_machine_do_not_count(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is no fault of the file, such as Ctrl-C, sets nothing aside however often it comes."""
+    land(home, 0, thread("a"))
+    with monkeypatch.context() as patch:
+
+        def fail(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        patch.setattr("pipelines.warehouse.load.load_run", fail)
+        for _ in range(BEGINNINGS + 1):
+            with pytest.raises(KeyboardInterrupt):
+                load_all(home)
+    assert load_all(home) == ["run-0"]
