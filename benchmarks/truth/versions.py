@@ -187,7 +187,7 @@ EFFECTS: dict[str, tuple[Agents, Scene, Wanted]] = {
         {"failures": "more"},
     ),
 }
-OPPOSITE = {"slower": "faster", "more": "fewer"}
+OPPOSITE = {"slower": "faster", "faster": "slower", "more": "fewer", "fewer": "more"}
 
 
 def measure(connection: duckdb.DuckDBPyConnection, seeds: int) -> Iterator[Finding]:

@@ -51,16 +51,18 @@ WITH lifetimes AS MATERIALIZED (
         hash(source, session_id) AS session,
         created_at,
         as_of,
-        age_step(seconds_between(created_at, as_of)) AS followed,
-        -1 AS entry,
+        -- A thread that closed was followed on: for as long as its session was.
+        age_step(seconds_between(created_at, greatest(as_of, complete_at))) AS followed,
+        CASE WHEN entry_seconds > 0 THEN age_step(entry_seconds) ELSE -1 END AS entry,
         -- An open thread that gave up did so when it fell quiet.
         age_step(elapsed_seconds - if(is_censored AND gave_up(stop_reason_type), coalesce(quiet_seconds, 0), 0)) AS age,
         CASE
-            WHEN (status = 'terminated' AND basis = 'terminated') OR gave_up(stop_reason_type) THEN 'failed'
+            WHEN basis = 'terminated' OR gave_up(stop_reason_type) THEN 'failed'
             WHEN is_censored THEN 'open'
             ELSE 'closed'
         END::ENUM ('open', 'closed', 'failed') AS cause
     FROM analytics.thread_durations
+    JOIN latest_polls USING (source, session_id)
     WHERE elapsed_seconds IS NOT NULL AND agent IS NOT NULL AND agent_version IS NOT NULL
 ),
 

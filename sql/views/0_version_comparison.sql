@@ -88,13 +88,13 @@ CREATE OR REPLACE MACRO compare_versions(pairs, lifetimes) AS TABLE (
         older.lifetime.high AS lifetime_compared_high_seconds,
         speed_p,
         speed_p_adjusted,
-        newer.followed,
-        older.followed AS followed_compared,
-        newer.sessions,
-        older.sessions AS sessions_compared,
+        coalesce(newer.followed, 0) AS followed,
+        CASE WHEN compared_curve IS NOT NULL THEN coalesce(older.followed, 0) END AS followed_compared,
+        coalesce(newer.sessions, 0) AS sessions,
+        CASE WHEN compared_curve IS NOT NULL THEN coalesce(older.sessions, 0) END AS sessions_compared,
         (SELECT count(DISTINCT pair) FROM adjusted WHERE p IS NOT NULL) AS compared
     FROM query_table(pairs) AS beside
-    JOIN summaries AS newer USING (curve)
+    LEFT JOIN summaries AS newer ON newer.curve = beside.curve
     LEFT JOIN summaries AS older ON older.curve = beside.compared_curve
     LEFT JOIN outcomes ON outcomes.pair = beside.pair
 );
