@@ -535,7 +535,7 @@ def _(survival):
     ]
     _halves = [row["seconds"] for row in _rows if 2 * row["survival"] <= 1]
     _longest = max((row["seconds"] for row in _rows), default=0)
-    _x = scale_durations(_halves, _longest, "time since creation", 1 / 100)
+    _x = scale_durations(_halves, _longest, "time since creation", 1 / 40)
     _labels = list(dict.fromkeys(row["threads"] for row in _rows))
     _curves = (
         alt.Chart(alt.InlineData(values=_rows), title="Share still open after a time")

@@ -93,7 +93,7 @@ def run_dagster_job() -> None:
     )
     if done.returncode:
         raise SessionThreadsError(f"Dagster's job failed: {done.stderr[-LONGEST_ERROR:]}")
-    echo("Assets: thread_pages → threads → the analyses → published_database")
+    echo("Assets: sessions → thread_pages → threads → the analyses → published_database")
 
 
 def show_analyses() -> None:

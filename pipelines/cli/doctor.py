@@ -15,8 +15,10 @@ import msgspec
 
 from pipelines.config.dagster_home import find_dagster_home
 from pipelines.errors import ApiError, SessionThreadsError, TokenRejected
+from pipelines.extract.discover import count_found, name_sessions
 from pipelines.extract.poll import ask_once
 from pipelines.files import make_private, try_directory
+from pipelines.http.auth import SCHEMES
 from pipelines.landing.aside import describe_aside
 from pipelines.landing.directory import RAW
 from pipelines.reporting.wording import count
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from pipelines.config.settings import Settings
+    from pipelines.config.settings import Settings, Source
 
     Check = Callable[[Settings], Iterator["Finding"]]
 
@@ -103,17 +105,32 @@ def check_servers(settings: Settings) -> Iterator[Finding]:
     """Ask each source for one thread, and compare its clock with ours."""
     for source in settings.sources:
         name = f"source {source.name}"
-        yield Finding(f"{name}: {source.base_url}, {count(len(source.sessions), 'session')}")
+        named = count(len(name_sessions(source)), "session")
+        scheme = SCHEMES[source.auth].described
+        yield Finding(f"{name}: {source.provider} at {source.base_url}, {scheme}, {named} named")
         try:
             ahead_s = asyncio.run(ask_once(source))
         except SessionThreadsError as error:
             yield Finding(f"{error.advise()}{explain_certificates(error)}", find_status(error))
             continue
         yield Finding(f"{name}: the token is accepted")
+        yield from check_discovery(source)
         if abs(ahead_s) > MOST_SKEW_S:
             side = "ahead of" if ahead_s > 0 else "behind"
             problem = f"this machine's clock is {abs(ahead_s):,.0f} s {side} the server's"
             yield Finding(f"{name}: {problem}. Let something keep it (NTP)", ENVIRONMENT)
+
+
+def check_discovery(source: Source) -> Iterator[Finding]:
+    """Count the sessions that a source would find, and poll."""
+    if source.discover is not None:
+        try:
+            found = count(asyncio.run(count_found(source)), "session")
+        except ApiError as error:
+            yield Finding(error.advise(), find_status(error))
+            return
+        consent = "Listing one without threads makes the server create its coordinator"
+        yield Finding(f"source {source.name}: discover finds {found}. {consent}")
 
 
 def explain_certificates(error: SessionThreadsError) -> str:

@@ -75,6 +75,7 @@ for command in (
     polling.replay,
     polling.demo,
     reading.status,
+    reading.sessions,
     reading.show,
     reading.sql,
     reading.report,

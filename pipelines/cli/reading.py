@@ -108,6 +108,20 @@ def show(
 
 
 @click.command()
+@take_target
+def sessions(form: str | None, out: Path | None, *, raw: bool) -> None:
+    """Show every session ever configured or found, and whether it is polled."""
+    from pipelines.cli.output import write_query
+    from pipelines.cli.target import choose_target
+    from pipelines.config.settings import data_home
+    from pipelines.warehouse.place import open_warehouse
+    from pipelines.warehouse.sql import read_query
+
+    target = choose_target(form, out, raw=raw)
+    write_query(open_warehouse(data_home()), read_query("ledger", "registry"), target)
+
+
+@click.command()
 @click.argument("query")
 @take_target
 def sql(query: str, form: str | None, out: Path | None, *, raw: bool) -> None:

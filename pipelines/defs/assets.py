@@ -21,6 +21,7 @@ from pipelines.defs.checks import (
 )
 from pipelines.defs.metadata import (
     OWNERS,
+    describe_discovery,
     describe_ledger,
     describe_pages,
     describe_polls,
@@ -51,20 +52,37 @@ class PollConfig(dg.Config):
     )
 
 
-@dg.asset(
-    group_name="ingestion", kinds={"python", "parquet"}, owners=OWNERS, metadata=describe_pages()
+SESSIONS = dg.AssetSpec(
+    "sessions",
+    description="The sessions of each source: those that are named, and those that it is asked for."
+    " What becomes of each is in the table `sessions`.",
+    group_name="ingestion",
+    kinds={"python"},
+    owners=OWNERS,
 )
+THREAD_PAGES = dg.AssetSpec(
+    "thread_pages",
+    deps=[SESSIONS],
+    description="Every page of the threads of these sessions, as the server sent it. One Parquet"
+    " file for each run, and shards of a large one, in `raw/` of the data directory.",
+    group_name="ingestion",
+    kinds={"python", "parquet"},
+    owners=OWNERS,
+    metadata=describe_pages(),
+)
+
+
+@dg.multi_asset(specs=[SESSIONS, THREAD_PAGES])
 def thread_pages(
     context: dg.AssetExecutionContext,
     config: PollConfig,
     configuration: ConfigurationParam,
     analyses: AnalysesParam,
     warehouse: WarehouseParam,
-) -> dg.MaterializeResult:
-    """Every page of the threads of the configured sessions, as the server sent it.
+) -> Iterator[dg.MaterializeResult]:
+    """Find the sessions, and fetch every page of their threads.
 
-    One Parquet file for each run, and shards of a large one, in `raw/` of the data directory. A
-    session that fails ends alone, and says why in the log and in `every_session_complete`. If all
+    A session that fails ends alone, and says why in the log and in `every_session_complete`. If all
     do, this step fails: after the ledger that says so is published.
     """
     settings = configuration.load()
@@ -74,20 +92,27 @@ def thread_pages(
     planned = steps.plan(settings, found.sources, selection, history)
     begun = steps.RunStart(context.run.run_id, warehouse.newest_sequence(), "dagster")
     landed = steps.poll(settings, planned, selection, Progress(), begun, history.known, found)
+    yield dg.MaterializeResult(asset_key="sessions", metadata=describe_discovery(found))
     for poll in landed.polls:
         if poll.error_message:
-            context.log.warning("session %s: %s", poll.session_id, poll.error_message)
+            context.log.warning("%s %s: %s", *name_poll(poll), poll.error_message)
     if problem := find_problem(landed.polls):
         with warehouse.write() as tables:  # the steps after this one will not run
             ledger = steps.load(settings, tables).ledger
             steps.publish(warehouse, tables, analyses)
         evidence = check_sessions([row for row in ledger if row["run_id"] == begun.id]).metadata
         raise dg.Failure(problem, metadata=evidence, allow_retries=False)
-    return dg.MaterializeResult(metadata=describe_polls(landed.path, landed.polls))
+    metadata = describe_polls(landed.path, landed.polls)
+    yield dg.MaterializeResult(asset_key="thread_pages", metadata=metadata)
+
+
+def name_poll(poll: Poll) -> tuple[str, str]:
+    """Return what was polled: a session's threads, or the list of a source's sessions."""
+    return ("session", poll.session_id) if poll.session_id else ("sessions of source", poll.source)
 
 
 @dg.asset(
-    deps=[thread_pages],
+    deps=[THREAD_PAGES],
     group_name="ingestion",
     kinds={"duckdb"},
     owners=OWNERS,

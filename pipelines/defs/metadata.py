@@ -1,5 +1,6 @@
 """What a materialization shows in Dagster: numbers that plot over time, and the table's schema."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import dagster as dg
 import duckdb
 
+from pipelines.extract.discover import Discovery
 from pipelines.landing.format import PAGES
 from pipelines.records import THREADS_ENDPOINT, Poll
 from pipelines.warehouse.analyses import SCHEMA, Analysis
@@ -19,7 +21,7 @@ LONGEST_CELL = 200
 OWNERS = ["team:session-threads"]
 COLUMNS_OF_PAGES = {
     "source": "Name of the source in the configuration",
-    "endpoint": "What was asked for: threads, a list of them, or thread, one by its id",
+    "endpoint": "What was asked for: threads or sessions, or one of them by its id",
     "session_id": "Session that was polled",
     "page": "Number of the page, or of the look-up, in its poll, from 1",
     "cursor": "Cursor it was asked for with, null for the first; of a look-up the thread's id",
@@ -27,6 +29,25 @@ COLUMNS_OF_PAGES = {
     "status": "HTTP status: 200, or 404 of a look-up that found no thread",
     "body": "What the server sent",
 }
+
+
+def describe_discovery(found: Discovery) -> Metadata:
+    """Return how many sessions there are, where they come from, and how many are no more."""
+    sessions = [session for each in found.sources for session in each.sessions]
+    origins = Counter(session.origin for session in sessions)
+    states = Counter(decision.state for decision in found.decisions)
+    listings = [item for item in found.fetched if isinstance(item, Poll)]
+    return {
+        "sessions": len(sessions),
+        **{
+            f"sessions_{origin}": origins[origin] for origin in ("configured", "file", "discovered")
+        },
+        "sessions_leaving": sum(session.is_leaving for session in sessions),
+        **{f"sessions_{state}": states[state] for state in ("gone", "excluded", "out_of_scope")},
+        "listings": len(listings),
+        "listings_complete": sum(poll.outcome == "complete" for poll in listings),
+        "requests": sum(poll.requests for poll in listings),
+    }
 
 
 def describe_polls(path: Path, polls: Sequence[Poll]) -> Metadata:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pipelines.config.settings import Source
-from pipelines.extract.filters import matches, query_filters
 from pipelines.extract.listing import SessionListing
 from pipelines.http.client import open_client
 from pipelines.records import Decision, FetchedPage, Poll, Registered, ScopedSession
@@ -81,6 +80,18 @@ async def discover_sessions(
     )
 
 
+async def count_found(source: Source) -> int:
+    """Return how many sessions a source discovers now; nothing is polled. Raises ApiError."""
+    if source.discover is None:
+        return 0
+    async with open_client(source) as client:
+        listing = SessionListing(client)
+        await listing.fetch(source.discover, datetime.now(UTC))
+        if listing.error:
+            raise listing.error
+        return len(set(listing.found) - {*source.exclude})
+
+
 def read_registry(source: Source, history: History) -> Registry:
     """Return what the registry knows of a source's sessions, by their ids."""
     return {id_: row for (name, id_), row in history.registry.items() if name == source.name}
@@ -101,10 +112,8 @@ async def discover_source(
         decisions = [] if selection.sessions else decide(source, registry, kept)
         return Discovery([SourceSessions(source, tuple(kept.values()))], decisions)
     async with open_client(source, backoff_s=backoff_s) as client:
-        listing, wanted = SessionListing(client), source.discover
-        now = datetime.now(UTC)
-        filters, passes = query_filters(wanted, now), matches(wanted, now)
-        poll = await listing.fetch(filters, wanted.statuses, passes, wanted.max_sessions)
+        listing = SessionListing(client)
+        poll = await listing.fetch(source.discover, datetime.now(UTC))
         found = {
             id_: ScopedSession(id_, None, "discovered")
             for id_ in listing.found

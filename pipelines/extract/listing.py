@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from pipelines.errors import TOO_MANY_SESSIONS, ApiError, SessionGone, TooManySessions, Unexpected
+from pipelines.extract.filters import matches, query_filters
 from pipelines.extract.fleet import name_outcome
 from pipelines.extract.paginate import ListRequest, Pagination, fetch_page, fetch_pages
 from pipelines.http.client import RequestStats
@@ -17,11 +18,11 @@ from pipelines.providers.registry import PROVIDERS
 from pipelines.records import SESSION_ENDPOINT, SESSIONS_ENDPOINT, FetchedPage, PageFetch, Poll
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Collection
 
+    from pipelines.config.discovery import Discover
     from pipelines.http.client import Client
-    from pipelines.providers.base import Endpoint, Params
-    from pipelines.providers.session import Session
+    from pipelines.providers.base import Endpoint
 
 logger = logging.getLogger(__name__)
 
@@ -29,32 +30,32 @@ logger = logging.getLogger(__name__)
 class SessionListing:
     """Lists the sessions of one source.
 
-    `found` are those that passed the filters, `pages` what came, without secrets, to be landed.
+    `found` are those that passed the filters, `pages` what came, without secrets, to be landed;
+    `error` is why the list is not whole.
     """
 
     def __init__(self, client: Client) -> None:
         self.found: list[str] = []
         self.pages: list[FetchedPage] = []
+        self.error: ApiError | None = None
         self._client = client
         self._provider = PROVIDERS[client.source.provider]
         self._stats = RequestStats()
 
-    async def fetch(
-        self,
-        filters: Params,
-        statuses: Sequence[str],
-        passes: Callable[[Session], bool],
-        most: int,
-    ) -> Poll:
-        """List all sessions; return how that has ended. More than `most` that pass are an error."""
-        source = self._client.source
+    async def fetch(self, wanted: Discover, now: datetime) -> Poll:
+        """List all sessions; return how that has ended. More than may pass are an error."""
+        source, most, passes = self._client.source, wanted.max_sessions, matches(wanted, now)
         endpoint = self._provider.endpoint(SESSIONS_ENDPOINT)
         request = ListRequest(
             endpoint=endpoint,
             ids={},
             limit=min(source.page_limit, endpoint.page_limit or source.page_limit),
-            statuses=tuple(statuses) if endpoint.takes_statuses else (),
-            filters=[(name, value) for name, value in filters if name in endpoint.filters],
+            statuses=wanted.statuses if endpoint.takes_statuses else (),
+            filters=[
+                (name, value)
+                for name, value in query_filters(wanted, now)
+                if name in endpoint.filters
+            ],
         )
         pagination = Pagination(max_pages=source.max_pages_per_session)
         started_at = datetime.now(UTC)
@@ -76,6 +77,7 @@ class SessionListing:
             logger.warning("source %s: %s", source.name, type(error).__name__, exc_info=True)
             problem = f"an unexpected {type(error).__name__}. Report it, with the log"
             pagination.fail(Unexpected(problem, error_type="unexpected"))
+        self.error = pagination.error
         return self._conclude(pagination, started_at)
 
     async def look_up(self, session_ids: Collection[str]) -> set[str]:

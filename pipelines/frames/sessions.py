@@ -8,7 +8,6 @@ import polars as pl
 
 from pipelines.errors import LandingError
 from pipelines.frames.threads import NO_AGENT, NO_STATS, to_columns
-from pipelines.frames.usage import USAGE, usage_columns
 from pipelines.frames.values import TIMESTAMP, to_json
 from pipelines.providers.instants import read_instant
 from pipelines.providers.registry import find_endpoint
@@ -41,7 +40,6 @@ SESSIONS = pl.Schema(
         "active_seconds": pl.Float64(),
         "duration_seconds": pl.Float64(),
         "usage": pl.String(),
-        **USAGE,
         "extra": pl.String(),
     }
 )
@@ -84,7 +82,6 @@ def flatten_sessions(
     values = {
         **came,
         **stats,
-        **usage_columns(came["usage"]),
         **{name: list(map(read_instant, came[name])) for name in INSTANTS},
         "session_id": came["id"],
         "agent_id": [a or b for a, b in zip(came["agent_id"], agents["id"], strict=True)],

@@ -60,6 +60,8 @@ READERS: Mapping[Kind, Callable[[Any], str]] = {
     "change": "{:+.0%}".format,
     "duration": lambda value: str(Duration(value)),
     "moment": lambda value: f"{value.astimezone(UTC):%Y-%m-%d %H:%M}",
-    "instant": lambda value: f"{value.astimezone(UTC):%-d %b %H:%M}",
+    "instant": lambda value: (
+        f"{value.astimezone(UTC):%-d\N{NO-BREAK SPACE}%b\N{NO-BREAK SPACE}%H:%M}"
+    ),
     "day": lambda value: f"{value:%a %-d %b}",
 }

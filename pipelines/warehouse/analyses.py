@@ -47,7 +47,7 @@ TAKEN = frozenset(
             "bool",
         ),
         *("dict", "arg_dict", "input_arg_dict", "output_arg_dict"),
-        *("analyses", "thread_pages", "threads", "published_database", "report"),
+        *("analyses", "sessions", "thread_pages", "threads", "published_database", "report"),
     }
 )
 LARGEST = 1_000_000

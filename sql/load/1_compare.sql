@@ -31,6 +31,7 @@ known AS (
         missing_since,
         row(*COLUMNS(* EXCLUDE (
             active_seconds, duration_seconds, usage,
+            input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cost_amount, cost_currency,
             first_seen_at, last_changed_at, last_changed_sequence, missing_since, missing_sequence
         ))) AS content
     FROM threads

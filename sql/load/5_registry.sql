@@ -142,7 +142,7 @@ SET
     cost_currency = came.cost_currency,
     extra = came.extra,
     last_changed_at = came.observed_at
-FROM landed_sessions AS came
+FROM (SELECT *, unnest(read_usage(usage)) FROM landed_sessions) AS came
 SEMI JOIN (FROM registry_sources WHERE NOT is_overtaken) AS current_sources USING (source)
 WHERE sessions.source = came.source
     AND sessions.session_id = came.session_id

@@ -28,6 +28,12 @@ CREATE TABLE threads (
     duration_seconds DOUBLE,
     startup_seconds DOUBLE,
     usage JSON,
+    input_tokens BIGINT,
+    output_tokens BIGINT,
+    cache_read_tokens BIGINT,
+    cache_write_tokens BIGINT,
+    cost_amount DECIMAL(38, 9),
+    cost_currency VARCHAR,
     workflow_run_id VARCHAR,
     extra JSON,
     first_seen_at TIMESTAMPTZ NOT NULL,
@@ -60,6 +66,12 @@ COMMENT ON COLUMN threads.active_seconds IS 'Server: seconds of work; while the 
 COMMENT ON COLUMN threads.duration_seconds IS 'Server: seconds from start to end (duration_seconds or elapsed_seconds); until the thread is archived, as of last_changed_at, and stored anew when that is an hour old';
 COMMENT ON COLUMN threads.startup_seconds IS 'Server: seconds until the thread began to work';
 COMMENT ON COLUMN threads.usage IS 'Token counts and costs as the server sends them; their shape differs by server. While the thread runs, as of last_changed_at, and stored anew when that is an hour old';
+COMMENT ON COLUMN threads.input_tokens IS 'Tokens read; null if not said';
+COMMENT ON COLUMN threads.output_tokens IS 'Tokens written; null if not said';
+COMMENT ON COLUMN threads.cache_read_tokens IS 'Tokens read from the cache; null if not said';
+COMMENT ON COLUMN threads.cache_write_tokens IS 'Tokens written into the cache; null if not said';
+COMMENT ON COLUMN threads.cost_amount IS 'What it cost by list price, in major units; those of a session''s threads do not add up to its own';
+COMMENT ON COLUMN threads.cost_currency IS 'Currency of the cost, or credits; amounts of different ones are not to be added';
 COMMENT ON COLUMN threads.workflow_run_id IS 'Run of a workflow that the thread belongs to';
 COMMENT ON COLUMN threads.extra IS 'Every field that no column names, under the path it came with; under "(cut)" the lengths of what was too long for a column, which the landed page alone holds whole';
 COMMENT ON COLUMN threads.first_seen_at IS 'Client clock: arrival of the page that first listed the thread';

@@ -39,6 +39,9 @@ CREATE OR REPLACE TEMP TABLE incoming_threads AS
 SELECT
     NULL::TIMESTAMPTZ AS observed_at,
     NULL::VARCHAR AS growing,
-    * EXCLUDE (first_seen_at, last_changed_at, last_changed_sequence, missing_since, missing_sequence)
+    * EXCLUDE (
+        input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cost_amount, cost_currency,
+        first_seen_at, last_changed_at, last_changed_sequence, missing_since, missing_sequence
+    )
 FROM threads
 LIMIT 0;

@@ -9,7 +9,7 @@ import dagster as dg
 from pipelines.definitions import defs
 
 # What a run needs to end, without the analyses.
-CORE = ("thread_pages", "threads", "published_database")
+CORE = ("sessions", "thread_pages", "threads", "published_database")
 
 
 def execute(

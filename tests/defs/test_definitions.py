@@ -43,11 +43,12 @@ def read_schedule() -> dg.ScheduleDefinition:
 
 
 def test_assets() -> None:
-    """Data flows from pages to threads to one asset per analysis file to the copy to its report."""
+    """Data flows from sessions to pages, threads, an asset per analysis file, copy and report."""
     after = {name: list_analyses()[name].after for name in ANALYSES}
     assert after["duration_percentiles"] == {"survival", "thread_durations"}
     assert read_graph() == {
-        "thread_pages": set(),
+        "sessions": set(),
+        "thread_pages": {"sessions"},
         "threads": {"thread_pages"},
         **{name: {"threads"} | after[name] for name in ANALYSES},
         "published_database": {"threads"} | ANALYSES,
@@ -58,7 +59,7 @@ def test_assets() -> None:
 @pytest.mark.parametrize(
     ("job", "assets"),
     [
-        ("poll_threads", {"thread_pages", "threads", *ANALYSES, "published_database"}),
+        ("poll_threads", {"sessions", "thread_pages", "threads", *ANALYSES, "published_database"}),
         ("write_report", {"report"}),
     ],
 )
@@ -155,7 +156,7 @@ def test_freshness_follows_the_settings() -> None:
     Path("sessions.yaml").write_text("poll_interval_minutes: 5", encoding="utf-8")
     graph = defs().resolve_asset_graph()
     expected = dg.FreshnessPolicy.time_window(fail_window=timedelta(minutes=10))
-    for name in ("thread_pages", "threads", "published_database"):
+    for name in ("sessions", "thread_pages", "threads", "published_database"):
         assert graph.get(dg.AssetKey(name)).freshness_policy == expected
 
 

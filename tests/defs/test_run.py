@@ -61,11 +61,12 @@ def test_run_materializes_everything(
     assert (pages["sessions"], pages["sessions_complete"], pages["threads"]) == (3, 3, listed)
     assert pages["requests"] == pages["pages"] >= 4  # the largest session takes two pages
     assert pages["seconds"] > 0
+    assert (metadata["sessions"]["sessions"], metadata["sessions"]["sessions_configured"]) == (3, 3)
     kinds = ("rows_new", "rows_changed", "rows_unchanged")
     assert [metadata["threads"][kind] for kind in kinds] == [listed, 0, 0]
     assert [again["threads"][kind] for kind in kinds] == [0, 0, listed]
     assert metadata["published_database"]["path"] == str(home / "threads.duckdb")
-    tables = metadata.keys() - {"thread_pages", "published_database"}
+    tables = metadata.keys() - {"sessions", "thread_pages", "published_database"}
     for name in tables:
         schema = "main" if name == "threads" else "analytics"
         rows = read_table(home / "threads.duckdb", f"FROM {schema}.{name}")
@@ -176,7 +177,7 @@ def test_run_of_one_session(
         result = execute(instance, *CORE, config={"sessions": [chosen]})
 
     assert result.success
-    (pages,) = result.asset_materializations_for_node("thread_pages")
+    _, pages = result.asset_materializations_for_node("thread_pages")
     assert pages.metadata["sessions"].value == 1
     ledger = read_table(home / "threads.duckdb", LEDGER)
     assert [(row["session_id"], row["outcome"]) for row in ledger] == [(chosen, "complete")]

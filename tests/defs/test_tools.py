@@ -329,6 +329,7 @@ def test_run_launched_from_the_ui(checkout: Checkout, dev: Tool) -> None:
     assert {row["session_id"] for row in ledger} == checkout.world.sessions.keys()
     assert {row["outcome"] for row in ledger} == {"complete"}
     checks = {
+        "sessions": {},
         "thread_pages": {},
         "threads": {
             "every_session_complete": "ERROR",
@@ -340,6 +341,7 @@ def test_run_launched_from_the_ui(checkout: Checkout, dev: Tool) -> None:
     }
     listed = sum(row["threads_listed"] for row in ledger)
     counts = {
+        "sessions": {"sessions_configured": 3, "listings": 0},
         "thread_pages": {"threads": listed, "sessions_complete": 3, "retries": 0},
         "threads": {"dagster/row_count": listed, "rows_new": listed, "rows_changed": 0},
         "data_quality": {},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,7 @@ from pipelines.sandbox.sessions import PROMPT, VARIABLE, render_session
 from pipelines.sandbox.world import World
 from tests.builders import load_all, replay_all
 from tests.conftest import find_text
-from tests.support import CANARY, make_source, read_table
+from tests.support import CANARY, invoke, make_source, read_table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -243,3 +244,26 @@ def test_filters_are_asked_for() -> None:
     assert query_filters(Discover(created_within_days=2), NOW) == [
         ("created_at[gte]", since.strftime("%Y-%m-%dT%H:%M:%SZ"))
     ]
+
+
+def test_sessions_command(home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """From a token to tables without naming a session; `sessions` shows what was found."""
+    world = World([2, 1], seed=8, clock=lambda: NOW)
+    with serve(Sandbox(world, token=CANARY).app) as base_url:
+        text = f"sources: [{{base_url: {base_url!r}, discover: true, min_page_interval_ms: 0}}]"
+        (tmp_path / "sessions.yaml").write_text(text, encoding="utf-8")
+        monkeypatch.setenv("QODER_PAT", CANARY)
+        checked = invoke("check")
+        assert "source qoder: discover finds 2 sessions. Listing one" in checked.stdout
+        assert f"qoder at {base_url}, Authorization: Bearer …, 0 sessions named" in checked.stdout
+        assert invoke("run").returncode == 0
+    assert home.exists()
+    shown = json.loads(invoke("sessions", "--format", "json").stdout)
+    assert [(row["session_id"], row["origin"], row["state"], row["threads"]) for row in shown] == [
+        (id_, "discovered", "polled", len(world.list_threads(id_)))
+        for id_ in sorted(world.sessions, key=lambda id_: -world.sessions[id_].created)
+    ]
+    health = json.loads(invoke("status", "--json").stdout)
+    assert {line["session_id"]: line["state"] for line in health["sessions"]} == dict.fromkeys(
+        world.sessions, "ok"
+    )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pipelines.records import Poll, Run
 
+NOT_IN_THE_LEDGER = {"endpoint", "provider", "missing_rule", "is_leaving", "origin"}
 KNOWN_VALUES = {"idle", "running", "end_turn", "requires_action"}
 Row = dict[str, Any]
 Key = tuple[str, str]
@@ -35,15 +36,18 @@ class Model:
     ledger: list[Row] = field(default_factory=list)
     drift: dict[tuple[str, str, str | None], Row] = field(default_factory=dict)
     runs: list[Row] = field(default_factory=list)
+    # Of the run that is being loaded.
+    place: int = 0
 
-    def load(self, run: Run, polls: list[tuple[Poll, list[Listed]]]) -> None:
-        """Load a run: its polls, each with what it listed."""
+    def load(self, run: Run, polls: list[tuple[Poll, list[Listed], set[str]]]) -> None:
+        """Load a run: its polls, each with what it listed or looked up, and what was not found."""
         outcomes: Counter[str] = Counter()
         news: dict[tuple[str, str, str | None], list[tuple[datetime, Key]]] = {}
-        for poll, listed in polls:
+        for poll, listed, gone in polls:
             before = [r["sequence"] for r in self.ledger if r["session_id"] == poll.session_id]
             is_overtaken = any(other >= run.place for other in before)
-            counts = Counter() if is_overtaken else self._apply(poll, listed, news)
+            self.place = run.place
+            counts = Counter() if is_overtaken else self._apply(poll, listed, gone, news)
             outcome = "overtaken" if is_overtaken else poll.outcome
             outcomes[outcome] += 1
             kinds = ("new", "changed", "unchanged", "missing", "regressed")
@@ -51,7 +55,7 @@ class Model:
                 {
                     name: getattr(poll, name)
                     for name in poll.__struct_fields__
-                    if name not in {"endpoint", "provider"}
+                    if name not in NOT_IN_THE_LEDGER
                 }
                 | {"run_id": run.id, "sequence": run.place, "outcome": outcome}
                 | {f"threads_{kind}": counts[kind] for kind in kinds}
@@ -76,6 +80,7 @@ class Model:
         self,
         poll: Poll,
         listed: list[Listed],
+        gone: set[str],
         news: dict[tuple[str, str, str | None], list[tuple[datetime, Key]]],
     ) -> Counter[str]:
         counts: Counter[str] = Counter()
@@ -91,29 +96,33 @@ class Model:
                 self.last_saw[key] = poll.started_at
         if is_complete:
             for (session, thread_id), row in self.threads.items():
-                is_listed = thread_id in newest
-                if session == poll.session_id and not is_listed and not row["missing_since"]:
-                    row["missing_since"] = poll.started_at
+                is_lost = thread_id not in newest and (
+                    poll.missing_rule == "unlisted" or thread_id in gone
+                )
+                if session == poll.session_id and is_lost and not row["missing_since"]:
+                    row |= {"missing_since": poll.started_at, "missing_sequence": self.place}
                     counts["missing"] += 1
         return counts
 
     def _observe(self, key: Key, item: Listed) -> str:
         content = flatten(key, item.thread)
         known = self.threads.get(key)
+        stamps: Row = {"missing_since": None, "missing_sequence": None}
+        stamps |= {"last_changed_at": item.observed_at, "last_changed_sequence": self.place}
         if known is None:
-            stamps = {"first_seen_at": item.observed_at, "last_changed_at": item.observed_at}
-            self.threads[key] = content | stamps | {"missing_since": None}
+            stamps |= {"first_seen_at": item.observed_at}
+            self.threads[key] = content | stamps
             self._begin_spell(key, content, item.observed_at, content["created_at"])
             return "new"
         is_back = known["missing_since"] is not None
         if content["updated_at"] < known["updated_at"]:
             if is_back:
-                known |= {"missing_since": None, "last_changed_at": item.observed_at}
+                known |= stamps
             return "regressed"
         if not is_back and {name: known[name] for name in content} == content:
             return "unchanged"
         spell = self.history[key][-1]
-        known |= content | {"missing_since": None, "last_changed_at": item.observed_at}
+        known |= content | stamps
         if (spell["status"], spell["stop_reason_type"]) != (
             content["status"],
             content["stop_reason_type"],

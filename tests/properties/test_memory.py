@@ -33,6 +33,7 @@ TABLES = {
     "drift": "SELECT * FROM schema_drift",
     "runs": "SELECT run_id, sequence, COLUMNS('sessions_.*') FROM runs",
 }
+FOUND = st.sampled_from([200, 200, 404, None])
 ANSWERS = st.fixed_dictionaries(
     {
         "outcome": st.sampled_from(["complete"] * 4 + ["incomplete", "failed", "gone"]),
@@ -40,6 +41,8 @@ ANSWERS = st.fixed_dictionaries(
         "cut": st.integers(0, 3),
         "lagging": st.none() | st.sampled_from(IDS),
         "repeated": st.none() | st.sampled_from(IDS),
+        # What a look-up of each would answer; without any what is not listed is missing.
+        "found": st.none() | st.fixed_dictionaries(dict.fromkeys(IDS, FOUND)),
     }
 )
 
@@ -152,6 +155,7 @@ class Memory(RuleBasedStateMachine):
         cut: int,
         lagging: str | None,
         repeated: str | None,
+        found: dict[str, int | None] | None,
     ) -> tuple[Poll, list[tuple[Any, ...]]]:
         """Return a session's poll and pages: one thread a page, one of them perhaps twice."""
         started = self.clock()
@@ -166,11 +170,22 @@ class Memory(RuleBasedStateMachine):
             bodies.append([versions[-2 if is_behind else -1]])
         if outcome == "complete" and not bodies:
             bodies = [[]]
-        rows = []
+        rows: list[tuple[Any, ...]] = []
         for number, threads in enumerate(bodies, 1):
             self.now += timedelta(seconds=3)
             body = json.dumps({"data": threads}).encode()
             rows.append(("qoder", "threads", session, number, None, self.clock(), 200, body))
+        pages = len(rows)
+        is_whole = outcome == "complete" and not is_filtered
+        unlisted = [id_ for id_ in IDS if is_whole and (session, id_) in self.hidden]
+        unlisted = [id_ for id_ in unlisted if (session, id_) in self.versions]
+        answers = {id_: found[id_] for id_ in unlisted if found and found[id_]}
+        for number, (id_, status) in enumerate(answers.items(), 1):
+            self.now += timedelta(seconds=2)
+            thread = self.versions[(session, id_)][-2 if id_ == lagging else -1 :][0]
+            body = json.dumps(thread).encode() if status == 200 else b""
+            cursor = f"thread_id={id_}"
+            rows.append(("qoder", "thread", session, number, cursor, self.clock(), status, body))
         self.now += timedelta(seconds=1)
         listed = {thread["id"] for threads in bodies for thread in threads}
         poll = Poll(
@@ -182,13 +197,17 @@ class Memory(RuleBasedStateMachine):
             outcome=outcome,
             end_reason="has_more_false" if outcome == "complete" else "error",
             status_filter="idle,hibernating" if is_filtered else None,
-            pages=len(rows),
+            pages=pages,
             requests=1,
             retries=0,
             wait_seconds=0.0,
             bytes=0,
             threads_listed=len(listed),
             duplicates=len(ids) - len(set(ids)),
+            threads_unlisted=len(unlisted),
+            lookups=len(answers),
+            threads_unconfirmed=len(unlisted) - len(answers) if found else 0,
+            missing_rule="not_found" if found else "unlisted",
         )
         return poll, rows
 
@@ -196,18 +215,27 @@ class Memory(RuleBasedStateMachine):
         """Load a run into the tables and the model, and hold the two against each other."""
         load_run(self.connection, landed)
         self.loaded.append(landed)
-        self.model.load(landed.run, [(poll, self.listed(landed, poll)) for poll in landed.polls])
+        self.model.load(
+            landed.run,
+            [(poll, self.listed(landed, poll), self.gone(landed, poll)) for poll in landed.polls],
+        )
         assert dump(self.connection) == self.model.dump()
 
     @staticmethod
     def listed(landed: Landed, poll: Poll) -> list[Listed]:
-        """Return what a poll's pages listed, in order."""
-        pages = landed.pages.filter(pl.col("session_id") == poll.session_id)
+        """Return what a poll's pages listed, and its look-ups gave, in order."""
+        pages = landed.pages.filter(session_id=poll.session_id, status=200)
         return [
             Listed(observed_at, thread)
             for observed_at, body in pages.select("observed_at", "body").iter_rows()
-            for thread in json.loads(body)["data"]
+            for thread in json.loads(body).get("data", [json.loads(body)])
         ]
+
+    @staticmethod
+    def gone(landed: Landed, poll: Poll) -> set[str]:
+        """Return the threads that a poll's look-ups did not find."""
+        pages = landed.pages.filter(session_id=poll.session_id, status=404)
+        return {cursor.removeprefix("thread_id=") for cursor in pages["cursor"]}
 
     def teardown(self) -> None:
         """Loaded again, in any order, twice, nothing changes; loaded anew, all is the same."""

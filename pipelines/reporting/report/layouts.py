@@ -156,7 +156,7 @@ LAYOUTS: Mapping[str, Layout] = {
             Column("speed", "speed", "word"),
             Column("failed_share", "failed by the age", "share", lines="failed_lines"),
             Column("lifetime_seconds", "typical lifetime", "duration", lines="lifetime_lines"),
-            Column("common_age_seconds", "age", "duration"),
+            Column("common_age_seconds", "that age", "duration"),
             Column("n", "threads (n)", lines="n_lines"),
             Column("created", "created (UTC)", "text", lines="created_lines"),
             Column("role", "role", "word"),

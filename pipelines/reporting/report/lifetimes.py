@@ -87,7 +87,7 @@ def draw_survival(sections: Sections, dimension: str, name: str, title: str) -> 
     if longest <= 0:
         return None
     medians = [row["t50"] or longest for row in points]
-    x = scale_durations(medians, longest, "time since creation", 1 / 100)("t")
+    x = scale_durations(medians, longest, "time since creation", 1 / 40)("t")
     labels = list(dict.fromkeys(shown))
     color = alt.Color("label:N", scale=color_series(labels), legend=name_curves(labels))
     base = chart(rows, 260).encode(x=x, color=color)

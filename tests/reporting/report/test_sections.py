@@ -235,6 +235,29 @@ def test_periods_are_compared(
     assert changes["created"].change == f"{factor:+.0%}"
 
 
+def test_versions_stand_beside_the_one_they_are_compared_with(
+    moving: tuple[World, duckdb.DuckDBPyConnection, Sections],
+) -> None:
+    """A version has both verdicts, and below each figure its interval and the same of the other."""
+    _, _, sections = moving
+    table = make_tables(sections)["versions"]
+    titles = [column.title for column in table.layout.columns]
+    compared = [row for row in sections["versions"].rows if row["failed_share_low"] is not None]
+    shown = [dict(zip(titles, row, strict=True)) for row in table.rows]
+    row, cells = next(
+        (row, cells)
+        for row, cells in zip(sections["versions"].rows, shown, strict=True)
+        if row in compared
+    )
+    beside = f"v{row['compared_with']}"
+    assert cells["version"].lines == [f"beside {beside}"]
+    assert (cells["failures"].text, cells["speed"].text) == (row["failures"], row["speed"])
+    low, high = (f"{row[name]:.1%}" for name in ("failed_share_low", "failed_share_high"))
+    assert cells["failed by the age"].lines[0] == f"({low} to {high})"
+    for title in ("failed by the age", "typical lifetime", "threads (n)", "created (UTC)"):
+        assert any(line.startswith(f"{beside}: ") for line in cells[title].lines)
+
+
 def test_one_poll_has_no_period_and_no_course() -> None:
     """Of a single poll nothing is drawn over time, and nothing is compared."""
     world = World()
