@@ -350,7 +350,7 @@ def describe(pair: Row) -> Row:
         curve = pair["curves"][index] if lives else None
         created = [life["created"] for life in lives]
         row |= {
-            f"n{suffix}": curve and curve.n,
+            f"n{suffix}": len(lives) or None,
             f"followed{suffix}": curve and curve.followed,
             f"sessions{suffix}": curve and curve.sessions,
             f"created_from{suffix}": min(created, default=None),
