@@ -72,6 +72,16 @@ SELECT
     0 AS last_changed_sequence
 FROM drawn;
 
+INSERT INTO silences BY NAME
+SELECT
+    source,
+    agent_id AS agent,
+    ['idle', 'running', 'blocked'][1 + active_seconds::BIGINT % 3] AS status,
+    age_step(active_seconds) AS step,
+    count(*) AS silences
+FROM threads
+GROUP BY ALL;
+
 INSERT INTO thread_status_history BY NAME
 WITH cut AS (
     SELECT

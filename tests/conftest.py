@@ -12,6 +12,7 @@ import hypothesis
 import polars as pl
 import pytest
 
+from pipelines.sandbox.sessions import PROMPT, VARIABLE
 from tests.support import CANARY, ROOT
 
 if TYPE_CHECKING:
@@ -75,7 +76,8 @@ def no_token_in_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
     """No file that the whole suite makes holds the token, compressed ones included."""
     yield
     paths = [path for path in tmp_path_factory.getbasetemp().rglob("*") if path.is_file()]
-    assert find_text(CANARY, paths) == []
+    for secret in (CANARY, PROMPT, VARIABLE):
+        assert find_text(secret, paths) == []
 
 
 def find_text(text: str, paths: Iterable[Path]) -> list[Path]:

@@ -11,6 +11,8 @@ import msgspec
 
 # What nests more deeply is no page, and few programs that read it later would survive it.
 MAX_DEPTH = 100
+# More than any double has, and less than Python or msgspec reads.
+MAX_DIGITS = 310
 TOO_DEEP = f"nested more than {MAX_DEPTH} deep"
 
 # Both halves of a surrogate pair, one alone, or any other escape.
@@ -36,7 +38,13 @@ def repair(body: bytes) -> bytes:
     """
     text = body.decode(json.detect_encoding(body), "replace")
     try:
-        value = json.loads(text, strict=False, parse_constant=_no_number, parse_float=_read_number)
+        value = json.loads(
+            text,
+            strict=False,
+            parse_constant=_no_number,
+            parse_float=_read_number,
+            parse_int=_read_integer,
+        )
         whole = json.dumps(value, separators=(",", ":"))
     except RecursionError:
         raise ValueError(TOO_DEEP) from None
@@ -45,6 +53,10 @@ def repair(body: bytes) -> bytes:
 
 def _no_number(_: str) -> None:
     return None
+
+
+def _read_integer(text: str) -> int | str:
+    return int(text) if len(text) <= MAX_DIGITS else text
 
 
 def _read_number(text: str) -> float | str:

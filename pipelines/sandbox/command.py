@@ -86,6 +86,11 @@ def dialect_options(command: Callable[..., None]) -> Callable[..., None]:
             click.option("--no-cursor", is_flag=True, help="Read no cursor, and give none."),
             click.option("--ignore-filter", "ignores_filter", is_flag=True),
             click.option("--hide-archived", "hides_archived", is_flag=True, help="List none."),
+            click.option("--naive-times", "has_naive_times", is_flag=True, help="No offset."),
+            click.option("--growing-stats", "has_growing_stats", is_flag=True),
+            click.option(
+                "--agents", type=click.Choice(["agent", "advisor", "inline"]), default="agent"
+            ),
             click.option("--newest-only", type=click.IntRange(1), help="List so many, no more."),
         ]
     ):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import msgspec
 from starlette.exceptions import HTTPException
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 P = TypeVar("P", ThreadPlan, SessionPlan)
 CURSORS = ("page", "after_id", "before_id")
 DEFAULT_LIMIT = 20
+# What only agents with an id have; and what is an instant.
+OF_AGENTS = ("agent", "agent_id", "agent_version")
+TIMES = ("created_at", "updated_at", "archived_at")
 
 
 class Rejection(HTTPException):
@@ -33,7 +36,8 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     It demands its scheme, headers and parameters of every request; takes pages of up to
     `page_limit` threads, and `clips` what asks for more, or rejects it; lists the newest first;
     gives no cursor; takes a filter by status for none; leaves archived threads out of the list, or
-    all but the `newest_only`; gives no thread by its id.
+    all but the `newest_only`; gives no thread by its id. Its times have no offset, its numbers grow
+    with each reading, its agents are advisors or inline.
     """
 
     auth: Literal["bearer", "x-api-key"] = "bearer"
@@ -47,6 +51,27 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     hides_archived: bool = False
     newest_only: int | None = None
     has_lookups: bool = True
+    has_naive_times: bool = False
+    has_growing_stats: bool = False
+    agents: Literal["agent", "advisor", "inline"] = "agent"
+
+    def speak(self, thread: dict[str, Any], age_s: float) -> dict[str, Any]:
+        """Return a thread as this server says it; `age_s` is how long ago it was created."""
+        agent = thread["agent"]
+        if self.agents != "agent":
+            model = {"id": agent.get("model", "ultimate")}
+            named = {"name": agent.get("name", "helper")} if self.agents == "inline" else {}
+            thread = {name: value for name, value in thread.items() if name not in OF_AGENTS}
+            thread["agent"] = {"type": self.agents, "model": model, **named}
+        if self.has_growing_stats:
+            is_running = thread["status"] in {"running", "rescheduling"}
+            worked = age_s / 2 if is_running else 7.5
+            lasted = 60.0 if thread["archived_at"] else age_s
+            stats = {"duration_seconds": lasted, "active_seconds": worked}
+            thread |= {"stats": stats, "usage": {"output_tokens": int(worked)}}
+        if self.has_naive_times:
+            thread |= {name: thread[name] and thread[name].removesuffix("Z") for name in TIMES}
+        return thread
 
     def authorize(self, request: Request, token: str) -> None:
         """Raise Rejection unless the request shows the token, and what else it must have."""

@@ -97,7 +97,7 @@ class Sandbox:
         plans = locate(plans[::-1] if descending else plans, cursor)
         wanted = {plan.id for plan in self.world.list_plans(session_id, statuses)}
         plans = [plan for plan in plans if plan.id in wanted]
-        render = partial(self.world.render, session_id)
+        render = partial(self._render, session_id)
         return JSONResponse(self._page(plans, cursor, limit, render))
 
     async def list_sessions(self, request: Request) -> JSONResponse:
@@ -134,7 +134,7 @@ class Sandbox:
         plans = self.world.list_plans(session_id) if self.dialect.has_lookups else []
         for plan in plans:
             if plan.id == thread_id:
-                return JSONResponse(self.world.render(session_id, plan))
+                return JSONResponse(self._render(session_id, plan))
         raise Rejection(404, f"Thread {thread_id!r} was not found.")
 
     async def advance(self, request: Request) -> JSONResponse:
@@ -164,6 +164,10 @@ class Sandbox:
             "error": inner | ({"param": param} if param else {}),
         }
         return JSONResponse(body, status, headers=dict(getattr(error, "headers", None) or {}))
+
+    def _render(self, session_id: str, plan: ThreadPlan) -> dict[str, Any]:
+        thread = self.world.render(session_id, plan)
+        return self.dialect.speak(thread, self.world.elapsed() - plan.born)
 
     def _list_plans(self, session_id: str) -> list[ThreadPlan]:
         """Return the threads that the server lists."""

@@ -16,7 +16,7 @@
 --   created_at: when the thread was created (UTC)
 --   quiet_seconds: as_of - updated_at; 0 if it was updated during the poll (seconds)
 --   threshold_seconds: how long it is usual to stay quiet (seconds)
---   threshold_basis: "where that comes from: agent_and_status or status (the 95th percentile of at least 20 ended spells), or configured (attention_after_minutes)"
+--   threshold_basis: "where that comes from: agent_and_status or status (an upper bound of the 95th percentile of at least 60 silences, that is times between two changes of updated_at that polls saw), or configured (attention_after_minutes)"
 --   severity: "low below the threshold, and of a closed thread, in which nobody waits; medium up to three times as long, high beyond"
 --   as_of: beginning of the newest poll that the row rests on (UTC)
 -- checks:
@@ -47,19 +47,7 @@ WITH candidates AS (
         AND reason IS NOT NULL
 ),
 
-usual AS (
-    SELECT
-        durations.agent,
-        spells.status,
-        grouping(durations.agent) = 1 AS is_of_all_agents,
-        quantile_cont(spells.seconds, 0.95) AS p95_seconds
-    FROM thread_spells AS spells
-    SEMI JOIN candidates USING (status)
-    JOIN analytics.thread_durations AS durations USING (source, session_id, thread_id)
-    WHERE NOT spells.is_current
-    GROUP BY GROUPING SETS ((durations.agent, spells.status), (spells.status))
-    HAVING count(*) >= 20
-)
+usual AS MATERIALIZED (FROM usual_silences)
 
 SELECT
     candidates.source,
@@ -75,10 +63,10 @@ SELECT
     candidates.reason,
     candidates.created_at,
     candidates.quiet_seconds,
-    coalesce(of_agent.p95_seconds, of_status.p95_seconds, configured.value * 60) AS threshold_seconds,
+    coalesce(of_agent.upper_seconds, of_status.upper_seconds, configured.value * 60) AS threshold_seconds,
     CASE
-        WHEN of_agent.p95_seconds IS NOT NULL THEN 'agent_and_status'
-        WHEN of_status.p95_seconds IS NOT NULL THEN 'status'
+        WHEN of_agent.n IS NOT NULL THEN 'agent_and_status'
+        WHEN of_status.n IS NOT NULL THEN 'status'
         ELSE 'configured'
     END AS threshold_basis,
     CASE
@@ -89,8 +77,13 @@ SELECT
     END AS severity,
     candidates.as_of
 FROM candidates
-LEFT JOIN usual AS of_agent ON of_agent.status = candidates.status AND of_agent.agent = candidates.agent
-LEFT JOIN usual AS of_status ON of_status.status = candidates.status AND of_status.is_of_all_agents
+LEFT JOIN usual AS of_agent
+    ON of_agent.source = candidates.source
+    AND of_agent.agent = coalesce(candidates.agent, '(none)')
+    AND of_agent.status = coalesce(candidates.status, '(none)')
+LEFT JOIN usual AS of_status
+    ON of_status.agent IS NULL
+    AND of_status.status = coalesce(candidates.status, '(none)')
 LEFT JOIN analysis_settings AS configured ON configured.name = 'attention_after_minutes'
 WHERE reason <> 'stuck' OR quiet_seconds > threshold_seconds
 ORDER BY

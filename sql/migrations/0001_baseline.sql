@@ -212,6 +212,20 @@ COMMENT ON COLUMN spells_unseen.thread_id IS 'Thread, unique within its session 
 COMMENT ON COLUMN spells_unseen.last_seen_at IS 'Beginning of the last complete poll that saw the spell; null if none has yet';
 COMMENT ON COLUMN spells_unseen.looked_up IS 'Sequence of the last run that found the thread by its id since it is not listed any more; null if none did';
 
+CREATE TABLE silences (
+    source VARCHAR NOT NULL,
+    agent VARCHAR NOT NULL,
+    status VARCHAR NOT NULL,
+    step INTEGER NOT NULL,
+    silences BIGINT NOT NULL
+);
+COMMENT ON TABLE silences IS 'How long open threads stayed quiet: the time between two updated_at of a thread that polls saw, counted by its length. Key: source, agent, status, step.';
+COMMENT ON COLUMN silences.source IS 'Name of the source in the configuration';
+COMMENT ON COLUMN silences.agent IS 'Id of the agent, or its name if it has no id; (none) without both';
+COMMENT ON COLUMN silences.status IS 'Status while it was quiet, verbatim; (none) if the server says none';
+COMMENT ON COLUMN silences.step IS 'Length in steps of one per cent: its logarithm times 100 (age_step)';
+COMMENT ON COLUMN silences.silences IS 'Number of silences of this length';
+
 CREATE TABLE statuses (
     status VARCHAR NOT NULL,
     is_closed BOOLEAN NOT NULL,

@@ -210,6 +210,7 @@ NEARLY: dict[str, tuple[bytes, dict[str, Any]]] = {
     "NaN": (b'{"id": "a", "stats": {"active_seconds": NaN}}', {"stats": {"active_seconds": None}}),
     "Infinity": (b'{"id": "a", "n": [-Infinity, Infinity]}', {"n": [None, None]}),
     "no double": (b'{"id": "a", "n": 1e400}', {"n": "1e400"}),
+    "no integer": (b'{"id": "a", "n": %s}' % (b"9" * 10_000), {"n": "9" * 10_000}),
     "no negative double": (b'{"id": "a", "n": -1E999}', {"n": "-1E999"}),
     "control characters": (b'{"id": "a", "name": "one\ntwo\x01"}', {"name": "one\ntwo\x01"}),
 }

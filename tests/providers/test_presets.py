@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus
@@ -22,6 +23,7 @@ from pipelines.landing.writer import land_polls
 from pipelines.providers.registry import PROVIDERS
 from pipelines.records import Poll, Progress, Selection
 from pipelines.sandbox.dialect import Dialect
+from pipelines.sandbox.faults import Faulty
 from pipelines.sandbox.server import Sandbox, serve
 from pipelines.sandbox.world import World
 from tests.builders import load_all
@@ -165,3 +167,32 @@ def test_filters_that_a_provider_lacks(home: Path, tmp_path: Path) -> None:
         poll(environ, home, Selection(statuses=("idle",)))
     with pytest.raises(SettingsError, match=r"source qoder-forward: order: .*one order alone"):
         load_settings(PROVIDERS, write_source(tmp_path / "c.yaml", **source, order="asc"))
+
+
+def test_sources_side_by_side(home: Path, tmp_path: Path) -> None:
+    """A wrong token ends its source, a throttled source is slow; the others are complete."""
+    sources: list[dict[str, Any]] = []
+    with ExitStack() as stack:
+        for provider, (revision, dialect, keys) in SERVERS.items():
+            world = World([30], seed=5, revision=revision, clock=lambda: NOW)
+            app = Sandbox(world, token=CANARY, dialect=dialect).app
+            source = {"provider": provider, "sessions": [*world.sessions], **keys}
+            sources.append(source | {"base_url": stack.enter_context(serve(app))})
+        throttled = Faulty(Sandbox(world, token=CANARY).app, {1: "429-ms", 2: "429-ms"})
+        last = {"base_url": stack.enter_context(serve(throttled)), "token_env": "MINE"}
+        sources.append({"name": "throttled", "sessions": [*world.sessions], **last})
+        sources[3] |= {"token_env": "WRONG"}
+        path = tmp_path / "c.yaml"
+        path.write_text(yaml.safe_dump({"sources": sources}), encoding="utf-8")
+        environ = {
+            **VARIABLES,
+            "TEAM_KEY": SECRET,
+            "WRONG": "w",
+            "SESSION_THREADS_CONFIG": str(path),
+        }
+        polls = {polled.source: polled for polled in poll(environ, home)}
+    assert {name: polled.outcome for name, polled in polls.items()} == {
+        **dict.fromkeys((*SERVERS, "throttled"), "complete"),
+        sources[3]["provider"]: "failed",
+    }
+    assert polls["throttled"].retries == 2

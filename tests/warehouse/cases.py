@@ -7,7 +7,7 @@ from typing import Any
 from tests.builders import SESSION, at
 from tests.warehouse.worlds import SOURCE, Row, World, state
 
-KNOWN = ["archived", "blocked", "idle", "rescheduling", "running", "terminated"]
+KNOWN = ["archived", "blocked", "cancelled", "idle", "rescheduling", "running", "terminated"]
 MINUTE = 60.0
 
 

@@ -7,7 +7,9 @@ two against each other. The analyses are tested on what it leaves.
 from __future__ import annotations
 
 import bisect
+import math
 import random
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -83,6 +85,7 @@ class World:
     sights: dict[Key, datetime | None] = field(default_factory=dict)
     left: dict[tuple[str, str], datetime] = field(default_factory=dict)
     titles: dict[tuple[str, str], str] = field(default_factory=dict)
+    silences: Counter[tuple[str, str, str, int]] = field(default_factory=Counter)
 
     def poll(
         self,
@@ -144,9 +147,27 @@ class World:
             if all(known.get(name) == new[name] for name in shown) and not known["missing_since"]:
                 return True
         new |= {"source": key[0], "session_id": key[1]}
+        self._note_silence(key[0], known, new)
         self._begin_spell(key, known, new)
         self.threads[key] = new
         return True
+
+    def _note_silence(self, source: str, known: Row | None, new: Row) -> None:
+        """Count how long a thread had been quiet, if it was open."""
+        if known is None or not known["is_open"]:
+            return
+        before, now = known["updated_at"], new["updated_at"]
+        if before is not None and now is not None and now > before:
+            agent = known.get("agent_id") or known.get("agent_name") or "(none)"
+            length = max((now - before) / timedelta(seconds=1), 1)
+            step = round(100 * math.log(length))
+            self.silences[source, agent, known["status"] or "(none)", step] += 1
+
+    def list_silences(self) -> Iterator[Row]:
+        """Give the rows of silences."""
+        names = ("source", "agent", "status", "step", "silences")
+        for key, count in self.silences.items():
+            yield dict(zip(names, (*key, count), strict=True))
 
     def _begin_spell(self, key: Key, known: Row | None, new: Row) -> None:
         spells = self.history.setdefault(key, [])
@@ -392,6 +413,7 @@ def fill(connection: duckdb.DuckDBPyConnection, world: World, seed: int | None =
         "session_polls": world.polls,
         "schema_drift": world.drift,
         "sessions": world.sessions(),
+        "silences": world.list_silences(),
     }
     write_settings(connection, Settings().for_analyses | world.settings)
     for table, given in tables.items():

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import math
+import random
 from collections import defaultdict
+from typing import Any
 
-import numpy as np
 import pytest
+from scipy.stats import binom, norm
 
 from tests.builders import SESSION, at
-from tests.warehouse.cases import MINUTE, archived, columns, only, terminated
+from tests.warehouse.cases import MINUTE, archived, only, terminated
 from tests.warehouse.reference import (
     assert_table,
     facts_of,
     seconds,
-    spells_of,
     table_of,
     unwatched_of,
     world_of,
@@ -106,39 +108,64 @@ def test_attention_leaves_out_what_is_gone() -> None:
     assert len(rows) == 4 * 3
 
 
+def move(world: World, silences: list[float], *, agent: str = "x") -> None:
+    """Let threads of an agent, all running, move again after so many minutes of quiet."""
+    first = [state(f"{agent}{i}", agent_id=agent) for i in range(len(silences))]
+    later = [row | {"updated_at": at(minute)} for row, minute in zip(first, silences, strict=True)]
+    world.poll(0.2, *first, session_id=agent)
+    world.poll(100, *later, session_id=agent)
+
+
 @pytest.mark.parametrize(
-    ("spells", "expected"),
+    ("count", "expected"),
     [
-        (20, [("agent_and_status", 19.05 * MINUTE), ("status", 19.05 * MINUTE)]),
-        (19, [("configured", 3600), ("configured", 3600)]),
+        (59, {"own": ("configured", 3600), "other": ("configured", 3600)}),
+        (60, {"own": ("agent_and_status", 60 * MINUTE), "other": ("status", 60 * MINUTE)}),
+        (100, {"own": ("agent_and_status", 99 * MINUTE), "other": ("status", 99 * MINUTE)}),
     ],
 )
-def test_attention_learns_what_is_usual(spells: int, expected: list[tuple[str, float]]) -> None:
-    """Twenty ended spells of 1 to 20 minutes tell what is usual, nineteen do not.
+def test_attention_learns_what_is_usual(count: int, expected: dict[str, tuple[str, float]]) -> None:
+    """Sixty silences tell what is usual, by an upper bound of their 95th percentile; 59 do not.
 
-    With nothing configured an hour is the threshold.
+    Of 60 that is the longest, of 100 the 99th. With nothing configured an hour is the threshold.
     """
-    agent: Row = {"agent_id": "x"}
-    waiting = [state("own", agent_id="x"), state("other", agent_id="y")]
     world = World()
-    world.poll(0.2, *(state(f"t{i}", **agent) for i in range(1, spells + 1)), *waiting)
-    idle = [state(f"t{i}", "idle", 0, i, **agent) for i in range(1, spells + 1)]
-    world.poll(100, *idle, *waiting)
+    move(world, [float(minute) for minute in range(1, count + 1)])
+    world.poll(2000, state("own", agent_id="x"), state("other", agent_id="y"))
     rows = {row["thread_id"]: row for row in build_one(world, "attention")}
-    assert rows.keys() == {"own", "other"}
-    found = columns([rows["own"], rows["other"]], "threshold_basis", "threshold_seconds")
-    assert [basis for basis, _ in found] == [basis for basis, _ in expected]
-    assert [cell for _, cell in found] == pytest.approx([cell for _, cell in expected])
+    found = {id_: rows[id_]["threshold_basis"] for id_ in expected}
+    assert found == {id_: basis for id_, (basis, _) in expected.items()}
+    for id_, (_, seconds_) in expected.items():
+        assert rows[id_]["threshold_seconds"] == pytest.approx(seconds_, rel=0.011)
+
+
+def test_a_hang_is_seen() -> None:
+    """A minute is usual: nine hours of silence are listed, few healthy threads are.
+
+    Of the agent that is usually quiet for hours the same silence is usual.
+    """
+    rng = random.Random(3)  # noqa: S311 - no secret
+    world = World()
+    for agent, usual in (("quick", 1.0), ("slow", 600.0)):
+        shown = [state(f"hangs {agent}", "running", 0, 6000 - 540, agent_id=agent)]
+        for number in range(300):
+            moved = 6000 - rng.expovariate(1 / usual)
+            shown.append(state(f"{agent}{number}", "running", 0, moved, agent_id=agent))
+            step = round(100 * math.log(max(rng.expovariate(1 / usual) * MINUTE, 1)))
+            world.silences[SOURCE, agent, "running", step] += 1
+        world.poll(6000, *shown, session_id=agent)
+    rows = {row["thread_id"]: row for row in build_one(world, "attention")}
+    assert rows["hangs quick"]["severity"] == "high"
+    assert "hangs slow" not in rows
+    assert len(rows) - 1 <= 0.05 * 600
 
 
 def test_attention(name: str) -> None:
     """Who needs someone, against which threshold and how badly, follows from the ended spells."""
-    ended = defaultdict(list)
-    for spell in spells_of(name):
-        if not spell["is_current"] and spell["status"] is not None:
-            ended[spell["status"], None].append(spell["seconds"])
-            if spell["fact"]["agent"] is not None:
-                ended[spell["status"], spell["fact"]["agent"]].append(spell["seconds"])
+    silences: dict[Any, list[int]] = defaultdict(list)
+    for (source, agent, status, step), count in world_of(name).silences.items():
+        silences[status].extend([step] * count)
+        silences[source, agent, status].extend([step] * count)
     configured = world_of(name).settings.get("attention_after_minutes", 60) * 60
     gone = unwatched_of(world_of(name))
     expected = {}
@@ -146,12 +173,12 @@ def test_attention(name: str) -> None:
         reason = find_reason(fact)
         if fact["missing_since"] is not None or reason is None or fact["key"][:2] in gone:
             continue
-        of_agent = ended[fact["status"], fact["agent"]] if fact["agent"] else []
-        of_status = ended[fact["status"], None]
+        status = fact["status"] or "(none)"
+        of_agent = silences[fact["source"], fact["agent"] or "(none)", status]
         basis, threshold = "configured", configured
-        for candidate, lengths in (("status", of_status), ("agent_and_status", of_agent)):
-            if len(lengths) >= 20:
-                basis, threshold = candidate, float(np.percentile(lengths, 95))
+        for candidate, steps in (("status", silences[status]), ("agent_and_status", of_agent)):
+            if len(steps) >= 60:
+                basis, threshold = candidate, bound_of(steps)
         quiet = fact["quiet"] or 0
         severity = "high" if quiet > 3 * threshold else "medium" if quiet > threshold else "low"
         severity = severity if fact["is_open"] else "low"
@@ -168,6 +195,16 @@ def test_attention(name: str) -> None:
             "severity": severity,
         }
     assert_table(table_of(name, "attention"), ("source", "session_id", "thread_id"), expected)
+
+
+def bound_of(steps: list[int]) -> float:
+    """Return the upper bound of the 95th percentile of silences in steps, as an order statistic."""
+    n, z = len(steps), norm.ppf(0.95)
+    skew = (z**2 - 1) * (1 - 2 * 0.95) / 6
+    rank = min(n, math.ceil(0.95 * n + z * math.sqrt(n * 0.95 * 0.05) + skew + 0.5))
+    exact = int(binom.ppf(0.95, n, 0.95)) + 1
+    assert min(n, exact) <= rank <= min(n, exact + 1)
+    return math.exp((sorted(steps)[rank - 1] + 0.5) / 100)
 
 
 def find_reason(fact: Row) -> str | None:

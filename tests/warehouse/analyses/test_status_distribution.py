@@ -40,7 +40,7 @@ def test_status_distribution_by_hand(home: Path) -> None:
     assert {row["as_of"] for row in rows} == {at(10)}
     cells = {(row["dimension"], row["value"], row["status"]): row["threads"] for row in rows}
     shares = {(row["dimension"], row["value"], row["status"]): row["share"] for row in rows}
-    known = ["archived", "blocked", "idle", "rescheduling", "running", "terminated"]
+    known = KNOWN
     assert [key[2] for key in sorted(cells) if key[:2] == ("all", "all")] == sorted(
         [*known, "hibernating"]
     )

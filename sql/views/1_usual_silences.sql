@@ -1,0 +1,32 @@
+-- Below 60 values the largest is no upper bound of the 95th percentile.
+CREATE OR REPLACE VIEW usual_silences AS
+WITH counts AS (
+    SELECT source, agent, status, grouping(agent) = 1 AS is_of_all, step, sum(silences) AS silences
+    FROM silences
+    GROUP BY GROUPING SETS ((source, agent, status, step), (status, step))
+),
+
+ranked AS (
+    SELECT
+        * EXCLUDE (silences),
+        sum(silences) OVER (same_group ORDER BY step) AS up_to,
+        sum(silences) OVER same_group AS n
+    FROM counts
+    WINDOW same_group AS (PARTITION BY source, agent, status, is_of_all)
+)
+
+SELECT
+    source,
+    agent,
+    status,
+    any_value(n)::BIGINT AS n,
+    age_of_step(min(step) FILTER (up_to >= upper_rank(n, 0.95)) + 0.5) AS upper_seconds
+FROM ranked
+WHERE n >= 60
+GROUP BY source, agent, status;
+COMMENT ON VIEW usual_silences IS 'How long it is usual for an open thread to stay quiet: of an agent in a status, and of all agents together (agent null).';
+COMMENT ON COLUMN usual_silences.source IS 'Name of the source in the configuration; null of all agents';
+COMMENT ON COLUMN usual_silences.agent IS 'Id of the agent, or its name if it has no id; (none) without both; null of all agents';
+COMMENT ON COLUMN usual_silences.status IS 'Status while they were quiet, verbatim; (none) if the server says none';
+COMMENT ON COLUMN usual_silences.n IS 'Number of silences, at least 60';
+COMMENT ON COLUMN usual_silences.upper_seconds IS 'Upper bound of the 95th percentile of their lengths, with a confidence of 95 %; to within one per cent';
