@@ -11,16 +11,18 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmarks.truth import lifetimes, silences, versions
-from benchmarks.truth.world import Finding, connect
+
+if TYPE_CHECKING:
+    from benchmarks.truth.world import Finding
 
 RESULTS = Path(__file__).parents[2] / "docs" / "truth.json"
 
 
 def main(seeds: int = 400) -> None:
     """Measure all, and write the results."""
-    connection = connect()
     findings: list[Finding] = []
     parts = (
         (lifetimes, seeds // 10),
@@ -28,7 +30,7 @@ def main(seeds: int = 400) -> None:
         (versions, seeds),
     )
     for part, count in parts:
-        for finding in part.measure(connection, max(1, count)):
+        for finding in part.measure(max(1, count)):
             findings.append(finding)
             print("ok  " if finding.holds else "MISS", *finding, flush=True)  # noqa: T201
     rows = [finding._asdict() | {"holds": finding.holds} for finding in findings]

@@ -14,8 +14,6 @@ from benchmarks.truth.world import DAY, HOUR, Finding, Life, Row, State, World, 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    import duckdb
-
 TYPICAL_S = 8 * HOUR  # mean lifetime, exponential
 AGE_S = 8 * HOUR  # at which the share that is open is compared
 MEDIAN_S = TYPICAL_S * math.log(2)
@@ -133,10 +131,10 @@ WORLDS: dict[str, Callable[[np.random.Generator], World]] = {
 }
 
 
-def measure(connection: duckdb.DuckDBPyConnection, seeds: int) -> Iterator[Finding]:
+def measure(seeds: int) -> Iterator[Finding]:
     """Yield how near medians and shares are to the truth, and how often intervals hold it."""
     for name, make in WORLDS.items():
-        looks = [look(connection, make(draw(seed, name))) for seed in range(seeds)]
+        looks = [look(make(draw(seed, name))) for seed in range(seeds)]
         yield from compare(name, looks)
         agree = share(seen["agree"] for seen in looks)
         tables = "concurrency, status_over_time, status_distribution"
@@ -162,11 +160,10 @@ def compare(name: str, looks: list[Row]) -> Iterator[Finding]:
     yield Finding("survival", name, "share open after 8 h: bias", bias, "within", 0.1)
 
 
-def look(connection: duckdb.DuckDBPyConnection, world: World) -> Row:
+def look(world: World) -> Row:
     """Return what the tables say of a world's lifetimes, and whether its hours agree."""
-    world.load(connection)
     names = ("survival", "duration_percentiles", "concurrency", "status_over_time")
-    tables = build(connection, *names, "status_distribution")
+    tables = build(world, *names, "status_distribution")
     (row,) = (
         row
         for row in tables["duration_percentiles"]
@@ -176,7 +173,7 @@ def look(connection: duckdb.DuckDBPyConnection, world: World) -> Row:
     at = max((row for row in curve if row["t_seconds"] <= AGE_S), key=lambda r: r["t_seconds"])
     return {
         "km_p50": row["km_p50"],
-        "p50_of_sessions": row.get("p50_of_sessions"),
+        "p50_of_sessions": row["p50_of_sessions"],
         "open": at["survival"],
         "low": at["ci_low"],
         "high": at["ci_high"],

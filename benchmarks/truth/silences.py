@@ -20,7 +20,6 @@ from benchmarks.truth.world import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import duckdb
     import numpy as np
 
 END = 12 * HOUR
@@ -52,15 +51,14 @@ def draw_world(chance: np.random.Generator, every: float) -> tuple[World, set[st
     return World(threads, [every * (number + 1) for number in range(polls)]), hung
 
 
-def measure(connection: duckdb.DuckDBPyConnection, seeds: int) -> Iterator[Finding]:
+def measure(seeds: int) -> Iterator[Finding]:
     """Yield of how many that hang, and of how many that do not, attention says so."""
     for minutes in (10, 30):
         name = f"silences of 5, 20 and 60 minutes, polled every {minutes}"
         found, healthy = [], []
         for seed in range(seeds):
             world, hung = draw_world(draw(seed, name), minutes * MINUTE)
-            world.load(connection)
-            listed = {row["thread_id"] for row in list_stuck(connection)}
+            listed = {row["thread_id"] for row in list_stuck(world)}
             found += [id_ in listed for id_ in hung]
             healthy += [life.id in listed for life in world.threads if life.id not in hung]
         claim = "silent for ten times as long as usual, and listed"
@@ -68,6 +66,6 @@ def measure(connection: duckdb.DuckDBPyConnection, seeds: int) -> Iterator[Findi
         yield Finding("attention", name, "healthy, and listed", share(healthy), "≤", 0.05)
 
 
-def list_stuck(connection: duckdb.DuckDBPyConnection) -> list[Row]:
+def list_stuck(world: World) -> list[Row]:
     """Return the threads that attention says are stuck."""
-    return [row for row in build(connection, "attention")["attention"] if row["reason"] == "stuck"]
+    return [row for row in build(world, "attention")["attention"] if row["reason"] == "stuck"]

@@ -25,8 +25,6 @@ from benchmarks.truth.world import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import duckdb
-
 TYPICAL_S = 1800.0  # mean lifetime of a thread in an average session
 SPREAD = 0.5  # standard deviation of the logarithm of sessions' speeds
 
@@ -187,18 +185,18 @@ EFFECTS: dict[str, tuple[Agents, Scene, Wanted]] = {
         {"failures": "more"},
     ),
 }
-OPPOSITE = {"slower": "faster", "more": "fewer"}
+OPPOSITE = {"slower": "faster", "faster": "slower", "more": "fewer", "fewer": "more"}
 
 
-def measure(connection: duckdb.DuckDBPyConnection, seeds: int) -> Iterator[Finding]:
+def measure(seeds: int) -> Iterator[Finding]:
     """Yield what the comparison of versions says in so many worlds, and in a fourth of effects."""
     for name, (agents, scene) in NOTHING.items():
-        tables = [look(connection, seed, name, agents, scene) for seed in range(seeds)]
+        tables = [look(seed, name, agents, scene) for seed in range(seeds)]
         said = share(any(map(is_verdict, rows)) for rows in tables)
         yield Finding("agent_versions", name, "tables with any verdict", said, "≤", 0.08)
         yield from cover(name, tables, agents, scene)
     for name, (agents, scene, wanted) in EFFECTS.items():
-        tables = [look(connection, seed, name, agents, scene) for seed in range(seeds // 4)]
+        tables = [look(seed, name, agents, scene) for seed in range(seeds // 4)]
         changed = [row for rows in tables for row in rows if row["agent"] == "agent_00"]
         seen = share(any(is_said(row, *item) for item in wanted.items()) for row in changed)
         yield Finding("agent_versions", name, "effect found", seen, "≥", 0.8)
@@ -209,12 +207,10 @@ def measure(connection: duckdb.DuckDBPyConnection, seeds: int) -> Iterator[Findi
         yield Finding("agent_versions", name, "faster alone", alone, "≤", 0.0)
 
 
-def look(
-    connection: duckdb.DuckDBPyConnection, seed: int, name: str, agents: Agents, scene: Scene
-) -> list[Row]:
+def look(seed: int, name: str, agents: Agents, scene: Scene) -> list[Row]:
     """Return the rows of a world's versions that are compared with one."""
-    draw_world(draw(seed, name), agents, scene).load(connection)
-    rows = build(connection, "agent_versions")["agent_versions"]
+    world = draw_world(draw(seed, name), agents, scene)
+    rows = build(world, "agent_versions")["agent_versions"]
     return [row for row in rows if row["compared_with"] is not None]
 
 

@@ -115,16 +115,15 @@ class World:
     gone: dict[str, float] = field(default_factory=dict)
     hides_closed: bool = False
 
-    def load(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Load all polls, each a run, into tables that are emptied first."""
-        for (table,) in connection.execute(FULL).fetchall():
-            connection.execute(f"DELETE FROM {table}")  # noqa: S608 - a table of ours
-        write_settings(connection, Settings().for_analyses)
+    def load(self) -> duckdb.DuckDBPyConnection:
+        """Load all polls, each a run, into a new warehouse in memory; return it."""
+        connection = connect()
         members = defaultdict(list)
         for life in self.threads:
             members[life.session].append(life)
         for number, at in enumerate(self.polls, 1):
             load_run(connection, self._land(number, at, members))
+        return connection
 
     def _land(self, number: int, at: float, members: dict[str, list[Life]]) -> Landed:
         polls, pages = [], []
@@ -151,12 +150,6 @@ class World:
         return at < life.leaves and not (
             self.hides_closed and is_closed and last.at < self.polls[0]
         )
-
-
-FULL = """
-SELECT table_name FROM duckdb_tables()
-WHERE schema_name = 'main' AND table_name NOT IN ('schema_version', 'statuses')
-"""
 
 
 def make_poll(session: str, at: float, outcome: str, size: int) -> Poll:
@@ -192,18 +185,20 @@ def connect() -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(config={"threads": 1})
     connection.execute("SET TimeZone = 'UTC'")
     migrate(connection, Path("memory"))
+    write_settings(connection, Settings().for_analyses)
     return connection
 
 
-def build(connection: duckdb.DuckDBPyConnection, *names: str) -> dict[str, list[Row]]:
-    """Build analyses and what they read; return their rows."""
+def build(world: World, *names: str) -> dict[str, list[Row]]:
+    """Load a world, and build analyses and what they read; return their rows."""
     found = list_analyses()
     needed = {n: a for name in names for n, a in choose_analyses(found, name).items()}
     ordered = {name: found[name] for name in found if name in needed}
-    for outcome in build_all(connection, ordered):
-        if outcome.failures:
-            raise RuntimeError(outcome.failures)
-    return {name: fetch_records(connection, f"FROM analytics.{name}") for name in names}
+    with world.load() as connection:
+        for outcome in build_all(connection, ordered):
+            if outcome.failures:
+                raise RuntimeError(outcome.failures)
+        return {name: fetch_records(connection, f"FROM analytics.{name}") for name in names}
 
 
 def draw(seed: int, name: str) -> np.random.Generator:

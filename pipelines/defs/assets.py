@@ -120,7 +120,7 @@ def name_poll(poll: Poll) -> tuple[str, str]:
     check_specs=LOAD_CHECKS,
 )
 def threads(
-    configuration: ConfigurationParam, warehouse: WarehouseParam
+    context: dg.AssetExecutionContext, configuration: ConfigurationParam, warehouse: WarehouseParam
 ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
     """The current state of every thread, its history, and the ledger of the polls behind them.
 
@@ -134,6 +134,8 @@ def threads(
     except LoadRejected as rejection:
         yield check_keys(rejection)
         raise
+    for line in loaded.warnings:
+        context.log.warning(line)
     seconds = round(time.monotonic() - started, 3)
     yield dg.MaterializeResult(
         metadata=describe_ledger(loaded.ledger) | table | {"seconds": seconds},

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from pipelines import clock
 from pipelines.errors import TOO_MANY_SESSIONS, ApiError, SessionGone, TooManySessions, Unexpected
 from pipelines.extract.filters import matches, query_filters
 from pipelines.extract.fleet import name_outcome
@@ -19,6 +19,7 @@ from pipelines.records import SESSION_ENDPOINT, SESSIONS_ENDPOINT, FetchedPage, 
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+    from datetime import datetime
 
     from pipelines.config.discovery import Discover
     from pipelines.http.client import Client
@@ -58,7 +59,7 @@ class SessionListing:
             ],
         )
         pagination = Pagination(max_pages=source.max_pages_per_session)
-        started_at = datetime.now(UTC)
+        started_at = clock.now()
 
         async def take(fetch: PageFetch) -> None:
             self._keep(endpoint, "", fetch)
@@ -116,7 +117,7 @@ class SessionListing:
             session_id="",
             label=None,
             started_at=started_at,
-            finished_at=datetime.now(UTC),
+            finished_at=clock.now(),
             outcome=name_outcome(pagination),
             end_reason=pagination.end_reason,
             status_filter=None,
@@ -127,6 +128,7 @@ class SessionListing:
             bytes=stats.bytes,
             threads_listed=len(pagination.ids),
             duplicates=pagination.duplicates,
+            clock_skew_seconds=stats.clock_skew_seconds,
             error_type=error.error_type if error else None,
             error_message=str(error) if error else None,
             request_id=error.request_id if error else None,

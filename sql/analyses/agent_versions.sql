@@ -51,42 +51,42 @@ WITH lifetimes AS MATERIALIZED (
         hash(source, session_id) AS session,
         created_at,
         as_of,
-        age_step(seconds_between(created_at, as_of)) AS followed,
-        -1 AS entry,
+        -- A thread that closed was followed on: for as long as its session was.
+        age_step(seconds_between(created_at, greatest(as_of, complete_at))) AS followed,
+        CASE WHEN entry_seconds > 0 THEN age_step(entry_seconds) ELSE -1 END AS entry,
         -- An open thread that gave up did so when it fell quiet.
         age_step(elapsed_seconds - if(is_censored AND gave_up(stop_reason_type), coalesce(quiet_seconds, 0), 0)) AS age,
         CASE
-            WHEN (status = 'terminated' AND basis = 'terminated') OR gave_up(stop_reason_type) THEN 'failed'
+            WHEN basis = 'terminated' OR gave_up(stop_reason_type) THEN 'failed'
             WHEN is_censored THEN 'open'
             ELSE 'closed'
         END::ENUM ('open', 'closed', 'failed') AS cause
     FROM analytics.thread_durations
+    JOIN latest_polls USING (source, session_id)
     WHERE elapsed_seconds IS NOT NULL AND agent IS NOT NULL AND agent_version IS NOT NULL
 ),
 
-curves AS MATERIALIZED (FROM version_pairs('lifetimes'))
+pairs AS MATERIALIZED (FROM version_pairs('lifetimes'))
 
 SELECT
     names.name AS agent_name,
-    newer.agent,
-    newer.role,
-    newer.version,
-    older.version AS compared_with,
+    pairs.agent,
+    role,
+    version,
+    compared_with,
     failures,
     speed,
-    age_of_step(newer.horizon) AS common_age_seconds,
-    results.* EXCLUDE (curve, failures, speed, compared),
-    newer.n,
-    older.n AS n_compared,
-    newer.created_from,
-    newer.created_until,
-    older.created_from AS created_from_compared,
-    older.created_until AS created_until_compared,
+    age_of_step(horizon) AS common_age_seconds,
+    results.* EXCLUDE (pair, failures, speed, compared),
+    n,
+    n_compared,
+    created_from,
+    created_until,
+    created_from_compared,
+    created_until_compared,
     compared,
-    greatest(newer.as_of, older.as_of) AS as_of
-FROM curves AS newer
-LEFT JOIN curves AS older ON older.curve = newer.curve - 1
-JOIN compare_versions('curves', 'lifetimes') AS results ON results.curve = newer.curve
-LEFT JOIN group_names AS names ON names.dimension = 'agent' AND names.value = newer.agent
-WHERE newer.is_new
-ORDER BY newer.agent, newer.role, newer.version
+    as_of
+FROM pairs
+JOIN compare_versions('pairs', 'lifetimes') AS results USING (pair)
+LEFT JOIN group_names AS names ON names.dimension = 'agent' AND names.value = pairs.agent
+ORDER BY pairs.agent, role, version

@@ -1,25 +1,19 @@
 -- Aalen-Johansen: which share of a curve's threads had failed, and which had closed without failing,
--- by each age, with open threads in the denominator. `lifetimes` names what has the columns curve,
--- entry (in view only above that age), age (both in steps, see age_step) and cause (open, closed or
--- failed). One row per curve and age; log_age is the part of the mean logarithm of the age at closing.
-CREATE OR REPLACE MACRO aalen_johansen(lifetimes) AS TABLE (
-    WITH counted AS MATERIALIZED (
-        SELECT curve, entry, age, cause, count(*) AS threads
-        FROM query_table(lifetimes)
-        GROUP BY curve, entry, age, cause
-    ),
-
-    flows AS (
+-- by each age, with open threads in the denominator. `fates` names what has the columns curve, entry (in
+-- view only above that age), age (both in steps, see age_step), cause (open, closed or failed) and
+-- threads, of which so many had that fate. One row per curve and age; log_age is the part of the mean logarithm of the age at closing.
+CREATE OR REPLACE MACRO aalen_johansen(fates) AS TABLE (
+    WITH flows AS (
         SELECT
             curve,
             age,
             threads AS leaving,
             CASE WHEN cause = 'closed' THEN threads ELSE 0 END AS closed,
             CASE WHEN cause = 'failed' THEN threads ELSE 0 END AS failed
-        FROM counted
+        FROM query_table(fates)
         UNION ALL
         SELECT curve, entry, -threads, 0, 0
-        FROM counted
+        FROM query_table(fates)
     ),
 
     risks AS (
@@ -42,7 +36,7 @@ CREATE OR REPLACE MACRO aalen_johansen(lifetimes) AS TABLE (
             *,
             CASE
                 WHEN at_risk > 0 AND NOT coalesce(bool_or(hazard = 1) OVER sooner, FALSE)
-                    THEN exp(coalesce(sum(CASE WHEN hazard < 1 THEN ln(1 - hazard) END::DECIMAL(38, 18)) OVER sooner, 0))
+                    THEN exp(coalesce(sum(CASE WHEN hazard < 1 THEN ln(1 - hazard) END::DECIMAL(18, 15)) OVER sooner, 0))
                     / at_risk
                 ELSE 0
             END AS weight
@@ -52,9 +46,9 @@ CREATE OR REPLACE MACRO aalen_johansen(lifetimes) AS TABLE (
 
     SELECT
         *,
-        round(sum((weight * closed)::DECIMAL(38, 18)) OVER so_far ::DOUBLE, 12) AS closed_share,
-        round(sum((weight * failed)::DECIMAL(38, 18)) OVER so_far ::DOUBLE, 12) AS failed_share,
-        sum((weight * closed * age / 100)::DECIMAL(38, 18)) OVER so_far ::DOUBLE AS log_age
+        round(sum((weight * closed)::DECIMAL(18, 16)) OVER so_far ::DOUBLE, 12) AS closed_share,
+        round(sum((weight * failed)::DECIMAL(18, 16)) OVER so_far ::DOUBLE, 12) AS failed_share,
+        sum((weight * closed * age / 100)::DECIMAL(18, 15)) OVER so_far ::DOUBLE AS log_age
     FROM weighed
     WINDOW so_far AS (PARTITION BY curve ORDER BY age ROWS UNBOUNDED PRECEDING)
 );

@@ -1,26 +1,36 @@
--- What the threads of a session add to the summaries of a curve together. `lifetimes` names what
--- aalen_johansen reads, with session and is_followed; `functions` names the rows of influence_function.
--- Two rows per curve and session, one per measure: threads, followed, and the sums of their influences
--- and of the squares of these.
-CREATE OR REPLACE MACRO session_influences(lifetimes, functions) AS TABLE (
+-- What the threads of a session add to the summaries of a curve together. `lifetimes` names what has the
+-- columns curve, session, entry, age, cause and is_followed, `fates` what aalen_johansen reads, `functions`
+-- the rows of influence_function. Two rows per curve and session, one per measure: threads, followed, and
+-- the sums of their influences and of the squares of these.
+CREATE OR REPLACE MACRO session_influences(lifetimes, fates, functions) AS TABLE (
     WITH weighed AS (
         SELECT
-            members.curve,
-            session,
-            is_followed,
+            had.curve,
+            had.entry,
+            had.age,
+            had.cause,
             at_exit.failures,
             at_exit.speed,
-            CASE cause WHEN 'closed' THEN at_exit.failures_if_closed WHEN 'failed' THEN at_exit.failures_if_failed ELSE 0 END
+            CASE had.cause WHEN 'closed' THEN at_exit.failures_if_closed WHEN 'failed' THEN at_exit.failures_if_failed ELSE 0 END
             - at_exit.failures_compensator + coalesce(at_entry.failures_compensator, 0) AS to_failures,
-            CASE cause WHEN 'closed' THEN at_exit.speed_if_closed WHEN 'failed' THEN at_exit.speed_if_failed ELSE 0 END
+            CASE had.cause WHEN 'closed' THEN at_exit.speed_if_closed WHEN 'failed' THEN at_exit.speed_if_failed ELSE 0 END
             - at_exit.speed_compensator + coalesce(at_entry.speed_compensator, 0) AS to_speed
-        FROM query_table(lifetimes) AS members
+        FROM query_table(fates) AS had
         JOIN query_table(functions) AS at_exit USING (curve, age)
-        LEFT JOIN query_table(functions) AS at_entry
-            ON at_entry.curve = members.curve AND at_entry.age = members.entry
+        LEFT JOIN query_table(functions) AS at_entry ON at_entry.curve = had.curve AND at_entry.age = had.entry
     ),
 
     -- Decimals add up to the same in any order.
+    exact AS (
+        SELECT
+            * EXCLUDE (to_failures, to_speed),
+            to_failures::DECIMAL(38, 18) AS failures_influence,
+            pow(to_failures, 2)::DECIMAL(38, 18) AS failures_square,
+            to_speed::DECIMAL(38, 18) AS speed_influence,
+            pow(to_speed, 2)::DECIMAL(38, 18) AS speed_square
+        FROM weighed
+    ),
+
     summed AS (
         SELECT
             curve,
@@ -29,11 +39,12 @@ CREATE OR REPLACE MACRO session_influences(lifetimes, functions) AS TABLE (
             any_value(speed) AS speed,
             count(*) AS threads,
             count_if(is_followed) AS followed,
-            sum(to_failures::DECIMAL(38, 18))::DOUBLE AS failures_influence,
-            sum(pow(to_failures, 2)::DECIMAL(38, 18))::DOUBLE AS failures_squares,
-            sum(to_speed::DECIMAL(38, 18))::DOUBLE AS speed_influence,
-            sum(pow(to_speed, 2)::DECIMAL(38, 18))::DOUBLE AS speed_squares
-        FROM weighed
+            sum(failures_influence)::DOUBLE AS failures_influence,
+            sum(failures_square)::DOUBLE AS failures_squares,
+            sum(speed_influence)::DOUBLE AS speed_influence,
+            sum(speed_square)::DOUBLE AS speed_squares
+        FROM query_table(lifetimes)
+        JOIN exact USING (curve, entry, age, cause)
         GROUP BY curve, session
     )
 
@@ -84,18 +95,25 @@ CREATE OR REPLACE MACRO jackknife(changes) AS TABLE (
     GROUP BY curve, measure
 );
 
--- The same of the difference between the curves 2 k + 1 and 2 k: what a session with threads of both has
--- in common cancels out. Degrees of freedom are Welch's, or those of the sessions if these are fewer.
-CREATE OR REPLACE MACRO jackknife_of_differences(changes, estimates) AS TABLE (
-    WITH varied AS (
+-- The same of the difference between both versions of a pair that are large enough: what a session with
+-- threads of both has in common cancels out. `pairs` names the rows of version_pairs. Degrees of freedom
+-- are Welch's, or those of the sessions if these are fewer.
+CREATE OR REPLACE MACRO jackknife_of_differences(changes, estimates, pairs) AS TABLE (
+    WITH either AS (
+        SELECT pair, measure, session, change
+        FROM query_table(pairs)
+        JOIN query_table(changes) USING (curve)
+        UNION ALL
+        SELECT pair, measure, session, -change
+        FROM query_table(pairs) AS beside
+        JOIN query_table(changes) AS moved ON moved.curve = beside.compared_curve
+    ),
+
+    varied AS (
         SELECT pair, measure, sum(pow(change, 2)::DECIMAL(38, 18))::DOUBLE AS variance, count(*) AS sessions
         FROM (
-            SELECT
-                curve // 2 AS pair,
-                measure,
-                session,
-                sum((CASE WHEN curve % 2 = 1 THEN change ELSE -change END)::DECIMAL(38, 18))::DOUBLE AS change
-            FROM query_table(changes)
+            SELECT pair, measure, session, sum(change::DECIMAL(38, 18))::DOUBLE AS change
+            FROM either
             GROUP BY pair, measure, session
         )
         GROUP BY pair, measure
@@ -116,11 +134,11 @@ CREATE OR REPLACE MACRO jackknife_of_differences(changes, estimates) AS TABLE (
                 newer.df + older.df
             )
         ) AS df
-    FROM query_table(estimates) AS newer
-    JOIN query_table(estimates) AS older ON older.curve = newer.curve - 1 AND older.measure = newer.measure
-    JOIN varied ON varied.pair = newer.curve // 2 AND varied.measure = newer.measure
-    WHERE newer.curve % 2 = 1
-        AND least(newer.n_followed, older.n_followed) >= 20
+    FROM varied
+    JOIN query_table(pairs) AS beside ON beside.pair = varied.pair
+    JOIN query_table(estimates) AS newer ON newer.curve = beside.curve AND newer.measure = varied.measure
+    JOIN query_table(estimates) AS older ON older.curve = beside.compared_curve AND older.measure = varied.measure
+    WHERE least(newer.n_followed, older.n_followed) >= 20
         AND least(newer.sessions_followed, older.sessions_followed) >= 5
 );
 

@@ -1,9 +1,17 @@
 -- Whether more of a version's threads fail by the common age than of the one it is compared with, and
 -- whether those that do not fail live longer: both numbers of both, with their intervals, and what chance
--- says of them. `curves` names the rows of version_pairs, `lifetimes` what these were made of, with
+-- says of them. `pairs` names the rows of version_pairs, `lifetimes` what these were made of, with
 -- session, entry and age (steps) and cause (open, closed or failed). One row per pair.
-CREATE OR REPLACE MACRO compare_versions(curves, lifetimes) AS TABLE (
-    WITH members AS MATERIALIZED (
+CREATE OR REPLACE MACRO compare_versions(pairs, lifetimes) AS TABLE (
+    WITH curves AS MATERIALIZED (
+        SELECT curve, agent, role, version, horizon FROM query_table(pairs)
+        UNION
+        SELECT compared_curve, agent, role, compared_with, horizon
+        FROM query_table(pairs)
+        WHERE compared_curve IS NOT NULL
+    ),
+
+    members AS MATERIALIZED (
         SELECT
             curve,
             session,
@@ -12,21 +20,27 @@ CREATE OR REPLACE MACRO compare_versions(curves, lifetimes) AS TABLE (
             CASE WHEN age <= horizon THEN cause ELSE 'open' END AS cause,
             followed >= horizon AS is_followed
         FROM query_table(lifetimes)
-        JOIN query_table(curves) USING (agent, role, version)
+        JOIN curves USING (agent, role, version)
         WHERE entry < horizon
+    ),
+
+    fates AS MATERIALIZED (
+        SELECT curve, entry, age, cause, count(*) AS threads
+        FROM members
+        GROUP BY curve, entry, age, cause
     ),
 
     points AS MATERIALIZED (
         SELECT at_age.*, horizon
-        FROM aalen_johansen('members') AS at_age
-        JOIN query_table(curves) USING (curve)
+        FROM aalen_johansen('fates') AS at_age
+        JOIN curves USING (curve)
     ),
 
     functions AS MATERIALIZED (FROM influence_function('points')),
-    influences AS MATERIALIZED (FROM session_influences('members', 'functions')),
+    influences AS MATERIALIZED (FROM session_influences('members', 'fates', 'functions')),
     changes AS MATERIALIZED (FROM leave_one_out('influences')),
     estimates AS MATERIALIZED (FROM jackknife('changes')),
-    differences AS MATERIALIZED (FROM jackknife_of_differences('changes', 'estimates')),
+    differences AS MATERIALIZED (FROM jackknife_of_differences('changes', 'estimates', pairs)),
     tests AS MATERIALIZED (FROM moderated_t('differences')),
     adjusted AS MATERIALIZED (FROM benjamini_hochberg('tests')),
 
@@ -43,7 +57,7 @@ CREATE OR REPLACE MACRO compare_versions(curves, lifetimes) AS TABLE (
 
     outcomes AS (
         SELECT
-            2 * pair + 1 AS curve,
+            pair,
             any_value(verdict(p_adjusted, difference, 'more', 'fewer')) FILTER (measure = 'failures') AS failures,
             any_value(p) FILTER (measure = 'failures') AS failures_p,
             any_value(p_adjusted) FILTER (measure = 'failures') AS failures_p_adjusted,
@@ -55,9 +69,9 @@ CREATE OR REPLACE MACRO compare_versions(curves, lifetimes) AS TABLE (
     )
 
     SELECT
-        newer.curve,
-        CASE WHEN older.curve IS NOT NULL THEN coalesce(failures, 'too few') END AS failures,
-        CASE WHEN older.curve IS NOT NULL THEN coalesce(speed, 'too few') END AS speed,
+        beside.pair,
+        CASE WHEN compared_curve IS NOT NULL THEN coalesce(failures, 'too few') END AS failures,
+        CASE WHEN compared_curve IS NOT NULL THEN coalesce(speed, 'too few') END AS speed,
         newer.failed.at AS failed_share,
         newer.failed.low AS failed_share_low,
         newer.failed.high AS failed_share_high,
@@ -74,13 +88,13 @@ CREATE OR REPLACE MACRO compare_versions(curves, lifetimes) AS TABLE (
         older.lifetime.high AS lifetime_compared_high_seconds,
         speed_p,
         speed_p_adjusted,
-        newer.followed,
-        older.followed AS followed_compared,
-        newer.sessions,
-        older.sessions AS sessions_compared,
+        coalesce(newer.followed, 0) AS followed,
+        CASE WHEN compared_curve IS NOT NULL THEN coalesce(older.followed, 0) END AS followed_compared,
+        coalesce(newer.sessions, 0) AS sessions,
+        CASE WHEN compared_curve IS NOT NULL THEN coalesce(older.sessions, 0) END AS sessions_compared,
         (SELECT count(DISTINCT pair) FROM adjusted WHERE p IS NOT NULL) AS compared
-    FROM summaries AS newer
-    LEFT JOIN summaries AS older ON older.curve = newer.curve - 1
-    LEFT JOIN outcomes ON outcomes.curve = newer.curve
-    WHERE newer.curve % 2 = 1
+    FROM query_table(pairs) AS beside
+    LEFT JOIN summaries AS newer ON newer.curve = beside.curve
+    LEFT JOIN summaries AS older ON older.curve = beside.compared_curve
+    LEFT JOIN outcomes ON outcomes.pair = beside.pair
 );

@@ -1,10 +1,11 @@
--- Each version of an agent, and the one it is compared with: the largest of those that began before it.
--- `lifetimes` names what has the columns agent, role, version, created_at, as_of and followed (a step).
--- Two rows per pair, but one of a version that is compared with none; each is a curve. A pair's common
--- age, its horizon, is one to which at least half of the threads of each have been followed.
+-- Each version of an agent beside the one it is compared with: the largest of those that began before
+-- it. `lifetimes` names what has the columns agent, role, version, created_at, as_of and followed (a step).
+-- A pair's common age, its horizon, is one to which at least half of the threads of each have been
+-- followed. What is known of a version until a horizon is one curve, though it be of several pairs.
 CREATE OR REPLACE MACRO version_pairs(lifetimes) AS TABLE (
     WITH versions AS (
         SELECT
+            row_number() OVER () AS number,
             agent,
             role,
             version,
@@ -20,11 +21,11 @@ CREATE OR REPLACE MACRO version_pairs(lifetimes) AS TABLE (
     pairs AS (
         SELECT
             *,
-            row_number() OVER () AS pair,
             max({
                 'n': n,
                 'created_from': created_from,
                 'version': version,
+                'number': number,
                 'created_until': created_until,
                 'half_followed': half_followed,
                 'as_of': as_of
@@ -35,30 +36,23 @@ CREATE OR REPLACE MACRO version_pairs(lifetimes) AS TABLE (
             ORDER BY created_from, version
             ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
         )
-    ),
-
-    curves AS (
-        SELECT pair, TRUE AS is_new, agent, role, version, n, created_from, created_until, as_of, half_followed
-        FROM pairs
-        UNION ALL
-        SELECT
-            pair,
-            FALSE,
-            agent,
-            role,
-            larger.version,
-            larger.n,
-            larger.created_from,
-            larger.created_until,
-            larger.as_of,
-            larger.half_followed
-        FROM pairs
-        WHERE larger IS NOT NULL
     )
 
     SELECT
-        * EXCLUDE (half_followed),
-        2 * pair + is_new::INTEGER AS curve,
-        min(half_followed) OVER (PARTITION BY pair) AS horizon
-    FROM curves
+        number AS pair,
+        agent,
+        role,
+        version,
+        n,
+        created_from,
+        created_until,
+        larger.version AS compared_with,
+        larger.n AS n_compared,
+        larger.created_from AS created_from_compared,
+        larger.created_until AS created_until_compared,
+        greatest(as_of, larger.as_of) AS as_of,
+        least(half_followed, larger.half_followed) AS horizon,
+        10_000 * number + horizon AS curve,
+        10_000 * larger.number + horizon AS compared_curve
+    FROM pairs
 );

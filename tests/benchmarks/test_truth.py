@@ -7,27 +7,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from benchmarks.truth import versions
-from benchmarks.truth.world import Finding, connect, share
+from benchmarks.truth.world import Finding, share
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    import duckdb
-
     from benchmarks.truth.world import Row
 
 
-@pytest.fixture(scope="module")
-def warehouse() -> Iterator[duckdb.DuckDBPyConnection]:
-    """Give a warehouse in memory, which each world empties first."""
-    with connect() as connection:
-        yield connection
-
-
-def look(connection: duckdb.DuckDBPyConnection, name: str, seeds: int) -> list[list[Row]]:
+def look(name: str, seeds: int) -> list[list[Row]]:
     """Return the compared versions of so many worlds of a kind."""
     agents, scene = ({**versions.NOTHING} | {n: e[:2] for n, e in versions.EFFECTS.items()})[name]
-    return [versions.look(connection, seed, name, agents, scene) for seed in range(seeds)]
+    return [versions.look(seed, name, agents, scene) for seed in range(seeds)]
 
 
 @pytest.mark.parametrize(("sign", "goal"), [("≤", 0.0), ("≥", 0.8), ("within", 0.1)])
@@ -38,18 +27,18 @@ def test_goals(sign: str, goal: float) -> None:
     assert not Finding("a", "w", "c", beyond, sign, goal).holds
 
 
-def test_young_version(warehouse: duckdb.DuckDBPyConnection) -> None:
+def test_young_version() -> None:
     """Of a version two hours old as many threads fail as of the other within their first hour."""
-    ((row,),) = look(warehouse, "a version two hours old", 1)
+    ((row,),) = look("a version two hours old", 1)
     assert (row["version"], row["compared_with"], row["failures"]) == (2, 1, "unclear")
     assert 3000 < row["common_age_seconds"] < 4200
     assert abs(row["failed_share"] - row["failed_share_compared"]) < 0.1
 
 
 @pytest.mark.slow
-def test_worlds_without_effect(warehouse: duckdb.DuckDBPyConnection) -> None:
+def test_worlds_without_effect() -> None:
     """Threads of a session are alike: of ten worlds at most two get a verdict, most would else."""
-    tables = look(warehouse, "16 sessions of 40 threads, each of one version", 10)
+    tables = look("16 sessions of 40 threads, each of one version", 10)
     assert share(any(map(versions.is_verdict, rows)) for rows in tables) <= 2 / 10
     agents, scene = versions.NOTHING["16 sessions of 40 threads, each of one version"]
     for finding in versions.cover("", tables, agents, scene):
@@ -58,9 +47,9 @@ def test_worlds_without_effect(warehouse: duckdb.DuckDBPyConnection) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["58 % crash within seconds", "both, sessions of one version"])
-def test_effects(warehouse: duckdb.DuckDBPyConnection, name: str) -> None:
+def test_effects(name: str) -> None:
     """One effect among forty pairs is found; a version that crashes is not faster alone."""
-    (rows,) = look(warehouse, name, 1)
+    (rows,) = look(name, 1)
     (row,) = (row for row in rows if row["agent"] == "agent_00")
     assert versions.is_said(row, "failures", "more")
     assert row["compared"] == 40

@@ -18,11 +18,20 @@ from pipelines.warehouse.schema import migrate
 from pipelines.warehouse.sql import ArrowStream, fetch_records
 from tests.builders import at
 from tests.warehouse.cases import archived, columns, terminated
-from tests.warehouse.reference import assert_table, facts_of, names_of, newest, seconds, table_of
+from tests.warehouse.reference import (
+    assert_table,
+    facts_of,
+    names_of,
+    newest,
+    seconds,
+    table_of,
+    world_of,
+)
 from tests.warehouse.worlds import Row, World, build_one, parsed_analyses, state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -154,7 +163,9 @@ def test_aalen_johansen(macros: duckdb.DuckDBPyConnection, latest: int) -> None:
     causes = draw.choice([0, 1, 2], 120)
     columns_ = {"entry": entries, "age": ages, "cause": np.array([OPEN, CLOSED, FAILED])[causes]}
     given = columns_ | {"session": np.arange(120) % 7, "followed": ages}
-    macros.register("given", ArrowStream(pl.DataFrame({"curve": 1, "is_followed": True, **given})))
+    macros.register(
+        "given", ArrowStream(pl.DataFrame({"curve": 1, "is_followed": True, "threads": 1, **given}))
+    )
     macros.execute("CREATE OR REPLACE TEMP TABLE members AS FROM given")
     macros.unregister("given")
     points = fetch_records(macros, "FROM aalen_johansen('members') ORDER BY age")
@@ -170,7 +181,7 @@ def test_aalen_johansen(macros: duckdb.DuckDBPyConnection, latest: int) -> None:
     query = """
         WITH points AS (SELECT *, 499 AS horizon FROM aalen_johansen('members')),
         functions AS (FROM influence_function('points'))
-        FROM session_influences('members', 'functions') ORDER BY session
+        FROM session_influences('members', 'members', 'functions') ORDER BY session
     """
     rows = fetch_records(macros, query)
     for index, measure in enumerate(MEASURES):
@@ -183,6 +194,7 @@ class Curve:
     """The threads of a version up to an age; what sums them up, with any weights of theirs."""
 
     def __init__(self, lifetimes: list[Row], horizon: int) -> None:
+        lifetimes = [life for life in lifetimes if life["entry"] < horizon]
         self.n = len(lifetimes)
         self.horizon = horizon
         age = np.array([life["age"] for life in lifetimes])
@@ -247,7 +259,12 @@ def test_jackknife() -> None:
 
 def test_agent_versions(name: str) -> None:
     """Every cell, from the weights of threads, Student, Welch and Smyth in numpy and scipy."""
-    lifetimes = [life for fact in facts_of(name) if (life := read_life(fact))]
+    polled = {
+        (poll["source"], poll["session_id"]): poll["started_at"]
+        for poll in sorted(world_of(name).polls, key=lambda poll: poll["sequence"])
+        if poll["is_complete"]
+    }
+    lifetimes = [life for fact in facts_of(name) if (life := read_life(fact, polled))]
     curves = pair_versions(lifetimes)
     pairs = [pair for pair in curves.values() if pair["old"] and is_enough(pair)]
     tests = dict(zip(map(id, pairs), compare(pairs), strict=True))
@@ -267,7 +284,7 @@ def test_agent_versions(name: str) -> None:
     assert_table(table_of(name, "agent_versions"), ("agent", "role", "version"), expected, 1e-6)
 
 
-def read_life(fact: Row) -> Row | None:
+def read_life(fact: Row, polled: dict[tuple[str, str], datetime]) -> Row | None:
     """Return a thread as a lifetime in steps of a per cent; none if it has no age or version."""
     if None in {fact["agent"], fact["agent_version"], fact["elapsed"]}:
         return None
@@ -275,15 +292,17 @@ def read_life(fact: Row) -> Row | None:
     elapsed = fact["elapsed"]
     if fact["basis"] == "open" and gave_up:
         elapsed -= fact["quiet"] or 0
-    is_failed = gave_up or fact["basis"] == fact["status"] == "terminated"
+    is_failed = gave_up or fact["basis"] == "terminated"
+    until = max(filter(None, (fact["as_of"], polled.get(fact["key"][:2]))))
+    age = step_of(elapsed)
     return {
         "group": (fact["agent"], fact["role"], fact["agent_version"]),
         "session": f"{fact['source']} {fact['session_id']}",
         "created": fact["created_at"],
         "as_of": fact["as_of"],
-        "entry": -1,
-        "age": step_of(elapsed),
-        "followed": step_of(seconds(fact["created_at"], fact["as_of"]) or 0),
+        "entry": min(step_of(fact["entry"]) if fact["entry"] else -1, age - 1),
+        "age": age,
+        "followed": step_of(seconds(fact["created_at"], until) or 0),
         "cause": FAILED if is_failed else OPEN if fact["basis"] == "open" else CLOSED,
     }
 
@@ -331,7 +350,7 @@ def describe(pair: Row) -> Row:
         curve = pair["curves"][index] if lives else None
         created = [life["created"] for life in lives]
         row |= {
-            f"n{suffix}": curve and curve.n,
+            f"n{suffix}": len(lives) or None,
             f"followed{suffix}": curve and curve.followed,
             f"sessions{suffix}": curve and curve.sessions,
             f"created_from{suffix}": min(created, default=None),
