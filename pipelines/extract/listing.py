@@ -99,7 +99,8 @@ class SessionListing:
                 return True
             except ApiError:
                 return False  # it is listed one last time all the same, and that says why not
-        self._keep(endpoint, session_id, PageFetch(1, None, page))
+        if page.listing.ids == [session_id]:
+            self._keep(endpoint, session_id, PageFetch(1, None, page))
         return False
 
     async def _find_now(self) -> datetime:
