@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -54,8 +55,9 @@ class SessionListing:
         self._stats = RequestStats()
         self._room = MOST_BYTES
 
-    async def fetch(self, wanted: Discover, now: datetime) -> Poll:
+    async def fetch(self, wanted: Discover) -> Poll:
         """List all sessions; return how that has ended. More than may pass are an error."""
+        now = await self._find_now() if wanted.created_within_days else clock.now()
         source, most, passes = self._client.source, wanted.max_sessions, matches(wanted, now)
         endpoint = self._provider.endpoint(SESSIONS_ENDPOINT)
         request = ListRequest(
@@ -111,6 +113,17 @@ class SessionListing:
             except ApiError:
                 return False  # it is listed one last time all the same, and that says why not
         return False
+
+    async def _find_now(self) -> datetime:
+        """Return the present, by the server's clock if ours is wrong: a filter by age rests on it.
+
+        Asking costs a request. What else is wrong, the listing meets again.
+        """
+        endpoint = self._provider.endpoint(SESSIONS_ENDPOINT)
+        with suppress(ApiError):
+            params = endpoint.params(limit=1)
+            await self._client.get(endpoint.path({}), params, endpoint.read_page, self._stats)
+        return clock.now() - clock.find_error(self._stats.clock_skew_seconds)
 
     def _keep(self, endpoint: Endpoint[Any], session_id: str, fetch: PageFetch) -> None:
         body = endpoint.redact(fetch.page.body)

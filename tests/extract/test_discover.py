@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import Route
 
+from pipelines import clock
 from pipelines.config.discovery import Discover
 from pipelines.config.settings import Settings
 from pipelines.extract.discover import Discovery, discover_sessions, follow
@@ -317,3 +318,13 @@ def test_sessions_command(home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert {line["session_id"]: line["state"] for line in health["sessions"]} == dict.fromkeys(
         world.sessions, "ok"
     )
+
+
+def test_age_is_counted_by_the_servers_clock(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock of ours that is years ahead makes no session too old to be found."""
+    world = World([1, 1], seed=9)
+    with serve(Sandbox(world, token=CANARY).app) as base_url:
+        wrong = clock.now() + timedelta(days=1000)
+        monkeypatch.setattr(clock, "now", lambda: wrong)
+        run(home, find(base_url, discover={"created_within_days": 2}), 1)
+    assert states(home).keys() == world.sessions.keys()
