@@ -31,6 +31,8 @@ from pipelines.defs.metadata import (
 from pipelines.defs.report import report
 from pipelines.defs.resources import AnalysesParam, ConfigurationParam, WarehouseParam
 from pipelines.errors import INTERRUPTED, LoadRejected
+from pipelines.landing.aside import describe_aside
+from pipelines.landing.directory import RAW
 from pipelines.records import Poll, Progress, Selection
 from pipelines.reporting.health import read_rows
 from pipelines.reporting.wording import count
@@ -126,15 +128,16 @@ def threads(
 
     All tables of a run change in one transaction, or none does.
     """
-    started = time.monotonic()
+    started, settings = time.monotonic(), configuration.load_tolerant()
     try:
         with warehouse.write() as tables:
-            loaded = steps.load(configuration.load_tolerant(), tables)
+            loaded = steps.load(settings, tables)
             table = describe_table(tables, "main", "threads")
     except LoadRejected as rejection:
         yield check_keys(rejection)
         raise
-    for line in loaded.warnings:
+    aside = describe_aside(settings.home / RAW)
+    for line in [*loaded.warnings, *([aside] if aside else [])]:
         context.log.warning(line)
     seconds = round(time.monotonic() - started, 3)
     yield dg.MaterializeResult(

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pipelines import clock
 from pipelines.config.settings import Source
 from pipelines.extract.listing import SessionListing
 from pipelines.http.client import open_client
@@ -86,7 +85,7 @@ async def count_found(source: Source) -> int:
         return 0
     async with open_client(source) as client:
         listing = SessionListing(client)
-        await listing.fetch(source.discover, clock.now())
+        await listing.fetch(source.discover)
         if listing.error:
             raise listing.error
         return len(set(listing.found) - {*source.exclude})
@@ -113,7 +112,7 @@ async def discover_source(
         return Discovery([SourceSessions(source, tuple(kept.values()))], decisions)
     async with open_client(source, backoff_s=backoff_s) as client:
         listing = SessionListing(client)
-        poll = await listing.fetch(source.discover, clock.now())
+        poll = await listing.fetch(source.discover)
         found = {
             id_: ScopedSession(id_, None, "discovered")
             for id_ in listing.found

@@ -227,6 +227,13 @@ def test_bodies_that_are_nearly_json(name: str) -> None:
     assert json.loads(page.body)["data"] == [{"id": "a"} | kept]
 
 
+def test_bodies_of_nothing_but_brackets() -> None:
+    """Three million empty objects, in 9 MB, are no page: read they would take a gigabyte."""
+    body = b'{"data": [{"id": "a", "x": [' + b"{}," * 3_000_000 + b"{}]}]}"
+    with pytest.raises(MalformedBody, match="more than 1000000 objects and lists"):
+        ask(Script((200, {}, body)), max_attempts=1)
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
 def test_bodies_in_any_unicode(encoding: str) -> None:
     """A byte order mark, or another encoding of Unicode, takes no page away."""
