@@ -13,6 +13,8 @@ import msgspec
 MAX_DEPTH = 100
 # More than any double has, and less than Python or msgspec reads.
 MAX_DIGITS = 310
+# Each takes a hundred bytes and more once it is read.
+MAX_CONTAINERS = 1_000_000
 TOO_DEEP = f"nested more than {MAX_DEPTH} deep"
 
 # Both halves of a surrogate pair, one alone, or any other escape.
@@ -62,6 +64,12 @@ def _read_integer(text: str) -> int | str:
 def _read_number(text: str) -> float | str:
     number = float(text)
     return number if math.isfinite(number) else text
+
+
+def check_width(body: bytes) -> None:
+    """Raise ValueError if the body holds so many objects and lists that reading it is an attack."""
+    if body.count(b"{") + body.count(b"[") > MAX_CONTAINERS:
+        raise ValueError(f"more than {MAX_CONTAINERS} objects and lists at once")
 
 
 def check_depth(values: list[Any]) -> None:

@@ -23,7 +23,7 @@ from pipelines.errors import (
     Unavailable,
 )
 from pipelines.http.auth import SCHEMES
-from pipelines.http.bodies import repair
+from pipelines.http.bodies import check_width, repair
 from pipelines.http.times import read_wait
 
 if TYPE_CHECKING:
@@ -82,6 +82,7 @@ class ResponseParser:
             raise self._rejection(response)
         body = self._hide_in_body(response.body)
         try:
+            check_width(body)
             try:
                 content = parse(body)
             except ValueError:
@@ -164,6 +165,7 @@ def is_retryable(status: int) -> bool:
 def read_error(response: RawResponse) -> tuple[str | None, str, str | None]:
     """Return (error.type, message on one line, request id) of any error body met in practice."""
     try:
+        check_width(response.body)
         body: Any = msgspec.json.decode(response.body)
     except (ValueError, RecursionError):
         body = None
