@@ -75,7 +75,7 @@ def test_pages_of_a_failed_poll_count() -> None:
         assert {row["as_of"] for row in tables[name]} == {at(80)}
 
 
-ROWS_OF_NOTHING = {"status_distribution": 6}
+ROWS_OF_NOTHING = {"status_distribution": 7}
 
 
 def test_no_poll() -> None:
@@ -85,7 +85,7 @@ def test_no_poll() -> None:
     assert sizes == ROWS_OF_NOTHING
     assert (
         columns(tables["status_distribution"], "threads", "share", "n", "as_of")
-        == [(0, None, 0, None)] * 6
+        == [(0, None, 0, None)] * 7
     )
 
 
