@@ -191,7 +191,7 @@ def _(agent, all_days, connection, days, kept, session, source):
     )
     connection.execute("""
         CREATE OR REPLACE TEMP VIEW selected_spells AS
-        SELECT spells.* REPLACE (shown(spells.status) AS status), is_censored, missing_since
+        SELECT spells.* REPLACE (shown(spells.status) AS status), basis, missing_since
         FROM thread_spells AS spells
         JOIN selected USING (source, session_id, thread_id)
     """)
@@ -208,7 +208,7 @@ def _(selection):
             count(*),
             count_if(is_censored),
             count_if(NOT is_censored),
-            median(elapsed_seconds) FILTER (NOT is_censored AND role = 'child'),
+            quantile_disc(elapsed_seconds, 0.5) FILTER (NOT is_censored AND role = 'child'),
             count(elapsed_seconds) FILTER (NOT is_censored AND role = 'child')
         FROM selected
     """).fetchall()
@@ -368,9 +368,9 @@ def _(selection):
             role,
             count(*) FILTER (NOT is_censored) AS n_closed,
             count(*) FILTER (is_censored) AS n_open,
-            quantile_cont(elapsed_seconds, 0.5) FILTER (NOT is_censored) AS p50,
-            quantile_cont(elapsed_seconds, 0.9) FILTER (NOT is_censored) AS p90,
-            quantile_cont(elapsed_seconds, 0.99) FILTER (NOT is_censored) AS p99,
+            quantile_disc(elapsed_seconds, 0.5) FILTER (NOT is_censored) AS p50,
+            quantile_disc(elapsed_seconds, 0.9) FILTER (NOT is_censored) AS p90,
+            quantile_disc(elapsed_seconds, 0.99) FILTER (NOT is_censored) AS p99,
             max(elapsed_seconds) FILTER (NOT is_censored) AS longest
         FROM selected
         WHERE elapsed_seconds IS NOT NULL
@@ -560,7 +560,7 @@ def _(survival):
 def _(selection):
     time_in_status = mo.sql(
         f"""
-        -- A closed thread spends no time.
+        -- A thread that was seen closed spends no time.
         SELECT
             status,
             count(DISTINCT (source, session_id, thread_id)) AS threads,
@@ -569,7 +569,7 @@ def _(selection):
             sum(seconds_high) AS high,
             time / nullif(sum(time) OVER (), 0) AS share
         FROM selected_spells
-        WHERE (is_censored OR NOT is_current)
+        WHERE (basis IN ('open', 'vanished') OR NOT is_current)
             AND status NOT IN (SELECT status FROM statuses WHERE is_closed)
         GROUP BY status
         ORDER BY time DESC
@@ -733,7 +733,7 @@ def _(selection):
             shown(coalesce(any_value(session_label), session_id)) AS session,
             count(*) AS threads,
             count(*) FILTER (is_censored) AS open,
-            round(median(elapsed_seconds) FILTER (NOT is_censored)) AS p50,
+            round(quantile_disc(elapsed_seconds, 0.5) FILTER (NOT is_censored)) AS p50,
             shown(session_id) AS session_id
         FROM selected
         GROUP BY selected.session_id

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from pipelines import __version__
+from pipelines import __version__, clock
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -122,6 +122,8 @@ class Registered(msgspec.Struct, frozen=True):
 class Poll(msgspec.Struct, frozen=True, kw_only=True):
     """What the ledger keeps of one session's poll, except the counts that only a load knows.
 
+    Times, those of its pages too, are by our clock, which was `clock_skew_seconds` ahead of the
+    server's; None if that did not say.
     `digest` is that of the threads on its pages, as the landing adds them up; `endpoint` is what
     was polled, and `provider` says how its pages are read. Of a session, `origin` says how it came
     to be asked for, and `is_leaving` that it was for the last time. So many known threads were not
@@ -145,6 +147,7 @@ class Poll(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int
     threads_listed: int
     duplicates: int
+    clock_skew_seconds: float | None = None
     threads_unlisted: int = 0
     lookups: int = 0
     threads_unconfirmed: int = 0
@@ -156,6 +159,11 @@ class Poll(msgspec.Struct, frozen=True, kw_only=True):
     provider: str = DEFAULT_PROVIDER
     origin: str = "configured"
     is_leaving: bool = False
+
+    @property
+    def clock_error(self) -> timedelta:
+        """What must be taken from its times to get the server's: nothing if the clocks agree."""
+        return clock.find_error(self.clock_skew_seconds)
 
 
 class KnownThreads:

@@ -20,11 +20,13 @@ from pipelines.extract.poll import poll_sessions
 from pipelines.landing.directory import RAW
 from pipelines.landing.writer import land_polls
 from pipelines.records import History, Poll, Progress, Selection
+from pipelines.reporting.clocks import warn_of_clocks
 from pipelines.warehouse.analyses import Analysis, list_analyses
 from pipelines.warehouse.build import Outcome, build_all, write_settings
 from pipelines.warehouse.history import read_history
 from pipelines.warehouse.ledger import (
     find_newest_run,
+    read_clocks,
     read_drift,
     read_failed_listings,
     read_ledger,
@@ -62,25 +64,29 @@ class Landed(msgspec.Struct, frozen=True):
 class Loaded(msgspec.Struct, frozen=True):
     """The runs that a load has brought in, their rows of the ledger, and what they saw first.
 
+    `warnings` are lines on a clock that was wrong.
     Where nothing was left to load, the ledger is that of the newest run.
     """
 
     run_ids: list[str]
     ledger: list[dict[str, Any]]
     drift: list[str]
+    warnings: list[str]
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
     """What a run has brought: its rows of the ledger, the largest session first.
 
     `listings` are the sources whose sessions could not be listed to the end.
-    `drift` is what it saw first, `findings` what the checks of analyses have found, a line each.
+    `drift` is what it saw first, `warnings` what is to be said of clocks, `findings` what the
+    checks of analyses have found, a line each.
     """
 
     run_id: str
     ledger: list[dict[str, Any]]
     listings: list[dict[str, Any]]
     drift: list[str]
+    warnings: list[str]
     findings: list[str]
     seconds: float
     data: Path
@@ -143,6 +149,7 @@ def load(settings: Settings, tables: Connection) -> Loaded:
         run_ids=run_ids,
         ledger=read_ledger(tables, run_ids or find_newest_run(tables)),
         drift=read_drift(tables, run_ids),
+        warnings=warn_of_clocks(read_clocks(tables, run_ids)),
     )
 
 
@@ -184,6 +191,7 @@ def run(
         ledger=[row for row in loaded.ledger if row["run_id"] == begun.id],
         listings=listings,
         drift=loaded.drift,
+        warnings=loaded.warnings,
         findings=list(dict.fromkeys(line for each in outcomes for line in each.failures.values())),
         seconds=time.monotonic() - started,
         data=settings.home,

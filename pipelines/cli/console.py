@@ -11,6 +11,7 @@ import msgspec
 
 from pipelines.cli.printing import echo, make_console, print_text, stamp
 from pipelines.cli.tables import print_records
+from pipelines.reporting.clocks import warn_of_skews
 from pipelines.reporting.wording import Duration, count, describe_wait
 from pipelines.warehouse.ledger import ENDED_WELL
 
@@ -40,7 +41,7 @@ SUMMARY_COLUMNS = {
 def print_summary(result: Result, *, verbose: bool = False) -> None:
     """Print what a run has brought: tables for people, one line with its time for a log."""
     console = make_console()
-    lines = [sum_up(result), *describe_drift(result.drift)]
+    lines = [sum_up(result), *describe_drift(result.drift), *result.warnings]
     if console.is_terminal or verbose:
         print_sessions(console, result.ledger)
         for line in lines:
@@ -121,6 +122,8 @@ def print_health(lines: Sequence[Health], now: datetime) -> None:
     states = Counter(line.state for line in lines)
     found = ", ".join(f"{number} {state}" for state, number in states.most_common())
     print_text(console, f"{count(len(lines), 'session')}: {found}")
+    for text in warn_of_skews({line.source: line.clock_skew_seconds for line in lines}):
+        print_text(console, text)
     if console.is_terminal:
         print_errors(console, lines)
 
@@ -136,13 +139,16 @@ def print_errors(console: Console, lines: Sequence[Health]) -> None:
 
 
 def describe_age(moment: datetime | None, now: datetime) -> str:
-    """Return how long ago it was."""
-    return f"{Duration((now - moment).total_seconds())} ago" if moment else "never"
+    """Return how long ago it was, by a clock that may be wrong."""
+    if moment is None:
+        return "never"
+    seconds = (now - moment).total_seconds()
+    return f"{Duration(seconds)} ago" if seconds >= 0 else f"in {Duration(-seconds)}"
 
 
 def print_run_json(result: Result, ending: ExitStatus) -> None:
     """Print what a run has brought as one JSON document."""
-    named = ("run_id", "drift", "findings", "data")
+    named = ("run_id", "drift", "warnings", "findings", "data")
     print_json(
         msgspec.structs.asdict(ending)
         | {name: getattr(result, name) for name in named}

@@ -21,6 +21,7 @@ from pipelines.files import make_private, try_directory
 from pipelines.http.auth import SCHEMES
 from pipelines.landing.aside import describe_aside
 from pipelines.landing.directory import RAW
+from pipelines.reporting.clocks import MOST_SKEW_S, describe_skew
 from pipelines.reporting.wording import count
 from pipelines.warehouse.place import open_warehouse
 
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 
     Check = Callable[[Settings], Iterator["Finding"]]
 
-# Longer than an answer takes to come, and than clocks differ that something keeps right.
-MOST_SKEW_S = 60
 ENVIRONMENT, NO_TABLES = 2, 4
 MIB = 2**20
 # What a run needs beside what follows the data: logs, its first pages, the report.
@@ -115,10 +114,8 @@ def check_servers(settings: Settings) -> Iterator[Finding]:
             continue
         yield Finding(f"{name}: the token is accepted")
         yield from check_discovery(source)
-        if abs(ahead_s) > MOST_SKEW_S:
-            side = "ahead of" if ahead_s > 0 else "behind"
-            problem = f"this machine's clock is {abs(ahead_s):,.0f} s {side} the server's"
-            yield Finding(f"{name}: {problem}. Let something keep it (NTP)", ENVIRONMENT)
+        is_wrong = abs(ahead_s or 0) > MOST_SKEW_S
+        yield Finding(describe_skew(source.name, ahead_s), ENVIRONMENT if is_wrong else 0)
 
 
 def check_discovery(source: Source) -> Iterator[Finding]:

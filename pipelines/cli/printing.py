@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import sys
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING
 
 import click
 
+from pipelines import clock
 from pipelines.reporting.wording import to_printable
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def echo(line: str, *, err: bool = False) -> None:
 
 def stamp(line: str) -> str:
     """Return a line as a log holds it, after its time."""
-    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {line}"
+    return f"{clock.now():%Y-%m-%dT%H:%M:%SZ} {line}"
 
 
 def make_console(file: IO[str] | None = None, *, err: bool = False) -> Console:

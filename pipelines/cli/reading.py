@@ -27,8 +27,7 @@ def status(*, as_json: bool) -> None:
     Exit status: 0 all is well, 1 a session is failing, stale, or was never polled, or all are
     gone or forbidden.
     """
-    from datetime import UTC, datetime
-
+    from pipelines import clock
     from pipelines.cli.console import print_health, print_health_json
     from pipelines.cli.exit_status import add_aside, exit_of_health
     from pipelines.config.loader import load_settings
@@ -37,7 +36,7 @@ def status(*, as_json: bool) -> None:
     from pipelines.reporting.health import read_health
     from pipelines.warehouse.place import open_warehouse
 
-    now, settings = datetime.now(UTC), load_settings(PROVIDERS, with_tokens=False)
+    now, settings = clock.now(), load_settings(PROVIDERS, with_tokens=False)
     lines = read_health(open_warehouse(settings.home), settings, now)
     ending = add_aside(exit_of_health(lines), settings.home / RAW)
     if as_json:

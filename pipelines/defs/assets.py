@@ -31,6 +31,8 @@ from pipelines.defs.metadata import (
 from pipelines.defs.report import report
 from pipelines.defs.resources import AnalysesParam, ConfigurationParam, WarehouseParam
 from pipelines.errors import INTERRUPTED, LoadRejected
+from pipelines.landing.aside import describe_aside
+from pipelines.landing.directory import RAW
 from pipelines.records import Poll, Progress, Selection
 from pipelines.reporting.health import read_rows
 from pipelines.reporting.wording import count
@@ -120,20 +122,23 @@ def name_poll(poll: Poll) -> tuple[str, str]:
     check_specs=LOAD_CHECKS,
 )
 def threads(
-    configuration: ConfigurationParam, warehouse: WarehouseParam
+    context: dg.AssetExecutionContext, configuration: ConfigurationParam, warehouse: WarehouseParam
 ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
     """The current state of every thread, its history, and the ledger of the polls behind them.
 
     All tables of a run change in one transaction, or none does.
     """
-    started = time.monotonic()
+    started, settings = time.monotonic(), configuration.load_tolerant()
     try:
         with warehouse.write() as tables:
-            loaded = steps.load(configuration.load_tolerant(), tables)
+            loaded = steps.load(settings, tables)
             table = describe_table(tables, "main", "threads")
     except LoadRejected as rejection:
         yield check_keys(rejection)
         raise
+    aside = describe_aside(settings.home / RAW)
+    for line in [*loaded.warnings, *([aside] if aside else [])]:
+        context.log.warning(line)
     seconds = round(time.monotonic() - started, 3)
     yield dg.MaterializeResult(
         metadata=describe_ledger(loaded.ledger) | table | {"seconds": seconds},

@@ -1,11 +1,11 @@
 """The asset checks: what must hold of each load, and how bad it is if it does not."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
 
+from pipelines import clock
 from pipelines.defs.metadata import tabulate
 from pipelines.defs.resources import Configuration
 from pipelines.errors import LoadRejected, SettingsError
@@ -95,15 +95,17 @@ def check_freshness(configuration: Configuration, health: Sequence[Row]) -> dg.A
     except SettingsError as error:
         metadata: dict[str, Any] = {"problem": str(error)}
         return dg.AssetCheckResult(check_name=FRESH, passed=False, metadata=metadata)
-    oldest = find_oldest(settings, datetime.now(UTC))
+    now = clock.now()
     old = [
         {"source": source, "session_id": session.id, LAST: row[LAST] or "never"}
         for source, session, row in pair_sessions(settings, health)
-        if session_state(dict(row) | {"failure_streak": 0}, oldest) not in {"ok", *ABSENT}
+        if session_state(dict(row) | {"failure_streak": 0}, settings, now) not in {"ok", *ABSENT}
     ]
     evidence = describe_evidence("stale", old, ("source", "session_id", LAST))
     return dg.AssetCheckResult(
-        check_name=FRESH, passed=not old, metadata=evidence | {"oldest": oldest.isoformat()}
+        check_name=FRESH,
+        passed=not old,
+        metadata=evidence | {"oldest": find_oldest(settings, now).isoformat()},
     )
 
 

@@ -5,12 +5,12 @@ was sent, stays as it was: the next tick tries again. Dagster's run failure sens
 """
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from functools import partial
 from itertools import takewhile
 
 import dagster as dg
 
+from pipelines import clock
 from pipelines.config.settings import Settings
 from pipelines.defs.resources import ConfigurationParam, WarehouseParam, WebhookParam
 from pipelines.defs.schedule import poll_threads
@@ -78,7 +78,7 @@ def alert_on_attention(
         return dg.SkipReason("Nothing is published yet.")
     settings = configuration.load_without_tokens()
     send = partial(post, find_webhook(webhook_variable))
-    come, gone = send_alerts(warehouse, settings.home / ALERTED, settings, datetime.now(UTC), send)
+    come, gone = send_alerts(warehouse, settings.home / ALERTED, settings, clock.now(), send)
     return dg.SkipReason(f"{come} new, {gone} gone." if come or gone else "No news.")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -86,7 +85,7 @@ async def count_found(source: Source) -> int:
         return 0
     async with open_client(source) as client:
         listing = SessionListing(client)
-        await listing.fetch(source.discover, datetime.now(UTC))
+        await listing.fetch(source.discover)
         if listing.error:
             raise listing.error
         return len(set(listing.found) - {*source.exclude})
@@ -113,7 +112,7 @@ async def discover_source(
         return Discovery([SourceSessions(source, tuple(kept.values()))], decisions)
     async with open_client(source, backoff_s=backoff_s) as client:
         listing = SessionListing(client)
-        poll = await listing.fetch(source.discover, datetime.now(UTC))
+        poll = await listing.fetch(source.discover)
         found = {
             id_: ScopedSession(id_, None, "discovered")
             for id_ in listing.found

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from pipelines import clock
 from pipelines.errors import ApiError, Unexpected
 from pipelines.extract.lookup import Lookups, Unlisted
 from pipelines.extract.paginate import ListRequest, Pagination, fetch_pages
@@ -15,6 +15,8 @@ from pipelines.http.client import RequestStats
 from pipelines.records import THREAD_ENDPOINT, THREADS_ENDPOINT, FetchedPage, Poll, Progress
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from pipelines.http.client import Client
     from pipelines.providers.base import Endpoint, Provider
     from pipelines.records import KnownThreads, PageFetch, ScopedSession, Selection
@@ -56,14 +58,14 @@ class Fleet:
         return task
 
     async def _poll(self, endpoint: Endpoint[Any], session: ScopedSession) -> Poll:
-        source, started_at = self.client.source, datetime.now(UTC)
+        source, started_at = self.client.source, clock.now()
         progress = Progress() if endpoint.per_source else self.progress
         stats = RequestStats(on_wait=progress.wait)
         pagination, unlisted = Pagination(max_pages=source.max_pages_per_session), Unlisted()
         take = partial(self._hand_on, session.id, endpoint.name, progress)
         try:
             async with self.places:
-                started_at = datetime.now(UTC)
+                started_at = clock.now()
                 request = self._request(endpoint, session)
                 await fetch_pages(self.client, request, pagination, stats=stats, on_page=take)
                 await self._look_up(request, pagination, unlisted, stats)
@@ -151,7 +153,7 @@ class Fleet:
             origin=session.origin,
             is_leaving=session.is_leaving,
             started_at=started_at,
-            finished_at=datetime.now(UTC),
+            finished_at=clock.now(),
             outcome=name_outcome(pagination),
             end_reason=pagination.end_reason,
             status_filter=",".join(self._statuses(endpoint)) or None,
@@ -162,6 +164,7 @@ class Fleet:
             bytes=stats.bytes,
             threads_listed=len(pagination.ids),
             duplicates=pagination.duplicates,
+            clock_skew_seconds=stats.clock_skew_seconds,
             threads_unlisted=unlisted.threads,
             lookups=unlisted.lookups,
             threads_unconfirmed=unlisted.unconfirmed,

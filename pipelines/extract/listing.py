@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from datetime import UTC, datetime
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from pipelines import clock
 from pipelines.errors import TOO_MANY_SESSIONS, ApiError, SessionGone, TooManySessions, Unexpected
 from pipelines.extract.filters import matches, query_filters
 from pipelines.extract.fleet import name_outcome
@@ -19,6 +20,7 @@ from pipelines.records import SESSION_ENDPOINT, SESSIONS_ENDPOINT, FetchedPage, 
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+    from datetime import datetime
 
     from pipelines.config.discovery import Discover
     from pipelines.http.client import Client
@@ -42,8 +44,9 @@ class SessionListing:
         self._provider = PROVIDERS[client.source.provider]
         self._stats = RequestStats()
 
-    async def fetch(self, wanted: Discover, now: datetime) -> Poll:
+    async def fetch(self, wanted: Discover) -> Poll:
         """List all sessions; return how that has ended. More than may pass are an error."""
+        now = await self._find_now() if wanted.created_within_days else clock.now()
         source, most, passes = self._client.source, wanted.max_sessions, matches(wanted, now)
         endpoint = self._provider.endpoint(SESSIONS_ENDPOINT)
         request = ListRequest(
@@ -58,7 +61,7 @@ class SessionListing:
             ],
         )
         pagination = Pagination(max_pages=source.max_pages_per_session)
-        started_at = datetime.now(UTC)
+        started_at = clock.now()
 
         async def take(fetch: PageFetch) -> None:
             self._keep(endpoint, "", fetch)
@@ -96,8 +99,20 @@ class SessionListing:
                 return True
             except ApiError:
                 return False  # it is listed one last time all the same, and that says why not
-        self._keep(endpoint, session_id, PageFetch(1, None, page))
+        if page.listing.ids == [session_id]:
+            self._keep(endpoint, session_id, PageFetch(1, None, page))
         return False
+
+    async def _find_now(self) -> datetime:
+        """Return the present, by the server's clock if ours is wrong: a filter by age rests on it.
+
+        Asking costs a request. What else is wrong, the listing meets again.
+        """
+        endpoint = self._provider.endpoint(SESSIONS_ENDPOINT)
+        with suppress(ApiError):
+            params = endpoint.params(limit=1)
+            await self._client.get(endpoint.path({}), params, endpoint.read_page, self._stats)
+        return clock.now() - clock.find_error(self._stats.clock_skew_seconds)
 
     def _keep(self, endpoint: Endpoint[Any], session_id: str, fetch: PageFetch) -> None:
         body = endpoint.redact(fetch.page.body)
@@ -115,7 +130,7 @@ class SessionListing:
             session_id="",
             label=None,
             started_at=started_at,
-            finished_at=datetime.now(UTC),
+            finished_at=clock.now(),
             outcome=name_outcome(pagination),
             end_reason=pagination.end_reason,
             status_filter=None,
@@ -126,6 +141,7 @@ class SessionListing:
             bytes=stats.bytes,
             threads_listed=len(pagination.ids),
             duplicates=pagination.duplicates,
+            clock_skew_seconds=stats.clock_skew_seconds,
             error_type=error.error_type if error else None,
             error_message=str(error) if error else None,
             request_id=error.request_id if error else None,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from pipelines import clock
 from pipelines.errors import ApiError
 from pipelines.records import THREAD_ID, Listing, MissingRule, Page, PageFetch
 
@@ -105,7 +105,7 @@ class Lookups:
             is_there = await self._check_endpoint(stats)
             nothing = Listing([thread_id], None, "has_more_false")
             is_gone = is_there and error.status == NOT_FOUND
-            return Page(NOT_FOUND, datetime.now(UTC), b"", nothing) if is_gone else None
+            return Page(NOT_FOUND, clock.now(), b"", nothing) if is_gone else None
         self._is_there = True
         return page
 

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
     from pipelines.http.client import Client, RequestStats
 
+# Characters of a cursor that an error quotes.
+LONGEST_NAMED = 200
+
 
 class ListRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What is listed: the objects of an endpoint below what its path names, so many on a page.
@@ -116,10 +119,17 @@ class Pagination:
             end_reason, problem = "malformed_thread", self._fault
         self.end_reason = end_reason
         if problem:
-            at = f"cursor {self.cursor[0]}={self.cursor[1]!r}" if self.cursor else "first page"
+            at = name_cursor(self.cursor) if self.cursor else "first page"
             self.error = PaginationIncomplete(
                 f"after {self.pages} pages, at the {at}: {problem}", error_type=end_reason
             )
+
+
+def name_cursor(cursor: Cursor) -> str:
+    """Return a cursor for a line of text; they may be as long as a URL may be."""
+    name, value = cursor
+    quoted = value if len(value) <= LONGEST_NAMED else f"{value[:LONGEST_NAMED]}…"
+    return f"cursor {name}={quoted!r}"
 
 
 PROBLEMS: dict[EndReason, str] = {

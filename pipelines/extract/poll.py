@@ -12,7 +12,6 @@ from pipelines.extract.fleet import FetchedPages, Fleet
 from pipelines.extract.interrupt import on_interrupt
 from pipelines.extract.progress import Unfailing
 from pipelines.http.client import RequestStats, open_client
-from pipelines.http.response import read_sent_at
 from pipelines.providers.registry import PROVIDERS
 from pipelines.records import (
     SESSIONS_ENDPOINT,
@@ -31,18 +30,19 @@ if TYPE_CHECKING:
     from pipelines.extract.discover import SourceSessions
 
 
-async def ask_once(source: Source) -> float:
+async def ask_once(source: Source) -> float | None:
     """Ask once for one thread of the source's first session, or else for one session.
 
-    Return by how many seconds this machine's clock is ahead of the server's. Raises ApiError.
+    Return by how many seconds this machine's clock is ahead of the server's, None if that is not
+    known. Raises ApiError.
     """
     name = THREADS_ENDPOINT if source.sessions else SESSIONS_ENDPOINT
     endpoint = PROVIDERS[source.provider].endpoint(name)
     path = endpoint.path({"session_id": source.sessions[0].id} if source.sessions else {})
     params = endpoint.params(limit=1)
     async with open_client(source.model_copy(update={"max_attempts": 1})) as client:
-        response, _ = await client.get(path, params, endpoint.read_page, RequestStats())
-    return response.observed_at.timestamp() - read_sent_at(response.headers)
+        await client.get(path, params, endpoint.read_page, stats := RequestStats())
+    return stats.clock_skew_seconds
 
 
 @contextmanager

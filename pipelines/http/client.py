@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import httpx
 import msgspec
 import tenacity
 
-from pipelines import __version__
+from pipelines import __version__, clock
 from pipelines.errors import (
     ApiError,
     BodyTooLarge,
@@ -24,11 +23,13 @@ from pipelines.errors import (
 from pipelines.http.auth import SCHEMES
 from pipelines.http.encoding import ACCEPTED, Inflater
 from pipelines.http.rate_limit import RateLimiter
-from pipelines.http.response import RawResponse, ResponseParser, is_exhausted, read_reset
+from pipelines.http.response import RawResponse, ResponseParser
+from pipelines.http.times import is_exhausted, read_reset, read_sent_at
 from pipelines.http.transport import explain, open_connections
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
+    from datetime import datetime
 
     from pipelines.config.settings import Source
 
@@ -39,18 +40,33 @@ T = TypeVar("T")
 
 
 class RequestStats(msgspec.Struct):
-    """What the requests of one session cost; `wait_seconds` is for back-off and rate limit."""
+    """What the requests of one session cost; `wait_seconds` is for back-off and rate limit.
+
+    `skews` are the seconds that our clock was ahead of the server's, by each answer that says so.
+    """
 
     requests: int = 0
     retries: int = 0
     wait_seconds: float = 0.0
     bytes: int = 0
+    skews: list[float] = []
     on_wait: Callable[[float], None] = lambda _: None
 
     def wait(self, seconds: float) -> None:
         """Count a wait, before it or after."""
         self.wait_seconds += seconds
         self.on_wait(seconds)
+
+    def compare_clocks(self, sent_at: datetime | None) -> None:
+        """Note how far our clock is ahead as an answer begins; a Date is cut to a second."""
+        if sent_at:
+            self.skews.append((clock.now() - sent_at).total_seconds() - 0.5)
+
+    @property
+    def clock_skew_seconds(self) -> float | None:
+        """How far our clock is ahead, by the median of the answers; None if none says."""
+        ranked = sorted(self.skews)
+        return round(ranked[len(ranked) // 2], 1) if ranked else None
 
 
 class Client:
@@ -145,6 +161,7 @@ class Client:
     async def _fetch(self, url: httpx.URL, stats: RequestStats) -> RawResponse:
         body = bytearray()
         async with self._http.stream("GET", url, headers=self._signature) as response:
+            stats.compare_clocks(read_sent_at(response.headers))
             inflater = Inflater(response.headers.get("content-encoding"))
             async for chunk in response.aiter_raw():
                 inflated = inflater.inflate(chunk, MAX_BODY_BYTES - len(body))
@@ -158,7 +175,7 @@ class Client:
             reason=response.reason_phrase,
             headers=response.headers,
             body=bytes(body),
-            observed_at=datetime.now(UTC),
+            observed_at=clock.now(),
         )
 
     def _explain(self, error: httpx.HTTPError | TimeoutError) -> ApiError:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import email.utils
 import json
-import math
-import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -27,6 +24,7 @@ from pipelines.errors import (
 )
 from pipelines.http.auth import SCHEMES
 from pipelines.http.bodies import repair
+from pipelines.http.times import read_wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,8 +47,6 @@ REQUEST_ID_HEADERS = ("x-request-id", "request-id")
 HIDDEN = "[token]"
 SHORTEST_HIDDEN = 8
 MESSAGE_LENGTH = 300
-EPOCH_S = 10**9
-EPOCH_MS = 10**12
 
 T = TypeVar("T")
 
@@ -186,59 +182,3 @@ def to_line(value: object) -> str | None:
         return None
     printable = "".join(character if character.isprintable() else " " for character in value)
     return " ".join(printable.split())[:MESSAGE_LENGTH] or None
-
-
-def read_wait(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds that the server asks to wait; None if it asks for nothing.
-
-    Retry-After-Ms, Retry-After (seconds or a date), then X-RateLimit-Reset (seconds from now, or
-    since 1970 in seconds or milliseconds). Anything else is ignored.
-    """
-    milliseconds = read_number(headers.get("retry-after-ms"))
-    if milliseconds is not None:
-        return milliseconds / 1000
-    asked = headers.get("retry-after", "")
-    seconds = read_number(asked)
-    seconds = read_date(asked, read_sent_at(headers)) if seconds is None else seconds
-    # Many servers send the reset with every response; it matters only if nothing remains until
-    # then.
-    is_open = bool(read_number(headers.get("x-ratelimit-remaining")))
-    return read_reset(headers) if seconds is None and not is_open else seconds
-
-
-def read_reset(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds from the response until X-RateLimit-Reset."""
-    reset = read_number(headers.get("x-ratelimit-reset"))
-    if reset is None or reset < EPOCH_S:
-        return reset
-    return max(0.0, (reset / 1000 if reset >= EPOCH_MS else reset) - read_sent_at(headers))
-
-
-def read_sent_at(headers: Mapping[str, str]) -> float:
-    """Return when the server sent the response, by its own clock if it says so (Unix seconds)."""
-    try:
-        return email.utils.parsedate_to_datetime(headers.get("date", "")).timestamp()
-    except (ValueError, OverflowError):
-        return time.time()
-
-
-def is_exhausted(headers: Mapping[str, str]) -> bool:
-    """Whether the server says that it will take no further request before the reset."""
-    return read_number(headers.get("x-ratelimit-remaining")) == 0
-
-
-def read_number(text: str | None) -> float | None:
-    """Return a number that is not negative; None for everything else."""
-    try:
-        number = float(text or "")
-    except ValueError:
-        return None
-    return number if math.isfinite(number) and number >= 0 else None
-
-
-def read_date(text: str, sent_at: float) -> float | None:
-    """Return the seconds from when the response was sent until an HTTP date, 0 if it has passed."""
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - sent_at)
-    except (ValueError, OverflowError):
-        return None

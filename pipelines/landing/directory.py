@@ -16,7 +16,6 @@ from pipelines.errors import LandingError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from datetime import datetime
     from pathlib import Path
 
     from pipelines.records import Run
@@ -26,12 +25,12 @@ RAW = "raw"
 STAMP = "%Y%m%dT%H%M%S%fZ"
 # Sequence number, beginning and id of a run, and the digest of the file: older files lack some.
 NAME = re.compile(
-    r"(s(?P<sequence>\d{10,})-)?(?P<begun>[^-]*)-(?P<run_id>.*?)"
+    r"(s(?P<sequence>\d{10,18})-)?(?P<begun>[^-]*)-(?P<run_id>.*?)"
     r"(\.(?P<digest>[0-9a-f]{32}))?\.parquet"
 )
 SHARD = re.compile(r"(?P<run>.*)\.s\d+\.[0-9a-f]{32}\.parquet")
 CLAIM = ".claim"
-NUMBERED = re.compile(r"s(?P<sequence>\d{10,})(-.*|\.claim)")
+NUMBERED = re.compile(r"s(?P<sequence>\d{10,18})(-.*|\.claim)")
 
 
 def name_sequence(sequence: int) -> str:
@@ -58,8 +57,12 @@ def list_files(directory: Path) -> list[Path]:
 
 def list_stems(directory: Path) -> set[str]:
     """Return what the names of each whole run's files begin with."""
-    names = (path.name for path in directory.glob("*.parquet"))
-    return {name.rsplit(".", 2)[0] for name in names if not SHARD.fullmatch(name)}
+    return {find_stem(path) for path in list_files(directory)}
+
+
+def find_stem(path: Path) -> str:
+    """Return what the names of the files of a run begin with, from that of its own file."""
+    return path.name.rsplit(".", 2)[0]
 
 
 def list_shards(directory: Path) -> Iterator[tuple[str, Path]]:
@@ -73,12 +76,6 @@ def name_run(path: Path) -> str:
     """Return the id of the run that a landed file holds; "" of a foreign one."""
     match = NAME.fullmatch(path.name)
     return match["run_id"] if match else ""
-
-
-def began_before(name: str, moment: datetime) -> bool:
-    """Whether the run that a file's name is of began before the moment, by that name."""
-    match = NAME.fullmatch(name)
-    return match is not None and match["begun"] < f"{moment:{STAMP}}"
 
 
 def take_sequence(directory: Path, newest: int = 0) -> int:
@@ -109,10 +106,15 @@ def give_back(directory: Path, sequence: int | None) -> None:
         (directory / f"{name_sequence(sequence)}{CLAIM}").unlink(missing_ok=True)
 
 
+def find_number(path: Path) -> int:
+    """Return the sequence number that a file's name begins with; 0 of older and foreign ones."""
+    match = NUMBERED.fullmatch(path.name)
+    return int(match["sequence"]) if match else 0
+
+
 def find_numbers(directory: Path, without: Path | None = None) -> list[int]:
     """Return 0 and the sequence number of every run's file, shard and claim."""
-    names = (path.name for path in directory.glob("s*") if path != without)
-    return [0, *(int(match["sequence"]) for name in names if (match := NUMBERED.fullmatch(name)))]
+    return [0, *(find_number(path) for path in directory.glob("s*") if path != without)]
 
 
 def list_spent_claims(directory: Path) -> list[Path]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from pipelines import clock
 from pipelines.errors import LandingError
 from pipelines.files import make_private
 from pipelines.landing.digests import PageDigests, poll_key
@@ -44,7 +44,7 @@ async def land_polls(
     cancelled while the run's file is being written, the run exists, whole.
     """
     make_private(directory)  # before the first request, not after the last
-    now = datetime.now(UTC)
+    now = clock.now()
     run = Run(
         id=run_id,
         sequence=take_sequence(directory, newest),
@@ -56,7 +56,7 @@ async def land_polls(
     writer, is_complete = ShardWriter(directory, run), False
     try:
         ended, shards = await write_polls(polls, writer)
-        run = msgspec.structs.replace(run, finished_at=datetime.now(UTC))
+        run = msgspec.structs.replace(run, finished_at=clock.now())
         is_complete = True
         path = await asyncio.to_thread(
             write_run, directory, Footer(run, ended, shards, list(decisions)), writer.rows

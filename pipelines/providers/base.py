@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from pipelines.http.bodies import TOO_DEEP, check_depth
 from pipelines.providers.documented import Documented
 from pipelines.providers.items import Fields, ItemReader, without_fields
 from pipelines.records import Cursor, EndReason, Listing
@@ -94,7 +95,7 @@ class Endpoint(Generic[S]):
 
     def path(self, ids: Mapping[str, str]) -> str:
         """Return the path; each id is one segment, whatever it holds."""
-        return self._path.format_map({name: quote(id_, safe="") for name, id_ in ids.items()})
+        return self._path.format_map({name: quote_segment(id_) for name, id_ in ids.items()})
 
     def params(
         self,
@@ -112,7 +113,11 @@ class Endpoint(Generic[S]):
         return params + [(status_param, status) for status in statuses if status_param]
 
     def read_page(self, body: bytes, cursor: Cursor | None = None) -> Listing:
-        """Return what the page says to which `cursor` led. Raises ValueError if it is none."""
+        """Return what the page says to which `cursor` led.
+
+        Raises ValueError if it is none, or could not be redacted.
+        """
+        self.redact(body)
         page, ids, fault = self._items.read_page(body)
         return Listing(ids, fault, self._paginator.find_next(page, cursor))
 
@@ -128,14 +133,27 @@ class Endpoint(Generic[S]):
         return self._items.describe()
 
     def redact(self, body: bytes) -> bytes:
-        """Return a page without its secret fields. Raises ValueError if the body is no JSON."""
+        """Return a page without its secret fields.
+
+        Raises ValueError if the body is no JSON, or nests too deep.
+        """
         if not self._secret_fields:
             return body
-        return msgspec.json.encode(without_fields(msgspec.json.decode(body), self._secret_fields))
+        try:
+            page = msgspec.json.decode(body)
+        except RecursionError:
+            raise ValueError(TOO_DEEP) from None
+        check_depth([page])
+        return msgspec.json.encode(without_fields(page, self._secret_fields))
 
     def raw_items(self, body: bytes) -> bytes | msgspec.Raw:
         """Return a page's items as they came, without what leads to other pages."""
         return self._items.raw_items(body)
+
+
+def quote_segment(id_: str) -> str:
+    """Return an id as one segment of a path: dots alone would lead to the folder above."""
+    return quote(id_, safe="").replace(".", "%2E" if id_ in {".", ".."} else ".")
 
 
 class Provider(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 
+from pipelines import clock
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _LEAP_SECOND = re.compile(r"(?<=:\d\d:)60")
-# No such server is older. Programs write year 1, 1970 or 9999 for "not set" and "never".
-EARLIEST = (datetime(2000, 1, 1, tzinfo=UTC) - _EPOCH) // _MICROSECOND
-LATEST = (datetime(2200, 1, 1, tzinfo=UTC) - _EPOCH) // _MICROSECOND
+EARLIEST = (clock.EARLIEST - _EPOCH) // _MICROSECOND
+LATEST = (clock.LATEST - _EPOCH) // _MICROSECOND
 
 
 def read_instant(text: str | None) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeGuard, TypeVar, get_args
@@ -19,6 +20,7 @@ Integer = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 Number = Integer | float
 
 NOTHING: Fields = {}
+SEPARATORS = re.compile(r"[_\W]")
 S = TypeVar("S", bound=msgspec.Struct)
 
 
@@ -188,10 +190,16 @@ def _remove(fields: Fields, path: Sequence[str]) -> None:
 
 
 def without_fields(value: Any, names: Collection[str]) -> Any:  # noqa: ANN401 - any JSON
-    """Return a JSON value without the fields of these names, at any depth."""
+    """Return a JSON value without the fields of these names, at any depth.
+
+    Names are in small letters without separators: a field is meant in any spelling, such as
+    `environment_variables`, `environmentVariables` or `Environment-Variables`.
+    """
     if isinstance(value, dict):
         return {
-            name: without_fields(inner, names) for name, inner in value.items() if name not in names
+            name: without_fields(inner, names)
+            for name, inner in value.items()
+            if SEPARATORS.sub("", name).lower() not in names
         }
     if isinstance(value, list):
         return [without_fields(inner, names) for inner in value]

@@ -31,18 +31,26 @@ class Session(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False)
 
 
 # Prompts, tools and variables belong to whoever made the session, and may hold secrets: they are
-# removed before anything is written.
+# removed before anything is written. In small letters without separators, for any spelling.
 SECRET_FIELDS = frozenset(
     {
-        "authorization_token",
+        "accesstoken",
+        "apikey",
+        "authorization",
+        "authorizationtoken",
+        "credentials",
         "description",
-        "environment_variables",
+        "environmentvariables",
+        "envvars",
         "instructions",
-        "mcp_servers",
+        "mcpservers",
+        "password",
         "prompt",
+        "secret",
         "secrets",
         "skills",
         "system",
+        "systemprompt",
         "tools",
     }
 )

@@ -75,5 +75,6 @@ class SingleEndpoint(Endpoint[S]):
 
 
 def wrap(body: bytes) -> bytes:
-    """Return an object as the page that lists it."""
-    return b'{"data":[' + body + b"]}"
+    """Return an object as the page that lists it. Raises ValueError if the body is no JSON."""
+    # Two values, or brackets that close the list, would make another page of it.
+    return b'{"data":[' + bytes(msgspec.json.decode(body, type=msgspec.Raw)) + b"]}"

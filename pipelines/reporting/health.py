@@ -11,6 +11,7 @@ import msgspec
 from pipelines.errors import WarehouseError
 from pipelines.extract.discover import name_sessions
 from pipelines.records import ScopedSession
+from pipelines.reporting.clocks import describe_future
 from pipelines.warehouse.ledger import ABSENT
 from pipelines.warehouse.sql import fetch_records, read_query
 
@@ -27,6 +28,7 @@ NEVER: dict[str, Any] = {
     "last_error": None,
     "threads": 0,
     "open_threads": 0,
+    "clock_skew_seconds": None,
 }
 
 
@@ -41,6 +43,7 @@ class Health(msgspec.Struct, frozen=True):
     threads: int
     open_threads: int
     last_error: str | None
+    clock_skew_seconds: float | None = None
 
     @property
     def name(self) -> str:
@@ -52,17 +55,17 @@ def read_health(warehouse: Warehouse, settings: Settings, now: datetime) -> list
     """Return a line per session in scope, those in trouble first.
 
     A session is gone, or forbidden, if the server said so last, failing if its last poll was not
-    complete for another reason, and stale if the last complete one began
-    more than two poll intervals before `now`.
+    complete for another reason, or the last complete one lies in the future, and stale if that
+    began more than two poll intervals before `now`.
     """
-    oldest = find_oldest(settings, now)
     lines = [
         Health(
             source=source,
             session_id=session.id,
             label=session.label,
-            state=session_state(row, oldest),
-            **{name: row[name] for name in Health.__struct_fields__ if name in NEVER},
+            state=session_state(row, settings, now),
+            **{name: row[name] for name in Health.__struct_fields__ if name in NEVER}
+            | {"last_error": row["last_error"] or find_impossible(row, now)},
         )
         for source, session, row in pair_sessions(settings, read_rows(warehouse))
     ]
@@ -107,12 +110,18 @@ def read_rows(warehouse: Warehouse) -> list[dict[str, Any]]:
             raise WarehouseError(f"ingestion_health is missing. {hint}") from None
 
 
-def session_state(row: Mapping[str, Any], oldest: datetime) -> str:
+def session_state(row: Mapping[str, Any], settings: Settings, now: datetime) -> str:
     """Return the word for a session's row of ingestion_health."""
     if row["last_outcome"] in ABSENT:
         return str(row["last_outcome"])
-    if row["failure_streak"]:
+    if row["failure_streak"] or find_impossible(row, now):
         return "failing"
     if row["last_complete_poll"] is None:
         return "never polled"
-    return "ok" if row["last_complete_poll"] >= oldest else "stale"
+    return "ok" if row["last_complete_poll"] >= find_oldest(settings, now) else "stale"
+
+
+def find_impossible(row: Mapping[str, Any], now: datetime) -> str | None:
+    """Return why the time of a session's last complete poll cannot be; None if it can."""
+    moment = row["last_complete_poll"]
+    return describe_future(moment, now) if moment else None

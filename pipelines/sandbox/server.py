@@ -234,8 +234,8 @@ def load_description(revision: Revision) -> dict[str, Any]:
 
 
 @contextmanager
-def serve(app: ASGIApp, port: int = 0) -> Iterator[str]:
-    """Serve on loopback in a thread of its own; give the base URL. Port 0 takes a free one."""
+def serve(app: ASGIApp, port: int = 0, *, is_dated: bool = True) -> Iterator[str]:
+    """Serve on loopback in a thread of its own, with a Date or the app's; give the base URL."""
     listener = socket.create_server(("127.0.0.1", port))
     host, bound = listener.getsockname()
     config = uvicorn.Config(
@@ -244,6 +244,7 @@ def serve(app: ASGIApp, port: int = 0) -> Iterator[str]:
         log_level="critical",
         lifespan="off",
         access_log=False,
+        date_header=is_dated,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)

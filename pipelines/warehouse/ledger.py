@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
+from pipelines import clock
+from pipelines.landing.retention import RunAge
 from pipelines.warehouse.sql import fetch_records, read_query
 
 if TYPE_CHECKING:
@@ -44,6 +48,19 @@ def read_drift(connection: duckdb.DuckDBPyConnection, run_ids: Sequence[str]) ->
     """Return what these runs saw first, a line each: a field and its type, or an unknown value."""
     rows = fetch_records(connection, read_query("ledger", "drift_of_runs"), [list(run_ids)])
     return [str(row["line"]) for row in rows]
+
+
+def read_ages(connection: duckdb.DuckDBPyConnection) -> list[RunAge]:
+    """Return how old each loaded run is, by those after it, the newest last."""
+    rows = fetch_records(connection, read_query("ledger", "ages_of_runs"), [clock.EARLIEST])
+    return msgspec.convert(rows, list[RunAge])
+
+
+def read_clocks(
+    connection: duckdb.DuckDBPyConnection, run_ids: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Return what these runs show of our clock, a row per source."""
+    return fetch_records(connection, read_query("ledger", "clocks_of_runs"), [list(run_ids)])
 
 
 def find_newest_run(connection: duckdb.DuckDBPyConnection) -> list[str]:

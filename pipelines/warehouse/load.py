@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -12,7 +11,7 @@ import polars as pl
 from pipelines.errors import LandingError, LoadRejected
 from pipelines.frames.drift import Drift
 from pipelines.frames.lookups import lookups_frame
-from pipelines.frames.polls import polls_frame
+from pipelines.frames.polls import correct_pages, polls_frame, run_error
 from pipelines.frames.threads import threads_frame
 from pipelines.frames.values import TIMESTAMP
 from pipelines.landing.aside import Tries
@@ -21,6 +20,7 @@ from pipelines.landing.format import MOVE_HINT, read_run
 from pipelines.landing.retention import prune_runs, remove_unfinished
 from pipelines.providers.registry import find_endpoint
 from pipelines.records import THREAD_ENDPOINT, THREADS_ENDPOINT
+from pipelines.warehouse.ledger import read_ages
 from pipelines.warehouse.registry import registry_frames
 from pipelines.warehouse.repeats import PollDigests, read_known
 from pipelines.warehouse.sql import ArrowStream, read_query, read_sql, transaction
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from pipelines.landing.format import Landed
     from pipelines.providers.documented import Documented
-    from pipelines.records import Poll, Run
+    from pipelines.records import Poll
 
 RUN = pl.Schema(
     {
@@ -60,10 +60,10 @@ def load_landed(
     runs = list_runs(directory)
     pending = {run_id: path for run_id, path in runs.items() if run_id not in loaded}
     done = [run_id for run_id, path in pending.items() if load_or_set_aside(tables, path)]
-    now = datetime.now(UTC)
-    remove_unfinished(directory, now)
+    ages = read_ages(tables)
+    remove_unfinished(directory, ages)
     if keep_days is not None:
-        prune_runs(directory, loaded | set(done), keep_days, now)
+        prune_runs(directory, ages, keep_days)
     return done
 
 
@@ -122,7 +122,7 @@ def _load(connection: duckdb.DuckDBPyConnection, landed: Landed) -> None:
         register(
             connection,
             views,
-            landed_run=run_frame(landed.run),
+            landed_run=run_frame(landed),
             landed_polls=polls_frame(thread_polls(landed)),
             landed_digests=digests.frame(),
             **registry_frames(landed),
@@ -158,12 +158,14 @@ def stage_threads(connection: duckdb.DuckDBPyConnection, landed: Landed, drift: 
         schema=dict.fromkeys(("source", "session_id"), pl.String()),
         orient="row",
     )
+    polls = thread_polls(landed)
     for pages in landed.read_batches() if len(sessions) else ():
         news = pages.join(sessions, on=sessions.columns, how="semi", maintain_order="left")
+        news = correct_pages(news, polls)
         is_of_threads = pl.col("endpoint").is_in((THREADS_ENDPOINT, THREAD_ENDPOINT))
         came = news.filter(is_of_threads, status=OK)
         keep = landed.run.keep_agent_definition
-        threads = threads_frame(came, thread_polls(landed), keep_agent_definition=keep, drift=drift)
+        threads = threads_frame(came, polls, keep_agent_definition=keep, drift=drift)
         with ExitStack() as views:
             register(connection, views, landed_threads=threads, landed_lookups=lookups_frame(news))
             connection.execute(add)
@@ -178,9 +180,11 @@ def documented_of(landed: Landed) -> dict[str, Documented]:
     }
 
 
-def run_frame(run: Run) -> pl.DataFrame:
+def run_frame(landed: Landed) -> pl.DataFrame:
     """Return the run as one row with the schema RUN."""
-    row = (run.id, run.place, run.started_at, run.finished_at, run.version, run.door)
+    run, error = landed.run, run_error(landed.polls)
+    times = (run.started_at - error, run.finished_at - error)
+    row = (run.id, run.place, *times, run.version, run.door)
     return pl.DataFrame([row], schema=RUN, orient="row")
 
 

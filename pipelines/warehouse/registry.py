@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import polars as pl
 
-from pipelines.frames.polls import polls_frame
+from pipelines.frames.polls import correct_pages, polls_frame
 from pipelines.frames.sessions import SESSIONS, sessions_frame
 from pipelines.records import SESSION_ENDPOINT, SESSIONS_ENDPOINT
 
@@ -42,6 +42,7 @@ def registry_frames(landed: Landed) -> dict[str, pl.DataFrame]:
                 for batch in landed.read_batches()
             ]
         )
+        pages = correct_pages(pages, listings, ["source"])
         frames.append(sessions_frame(pages, providers))
     decisions = [msgspec.structs.asdict(decision) for decision in landed.decisions]
     return {

@@ -113,7 +113,8 @@ class PollDigests:
         if known.digest == self._digests[key]:
             return True
         is_same = known.state is not None and known.state == self._states.get(key)
-        return is_same and known.is_recent(self._polls[key].started_at)
+        poll = self._polls[key]
+        return is_same and known.is_recent(poll.started_at - poll.clock_error)
 
     def _compute_states(self, keys: Iterable[PollKey]) -> None:
         if wanted := set(keys):

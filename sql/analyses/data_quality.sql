@@ -2,9 +2,9 @@
 -- grain: one row per check and source, also if nothing was found; unknown fields, which are recorded for all sources together, have the source (any)
 -- show: [check, rows, example, source]
 -- columns:
---   check: "negative_duration (closed or last seen before it was created), updated_before_created, clock_skew (dated after the page that said so had arrived), undated (no created_at), regression (a poll brought an older state, which was not applied), orphan (its parent was never listed), parent_cycle (its ancestors lead back to themselves), unknown_status, unconfirmed (its newest complete poll did not list it, and whether it is gone is not known: beyond lookup_limit, or its look-up failed), unknown_field"
+--   check: "negative_duration (closed or last seen before it was created), updated_before_created, clock_skew (dated after the page that said so had arrived), wrong_clock (the clock of this machine was more than five minutes off at the newest poll of a session, or an earlier poll is dated later), undated (no created_at), regression (a poll brought an older state, which was not applied), orphan (its parent was never listed), parent_cycle (its ancestors lead back to themselves), unknown_status, unconfirmed (its newest complete poll did not list it, and whether it is gone is not known: beyond lookup_limit, or its look-up failed), unknown_field"
 --   source: name of the source
---   rows: number of threads that it holds for; of regressions the number of times, of unknown fields that of paths and types
+--   rows: number of threads that it holds for; of regressions the number of times, of wrong_clock that of sessions, of unknown fields that of paths and types
 --   example: one of them, as session/thread, or the field; null if there is none
 --   as_of: beginning of the newest poll of the source, or of all of them, that brought something; null if none did (UTC)
 -- checks:
@@ -57,6 +57,12 @@ findings AS (
     FROM session_polls
     WHERE threads_regressed > 0
     UNION ALL
+    SELECT 'wrong_clock', source, 1, session_id
+    FROM session_polls
+    GROUP BY source, session_id
+    HAVING abs(arg_max(clock_skew_seconds, sequence)) > 300
+        OR max(started_at) > arg_max(started_at, sequence) + INTERVAL 5 MINUTE
+    UNION ALL
     SELECT 'unconfirmed', polls.source, polls.threads_unconfirmed, polls.session_id
     FROM session_polls AS polls
     JOIN latest_polls AS latest USING (source, session_id)
@@ -72,7 +78,7 @@ checks AS (
     FROM newest
     JOIN (
         SELECT unnest([
-            'negative_duration', 'updated_before_created', 'clock_skew', 'undated', 'regression',
+            'negative_duration', 'updated_before_created', 'clock_skew', 'wrong_clock', 'undated', 'regression',
             'orphan', 'parent_cycle', 'unknown_status', 'unconfirmed', 'unknown_field'
         ]) AS name
     ) AS names

@@ -15,6 +15,7 @@
 --   threads: number of threads ever seen
 --   open_threads: number of them that are open and not missing
 --   missing: number of them that the newest complete poll no longer listed
+--   clock_skew_seconds: how far this machine's clock was ahead of the server's at the newest poll that shows it; null if none does (seconds)
 --   as_of: beginning of the newest poll of the session, also of one that failed or was overtaken (UTC)
 -- checks:
 --   one_row_per_session: >-
@@ -43,6 +44,7 @@ sessions AS (
         count_if(is_failure) AS failures,
         count_if(is_in_streak) AS failure_streak,
         arg_max_null(error_message, sequence) FILTER (is_in_streak) AS last_error,
+        arg_max(clock_skew_seconds, sequence) AS clock_skew_seconds,
         arg_max(started_at, sequence) AS as_of
     FROM polls
     GROUP BY source, session_id
@@ -73,6 +75,7 @@ SELECT
     coalesce(counts.threads, 0) AS threads,
     coalesce(counts.open_threads, 0) AS open_threads,
     coalesce(counts.missing, 0) AS missing,
+    sessions.clock_skew_seconds,
     sessions.as_of
 FROM sessions
 JOIN latest_polls AS latest USING (source, session_id)

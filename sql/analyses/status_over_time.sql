@@ -1,5 +1,5 @@
 -- answers: How did the distribution over the statuses move (cumulative flow)?
--- grain: one row per source, hour since its first poll, and status that it ever had
+-- grain: one row per source, hour since its first poll (of ten years at most), and status that it ever had
 -- columns:
 --   source: name of the source
 --   hour: beginning of the hour (UTC)
@@ -26,11 +26,11 @@ WITH polls AS (
     SELECT
         source,
         session_id,
-        time_bucket(INTERVAL 1 HOUR, started_at) AS hour,
+        least(greatest(time_bucket(INTERVAL 1 HOUR, started_at), spans.first_hour), spans.last_hour) AS hour,
         min(hour) OVER (PARTITION BY source, session_id) AS first_hour,
-        is_complete_poll(outcome, status_filter) AS is_complete,
-        greatest(started_at, finished_at) AS finished_at
+        is_complete_poll(outcome, status_filter) AS is_complete
     FROM session_polls
+    JOIN polled_hours AS spans USING (source)
     WHERE outcome <> 'overtaken'
 ),
 
@@ -38,12 +38,11 @@ spans AS (
     SELECT
         source,
         as_of,
-        time_bucket(INTERVAL 1 HOUR, as_of) AS hour_of_newest,
-        min(hour) AS first_hour,
-        greatest(time_bucket(INTERVAL 1 HOUR, max(finished_at)), hour_of_newest) AS last_hour
-    FROM polls
+        first_hour,
+        greatest(first_hour, time_bucket(INTERVAL 1 HOUR, as_of)) AS hour_of_newest,
+        greatest(last_hour, hour_of_newest) AS last_hour
+    FROM polled_hours
     JOIN source_as_of USING (source)
-    GROUP BY source, as_of
 ),
 
 sessions AS (

@@ -49,6 +49,7 @@ SELECT
     coalesce(listings.retries, 0) AS retries,
     coalesce(listings.bytes, 0) AS bytes,
     listings.threads_listed AS sessions_listed,
+    listings.clock_skew_seconds,
     listings.error_type,
     listings.error_message,
     listings.request_id

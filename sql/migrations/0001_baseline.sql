@@ -106,6 +106,7 @@ CREATE TABLE session_polls (
     threads_unchanged BIGINT NOT NULL,
     threads_missing BIGINT NOT NULL,
     threads_regressed BIGINT NOT NULL,
+    clock_skew_seconds DOUBLE,
     error_type VARCHAR,
     error_message VARCHAR,
     request_id VARCHAR
@@ -136,6 +137,7 @@ COMMENT ON COLUMN session_polls.threads_changed IS 'Threads of which a column ch
 COMMENT ON COLUMN session_polls.threads_unchanged IS 'Threads as they were';
 COMMENT ON COLUMN session_polls.threads_missing IS 'Threads that this poll was the first to find missing';
 COMMENT ON COLUMN session_polls.threads_regressed IS 'Threads whose updated_at went backwards, and which were not applied';
+COMMENT ON COLUMN session_polls.clock_skew_seconds IS 'How far this machine''s clock was ahead of the server''s, by the median Date of its answers; null if no Date came. Beyond five minutes either way all times of the poll are the server''s';
 COMMENT ON COLUMN session_polls.error_type IS 'The server''s error.type, or our name of what went wrong';
 COMMENT ON COLUMN session_polls.error_message IS 'What went wrong, where, in one line';
 COMMENT ON COLUMN session_polls.request_id IS 'The server''s id of the failed request';
@@ -372,6 +374,7 @@ CREATE TABLE source_polls (
     sessions_polled BIGINT NOT NULL,
     sessions_resting BIGINT NOT NULL,
     sessions_due BIGINT NOT NULL,
+    clock_skew_seconds DOUBLE,
     error_type VARCHAR,
     error_message VARCHAR,
     request_id VARCHAR
@@ -393,6 +396,7 @@ COMMENT ON COLUMN source_polls.sessions_listed IS 'Different sessions that the s
 COMMENT ON COLUMN source_polls.sessions_polled IS 'Sessions whose threads were asked for';
 COMMENT ON COLUMN source_polls.sessions_resting IS 'Sessions that were not asked because nothing points to news; always 0 so far';
 COMMENT ON COLUMN source_polls.sessions_due IS 'Sessions that were asked because it was their turn; always 0 so far';
+COMMENT ON COLUMN source_polls.clock_skew_seconds IS 'How far this machine''s clock was ahead of the server''s, as the listing of sessions shows; null if that is not known';
 COMMENT ON COLUMN source_polls.error_type IS 'The server''s error.type, or our name of what went wrong';
 COMMENT ON COLUMN source_polls.error_message IS 'What went wrong with the listing, in one line';
 COMMENT ON COLUMN source_polls.request_id IS 'The server''s id of the failed request';

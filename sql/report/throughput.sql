@@ -15,8 +15,7 @@ SELECT
     count_if(event = 'closed') AS closed,
     count_if(event = 'closed' AND has_failed) AS failed,
     count_if(event = 'created') - count_if(event = 'closed') AS net,
-    quantile_disc(elapsed_seconds, 0.5) AS median_lifetime,
-    count(*) OVER () AS total
+    quantile_disc(elapsed_seconds, 0.5) AS median_lifetime
 FROM days
 WHERE day <= (SELECT max(as_of)::DATE FROM source_as_of)
 GROUP BY day

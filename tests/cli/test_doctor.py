@@ -130,7 +130,7 @@ def test_clock(home: Path, monkeypatch: pytest.MonkeyPatch, ahead_s: int, side: 
         wrong = find_wrong(2 if side else 0, QODER_PAT=CANARY)
     assert len(wrong) == bool(side)
     if side:
-        assert f"s {side} the server's. Let something keep it" in wrong[0]
+        assert f"{side} the server's, whose time is recorded instead" in wrong[0]
     assert home.exists()
 
 

@@ -245,7 +245,14 @@ def test_many_sessions(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Non
         for number in range(50)
     ]
     result = Result(
-        run_id="r", ledger=ledger, listings=[], drift=[], findings=[], seconds=1, data=tmp_path
+        run_id="r",
+        ledger=ledger,
+        listings=[],
+        drift=[],
+        warnings=[],
+        findings=[],
+        seconds=1,
+        data=tmp_path,
     )
     print_summary(result, verbose=True)
     lines = capfd.readouterr().out.splitlines()
@@ -309,9 +316,8 @@ def test_fleet(
         for line in lines
     ]
     data = Path("/srv/threads/data")
-    print_summary(
-        Result(run_id="r", ledger=ledger, listings=[], drift=[], findings=[], seconds=1, data=data)
-    )
+    nothing: dict[str, Any] = {"listings": [], "drift": [], "warnings": [], "findings": []}
+    print_summary(Result(run_id="r", ledger=ledger, seconds=1, data=data, **nothing))
     shown = ESCAPES.sub("", capfd.readouterr().out).splitlines()
     assert max(map(len, shown)) <= width
     assert ("source" in shown[0].split()) is (sources > 1)

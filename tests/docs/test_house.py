@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +13,7 @@ from tests.support import ROOT
 if TYPE_CHECKING:
     from pathlib import Path
 
+NOW = re.compile(r"\b(now|today|get_current_timestamp)\(|\bcurrent_(date|time)", re.IGNORECASE)
 MODULES = sorted((ROOT / "pipelines").rglob("*.py"))
 
 
@@ -33,6 +35,20 @@ def test_sizes(path: Path) -> None:
 
 
 def test_rooms() -> None:
-    """Five modules stand at the top of the package, everything else in rooms of their own."""
+    """Six modules stand at the top of the package, everything else in rooms of their own."""
     top = {path.stem for path in (ROOT / "pipelines").glob("*.py")} - {"__init__"}
-    assert top == {"definitions", "steps", "records", "errors", "files"}
+    assert top == {"definitions", "steps", "records", "errors", "files", "clock"}
+
+
+def test_one_clock() -> None:
+    """The time of day is asked in one place alone, so that what rests on it is known."""
+    asks = re.compile(r"datetime\.now|time\.time\(|utcnow|\.today\(|st_mtime")
+    readers = {
+        path.relative_to(ROOT / "pipelines").as_posix()
+        for path in MODULES
+        if asks.search(path.read_text(encoding="utf-8"))
+    }
+    # The sandbox plays a server, which has a clock of its own.
+    assert {name for name in readers if not name.startswith("sandbox/")} == {"clock.py"}
+    sql = [path for path in (ROOT / "sql").rglob("*.sql") if NOW.search(path.read_text("utf-8"))]
+    assert sql == []

@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pytest
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import Route
 
+from pipelines import clock
 from pipelines.config.discovery import Discover
 from pipelines.config.settings import Settings
 from pipelines.extract.discover import Discovery, discover_sessions, follow
@@ -31,6 +35,8 @@ from tests.support import CANARY, invoke, make_source, read_table
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from starlette.requests import Request
 
     from pipelines.config.settings import Source
 
@@ -132,6 +138,28 @@ def test_broken_listing_concludes_nothing(home: Path) -> None:
     assert (listed.outcome, listed.end_reason) == ("incomplete", "page_cap")
     assert known <= {session.id for session in found.sources[0].sessions}
     assert set(states(home).values()) == {("discovered", "polled")}
+
+
+def test_odd_answers_about_one_session(home: Path) -> None:
+    """A session that left the list and is then answered with another, or with two, harms none."""
+    answers = {"a": '{"id": "z"}', "b": '{"id": "b"},{"id": "z"}', "c": '{"id": "c"}],"x":[{}'}
+    listed = [*answers, "d"]
+
+    async def answer(request: Request) -> Response:
+        *_, name, last = request.url.path.split("/")
+        items = {"sessions": listed, "threads": [f"t-{name}"]}.get(last)
+        page = json.dumps({"data": [{"id": id_} for id_ in items or ()], "has_more": False})
+        return Response(page if items else answers[last])
+
+    with serve(Starlette(routes=[Route("/{path:path}", answer)])) as base_url:
+        source = find(base_url, max_attempts=1)
+        run(home, source, 1)
+        listed[:3] = []
+        run(home, source, 2)
+    expected = dict.fromkeys(answers, ("discovered", "out_of_scope"))
+    assert states(home) == expected | {"d": ("discovered", "polled")}
+    polls = read_table(home / "warehouse.duckdb", "FROM session_polls WHERE outcome = 'complete'")
+    assert len(polls) == 8
 
 
 def test_too_many_sessions(home: Path) -> None:
@@ -267,3 +295,13 @@ def test_sessions_command(home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert {line["session_id"]: line["state"] for line in health["sessions"]} == dict.fromkeys(
         world.sessions, "ok"
     )
+
+
+def test_age_is_counted_by_the_servers_clock(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock of ours that is years ahead makes no session too old to be found."""
+    world = World([1, 1], seed=9)
+    with serve(Sandbox(world, token=CANARY).app) as base_url:
+        wrong = clock.now() + timedelta(days=1000)
+        monkeypatch.setattr(clock, "now", lambda: wrong)
+        run(home, find(base_url, discover={"created_within_days": 2}), 1)
+    assert states(home).keys() == world.sessions.keys()

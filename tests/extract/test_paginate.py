@@ -86,6 +86,13 @@ def test_revision_b_follows_next_page() -> None:
     assert result.is_complete
 
 
+def test_a_long_cursor_is_named_in_short() -> None:
+    """A cursor of 50 kB that leads nowhere fills no log."""
+    result, _ = run_script(page("t1", has_more=True, next_page="c" * 50_000))
+    assert f"page='{'c' * 200}…'" in str(result.error)
+    assert len(str(result.error)) < 500
+
+
 @pytest.mark.parametrize(
     ("last", "end_reason"),
     [

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pipelines import clock
 from pipelines.errors import (
     ApiError,
     Forbidden,
@@ -22,7 +24,7 @@ from pipelines.errors import (
 )
 from pipelines.http.client import RequestStats, open_client
 from pipelines.http.rate_limit import RateLimiter
-from pipelines.http.response import read_wait
+from pipelines.http.times import read_sent_at, read_wait
 from pipelines.providers.qoder import THREADS
 from pipelines.sandbox.server import serve
 from tests.support import CANARY, ROOT, Script, make_source
@@ -263,7 +265,39 @@ WAITS: list[tuple[dict[str, str], float | None]] = [
     ({"x-ratelimit-reset": "4", "x-ratelimit-remaining": "0"}, 4),
     ({"x-ratelimit-reset": "4", "x-ratelimit-remaining": "7"}, None),
     ({"x-ratelimit-reset": "?"}, None),
+    # Our clock is wrong: without the server's, a date far away says nothing.
+    ({"retry-after": "Mon, 18 Jan 2027 08:00:07 GMT"}, None),
+    ({"x-ratelimit-reset": "1890000000"}, None),
+    ({"retry-after": "Fri, 15 Jan 2021 08:00:07 GMT", "date": "Fri, 15 Jan 2021 08:00:00 GMT"}, 7),
+    ({"retry-after": "Fri, 15 Jan 2027 08:00:07", "date": "Fri, 15 Jan 2027 08:00:00"}, 7),
+    ({"x-ratelimit-reset": "1900000009", "date": "Sun, 17 Mar 2030 17:46:40 GMT"}, 9),
+    ({"retry-after": "Thu, 01 Jan 1970 00:00:07 GMT"}, None),
 ]
+
+
+SENT: list[tuple[dict[str, str], str | None]] = [
+    ({}, None),
+    ({"date": "Fri, 15 Jan 2027 08:00:07 GMT"}, "2027-01-15T08:00:07+00:00"),
+    ({"date": "Fri, 15 Jan 2027 10:00:07 +0200"}, "2027-01-15T08:00:07+00:00"),
+    ({"date": "Fri, 15 Jan 2027 08:00:07 GMT", "age": "0"}, "2027-01-15T08:00:07+00:00"),
+    ({"date": "Fri Jan 15 08:00:07 2027"}, "2027-01-15T08:00:07+00:00"),
+    ({"date": "Fri, 15 Jan 2027 08:00:07 GMT", "age": "3600"}, None),
+    ({"date": "Fri, 15 Jan 2027 08:00:07 GMT", "age": "?"}, None),
+    ({"date": "Thu, 01 Jan 1970 00:00:00 GMT"}, None),
+    ({"date": "Mon, 01 Jan 0001 00:00:00 GMT"}, None),
+    ({"date": "Fri, 31 Dec 9999 23:59:59 GMT"}, None),
+    ({"date": "Fri, 15 Jan 99999 08:00:07 GMT"}, None),
+    ({"date": "Fri, 99 Jan 2027 08:00:07 GMT"}, None),
+    ({"date": "today"}, None),
+    ({"date": "1800000000"}, None),
+    ({"date": "\xff"}, None),
+]
+
+
+@pytest.mark.parametrize(("headers", "sent_at"), SENT, ids=range(len(SENT)))
+def test_when_it_was_sent(headers: dict[str, str], sent_at: str | None) -> None:
+    """A Date is believed if it can be one, and if no cache has kept it."""
+    assert read_sent_at(headers) == (sent_at and datetime.fromisoformat(sent_at))
 
 
 @pytest.mark.parametrize(("headers", "seconds"), WAITS, ids=range(len(WAITS)))
@@ -271,7 +305,7 @@ def test_what_the_server_asks_to_wait(
     headers: dict[str, str], seconds: float | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every documented form of asking for a wait is read; what is none of them is passed over."""
-    monkeypatch.setattr(time, "time", lambda: NOW)
+    monkeypatch.setattr(clock, "now", lambda: datetime.fromtimestamp(NOW, UTC))
     assert read_wait(headers) == pytest.approx(seconds)
 
 

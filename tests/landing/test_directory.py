@@ -6,7 +6,7 @@ import asyncio
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +15,7 @@ from pipelines.errors import LandingError
 from pipelines.landing import directory as landing
 from pipelines.landing.directory import RAW, give_back, list_runs, name_file, take_sequence
 from pipelines.landing.format import Footer, read_run, write_run
-from pipelines.landing.retention import remove_unfinished
+from pipelines.landing.retention import RunAge, remove_unfinished
 from pipelines.landing.writer import land_polls
 from pipelines.records import Run
 from tests.builders import crowd, land, load_all, poll, thread
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pipelines.records import FetchedPage, Poll
 
 NOW = datetime(2026, 10, 1, tzinfo=UTC)
-LATER = datetime.now(UTC) + timedelta(days=2)
+LATER = [RunAge("later", 10, 3 * 86400)]
 TAKER = """
 import sys
 from pathlib import Path
@@ -94,7 +94,7 @@ def test_claims_of_killed_runs(tmp_path: Path) -> None:
     """Claims of killed runs leave gaps, and all but the highest go when nobody can be running."""
     for _ in range(3):
         take_sequence(tmp_path)
-    remove_unfinished(tmp_path, datetime.now(UTC))
+    remove_unfinished(tmp_path, [RunAge("later", 10, 86400)])
     assert len(names(tmp_path)) == 3
     remove_unfinished(tmp_path, LATER)
     assert names(tmp_path) == {"s0000000003.claim"}

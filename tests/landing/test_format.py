@@ -69,7 +69,7 @@ def test_files_finished_meanwhile_are_no_leftovers(tmp_path: Path) -> None:
     writer.start()
     try:
         for _ in range(3000):
-            remove_unfinished(tmp_path, datetime.now(UTC))
+            remove_unfinished(tmp_path, [])
     finally:
         done.set()
         writer.join()

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,7 +16,7 @@ from pipelines.errors import LandingError
 from pipelines.landing import writer as writing
 from pipelines.landing.directory import RAW, SHARD, list_files, list_runs
 from pipelines.landing.format import read_run, write_run
-from pipelines.landing.retention import prune_runs, remove_unfinished
+from pipelines.landing.retention import RunAge, prune_runs, remove_unfinished
 from pipelines.landing.writer import land_polls
 from tests.builders import Pages, crowd, load_all, poll, replay_all
 from tests.support import ROOT, read_table
@@ -25,7 +24,7 @@ from tests.support import ROOT, read_table
 if TYPE_CHECKING:
     from pathlib import Path
 
-LATER = datetime.now(UTC) + timedelta(days=2)
+LATER = [RunAge("later", 10, 3 * 86400)]
 
 
 @pytest.fixture(autouse=True)
@@ -171,10 +170,10 @@ def test_retention(home: Path) -> None:
     """A run's shards are removed with its file."""
     for number, status in enumerate(("idle", "running")):
         land(home, f"run-{number}", crowd(status))
-    prune_runs(home / RAW, {"run-0"}, 1, LATER)
+    prune_runs(home / RAW, [RunAge("run-0", 1, 90000), RunAge("run-1", 2, 80000)], 1)
     assert list(list_runs(home / RAW)) == ["run-1"]
     assert len(shards(home)) == 3
-    prune_runs(home / RAW, {"run-1"}, 1, LATER)
+    prune_runs(home / RAW, [RunAge("run-1", 2, 90000)], 1)
     assert list((home / RAW).iterdir()) == []
 
 

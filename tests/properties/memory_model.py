@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 if TYPE_CHECKING:
     from pipelines.records import Poll, Run
@@ -43,7 +45,8 @@ class Model:
         """Load a run: its polls, each with what it listed or looked up, and what was not found."""
         outcomes: Counter[str] = Counter()
         news: dict[tuple[str, str, str | None], list[tuple[datetime, Key]]] = {}
-        for poll, listed, gone in polls:
+        for said, seen, gone in polls:
+            poll, listed = by_server(said, seen)
             before = [r["sequence"] for r in self.ledger if r["session_id"] == poll.session_id]
             is_overtaken = any(other >= run.place for other in before)
             self.place = run.place
@@ -201,6 +204,15 @@ class Model:
             ]
             for name, rows in tables.items()
         }
+
+
+def by_server(poll: Poll, listed: list[Listed]) -> tuple[Poll, list[Listed]]:
+    """Return a poll with the times that the server's clock says, if ours is minutes off."""
+    skew = poll.clock_skew_seconds or 0
+    error = timedelta(seconds=skew if abs(skew) > 300 else 0)
+    times = {name: getattr(poll, name) - error for name in ("started_at", "finished_at")}
+    moved = [Listed(item.observed_at - error, item.thread) for item in listed]
+    return msgspec.structs.replace(poll, **times), moved
 
 
 def keep_newest(poll: Poll, listed: list[Listed]) -> dict[str, Listed]:

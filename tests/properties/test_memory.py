@@ -24,6 +24,7 @@ from tests.properties.memory_model import Listed, Model
 START = datetime(2026, 10, 1, tzinfo=UTC)
 SESSIONS = ("s1", "s2")
 IDS = ("a", "b", "c")
+YEAR_S = 365 * 86400
 STATUSES = ("idle", "running", "hibernating")
 TABLES = {
     "threads": "SELECT * FROM threads",
@@ -59,6 +60,7 @@ class Memory(RuleBasedStateMachine):
         self.now = START
         self.skew = timedelta()
         self.error = timedelta()
+        self.is_dated = False
         self.older = 0
         self.versions: dict[tuple[str, str], list[dict[str, Any]]] = {}
         self.hidden: set[tuple[str, str]] = set()
@@ -72,10 +74,14 @@ class Memory(RuleBasedStateMachine):
         self.skew = timedelta(seconds=seconds)
         self.older = older
 
-    @rule(seconds=st.sampled_from([0, 0, 3600, -3600, 400, -400, -86400]))
-    def set_client_clock(self, seconds: int) -> None:
-        """The client's clock is set: right, or forward or back."""
+    @rule(
+        seconds=st.sampled_from([0, 0, 3600, -3600, 400, -400, -86400, YEAR_S, -50 * YEAR_S]),
+        is_dated=st.booleans(),
+    )
+    def set_client_clock(self, seconds: int, *, is_dated: bool) -> None:
+        """The client's clock is set: right, or forward or back; the server says its own, or not."""
         self.error = timedelta(seconds=seconds)
+        self.is_dated = is_dated
 
     def clock(self) -> datetime:
         """Return the present as the client's clock says it."""
@@ -188,6 +194,7 @@ class Memory(RuleBasedStateMachine):
             rows.append(("qoder", "thread", session, number, cursor, self.clock(), status, body))
         self.now += timedelta(seconds=1)
         listed = {thread["id"] for threads in bodies for thread in threads}
+        skew = self.error - self.skew
         poll = Poll(
             source="qoder",
             session_id=session,
@@ -204,6 +211,7 @@ class Memory(RuleBasedStateMachine):
             bytes=0,
             threads_listed=len(listed),
             duplicates=len(ids) - len(set(ids)),
+            clock_skew_seconds=skew.total_seconds() if self.is_dated else None,
             threads_unlisted=len(unlisted),
             lookups=len(answers),
             threads_unconfirmed=len(unlisted) - len(answers) if found else 0,

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 
-from pipelines.providers.qoder import QODER, THREADS
+from pipelines.http.bodies import MAX_DEPTH
+from pipelines.providers.qoder import QODER, SESSION, SESSIONS, THREAD, THREADS
 from pipelines.providers.registry import PROVIDERS, find_endpoint
 
 if TYPE_CHECKING:
@@ -65,6 +67,29 @@ def test_spelling() -> None:
         ("statuses[]", "running"),
     ]
     assert THREADS.path({"session_id": "a/b?c"}) == "/sessions/a%2Fb%3Fc/threads"
+    ids = {"session_id": "..", "thread_id": "."}
+    assert THREAD.path(ids) == "/sessions/%2E%2E/threads/%2E"
+    assert str(httpx.URL(f"http://h{THREAD.path(ids)}")) == "http://h/sessions/%2E%2E/threads/%2E"
+
+
+@pytest.mark.parametrize("body", ['{"id":"a"},{"id":"b"}', '{"id":"a"}],"data":[{"id":"b"}', ""])
+def test_a_single_object_is_one(body: str) -> None:
+    """What would make another page of it when it is read like a listed one is rejected."""
+    for endpoint in (THREAD, SESSION):
+        with pytest.raises(ValueError, match=r"malformed|truncated"):
+            endpoint.read_page(body.encode())
+
+
+def test_secrets_are_removed_in_any_spelling() -> None:
+    """Whatever separates their words, at any depth; what is too deep for that is no page."""
+    spelled = ("environment_variables", "environmentVariables", "Environment-Variables", "ENV_VARS")
+    item = {"id": "a", "x": [{"apiKey": "s", "api_keys": 1}], **dict.fromkeys(spelled, "s")}
+    body = json.dumps({"data": [item]}).encode()
+    assert json.loads(SESSIONS.redact(body)) == {"data": [{"id": "a", "x": [{"api_keys": 1}]}]}
+    for depth in (MAX_DEPTH, 5000):
+        deep = b'{"data":[],"x":' + b"[" * depth + b"]" * depth + b"}"
+        with pytest.raises(ValueError, match="nested more than"):
+            SESSIONS.read_page(deep)
 
 
 def test_it_is_the_default() -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from pipelines import clock
 from pipelines.errors import ReportError
 from pipelines.files import make_private, replace_file
 from pipelines.reporting.report.sections import read_sections
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from pathlib import Path
 
     from pipelines.warehouse.base import Warehouse
@@ -36,7 +37,7 @@ def write_report(warehouse: Warehouse, directory: Path, out: Path | None = None)
     # Imported late: Altair takes half a second, which every run of the main job would pay.
     from pipelines.reporting.report.page import render_page  # noqa: PLC0415
 
-    page = render_page(sections, datetime.now(UTC))
+    page = render_page(sections, clock.now())
     try:
         write_whole(out, page)
     except OSError as error:

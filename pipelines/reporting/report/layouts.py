@@ -34,7 +34,7 @@ class Layout(msgspec.Struct, frozen=True):
     columns: tuple[Column, ...]
 
 
-LIFETIMES = tuple(Column(name, name, "duration") for name in ("p50", "p75", "p90", "p95", "p99"))
+LIFETIMES = tuple(Column(name, name, "duration") for name in ("p50", "p90", "p95", "p99"))
 SESSION = Column("session", "session", "text", id="session_id")
 AGENT = Column("agent", "agent", "text", id="agent_id")
 LAYOUTS: Mapping[str, Layout] = {
@@ -99,6 +99,23 @@ LAYOUTS: Mapping[str, Layout] = {
             Column("share", "share", "share"),
         ),
     ),
+    "usage": Layout(
+        "What threads used",
+        "usage",
+        "The server says nothing of tokens or costs.",
+        (
+            AGENT,
+            Column("n", "threads (n)"),
+            Column("tokens_known", "tokens known of"),
+            Column("input_tokens", "input tokens"),
+            Column("output_tokens", "output tokens"),
+            Column("cache_read_tokens", "read from cache"),
+            Column("cost_known", "cost known of"),
+            Column("cost_amount", "cost", "amount"),
+            Column("currency", "currency", "text"),
+            Column("cost_per_closed_thread", "cost of a closed one", "amount"),
+        ),
+    ),
     "durations": Layout(
         "Lifetimes of closed threads",
         "duration_percentiles",
@@ -111,6 +128,8 @@ LAYOUTS: Mapping[str, Layout] = {
             Column("max", "longest", "duration"),
             Column("km_p50", "p50 with open ones", "duration"),
             Column("km_p90", "p90 with open ones", "duration"),
+            Column("vanished_share", "closed unseen", "share"),
+            Column("late_share", "seen late", "share"),
         ),
     ),
     "survival": Layout(

@@ -40,6 +40,11 @@ def render_page(sections: Sections, made_at: datetime) -> str:
         reasons=sections["reasons"].rows,
         period=name_period(periods),
         changes=compare_periods(periods),
+        unseen=[
+            row
+            for row in sections["durations"].rows
+            if row["dimension"] == "all" and (row["vanished_share"] or row["late_share"])
+        ],
         compared=next((row["compared"] for row in sections["versions"].rows), 0),
         n_lifetimes=[row["n_lifetimes"] for row in periods],
         charts=draw_charts(sections),

@@ -98,7 +98,11 @@ class Fleet:
         listed = self.world.list_threads(session_id)
         for place, thread in enumerate(listed):
             if thread["status"] in {"archived", "terminated"}:
-                thread["usage"] = {key: part * (1 + place % 97) for key, part in USAGE}
+                used = 1 + place % 97
+                thread["usage"] = {key: part * used for key, part in USAGE}
+                if index % 2:
+                    cost = {"amount": str(used * 3), "currency": "USD"}
+                    thread["usage"]["list_cost"] = cost
             if index % 20 == 9 and place % 31 == 5:
                 thread["status"], thread["archived_at"] = "hibernating", None
             if index % 20 == 10 and place % 37 == 6:

@@ -258,6 +258,21 @@ def test_versions_stand_beside_the_one_they_are_compared_with(
         assert any(line.startswith(f"{beside}: ") for line in cells[title].lines)
 
 
+def test_usage_is_of_those_that_say_it() -> None:
+    """Tokens and costs stand beside how many say them, all agents first; else there is nothing."""
+    used = {"input_tokens": 100, "output_tokens": 7, "cost_amount": 0.25, "cost_currency": "USD"}
+    fields: dict[str, Any] = {"agent_name": "planner", "agent_id": "agent_1"}
+    world = World()
+    world.poll(10, state("a", "archived", 0, 5, **fields, **used), state("b", **fields))
+    quiet = World()
+    quiet.poll(10, state("a", "archived", 0, 5), state("b"))
+    shown = [make_tables(read_world(given))["usage"] for given in (world, quiet)]
+    rows = [[cell.text for cell in row] for row in shown[0].rows]
+    assert rows[0] == ["all agents", "2", "1", "100", "7", "–", "1", "0.25", "USD", "0.25"]  # noqa: RUF001
+    assert rows[1][0] == "planner"
+    assert shown[1].rows == []
+
+
 def test_one_poll_has_no_period_and_no_course() -> None:
     """Of a single poll nothing is drawn over time, and nothing is compared."""
     world = World()

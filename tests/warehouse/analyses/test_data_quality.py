@@ -58,6 +58,7 @@ def test_data_quality_by_hand() -> None:
         ("updated_before_created", SOURCE): (1, f"{SESSION}/backwards"),
     }
     nothing = sorted({(check, "other") for check, source in findings if source == SOURCE})
+    nothing += [("wrong_clock", "other"), ("wrong_clock", SOURCE)]
     expected: list[tuple[Any, ...]] = [(*key, *found) for key, found in findings.items()]
     expected += [(*key, 0, None) for key in nothing]
     rows = build_one(world, "data_quality")
@@ -91,7 +92,7 @@ def test_data_quality(name: str) -> None:
         if drift["value"] is None:
             found["unknown_field", "(any)"].append(f"{drift['path']} ({drift['json_type']})")
     checks = ["negative_duration", "updated_before_created", "clock_skew", "undated", "regression"]
-    checks += ["orphan", "parent_cycle", "unknown_status", "unconfirmed"]
+    checks += ["orphan", "parent_cycle", "unknown_status", "unconfirmed", "wrong_clock"]
     sources = {poll["source"] for poll in world.polls}
     cells = [(check, source) for check in checks for source in sources]
     cells += [("unknown_field", "(any)")] if world.polls else []

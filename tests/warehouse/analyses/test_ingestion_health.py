@@ -52,6 +52,7 @@ def test_ingestion_health_by_hand(home: Path) -> None:
         "threads": 3,
         "open_threads": 1,
         "missing": 1,
+        "clock_skew_seconds": None,
         "as_of": at(20),
     }
     assert row == well
@@ -104,6 +105,7 @@ def test_ingestion_health(name: str) -> None:
             "threads": len(rows),
             "open_threads": sum(row["is_open"] and row["missing_since"] is None for row in rows),
             "missing": sum(row["missing_since"] is not None for row in rows),
+            "clock_skew_seconds": None,
             "as_of": polls[-1]["started_at"],
         }
     assert_table(table_of(name, "ingestion_health"), ("source", "session_id"), expected)
