@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -10,8 +9,7 @@ import duckdb
 import msgspec
 
 from pipelines.cli.output import read_published, write_rows
-from pipelines.cli.printing import print_text
-from pipelines.cli.tables import SECONDS, Column, fit, make_table, print_whole
+from pipelines.cli.tables import SECONDS, Column, fit, make_table, print_important, print_whole
 from pipelines.config.rejections import suggest_name
 from pipelines.errors import QueryError, SettingsError
 from pipelines.warehouse.analyses import OR
@@ -94,11 +92,7 @@ def write_select(analysis: Analysis, choice: Choice) -> str:
 def print_analysis(
     console: Console, columns: Mapping[str, Column], analysis: Analysis, choice: Choice
 ) -> None:
-    """Print columns as a table: all of them, those that were chosen, or those that matter most.
-
-    The last of these are left out if the console is too narrow, and so is what is the same in every
-    row; lines below the table name them.
-    """
+    """Print columns as a table: all of them, those that were chosen, or those that matter most."""
     if choice.wide or choice.columns:
         fitting = [] if choice.wide else fit(list(columns.values()), console.width)
         if len(fitting) == len(columns):
@@ -107,11 +101,7 @@ def print_analysis(
             print_whole(console, list(columns.values()))
         return
     entries = choose_entries(columns, analysis.header.show or columns, choice.sort)
-    important = [combine(columns, names) for names in entries]
-    varying = [column for column in important if not column.is_constant] or important
-    fitting = fit(varying, console.width)
-    console.print(make_table(fitting))
-    print_notes(console, columns, {column.name for column in fitting})
+    print_important(console, columns, entries, "--wide, --columns")
 
 
 def choose_entries(
@@ -125,22 +115,3 @@ def choose_entries(
     entries = [names for names in split if names]
     first = [names for names in entries if names[0] == sort] or ([[sort]] if sort else [])
     return first + [names for names in entries if names not in first]
-
-
-def combine(columns: Mapping[str, Column], names: Sequence[str]) -> Column:
-    """Return a column with the first cell of each row that is not empty, called as the first."""
-    rows = zip(*(columns[name].cells for name in names), strict=True)
-    return replace(columns[names[0]], cells=[next(filter(None, row), "") for row in rows])
-
-
-def print_notes(console: Console, columns: Mapping[str, Column], shown: Collection[str]) -> None:
-    """Print which columns are the same in every row, and which are not shown at all."""
-    same = {name: column.cells[0] for name, column in columns.items() if column.is_constant}
-    rest = [
-        name for name, column in columns.items() if column.name not in shown and name not in same
-    ]
-    if same:
-        text = ", ".join(f"{name} {cell or '(empty)'}" for name, cell in same.items())
-        print_text(console, f"the same in every row: {text}", "dim")
-    if rest:
-        print_text(console, f"more columns (--wide, --columns): {', '.join(rest)}", "dim")

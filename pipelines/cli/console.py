@@ -119,6 +119,9 @@ def print_health(lines: Sequence[Health], now: datetime) -> None:
             for line in lines
         ],
     )
+    if not lines:
+        print_text(console, "no session is known yet: `session-threads run` looks for them")
+        return
     states = Counter(line.state for line in lines)
     found = ", ".join(f"{number} {state}" for state, number in states.most_common())
     print_text(console, f"{count(len(lines), 'session')}: {found}")

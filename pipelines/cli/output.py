@@ -6,14 +6,15 @@ import io
 import re
 import signal
 from contextlib import contextmanager
+from functools import partial
 from typing import IO, TYPE_CHECKING, Any
 
 import duckdb
 
 from pipelines.cli.printing import make_console
-from pipelines.cli.tables import Column, make_columns, print_whole
+from pipelines.cli.tables import Column, make_columns, print_important, print_whole
 from pipelines.errors import QueryError
-from pipelines.warehouse.sql import quote, quote_name
+from pipelines.warehouse.sql import quote, quote_name, read_query
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
@@ -26,6 +27,12 @@ if TYPE_CHECKING:
     Printer = Callable[[Console, Mapping[str, Column]], None]
 
 SHOWN_ROWS = 200
+# What matters of a session, the most first: what it is called, and what becomes of it.
+REGISTRY = (
+    ("name", "session_id"),
+    *(("state",), ("state_reason",), ("threads",), ("last_complete_poll",), ("origin",)),
+    *(("session_id",), ("status",), ("created_at",), ("source",)),
+)
 # Types whose values a server could write; a number that begins with a minus is one.
 TEXT_TYPES = ("VARCHAR", "JSON", "ENUM", "BLOB", "UNION", "VARIANT")
 # What a spreadsheet takes for a formula begins so, also in full width. A quote before it makes it
@@ -45,6 +52,14 @@ def write_query(warehouse: Warehouse, query: str, target: Target) -> None:
     """Write the rows of a query of the published copy to the target. Raises QueryError."""
     with read_published(warehouse, target) as (connection, file):
         write_rows(connection, query, target, file)
+
+
+def write_registry(warehouse: Warehouse, target: Target) -> None:
+    """Write every session ever configured or found to the target."""
+    printer = partial(print_important, entries=REGISTRY, ways="--format csv")
+    with read_published(warehouse, target) as (connection, file):
+        query = read_query("ledger", "registry")
+        write_rows(connection, query, target, file, print_columns=printer)
 
 
 @contextmanager

@@ -87,7 +87,7 @@ def show(
     from pipelines.cli.output import write_catalogue
     from pipelines.cli.target import choose_target
     from pipelines.config.loader import load_tolerant
-    from pipelines.warehouse.analyses import list_analyses
+    from pipelines.warehouse.analyses import find_analysis, list_analyses
     from pipelines.warehouse.place import open_warehouse
 
     chosen = Choice(columns=tuple(columns.split(",")) if columns is not None else (), **choice)
@@ -101,23 +101,20 @@ def show(
             fail("options that choose rows or columns need the NAME of an analysis", 2)
         write_catalogue({name: analyses[name].header.answers for name in analyses}, target)
         return
-    if name not in analyses:
-        raise click.BadParameter(f"{name!r} is none of {', '.join(analyses)}.", param_hint="NAME")
-    write_analysis(open_warehouse(settings.home), analyses[name], target, chosen)
+    analysis = find_analysis(analyses, name)
+    write_analysis(open_warehouse(settings.home), analysis, target, chosen)
 
 
 @click.command()
 @take_target
 def sessions(form: str | None, out: Path | None, *, raw: bool) -> None:
     """Show every session ever configured or found, and whether it is polled."""
-    from pipelines.cli.output import write_query
+    from pipelines.cli.output import write_registry
     from pipelines.cli.target import choose_target
     from pipelines.config.settings import data_home
     from pipelines.warehouse.place import open_warehouse
-    from pipelines.warehouse.sql import read_query
 
-    target = choose_target(form, out, raw=raw)
-    write_query(open_warehouse(data_home()), read_query("ledger", "registry"), target)
+    write_registry(open_warehouse(data_home()), choose_target(form, out, raw=raw))
 
 
 @click.command()

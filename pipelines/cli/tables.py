@@ -16,11 +16,11 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from pipelines.cli.printing import WIDE
+from pipelines.cli.printing import WIDE, print_text
 from pipelines.reporting.wording import Duration, cut_middle, shorten_ids, to_printable
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from rich.console import Console, JustifyMethod
 
@@ -28,7 +28,8 @@ MOST_DIGITS = 1e15
 GAP = 2
 # A longer name may be shortened so far: sess_01…00aa.
 SHORTEST = 12
-# A longer text is a message, which is folded into so many columns at least.
+# A longer text in a column called so is a message, folded into so many columns at least.
+MESSAGES = ("error", "message", "answers")
 LONGEST_NAME = 80
 COMFORTABLE = 16
 NUMBERS = int | float | Decimal | None
@@ -57,7 +58,10 @@ class Column:
     @cached_property
     def names(self) -> set[str]:
         """The cells that may be shortened."""
-        return set() if self.is_fixed else {cell for cell in self.cells if is_name(cell)}
+        if self.is_fixed:
+            return set()
+        may_fold = self.name.endswith(MESSAGES)
+        return {cell for cell in self.cells if not may_fold or is_name(cell)}
 
     @cached_property
     def widths(self) -> tuple[int, int, int]:
@@ -74,7 +78,7 @@ class Column:
 
 
 def is_name(cell: str) -> bool:
-    """Whether a cell is a name or an id, and no message."""
+    """Whether a cell where messages are is short enough to be a name."""
     return " " not in cell or len(cell) <= LONGEST_NAME
 
 
@@ -103,6 +107,53 @@ def print_records(console: Console, records: Sequence[Mapping[str, Any]]) -> Non
     names = list(records[0]) if records else []
     columns = make_columns(names, [list(record.values()) for record in records])
     console.print(make_table(fit(columns, console.width)))
+
+
+def print_important(
+    console: Console, columns: Mapping[str, Column], entries: Iterable[Sequence[str]], ways: str
+) -> None:
+    """Print the columns that matter most as a table, by their names in the order of their weight.
+
+    The last of them are left out if the console is too narrow, and so is what is the same in every
+    row; lines below the table name them, and the ways to see them.
+    """
+    important = [combine(columns, names) for names in entries]
+    varying = [column for column in important if not column.is_constant] or important
+    fitting = fit(varying, console.width)
+    console.print(make_table(fitting))
+    print_notes(console, columns, {column.name for column in fitting}, ways)
+
+
+def combine(columns: Mapping[str, Column], names: Sequence[str]) -> Column:
+    """Return a column with the first cell of each row that is not empty.
+
+    It is called as the first that has any; where that has all, it is that column.
+    """
+    used = [columns[name] for name in names if any(columns[name].cells)] or [columns[names[0]]]
+    if all(used[0].cells) or len(used) == 1:
+        return used[0]
+    rows = zip(*(column.cells for column in used), strict=True)
+    return replace(
+        used[0],
+        cells=[next(filter(None, row), "") for row in rows],
+        is_number=all(column.is_number for column in used),
+        is_fixed=all(column.is_fixed for column in used),
+    )
+
+
+def print_notes(
+    console: Console, columns: Mapping[str, Column], shown: Collection[str], ways: str
+) -> None:
+    """Print which columns are the same in every row, and which are not shown at all."""
+    same = {name: column.cells[0] for name, column in columns.items() if column.is_constant}
+    rest = [
+        name for name, column in columns.items() if column.name not in shown and name not in same
+    ]
+    if same:
+        text = ", ".join(f"{name} {cell or '(empty)'}" for name, cell in same.items())
+        print_text(console, f"the same in every row: {text}", "dim")
+    if rest:
+        print_text(console, f"more columns ({ways}): {', '.join(rest)}", "dim")
 
 
 def print_whole(console: Console, columns: Sequence[Column]) -> None:

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from pipelines import clock
-from pipelines.errors import TOO_MANY_SESSIONS, ApiError, SessionGone, TooManySessions, Unexpected
+from pipelines.errors import (
+    TOO_MANY_SESSIONS,
+    ApiError,
+    BodyTooLarge,
+    SessionGone,
+    TooManySessions,
+    Unexpected,
+)
 from pipelines.extract.filters import matches, query_filters
 from pipelines.extract.fleet import name_outcome
 from pipelines.extract.paginate import ListRequest, Pagination, fetch_page, fetch_pages
@@ -25,6 +32,9 @@ if TYPE_CHECKING:
     from pipelines.config.discovery import Discover
     from pipelines.http.client import Client
     from pipelines.providers.base import Endpoint
+
+# Pages of sessions wait in memory until the run lands: of ten thousand, 13 kB of each.
+MOST_BYTES = 128 * 2**20
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +53,7 @@ class SessionListing:
         self._client = client
         self._provider = PROVIDERS[client.source.provider]
         self._stats = RequestStats()
+        self._room = MOST_BYTES
 
     async def fetch(self, wanted: Discover) -> Poll:
         """List all sessions; return how that has ended. More than may pass are an error."""
@@ -95,12 +106,12 @@ class SessionListing:
         async with places:
             try:
                 page = await fetch_page(self._client, request, None, self._stats)
+                if page.listing.ids == [session_id]:
+                    self._keep(endpoint, session_id, PageFetch(1, None, page))
             except SessionGone:
                 return True
             except ApiError:
                 return False  # it is listed one last time all the same, and that says why not
-        if page.listing.ids == [session_id]:
-            self._keep(endpoint, session_id, PageFetch(1, None, page))
         return False
 
     async def _find_now(self) -> datetime:
@@ -116,6 +127,11 @@ class SessionListing:
 
     def _keep(self, endpoint: Endpoint[Any], session_id: str, fetch: PageFetch) -> None:
         body = endpoint.redact(fetch.page.body)
+        self._room -= len(body)
+        if self._room < 0:
+            where, most = f"source {self._client.source.name}", MOST_BYTES // 2**20
+            problem = f"its sessions came with more than {most} MiB, which nobody needs of them"
+            raise BodyTooLarge(f"{where}: {problem}", error_type="body_too_large")
         page = msgspec.structs.replace(fetch.page, body=body)
         fetch = msgspec.structs.replace(fetch, page=page)
         name = self._client.source.name

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from pipelines.errors import LandingError
+from pipelines.frames.bounds import encode_objects, shorten_texts
 from pipelines.frames.threads import NO_AGENT, NO_STATS, to_columns
-from pipelines.frames.values import TIMESTAMP, to_json
+from pipelines.frames.values import TIMESTAMP
 from pipelines.providers.instants import read_instant
 from pipelines.providers.registry import find_endpoint
 from pipelines.providers.session import Session
@@ -18,6 +19,7 @@ from pipelines.records import DEFAULT_PROVIDER, SESSIONS_ENDPOINT
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pipelines.frames.bounds import Lengths
     from pipelines.providers.items import Fields
 
 SESSIONS = pl.Schema(
@@ -43,14 +45,16 @@ SESSIONS = pl.Schema(
         "extra": pl.String(),
     }
 )
+OBJECTS = ("metadata", "usage")
+# An id is what it is asked for by, and stays whole.
+TEXTS = ("title", "status", "agent_id", "agent_name", "environment_id", "deployment_id")
 INSTANTS = ("created_at", "updated_at", "archived_at")
 
 
 def sessions_frame(pages: pl.DataFrame, providers: Mapping[str, str]) -> pl.DataFrame:
     """Flatten landed pages of sessions into a row each, with the schema SESSIONS.
 
-    `providers` is source -> provider. A session that comes more than once is kept as it came last.
-    Raises LandingError if a body is no page.
+    `providers` is source -> provider. Raises LandingError if a body is no page.
     """
     numbers: list[int] = []
     sessions: list[Session] = []
@@ -68,14 +72,13 @@ def sessions_frame(pages: pl.DataFrame, providers: Mapping[str, str]) -> pl.Data
         extras += [extra for _, extra in items]
     is_listed = pl.col("endpoint") == SESSIONS_ENDPOINT
     origins = pages.select("source", "observed_at", is_listed=is_listed)[numbers]
-    frame = flatten_sessions(origins, sessions, extras)
-    return frame.unique(subset=("source", "session_id"), keep="last", maintain_order=True)
+    return flatten_sessions(origins, sessions, extras)
 
 
 def flatten_sessions(
     origins: pl.DataFrame, sessions: list[Session], extras: list[Fields]
 ) -> pl.DataFrame:
-    """Return a row for each session, column by column."""
+    """Return a row for each session, column by column; what is too long is cut (CUT)."""
     came = to_columns(Session, sessions)
     agents = to_columns(Agent, [agent or NO_AGENT for agent in came["agent"]])
     stats = to_columns(Stats, [stats or NO_STATS for stats in came["stats"]])
@@ -90,10 +93,10 @@ def flatten_sessions(
             b if a is None else a
             for a, b in zip(came["agent_version"], agents["version"], strict=True)
         ],
-        "metadata": to_json(came["metadata"]),
-        "usage": to_json(came["usage"]),
-        "extra": to_json(extras),
     }
+    cut: Lengths = {}
+    values |= shorten_texts({name: values[name] for name in TEXTS}, (), cut)
+    values |= encode_objects({name: came[name] for name in OBJECTS}, extras, cut)
     columns = [
         pl.Series(name, values[name], pl.Int64() if name in INSTANTS else dtype, strict=False)
         for name, dtype in SESSIONS.items()

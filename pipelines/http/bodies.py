@@ -13,12 +13,23 @@ import msgspec
 MAX_DEPTH = 100
 # More than any double has, and less than Python or msgspec reads.
 MAX_DIGITS = 310
+# Each takes a hundred bytes and more once it is read.
+MAX_CONTAINERS = 1_000_000
 TOO_DEEP = f"nested more than {MAX_DEPTH} deep"
 
 # Both halves of a surrogate pair, one alone, or any other escape.
 _ESCAPE = re.compile(
     rb"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(?P<half>u[dD][89a-fA-F]..)|.)", re.DOTALL
 )
+# A backslash that is escaped, or a printable letter of ASCII but for the quotation mark and it.
+_SPELLED = re.compile(rb"\\(?:\\|u00(?P<code>2[013-9a-fA-F]|[346][\da-fA-F]|[57][\dabABd-eD-E]))")
+
+
+def unescape(body: bytes) -> bytes:
+    r"""Return the JSON with those letters as they are that need no escape: `\u0041` is A."""
+    return _SPELLED.sub(
+        lambda found: bytes([int(found["code"], 16)]) if found["code"] else found[0], body
+    )
 
 
 def replace_lone_surrogates(body: bytes) -> bytes:
@@ -62,6 +73,12 @@ def _read_integer(text: str) -> int | str:
 def _read_number(text: str) -> float | str:
     number = float(text)
     return number if math.isfinite(number) else text
+
+
+def check_width(body: bytes) -> None:
+    """Raise ValueError if the body holds so many objects and lists that reading it is an attack."""
+    if body.count(b"{") + body.count(b"[") > MAX_CONTAINERS:
+        raise ValueError(f"more than {MAX_CONTAINERS} objects and lists at once")
 
 
 def check_depth(values: list[Any]) -> None:

@@ -23,7 +23,7 @@ from pipelines.errors import (
     Unavailable,
 )
 from pipelines.http.auth import SCHEMES
-from pipelines.http.bodies import repair
+from pipelines.http.bodies import check_width, repair, unescape
 from pipelines.http.times import read_wait
 
 if TYPE_CHECKING:
@@ -82,10 +82,11 @@ class ResponseParser:
             raise self._rejection(response)
         body = self._hide_in_body(response.body)
         try:
+            check_width(body)
             try:
                 content = parse(body)
             except ValueError:
-                body = repair(body)
+                body = self._hide_in_body(repair(body))
                 content = parse(body)
         except ValueError as error:
             message = f"answered 200 with something else than was asked for: {error}"
@@ -133,7 +134,11 @@ class ResponseParser:
         return text
 
     def _hide_in_body(self, body: bytes) -> bytes:
-        for form, hidden in self._forms_in_bodies:
+        forms = self._forms_in_bodies
+        if rb"\u00" in body:
+            plain = unescape(body)
+            body = plain if any(form in plain for form, _ in forms) else body
+        for form, hidden in forms:
             body = body.replace(form, hidden)
         return body
 
@@ -164,6 +169,7 @@ def is_retryable(status: int) -> bool:
 def read_error(response: RawResponse) -> tuple[str | None, str, str | None]:
     """Return (error.type, message on one line, request id) of any error body met in practice."""
     try:
+        check_width(response.body)
         body: Any = msgspec.json.decode(response.body)
     except (ValueError, RecursionError):
         body = None

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Annotated
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from pipelines.errors import AnalysisError
+from pipelines.config.rejections import suggest_name
+from pipelines.errors import AnalysisError, SettingsError
 from pipelines.files import find_others
 from pipelines.warehouse.parser import find_tables
 from pipelines.warehouse.sql import quote, quote_name, read_sql
@@ -155,11 +156,17 @@ def list_analyses(own: Path | None = None) -> dict[str, Analysis]:
             found |= {name: _stand_in(name, problem) for name in circle}
 
 
-def choose_analyses(known: Mapping[str, Analysis], name: str) -> dict[str, Analysis]:
-    """Return one analysis after those that it reads, and what these read. Raises AnalysisError."""
+def find_analysis(known: Mapping[str, Analysis], name: str) -> Analysis:
+    """Return the analysis of this name. Raises SettingsError."""
     if name not in known:
-        raise AnalysisError(f"{name}: no analysis. Known are {', '.join(sorted(known))}")
-    wanted = {name}
+        fix = suggest_name(name, sorted(known), "analyses")
+        raise SettingsError(name, "there is no such analysis", fix)
+    return known[name]
+
+
+def choose_analyses(known: Mapping[str, Analysis], name: str) -> dict[str, Analysis]:
+    """Return one analysis after those that it reads, and what these read. Raises SettingsError."""
+    wanted = {find_analysis(known, name).name}
     for each in reversed(list(known)):
         if each in wanted:
             wanted |= known[each].after

@@ -47,7 +47,6 @@ class DuckdbFile:
     def read(self, outputs: Sequence[str] = ()) -> Iterator[duckdb.DuckDBPyConnection]:
         """Open the published copy, sealed; see Warehouse."""
         path = self._find_published()
-        self._reject_sidecars()
         with closing(_connect(path, read_only=True, outputs=outputs)) as connection:
             yield connection
 
@@ -153,6 +152,7 @@ class DuckdbFile:
         if not self.is_published():
             hint = "Run `session-threads run` first"
             raise WarehouseError(f"{self.published}: nothing is published yet. {hint}")
+        self._reject_sidecars()
         return self.published
 
 

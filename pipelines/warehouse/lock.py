@@ -78,4 +78,5 @@ def _read_holder(home: Path) -> str:
 def _remove_leftovers(home: Path) -> None:
     for pattern in LEFTOVERS:
         for path in home.glob(pattern):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            is_folder = path.is_dir() and not path.is_symlink()
+            shutil.rmtree(path) if is_folder else path.unlink()

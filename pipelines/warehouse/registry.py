@@ -30,23 +30,22 @@ OK = 200
 def registry_frames(landed: Landed) -> dict[str, pl.DataFrame]:
     """Return the listings of sessions, the sessions on their pages, and what was decided of others.
 
-    Raises LandingError if a body is no page.
+    A session that comes more than once is kept as it came last. Raises LandingError if a body
+    is no page.
     """
     listings = [poll for poll in landed.polls if poll.endpoint == SESSIONS_ENDPOINT]
     frames = [pl.DataFrame(schema=SESSIONS)]
     if listings:
         providers = {poll.source: poll.provider for poll in listings}
-        pages = pl.concat(
-            [
-                batch.filter(pl.col("endpoint").is_in(OF_SESSIONS), status=OK)
-                for batch in landed.read_batches()
-            ]
-        )
-        pages = correct_pages(pages, listings, ["source"])
-        frames.append(sessions_frame(pages, providers))
+        for batch in landed.read_batches():
+            pages = batch.filter(pl.col("endpoint").is_in(OF_SESSIONS), status=OK)
+            frames.append(sessions_frame(correct_pages(pages, listings, ["source"]), providers))
+    sessions = pl.concat(frames)
     decisions = [msgspec.structs.asdict(decision) for decision in landed.decisions]
     return {
         "landed_listings": polls_frame(listings),
-        "landed_sessions": pl.concat(frames),
+        "landed_sessions": sessions.unique(
+            subset=("source", "session_id"), keep="last", maintain_order=True
+        ),
         "landed_decisions": pl.DataFrame(decisions, schema=DECISIONS),
     }

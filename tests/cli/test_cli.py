@@ -13,6 +13,7 @@ import sys
 import time
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from pipelines.cli.main import fill_streams
 from pipelines.sandbox.server import serve
 from pipelines.sandbox.world import World
 from tests.support import CANARY, Script, invoke, read_table, serve_world
@@ -293,6 +295,16 @@ def test_failing_queries(polled: Path, arguments: list[str], line: str) -> None:
     assert line in result.stderr
 
 
+def test_new_file_is_private(polled: Path) -> None:
+    """What holds names of threads is its owner's alone, whatever the shell allows others."""
+    mask = os.umask(0o022)
+    try:
+        done = invoke("show", "attention", "--out", "a.csv", SESSION_THREADS_HOME=str(polled))
+    finally:
+        os.umask(mask)
+    assert (done.returncode, Path("a.csv").stat().st_mode & 0o777) == (0, 0o600)
+
+
 def test_nothing_published() -> None:
     """Before the first run show and sql say what to do."""
     for arguments in (["show", "status_distribution"], ["sql", "SELECT 1"]):
@@ -534,9 +546,13 @@ def test_build(fleet: World, home: Path, tmp_path: Path) -> None:
     assert failing.stderr == (
         f"session-threads: analysis mine: check few found n={listed}. The previous table is kept\n"
     )
-    unknown = invoke("build", "yours")
-    assert (unknown.returncode, unknown.stdout) == (1, "")
-    assert unknown.stderr.startswith("session-threads: yours: no analysis. Known are ")
+    fixes = {"mime": "Did you mean mine?", "%": "The analyses are: agent_versions, attention, "}
+    for command, (name, fix) in product(("build", "show"), fixes.items()):
+        unknown = invoke(command, name)
+        assert (unknown.returncode, unknown.stdout) == (2, "")
+        assert unknown.stderr.startswith(
+            f"session-threads: {name}: there is no such analysis. {fix}"
+        )
 
 
 def test_build_heeds_the_settings(fleet: World, home: Path, tmp_path: Path) -> None:
@@ -746,3 +762,14 @@ def test_analysis_of_the_next_run(published: Path) -> None:
             "session-threads: analytics.mine: not in the published copy yet."
             " `session-threads run` builds it, or says why it cannot\n"
         )
+
+
+def test_closed_streams_lead_to_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a command whose standard output is closed what it prints is lost, and nothing else."""
+    monkeypatch.setattr(sys, "stdout", None)
+    assert sys.stderr is not None
+    errors = sys.stderr
+    fill_streams()
+    sys.stdout.write("x")
+    assert (sys.stdout.name, sys.stderr) == (os.devnull, errors)
+    sys.stdout.close()

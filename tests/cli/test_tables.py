@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 POLLED = 500
 HEADER = ["reason", "severity", "quiet", "agent_name", "thread_id", "status", "name"]
+PLACE = "of the payments team's monorepo, branch release/2026.11, region eu-central-1, part"
 
 
 def long_id(prefix: str, number: int) -> str:
@@ -39,7 +40,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Path:
             created_at=f"2026-10-01T00:00:{number % 60:02d}Z",
             agent={
                 "id": long_id("agent", number % 40),
-                "name": f"agent {number % 40}",
+                "name": f"agent {number % 40} {PLACE}",
                 "version": 1,
             },
             name=f"Look into step {number}",
@@ -95,7 +96,7 @@ def test_pipe() -> None:
     """A pipe gets the same columns with whole ids; --wide and --columns say which else."""
     header, _, first, *_ = invoke("show", "attention").stdout.splitlines()
     assert header.split() == HEADER
-    assert re.search(r"agent 0 +thread_\w{32}  ", first)
+    assert re.search(rf"agent 0 {PLACE} +thread_\w{{32}}  ", first)
     wide = invoke("show", "attention", "--wide").stdout.splitlines()
     columns = [c.removesuffix("_seconds") for c in list_analyses()["attention"].header.columns]
     assert (wide[0].split(), len(wide)) == (columns, 2 + 80)
@@ -123,7 +124,7 @@ def test_order_and_columns_of_data() -> None:
     assert down[0].keys() == {"thread_id", "quiet_seconds"}
     assert show(80, "thread_durations", "--sort", "agent")[0].split()[0] == "agent"
     label = show(80, "thread_durations", "--sort", "session_label", "--limit", "1")
-    assert label[0].split()[:2] == ["session_label", "thread_id"]
+    assert label[0].split()[:2] == ["session_id", "thread_id"]
     assert label[2].split()[0] == "sess_1"
     everything = json.loads(invoke("show", "attention", "--format", "json").stdout)
     assert list(everything[0]) == list(list_analyses()["attention"].header.columns)
@@ -154,6 +155,32 @@ def test_headers_obey_nothing() -> None:
         done = invoke("sql", query + more, COLUMNS="80", FORCE_COLOR="1", TERM="xterm")
         assert "[bold]x�[2J�" in ESCAPES.sub("", done.stdout)
         assert "[/]" in done.stdout
+
+
+@pytest.mark.parametrize("width", [40, 140])
+def test_several_sessions(
+    width: int, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sessions without labels are their ids, shortened as ids are, which no line calls empty.
+
+    `sessions` takes a line for each, too.
+    """
+    home = tmp_path_factory.mktemp("sessions")
+    monkeypatch.setenv("SESSION_THREADS_HOME", str(home))
+    ids = [long_id("sess", number) for number in range(8)]
+    for number, id_ in enumerate(ids):
+        land(home, number, thread("a", "blocked"), session_id=id_)
+    load_all(home)
+    publish_all(home, list_analyses())
+    for arguments in (["show", "attention"], ["show", "session_summary"], ["sessions"]):
+        done = invoke(*arguments, COLUMNS=str(width), FORCE_COLOR="1", TERM="xterm")
+        header, _, *lines = ESCAPES.sub("", done.stdout).splitlines()
+        assert "session_id" in header
+        assert not {"label", "session_label", "name"} & set(header.split())
+        assert max(map(cell_len, [header, *lines])) <= width
+        shown = [word for line in lines[: len(ids)] for word in line.split() if "sess_" in word]
+        assert len(set(shown)) == len(ids)
+        assert arguments[-1] != "attention" or (shown[0] in ids) is (width > 40)
 
 
 def make_words(*words: str) -> Column:

@@ -31,7 +31,7 @@ from pipelines.sandbox.sessions import PROMPT, VARIABLE, render_session
 from pipelines.sandbox.world import World
 from tests.builders import load_all, replay_all
 from tests.conftest import find_text
-from tests.support import CANARY, invoke, make_source, read_table
+from tests.support import CANARY, Script, invoke, make_source, read_table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -160,6 +160,29 @@ def test_odd_answers_about_one_session(home: Path) -> None:
     assert states(home) == expected | {"d": ("discovered", "polled")}
     polls = read_table(home / "warehouse.duckdb", "FROM session_polls WHERE outcome = 'complete'")
     assert len(polls) == 8
+
+
+def test_sessions_of_megabytes(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is too long of a session is cut in the table; a list beyond its bound ends there."""
+    monkeypatch.setattr("pipelines.extract.listing.MOST_BYTES", 500_000)
+    page = {"data": [{"id": "a", "title": "t" * 2_000, "new": "n" * 100_000}], "has_more": True}
+    pages = [page | {"next_page": str(number)} for number in range(9)]
+    for number, each in enumerate(pages[1:]):
+        each["data"] = [{"id": f"s{number}", "new": "n" * 100_000}]
+    listing, threads = Script(*pages), Script({"data": [], "has_more": False})
+
+    async def answer(request: Request) -> Response:
+        script = listing if request.url.path.endswith("/sessions") else threads
+        return await script.answer(request)
+
+    with serve(Starlette(routes=[Route("/{path:path}", answer)])) as base_url:
+        found = run(home, find(base_url, min_page_interval_ms=0), 1)
+    (listed,) = [item for item in found.fetched if isinstance(item, Poll)]
+    assert (listed.outcome, listed.error_type) == ("incomplete", "body_too_large")
+    assert len(listing.requests) == 5
+    first, *_ = read_table(home / "warehouse.duckdb", "FROM sessions ORDER BY session_id")
+    assert len(first["title"]) == 1_000
+    assert json.loads(first["extra"]) == {"(cut)": {"title": 2_000, "extra": 100_010}}
 
 
 def test_too_many_sessions(home: Path) -> None:

@@ -22,6 +22,7 @@ from pipelines.errors import (
     TokenRejected,
     Unavailable,
 )
+from pipelines.http.bodies import unescape
 from pipelines.http.client import RequestStats, open_client
 from pipelines.http.rate_limit import RateLimiter
 from pipelines.http.times import read_sent_at, read_wait
@@ -178,19 +179,19 @@ def test_wait_beyond_the_budget(status: int, headers: dict[str, str], kind: type
 )
 def test_wait_is_no_shorter_than_the_back_off(headers: dict[str, str]) -> None:
     """A server that asks for no wait, or one that has passed, is asked after a back-off."""
-    script, stats = (
-        Script(answer(429, "", **headers), answer(429, "", **headers), PAGE),
-        RequestStats(),
-    )
+    script = Script(*[answer(503, "", **headers)] * 5, PAGE)
+    waits: list[float] = []
+    stats = RequestStats(on_wait=waits.append)
 
     async def run(base_url: str) -> None:
-        async with open_client(make_source(base_url), backoff_s=0.4) as client:
+        async with open_client(make_source(base_url), backoff_s=0.05) as client:
             await get(client, stats)
 
     with serve(script.app) as base_url:
         asyncio.run(run(base_url))
-    assert stats.retries == 2
-    assert stats.wait_seconds > 0
+    assert stats.retries == 5
+    # A random part of up to 0.05, 0.1 … 0.8 s each; waits for the rate are of a millisecond.
+    assert sum(wait > 0.002 for wait in waits) >= 3
 
 
 def test_cursor_that_no_request_can_hold() -> None:
@@ -225,6 +226,13 @@ def test_bodies_that_are_nearly_json(name: str) -> None:
     page, listing = ask(Script((200, {}, b'{"data": [%s], "has_more": false}' % sent)))
     assert (listing.ids, listing.fault) == (["a"], None)
     assert json.loads(page.body)["data"] == [{"id": "a"} | kept]
+
+
+def test_bodies_of_nothing_but_brackets() -> None:
+    """Three million empty objects, in 9 MB, are no page: read they would take a gigabyte."""
+    body = b'{"data": [{"id": "a", "x": [' + b"{}," * 3_000_000 + b"{}]}]}"
+    with pytest.raises(MalformedBody, match="more than 1000000 objects and lists"):
+        ask(Script((200, {}, body)), max_attempts=1)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
@@ -386,6 +394,30 @@ def test_echoed_token_is_hidden() -> None:
     page, _ = ask(Script({"data": [{"id": "t", "name": CANARY}]}))
     assert CANARY.encode() not in page.body
     assert b"[token]" in page.body
+
+
+ECHOES = {
+    "UTF-16": json.dumps({"data": [{"id": "t", "name": CANARY}]}).encode("utf-16"),
+    "escaped": b'{"data":[{"id":"t","name":"%s"}]}'
+    % "".join(f"\\u{ord(letter):04X}" for letter in CANARY).encode(),
+    "escaped and no JSON": b'{"data":[{"id":"t","x":NaN,"name":"\\\\\\u%04x%s"}]}'
+    % (ord(CANARY[0]), CANARY[1:].encode()),
+}
+
+
+@pytest.mark.parametrize("name", ECHOES)
+def test_echoed_token_is_hidden_however_it_is_written(name: str) -> None:
+    """In another encoding, or as escapes, it is the token all the same."""
+    page, _ = ask(Script((200, {}, ECHOES[name])))
+    name = json.loads(page.body)["data"][0]["name"]
+    assert name.removeprefix("\\") == "[token]"
+
+
+def test_escapes_stay_as_they_came() -> None:
+    """A body without the token is kept as it was sent, whatever letters it escapes."""
+    body = b'{"data":[{"id":"t","name":"\\u003ca\\u0022\\u0026\\\\u0041\\u005c"}]}'
+    assert ask(Script((200, {}, body)))[0].body == body
+    assert json.loads(unescape(body)) == json.loads(body)
 
 
 def test_pace() -> None:

@@ -207,11 +207,15 @@ def assert_equal(home: Path, path: Path) -> None:
 
 
 def test_leftovers_are_replaced(home: Path) -> None:
-    """What a killed publication left behind does not hinder the next."""
+    """What a killed publication left behind does not hinder the next, nor what has its names."""
     load(home, 0, thread("a"))
+    (home / "elsewhere").mkdir()
+    (home / "replay.tmp").symlink_to(home / "elsewhere")
+    (home / "replay.tmp-2").mkdir()
     (home / "threads.duckdb.0a1b2c3d.tmp").write_bytes(b"half a database")
     publish_all(home, list_analyses())
-    assert not list(home.glob("*.tmp"))
+    assert not [*home.glob("*.tmp"), *home.glob("replay.tmp*")]
+    assert (home / "elsewhere").is_dir()
 
 
 def test_nothing_published(home: Path) -> None:
@@ -261,9 +265,10 @@ def test_what_others_write_into_the_copy(home: Path, statement: str) -> None:
     subprocess.run([sys.executable, "-c", WRITER, str(path), statement], check=False)
     log = path.with_name(f"{path.name}.wal")
     assert log.exists()
-    said = pytest.raises(WarehouseError, match=r"threads\.duckdb\.wal.*-readonly.*build")
-    with said, DuckdbFile(home).read():
-        pass
+    for read in (DuckdbFile(home).read, DuckdbFile(home).attach):
+        said = pytest.raises(WarehouseError, match=r"threads\.duckdb\.wal.*-readonly.*build")
+        with said, read():
+            pass
 
     load(home, 1, thread("a", "running"))
     publish_all(home, {})
