@@ -73,7 +73,8 @@ curves AS MATERIALIZED (
     GROUP BY name_hash
 ),
 
-numbered AS (
+-- Read twice, which costs less than to keep it.
+numbered AS NOT MATERIALIZED (
     SELECT curves.curve, curves.n, hashed.elapsed_seconds, hashed.entry_seconds, hashed.is_censored
     FROM hashed
     JOIN curves USING (name_hash)
@@ -92,8 +93,7 @@ labelled AS (
 SELECT
     dimension, value, coalesce(names.name, value) AS name,
     names.* EXCLUDE (dimension, value, name),
-    labelled.role, points.* EXCLUDE (curve),
-    labelled.as_of, labelled.as_of_oldest
+    labelled.role, points.* EXCLUDE (curve), labelled.as_of, labelled.as_of_oldest
 FROM kaplan_meier('numbered') AS points
 JOIN labelled USING (curve)
 LEFT JOIN group_names AS names USING (dimension, value)

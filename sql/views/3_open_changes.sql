@@ -1,14 +1,9 @@
 -- All of it is in the history, reopened threads included. A closed thread whose status is an open one
 -- was archived without saying so in its status.
 CREATE OR REPLACE VIEW open_changes AS
-WITH spells AS (
-    SELECT
-        history.*,
-        coalesce(own.is_closed, FALSE) AS is_closed,
-        coalesce(next.is_closed, FALSE) AS is_closed_next
-    FROM thread_status_history AS history
-    LEFT JOIN statuses AS own USING (status)
-    LEFT JOIN statuses AS next ON next.status = history.next_status
+WITH closed AS (
+    FROM statuses
+    WHERE is_closed
 ),
 
 departures AS (
@@ -24,22 +19,25 @@ departures AS (
     WHERE left_at IS NOT NULL AND is_closed IS NOT TRUE
 )
 
-SELECT
-    source,
-    session_id,
-    least(changed_after, changed_at) AS changed_at,
-    1::TINYINT AS change,
-    FALSE AS is_completion
-FROM spells
+SELECT source, session_id, least(changed_after, changed_at) AS changed_at, 1::TINYINT AS change, FALSE AS is_completion
+FROM thread_status_history
 WHERE spell = 1
 UNION ALL
 SELECT source, session_id, changed_at, -1, TRUE
-FROM spells
-WHERE spell = 1 AND is_closed
+FROM thread_status_history
+SEMI JOIN closed USING (status)
+WHERE spell = 1
 UNION ALL
-SELECT source, session_id, ended_at, CASE WHEN is_closed THEN 1 ELSE -1 END, NOT is_closed
-FROM spells
-WHERE ended_before IS NOT NULL AND is_closed <> is_closed_next
+SELECT source, session_id, ended_at, -1, TRUE
+FROM thread_status_history AS history
+SEMI JOIN closed ON closed.status = history.next_status
+ANTI JOIN closed AS already ON already.status = history.status
+UNION ALL
+SELECT source, session_id, ended_at, 1, FALSE
+FROM thread_status_history AS history
+SEMI JOIN closed USING (status)
+ANTI JOIN closed AS still ON still.status = history.next_status
+WHERE ended_before IS NOT NULL
 UNION ALL
 SELECT source, session_id, greatest(left_at, changed_at), -1, is_completion
 FROM thread_status_history
