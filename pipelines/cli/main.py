@@ -8,6 +8,7 @@ import io
 import logging
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -54,12 +55,24 @@ def end_at_once() -> None:
         gc.freeze()
 
 
+def fill_streams() -> None:
+    """Let a standard stream that came closed lead to nothing.
+
+    Else the next file to be opened takes its number, and what a library prints goes into that.
+    """
+    for name, mode in {"stdin": "r", "stdout": "w", "stderr": "w"}.items():
+        if getattr(sys, name) is None:
+            nothing = Path(os.devnull).open(mode, encoding="utf-8")  # noqa: SIM115 - to the end
+            setattr(sys, name, nothing)
+
+
 @click.group(cls=Cli, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 @click.version_option(__version__, prog_name="session-threads")
 def main(*, debug: bool) -> None:
     """Every thread of your agent sessions, polled into DuckDB."""
     del debug
+    fill_streams()
     logging.lastResort = Warnings(logging.WARNING)
     os.umask(0o077)  # what it writes holds names of threads
     atexit.register(end_at_once)

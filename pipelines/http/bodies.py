@@ -21,6 +21,15 @@ TOO_DEEP = f"nested more than {MAX_DEPTH} deep"
 _ESCAPE = re.compile(
     rb"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(?P<half>u[dD][89a-fA-F]..)|.)", re.DOTALL
 )
+# A backslash that is escaped, or a printable letter of ASCII but for the quotation mark and it.
+_SPELLED = re.compile(rb"\\(?:\\|u00(?P<code>2[013-9a-fA-F]|[346][\da-fA-F]|[57][\dabABd-eD-E]))")
+
+
+def unescape(body: bytes) -> bytes:
+    r"""Return the JSON with those letters as they are that need no escape: `\u0041` is A."""
+    return _SPELLED.sub(
+        lambda found: bytes([int(found["code"], 16)]) if found["code"] else found[0], body
+    )
 
 
 def replace_lone_surrogates(body: bytes) -> bytes:

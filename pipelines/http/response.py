@@ -23,7 +23,7 @@ from pipelines.errors import (
     Unavailable,
 )
 from pipelines.http.auth import SCHEMES
-from pipelines.http.bodies import check_width, repair
+from pipelines.http.bodies import check_width, repair, unescape
 from pipelines.http.times import read_wait
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class ResponseParser:
             try:
                 content = parse(body)
             except ValueError:
-                body = repair(body)
+                body = self._hide_in_body(repair(body))
                 content = parse(body)
         except ValueError as error:
             message = f"answered 200 with something else than was asked for: {error}"
@@ -134,7 +134,11 @@ class ResponseParser:
         return text
 
     def _hide_in_body(self, body: bytes) -> bytes:
-        for form, hidden in self._forms_in_bodies:
+        forms = self._forms_in_bodies
+        if rb"\u00" in body:
+            plain = unescape(body)
+            body = plain if any(form in plain for form, _ in forms) else body
+        for form, hidden in forms:
             body = body.replace(form, hidden)
         return body
 

@@ -24,6 +24,7 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from pipelines.cli.main import fill_streams
 from pipelines.sandbox.server import serve
 from pipelines.sandbox.world import World
 from tests.support import CANARY, Script, invoke, read_table, serve_world
@@ -761,3 +762,14 @@ def test_analysis_of_the_next_run(published: Path) -> None:
             "session-threads: analytics.mine: not in the published copy yet."
             " `session-threads run` builds it, or says why it cannot\n"
         )
+
+
+def test_closed_streams_lead_to_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a command whose standard output is closed what it prints is lost, and nothing else."""
+    monkeypatch.setattr(sys, "stdout", None)
+    assert sys.stderr is not None
+    errors = sys.stderr
+    fill_streams()
+    sys.stdout.write("x")
+    assert (sys.stdout.name, sys.stderr) == (os.devnull, errors)
+    sys.stdout.close()

@@ -22,6 +22,7 @@ from pipelines.errors import (
     TokenRejected,
     Unavailable,
 )
+from pipelines.http.bodies import unescape
 from pipelines.http.client import RequestStats, open_client
 from pipelines.http.rate_limit import RateLimiter
 from pipelines.http.times import read_sent_at, read_wait
@@ -393,6 +394,30 @@ def test_echoed_token_is_hidden() -> None:
     page, _ = ask(Script({"data": [{"id": "t", "name": CANARY}]}))
     assert CANARY.encode() not in page.body
     assert b"[token]" in page.body
+
+
+ECHOES = {
+    "UTF-16": json.dumps({"data": [{"id": "t", "name": CANARY}]}).encode("utf-16"),
+    "escaped": b'{"data":[{"id":"t","name":"%s"}]}'
+    % "".join(f"\\u{ord(letter):04X}" for letter in CANARY).encode(),
+    "escaped and no JSON": b'{"data":[{"id":"t","x":NaN,"name":"\\\\\\u%04x%s"}]}'
+    % (ord(CANARY[0]), CANARY[1:].encode()),
+}
+
+
+@pytest.mark.parametrize("name", ECHOES)
+def test_echoed_token_is_hidden_however_it_is_written(name: str) -> None:
+    """In another encoding, or as escapes, it is the token all the same."""
+    page, _ = ask(Script((200, {}, ECHOES[name])))
+    name = json.loads(page.body)["data"][0]["name"]
+    assert name.removeprefix("\\") == "[token]"
+
+
+def test_escapes_stay_as_they_came() -> None:
+    """A body without the token is kept as it was sent, whatever letters it escapes."""
+    body = b'{"data":[{"id":"t","name":"\\u003ca\\u0022\\u0026\\\\u0041\\u005c"}]}'
+    assert ask(Script((200, {}, body)))[0].body == body
+    assert json.loads(unescape(body)) == json.loads(body)
 
 
 def test_pace() -> None:
