@@ -9,7 +9,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks.truth.world import DAY, HOUR, Finding, Life, Row, State, World, build, draw, share
+from benchmarks.truth.world import (
+    DAY,
+    HOUR,
+    MINUTE,
+    Finding,
+    Life,
+    Row,
+    State,
+    World,
+    build,
+    draw,
+    share,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -18,7 +30,7 @@ TYPICAL_S = 8 * HOUR  # mean lifetime, exponential
 AGE_S = 8 * HOUR  # at which the share that is open is compared
 MEDIAN_S = TYPICAL_S * math.log(2)
 OPEN_SHARE = math.exp(-AGE_S / TYPICAL_S)
-POLLS = [2 * DAY + 3 * HOUR * number for number in range(13)]
+POLLS = [2 * DAY + 10 * MINUTE + 3 * HOUR * number for number in range(13)]
 NEAR, NEAR_OF_FEW = 0.1, 0.25  # errors of a median: of all, and of sessions of 30 threads
 
 
@@ -27,7 +39,7 @@ class Scene:
     """How many sessions of how many threads, and how their speeds spread (of the logarithm)."""
 
     sessions: int = 12
-    threads: int = 60
+    threads: int = 150
     spread: float = 0.0
 
 
@@ -198,6 +210,6 @@ def do_hours_agree(tables: dict[str, list[Row]]) -> bool:
     )
     return (
         bool(open_)
-        and all(backlog[hour] == count for hour, count in open_.items())
+        and all(backlog.get(hour) == count for hour, count in open_.items())
         and now == open_[max(open_)]  # type: ignore[type-var]
     )

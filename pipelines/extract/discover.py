@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pipelines.config.settings import Source
+from pipelines.errors import ApiError
 from pipelines.extract.listing import SessionListing
 from pipelines.http.client import open_client
 from pipelines.records import Decision, FetchedPage, Poll, Registered, ScopedSession
@@ -25,11 +26,15 @@ ENDED = frozenset({"excluded", "out_of_scope", "gone"})
 
 
 class SourceSessions(msgspec.Struct, frozen=True):
-    """A source and sessions of it, to be polled in this order, for so long (None: to the end)."""
+    """A source and sessions of it, to be polled in this order, for so long (None: to the end).
+
+    Where an answer to the listing of its sessions has `ended` the source, none is asked for.
+    """
 
     source: Source
     sessions: tuple[ScopedSession, ...]
     deadline_s: float | None = None
+    ended: ApiError | None = None
 
 
 class Discovery(msgspec.Struct, frozen=True):
@@ -127,9 +132,9 @@ async def discover_source(
     }
     kept |= named
     decisions = decide(source, registry, kept, gone)
-    return Discovery(
-        [SourceSessions(source, tuple(kept.values()))], decisions, [*listing.pages, poll]
-    )
+    ended = listing.error if listing.error and listing.error.ends_source else None
+    sessions = SourceSessions(source, tuple(kept.values()), ended=ended)
+    return Discovery([sessions], decisions, [*listing.pages, poll])
 
 
 def decide(

@@ -66,9 +66,12 @@ class Fleet:
         try:
             async with self.places:
                 started_at = clock.now()
-                request = self._request(endpoint, session)
-                await fetch_pages(self.client, request, pagination, stats=stats, on_page=take)
-                await self._look_up(request, pagination, unlisted, stats)
+                if self.stopped_by:  # before it began
+                    pagination.stop(self.stopped_by)
+                else:
+                    request = self._request(endpoint, session)
+                    await fetch_pages(self.client, request, pagination, stats=stats, on_page=take)
+                    await self._look_up(request, pagination, unlisted, stats)
         except asyncio.CancelledError:
             if self.stopped_by is None:
                 raise

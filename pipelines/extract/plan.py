@@ -50,6 +50,7 @@ def plan_polls(
                 history,
             ),
             deadline_s if was_listed_whole(each, history) else None,
+            each.ended,
         )
         for each in found
     ]

@@ -88,6 +88,7 @@ async def poll_sessions(
             fleet = Fleet(
                 client, provider, selection, progress, fetched_pages, known or KnownThreads()
             )
+            fleet.stopped_by = planned.ended
             fleets.append(fleet)
             threads = provider.endpoint(THREADS_ENDPOINT)
             tasks += [fleet.launch(threads, session) for session in planned.sessions]

@@ -7,8 +7,11 @@ is set aside keeps its name and gets an ending more: without that it is loaded a
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from pipelines.errors import LandingError
+from pipelines.files import replace_file
 from pipelines.landing.directory import SHARD, list_shards
 
 if TYPE_CHECKING:
@@ -37,17 +40,27 @@ class Tries:
         noted = self._read()
         return noted.count("failed") >= FAILURES or noted.count("begun") >= BEGINNINGS
 
+    def _note(self, noted: str) -> None:
+        try:
+            with replace_file(self._mark) as file:
+                file.write(noted.encode())
+        except OSError as error:
+            problem = f"cannot be written ({error.strerror or error})"
+            raise LandingError(f"{self._mark}: {problem}. Nothing of this run is loaded") from None
+
     def begin(self) -> None:
-        """Note that it begins."""
-        self._mark.write_text(f"{self._read()}begun ")
+        """Note that it begins. Raises LandingError if that cannot be noted."""
+        self._note(f"{self._read()}begun ")
 
     def fail(self) -> None:
-        """Note that it has failed."""
-        self._mark.write_text(f"{self._read()}failed ")
+        """Note that it has failed, if there is room: what failed is to be raised, not this."""
+        with suppress(LandingError):
+            self._note(f"{self._read()}failed ")
 
     def take_back(self) -> None:
-        """Forget that it began: what went wrong is no fault of the file."""
-        self._mark.write_text(self._read().removesuffix("begun "))
+        """Forget that it began, likewise: what went wrong is no fault of the file."""
+        with suppress(LandingError):
+            self._note(self._read().removesuffix("begun "))
 
     def forget(self) -> None:
         """Count none: it is loaded, or set aside."""

@@ -1,4 +1,4 @@
-"""Claude's managed agents: the dialect of qoder's revision B, behind headers of its own."""
+"""Claude's managed agents: the dialect of qoder's revision B, behind its own headers."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ class Envelope(msgspec.Struct, Generic[T], frozen=True):
 
 
 class OnePage:
-    """An object is a page of its own, and no other follows."""
+    """An object is a page by itself, and no other follows."""
 
     key: ClassVar[str] = "data"
     envelope: ClassVar[Any] = Envelope
@@ -37,7 +37,7 @@ class OnePage:
 
 
 class SingleEndpoint(Endpoint[S]):
-    """One object at a path of its own, read as a page that lists nothing else."""
+    """One object at its own path, read as a page that lists nothing else."""
 
     def __init__(
         self,

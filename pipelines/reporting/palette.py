@@ -10,7 +10,7 @@ from pipelines.files import list_statuses
 # From the ground of a stack to its top: closed threads below those that move.
 CLOSED = list_statuses(closed=True)[::-1]
 STATUSES = (*CLOSED, "other", *list_statuses(closed=False)[::-1])
-# Name -> its colour in light, and in dark. The series are told apart by the colour-blind too.
+# Name -> its colour in light, and in dark. The colour-blind can distinguish the series too.
 COLORS = {
     "paper": ("#f6f7f9", "#11161c"),
     "card": ("#ffffff", "#1a2129"),

@@ -235,7 +235,7 @@ def load_description(revision: Revision) -> dict[str, Any]:
 
 @contextmanager
 def serve(app: ASGIApp, port: int = 0, *, is_dated: bool = True) -> Iterator[str]:
-    """Serve on loopback in a thread of its own, with a Date or the app's; give the base URL."""
+    """Serve on loopback in a separate thread, with a Date or the app's; give the base URL."""
     listener = socket.create_server(("127.0.0.1", port))
     host, bound = listener.getsockname()
     config = uvicorn.Config(

@@ -51,7 +51,7 @@ def build_all(
     A table is commented and checked before anyone can see it. An analysis that fails keeps its
     previous table and undoes no other: a query that fails ends DuckDB's transaction, so the others
     are built once more without it. One that failed so the last time, and what reads it, is tried
-    after the others, in a transaction of its own. Raises KeyboardInterrupt, with nothing built.
+    after the others, in a separate transaction. Raises KeyboardInterrupt, with nothing built.
     """
     seal(connection)
     query = "SELECT name FROM analysis_builds WHERE error IS NOT NULL"

@@ -9,7 +9,7 @@
 --   compared_with: the version with most threads of those that began before it, whether they still run or not; null for the first
 --   failures: "more, fewer or unclear: whether more of its threads fail by the common age (failures_p_adjusted up to 5 %); too few if one of the two has fewer than 20 threads or 5 sessions that were followed to that age"
 --   speed: "slower, faster or unclear: whether those of its threads that do not fail live longer; too few likewise"
---   common_age_seconds: age to which at least half of the threads of each of the two were followed; of a version that is compared with none, half of its own (seconds)
+--   common_age_seconds: age to which at least half of the threads of each of the two were followed; of a version that is compared with none, half of that one (seconds)
 --   failed_share: share of threads that were terminated or gave up by the common age, open ones in the denominator (Aalen-Johansen)
 --   failed_share_low: lower end of its 95 % confidence interval, threads of a session being alike; null if there is one session
 --   failed_share_high: upper end of it

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmarks.truth import versions
-from benchmarks.truth.world import Finding, share
+from benchmarks.truth import lifetimes, versions
+from benchmarks.truth.world import Finding, draw, share
 
 if TYPE_CHECKING:
     from benchmarks.truth.world import Row
@@ -53,3 +53,21 @@ def test_effects(name: str) -> None:
     (row,) = (row for row in rows if row["agent"] == "agent_00")
     assert versions.is_said(row, "failures", "more")
     assert row["compared"] == 40
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name",
+    [
+        "half of the threads vanish",
+        "closed ones are not listed at first",
+        "touched after their end",
+        "half of the sessions are gone",
+        "a third closes and runs on",
+    ],
+)
+def test_lifetimes(name: str) -> None:
+    """Medians are near the truth, and three tables agree in every hour."""
+    seen = lifetimes.look(lifetimes.WORLDS[name](draw(0, name)))
+    assert seen["km_p50"] == pytest.approx(lifetimes.MEDIAN_S, rel=0.25)
+    assert seen["agree"]

@@ -140,6 +140,17 @@ def test_broken_listing_concludes_nothing(home: Path) -> None:
     assert set(states(home).values()) == {("discovered", "polled")}
 
 
+@pytest.mark.parametrize(("status", "headers"), [(401, {}), (429, {"retry-after": "3600"})])
+def test_answer_that_ends_the_source(home: Path, status: int, headers: dict[str, str]) -> None:
+    """What holds for every session of a source is asked once: no session is, after the list."""
+    script = Script((status, headers, ""))
+    with serve(script.app) as base_url:
+        run(home, find(base_url, sessions=["a", "b", "c"], max_concurrency=2), 1)
+    assert len(script.requests) == 1
+    rows = read_table(home / "warehouse.duckdb", "SELECT outcome, requests FROM session_polls")
+    assert rows == [{"outcome": "failed", "requests": 0}] * 3
+
+
 def test_odd_answers_about_one_session(home: Path) -> None:
     """A session that left the list and is then answered with another, or with two, harms none."""
     answers = {"a": '{"id": "z"}', "b": '{"id": "b"},{"id": "z"}', "c": '{"id": "c"}],"x":[{}'}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -89,3 +91,22 @@ def test_faults_of_the_machine_do_not_count(home: Path, monkeypatch: pytest.Monk
             with pytest.raises(KeyboardInterrupt):
                 load_all(home)
     assert load_all(home) == ["run-0"]
+
+
+def test_note_that_cannot_be_written(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk without room for the note is one line; a link in its place is not followed."""
+    land(home, 0, thread("a"))
+    file = list_runs(home / RAW)["run-0"]
+    other = home / "other"
+    other.touch()
+    file.with_name(f"{file.name}{TRIED}").symlink_to(other)
+    with monkeypatch.context() as patch:
+
+        def fail(_: int) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        patch.setattr("pipelines.files.os.fsync", fail)
+        with pytest.raises(LandingError, match=r"\.tried: cannot be written \(No space left"):
+            load_all(home)
+    assert load_all(home) == ["run-0"]
+    assert other.read_text() == ""

@@ -57,7 +57,7 @@ TIME_LABEL = """
 def scale_durations(
     medians: Sequence[float], longest: float, title: str, part: float
 ) -> Callable[[str], alt.X]:
-    """Return what makes the x axis of a field in seconds, on which the medians can be told apart.
+    """Return what makes the x axis of a field in seconds, on which medians can be distinguished.
 
     It is logarithmic if the longest is many times as long as a median, and begins at a part of the
     shortest median then.

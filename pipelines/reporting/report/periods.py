@@ -46,7 +46,7 @@ def compare_periods(rows: Sequence[Row]) -> list[Change]:
 
 
 def compare(field: str, kind: Kind, now: Row, before: Row, title: str = "") -> Change:
-    """Return a figure beside the same of before; shares differ by points, others by a factor."""
+    """Return a figure beside the previous one; shares differ by points, others by a factor."""
     value, previous = now[field], before[field]
     if value is None or not previous:
         change = ""
