@@ -38,7 +38,9 @@ class Cli(click.Group):
         except OSError as error:
             if ctx.params["debug"]:
                 raise
-            fail(f"the output cannot be written ({error.strerror or error})", 1)
+            problem = error.strerror or error
+            output = f"the output cannot be written ({problem})"
+            fail(f"{error.filename}: {problem}" if error.filename else output, 1)
         except KeyboardInterrupt:
             fail("interrupted", 130)  # as a shell says of a command that Ctrl-C ended
         return result

@@ -23,6 +23,7 @@ PUBLISHED = "threads.duckdb"
 # What DuckDB puts beside a file that it writes: its log, under several names, and what it spills.
 SIDECARS = (".wal", ".wal.checkpoint", ".wal.recovery", ".tmp")
 BUFFER_BYTES = 2**20
+DAMAGED = "If it is damaged, move it away: session-threads replay makes it anew"
 
 
 class DuckdbFile:
@@ -195,9 +196,9 @@ def _connect(
         if "lock" in first.lower():
             hint = f"Close it there, read {PUBLISHED} instead; the next run loads what has landed"
             raise WarehouseBusy(f"{path}: another program has it open ({first}). {hint}") from None
-        raise WarehouseError(f"{path}: cannot be opened ({first})") from None
+        raise WarehouseError(f"{path}: cannot be opened ({first}). {DAMAGED}") from None
     except duckdb.Error as error:
-        raise WarehouseError(f"{path}: cannot be opened ({first_line(error)})") from None
+        raise WarehouseError(f"{path}: cannot be opened ({first_line(error)}). {DAMAGED}") from None
     if outputs is None:
         connection.execute("SET TimeZone = 'UTC'")
     else:

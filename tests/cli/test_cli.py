@@ -773,3 +773,12 @@ def test_closed_streams_lead_to_nothing(monkeypatch: pytest.MonkeyPatch) -> None
     sys.stdout.write("x")
     assert (sys.stdout.name, sys.stderr) == (os.devnull, errors)
     sys.stdout.close()
+
+
+def test_errors_of_files_name_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the operating system says of a path that nobody thought of is not said of the output."""
+    monkeypatch.setenv("SESSION_THREADS_HOME", "x" * 300)
+    monkeypatch.setenv("QODER_SESSION_IDS", "sess_1")
+    result = invoke("status")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert re.fullmatch(r"session-threads: \S*x{300}\S*: File name too long\n", result.stderr)

@@ -103,7 +103,9 @@ def test_tables_that_cannot_be_opened(fleet: Path) -> None:
     """A damaged warehouse ends it with 4, as does a data directory that cannot be."""
     fleet.mkdir(mode=0o700)
     (fleet / "warehouse.duckdb").write_bytes(b"no database" * 1000)
-    assert "warehouse.duckdb: cannot be opened" in find_wrong(4)[0]
+    problem = find_wrong(4)[0]
+    assert "warehouse.duckdb: cannot be opened" in problem
+    assert "session-threads replay makes it anew" in problem
     assert "cannot be made" in find_wrong(4, SESSION_THREADS_HOME="/dev/null/x")[0]
 
 
