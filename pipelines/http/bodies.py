@@ -17,10 +17,6 @@ MAX_DIGITS = 310
 MAX_CONTAINERS = 1_000_000
 TOO_DEEP = f"nested more than {MAX_DEPTH} deep"
 
-# Both halves of a surrogate pair, one alone, or any other escape.
-_ESCAPE = re.compile(
-    rb"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(?P<half>u[dD][89a-fA-F]..)|.)", re.DOTALL
-)
 # A backslash that is escaped, or a printable letter of ASCII but for the quotation mark and it.
 _SPELLED = re.compile(rb"\\(?:\\|u00(?P<code>2[013-9a-fA-F]|[346][\da-fA-F]|[57][\dabABd-eD-E]))")
 
@@ -30,14 +26,6 @@ def unescape(body: bytes) -> bytes:
     return _SPELLED.sub(
         lambda found: bytes([int(found["code"], 16)]) if found["code"] else found[0], body
     )
-
-
-def replace_lone_surrogates(body: bytes) -> bytes:
-    """Return the body with U+FFFD in place of each half of a surrogate pair.
-
-    JSON may contain one, if a server cut a text within a character; no text can (RFC 8259, 8.2).
-    """
-    return _ESCAPE.sub(lambda found: rb"\ufffd" if found["half"] else found[0], body)
 
 
 def repair(body: bytes) -> bytes:
@@ -56,10 +44,12 @@ def repair(body: bytes) -> bytes:
             parse_float=_read_number,
             parse_int=_read_integer,
         )
-        whole = json.dumps(value, separators=(",", ":"))
+        whole = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
     except RecursionError:
         raise ValueError(TOO_DEEP) from None
-    return replace_lone_surrogates(whole.encode())
+    # At once: a match for each half of a pair, or each escape, would take gigabytes.
+    halves = whole.encode("utf-16-le", "surrogatepass")
+    return halves.decode("utf-16-le", "replace").encode()
 
 
 def _no_number(_: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+import tracemalloc
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from pipelines.errors import (
     TokenRejected,
     Unavailable,
 )
-from pipelines.http.bodies import unescape
+from pipelines.http.bodies import repair, unescape
 from pipelines.http.client import RequestStats, open_client
 from pipelines.http.rate_limit import RateLimiter
 from pipelines.http.times import read_sent_at, read_wait
@@ -233,6 +234,17 @@ def test_bodies_of_nothing_but_brackets() -> None:
     body = b'{"data": [{"id": "a", "x": [' + b"{}," * 3_000_000 + b"{}]}]}"
     with pytest.raises(MalformedBody, match="more than 1000000 objects and lists"):
         ask(Script((200, {}, body)), max_attempts=1)
+
+
+def test_broken_letters_take_little_memory() -> None:
+    """Of two million bytes that are no letters a sign each is kept, in a few times their size."""
+    tracemalloc.start()
+    try:
+        repaired = repair(b'{"a": "\\ud800' + b"\xff" * 2_000_000 + b'"}')
+        assert tracemalloc.get_traced_memory()[1] < 60_000_000
+    finally:
+        tracemalloc.stop()
+    assert json.loads(repaired) == {"a": "\ufffd" * 2_000_001}
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
