@@ -26,15 +26,31 @@ links AS MATERIALIZED (
         AND parent.thread_id = child.parent_thread_id
 ),
 
--- Below an orphan the depth is null; a cycle has no beginning.
-descent AS (
-    SELECT thread_row, CASE WHEN parent_thread_id IS NULL THEN 0 END AS depth
+-- Each round doubles how far a thread has come: as many as a depth has bits, however deep the tree.
+-- Below an orphan the depth is null; in a cycle there is always another ancestor.
+hops AS (
+    SELECT
+        thread_row,
+        parent_row AS ancestor,
+        CASE WHEN parent_row IS NOT NULL THEN 1 WHEN parent_thread_id IS NULL THEN 0 END AS distance,
+        0 AS round
     FROM links
-    WHERE parent_row IS NULL
     UNION ALL
-    SELECT links.thread_row, descent.depth + 1
-    FROM links
-    JOIN descent ON descent.thread_row = links.parent_row
+    SELECT
+        here.thread_row,
+        there.ancestor,
+        here.distance + CASE WHEN here.ancestor IS NULL THEN 0 ELSE there.distance END,
+        here.round + 1
+    FROM hops AS here
+    LEFT JOIN hops AS there ON there.thread_row = here.ancestor
+    WHERE here.round < (SELECT ceil(log2(count(*) + 1)) FROM links)
+        AND EXISTS (FROM hops WHERE ancestor IS NOT NULL)
+),
+
+descent AS (
+    SELECT thread_row, distance AS depth
+    FROM hops
+    WHERE ancestor IS NULL
 )
 
 -- One row each; grouped, for how many groups there are DuckDB guesses well, and recursions badly.
