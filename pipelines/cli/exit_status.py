@@ -86,8 +86,10 @@ def exit_of_health(lines: Sequence[Health]) -> ExitStatus:
 
     Those that are gone, or forbidden, are no news, unless there is no other.
     """
+    if not lines:
+        return ExitStatus(1, "no session was polled yet. Run `session-threads run` first")
     unhealthy = [line for line in lines if line.state != "ok" and line.state not in ABSENT]
-    if not unhealthy and (not lines or any(line.state == "ok" for line in lines)):
+    if not unhealthy and any(line.state == "ok" for line in lines):
         return ExitStatus()
     unhealthy = unhealthy or list(lines)
     first = unhealthy[0]

@@ -36,8 +36,8 @@ def plan_polls(
     if unknown := sorted(wanted - known):
         raise SettingsError(
             f"--session {unknown[0]}",
-            "not among the configured sessions",
-            "Add it to the configuration.",
+            "not among the sessions that are configured, or were found",
+            "Add it to the configuration, or run once without --session to find it.",
         )
     check_statuses(selection, history)
     check_filters(found, selection)

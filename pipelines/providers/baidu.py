@@ -2,24 +2,10 @@
 
 from __future__ import annotations
 
-from pipelines.providers.base import Endpoint, Provider
-from pipelines.providers.qoder import SESSION, THREAD, THREADS, PageElseAfterId
-from pipelines.providers.session import SECRET_FIELDS, Session
-from pipelines.records import SESSIONS_ENDPOINT
+from pipelines.providers.base import Provider
+from pipelines.providers.qoder import FILTERS, SESSION, THREAD, THREADS, make_sessions_endpoint
 
-SESSIONS = Endpoint(
-    SESSIONS_ENDPOINT,
-    "/sessions",
-    item=Session,
-    paginator=PageElseAfterId(),
-    secret_fields=SECRET_FIELDS,
-    order_param=None,
-    status_param="status",
-    filters=("include_archived", "agent_id", "created_at[gte]"),
-    page_limit=100,
-    per_source=True,
-)
-
+SESSIONS = make_sessions_endpoint("status", FILTERS)
 BAIDU = Provider(
     name="baidu",
     base_url="https://api.dumate.cn/api/dma/v1",

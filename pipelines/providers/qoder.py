@@ -13,6 +13,8 @@ from pipelines.providers.thread import DOCUMENTED, PROMPT_FIELDS, Thread
 from pipelines.records import SESSION_ENDPOINT, SESSIONS_ENDPOINT
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from pipelines.records import Cursor, EndReason
 
 T = TypeVar("T")
@@ -85,28 +87,29 @@ FORWARD_THREADS = Endpoint(
 SESSION = SingleEndpoint(
     SESSION_ENDPOINT, "/sessions/{session_id}", item=Session, secret_fields=SECRET_FIELDS
 )
-SESSIONS = Endpoint(
-    SESSIONS_ENDPOINT,
-    "/sessions",
-    item=Session,
-    paginator=PageElseAfterId(),
-    secret_fields=SECRET_FIELDS,
-    order_param=None,
-    status_param="statuses[]",
-    filters=("include_archived", "agent_id", "created_at[gte]"),
-    page_limit=100,
-    per_source=True,
-)
-FORWARD_SESSIONS = Endpoint(
-    SESSIONS_ENDPOINT,
-    "/sessions",
-    item=Session,
-    paginator=PageElseAfterId(),
-    secret_fields=SECRET_FIELDS,
-    order_param=None,
-    page_limit=100,
-    per_source=True,
-)
+
+
+def make_sessions_endpoint(
+    status_param: str | None = None, filters: Collection[str] = ()
+) -> Endpoint[Session]:
+    """Return the list of sessions of a server that takes these filters; pages of up to 100."""
+    return Endpoint(
+        SESSIONS_ENDPOINT,
+        "/sessions",
+        item=Session,
+        paginator=PageElseAfterId(),
+        secret_fields=SECRET_FIELDS,
+        order_param=None,
+        status_param=status_param,
+        filters=filters,
+        page_limit=100,
+        per_source=True,
+    )
+
+
+FILTERS = ("include_archived", "agent_id", "created_at[gte]")
+SESSIONS = make_sessions_endpoint("statuses[]", FILTERS)
+FORWARD_SESSIONS = make_sessions_endpoint()
 
 QODER = Provider(
     name="qoder",

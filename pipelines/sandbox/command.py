@@ -82,14 +82,27 @@ def dialect_options(command: Callable[..., None]) -> Callable[..., None]:
             pairs("--require-param", "params", help="A parameter that each request must have."),
             click.option("--page-limit", type=click.IntRange(1), default=100, show_default=True),
             click.option("--clip", "clips", is_flag=True, help="Cut longer pages, do not reject."),
-            click.option("--order", type=click.Choice(["oldest", "newest"]), default="oldest"),
+            click.option(
+                "--order",
+                type=click.Choice(["oldest", "newest"]),
+                default="oldest",
+                help="Which threads it lists first.",
+            ),
             click.option("--no-cursor", is_flag=True, help="Read no cursor, and give none."),
-            click.option("--ignore-filter", "ignores_filter", is_flag=True),
+            click.option("--ignore-filter", "ignores_filter", is_flag=True, help="All statuses."),
             click.option("--hide-archived", "hides_archived", is_flag=True, help="List none."),
             click.option("--naive-times", "has_naive_times", is_flag=True, help="No offset."),
-            click.option("--growing-stats", "has_growing_stats", is_flag=True),
             click.option(
-                "--agents", type=click.Choice(["agent", "advisor", "inline"]), default="agent"
+                "--growing-stats",
+                "has_growing_stats",
+                is_flag=True,
+                help="Numbers that grow by themselves.",
+            ),
+            click.option(
+                "--agents",
+                type=click.Choice(["agent", "advisor", "inline"]),
+                default="agent",
+                help="What its agents are.",
             ),
             click.option("--newest-only", type=click.IntRange(1), help="List so many, no more."),
         ]

@@ -2,7 +2,7 @@
 -- grain: one row per check and source, also if nothing was found; unknown fields, which are recorded for all sources together, have the source (any)
 -- show: [check, rows, example, source]
 -- columns:
---   check: "negative_duration (closed or last seen before it was created), updated_before_created, clock_skew (dated after the page that said so had arrived), wrong_clock (the clock of this machine was more than five minutes off at the newest poll of a session, or an earlier poll is dated later), undated (no created_at), regression (a poll brought an older state, which was not applied), orphan (its parent was never listed), parent_cycle (its ancestors lead back to themselves), unknown_status, unconfirmed (its newest complete poll did not list it, and whether it is gone is not known: beyond lookup_limit, or its look-up failed), unknown_field"
+--   check: "negative_duration (closed or last seen before it was created), updated_before_created, clock_skew (dated after the page that said so had arrived), wrong_clock (the clock of this machine was more than five minutes off at the newest poll of a session, or an earlier poll is dated later), undated (no created_at), unreadable_time (a time that is none, or cannot be: it stands in extra), regression (a poll brought an older state, which was not applied), orphan (its parent was never listed), parent_cycle (its ancestors lead back to themselves), unknown_status, unconfirmed (its newest complete poll did not list it, and whether it is gone is not known: beyond lookup_limit, or its look-up failed), unknown_field"
 --   source: name of the source
 --   rows: number of threads that it holds for; of regressions the number of times, of wrong_clock that of sessions, of unknown fields that of paths and types
 --   example: one of them, as session/thread, or the field; null if there is none
@@ -31,6 +31,11 @@ odd_threads AS (
                 WHEN greatest(created_at, updated_at, archived_at) > last_changed_at THEN 'clock_skew'
             END,
             CASE WHEN created_at IS NULL THEN 'undated' END,
+            CASE
+                WHEN coalesce(extra ->> '$.created_at', extra ->> '$.updated_at', extra ->> '$.archived_at')
+                    IS NOT NULL
+                    THEN 'unreadable_time'
+            END,
             CASE
                 WHEN status IS NULL
                     OR status NOT IN (SELECT status FROM statuses)
@@ -78,8 +83,8 @@ checks AS (
     FROM newest
     JOIN (
         SELECT unnest([
-            'negative_duration', 'updated_before_created', 'clock_skew', 'wrong_clock', 'undated', 'regression',
-            'orphan', 'parent_cycle', 'unknown_status', 'unconfirmed', 'unknown_field'
+            'negative_duration', 'updated_before_created', 'clock_skew', 'wrong_clock', 'undated',
+            'unreadable_time', 'regression', 'orphan', 'parent_cycle', 'unknown_status', 'unconfirmed', 'unknown_field'
         ]) AS name
     ) AS names
         ON (names.name = 'unknown_field') = (newest.source = '(any)')

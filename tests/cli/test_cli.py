@@ -141,7 +141,7 @@ def test_run_of_one_session(fleet: World, home: Path) -> None:
     ]
     rejected = invoke("run", "--session", "sess_nobody")
     assert rejected.returncode == 2
-    assert "sess_nobody: not among the configured sessions" in rejected.stderr
+    assert "sess_nobody: not among the sessions that are configured" in rejected.stderr
     rejected = invoke("run", "--status", "")
     assert (rejected.returncode, rejected.stderr) == (
         2,

@@ -32,6 +32,7 @@ def test_data_quality_by_hand() -> None:
         state("undated") | {"created_at": None},
         state("hibernating", "hibernating"),
         state("mute", None),
+        state("odd") | {"extra": '{"archived_at":"soon","colour":"red"}'},
         state("orphan", parent_thread_id="nobody"),
         state("below_orphan", parent_thread_id="orphan"),
         state("own_parent", parent_thread_id="own_parent"),
@@ -55,6 +56,7 @@ def test_data_quality_by_hand() -> None:
         ("unknown_status", SOURCE): (2, f"{SESSION}/hibernating"),
         ("orphan", SOURCE): (1, f"{SESSION}/orphan"),
         ("undated", SOURCE): (1, f"{SESSION}/undated"),
+        ("unreadable_time", SOURCE): (1, f"{SESSION}/odd"),
         ("updated_before_created", SOURCE): (1, f"{SESSION}/backwards"),
     }
     nothing = sorted({(check, "other") for check, source in findings if source == SOURCE})
@@ -93,6 +95,7 @@ def test_data_quality(name: str) -> None:
             found["unknown_field", "(any)"].append(f"{drift['path']} ({drift['json_type']})")
     checks = ["negative_duration", "updated_before_created", "clock_skew", "undated", "regression"]
     checks += ["orphan", "parent_cycle", "unknown_status", "unconfirmed", "wrong_clock"]
+    checks += ["unreadable_time"]
     sources = {poll["source"] for poll in world.polls}
     cells = [(check, source) for check in checks for source in sources]
     cells += [("unknown_field", "(any)")] if world.polls else []
