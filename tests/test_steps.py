@@ -21,11 +21,7 @@ if TYPE_CHECKING:
 
     from pipelines.sandbox.world import Revision
 
-LISTED = """
-    SELECT * EXCLUDE (first_seen_at, last_changed_at, last_changed_sequence, missing_sequence)
-    FROM threads
-    ORDER BY session_id, thread_id
-"""
+LISTED = "FROM threads ORDER BY session_id, thread_id"
 
 
 @pytest.mark.parametrize("revision", ["a", "b"])
@@ -44,7 +40,7 @@ def test_threads_equal_the_server(
 
     rows = [decode_json_columns(row) for row in read_table(home / "threads.duckdb", LISTED)]
 
-    assert rows == expected
+    assert [{name: row[name] for name in expected[0]} for row in rows] == expected
     assert {len(threads) for threads in listed.values()} >= {1, len(max(listed.values(), key=len))}
     assert [(row["outcome"], row["threads_listed"], row["threads_new"]) for row in ledger] == [
         ("complete", size, size) for size in sorted(map(len, listed.values()), reverse=True)
@@ -91,7 +87,8 @@ def test_evolving_world(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     listed = [thread for session in world.sessions for thread in world.list_threads(session)]
     rows = [decode_json_columns(row) for row in read_table(home / "threads.duckdb", LISTED)]
     expected = [expect_row(thread) for thread in listed]
-    assert rows == sorted(expected, key=lambda row: (row["session_id"], row["thread_id"]))
+    expected.sort(key=lambda row: (row["session_id"], row["thread_id"]))
+    assert [{name: row[name] for name in expected[0]} for row in rows] == expected
 
 
 def test_runs_remember(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

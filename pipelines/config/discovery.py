@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BeforeValidator, Field, PlainValidator
 
+from pipelines.config.document import read_bounded
 from pipelines.config.values import Strict, check_session_id
 from pipelines.errors import SettingsError
 
@@ -69,7 +70,7 @@ def read_sessions_file(path: Path, where: str) -> dict[str, str | None]:
     say nothing.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_bounded(path).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         problem = f"{path} cannot be read: {error}"
         raise SettingsError(where, problem, "Write it, an id a line.") from None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +21,8 @@ TOKEN_PREFIXES = ("pt-", "sk-ant-")
 # Keys whose value is the NAME of a variable with a secret.
 VARIABLE_KEYS = ("_env", "env")
 OWN = "Own it, and let nobody else write: chmod go-w on the file and its folder."
+# No configuration is longer; a device may have no end.
+MOST_BYTES = 16 * 2**20
 TOO_DEEP = "nested too deeply, or within itself"
 
 
@@ -47,6 +51,15 @@ class _ExplainingLoader(_UniqueKeys, yaml.SafeLoader):
     pass
 
 
+def read_bounded(path: Path) -> str:
+    """Return the text of a file of the user's. Raises OSError if it is longer than MOST_BYTES."""
+    with path.open("rb") as file:
+        content = file.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
+    return content.decode("utf-8")
+
+
 def read_document(environ: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
     """Return the file's name and its keys, none if there is no file. Raises SettingsError.
 
@@ -56,7 +69,7 @@ def read_document(environ: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
     reject_tilde("SESSION_THREADS_CONFIG", named)
     path = Path(named or DEFAULT_FILE)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_bounded(path)
         others = find_others(path)
     except FileNotFoundError:
         if named:

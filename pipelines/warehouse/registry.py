@@ -27,6 +27,11 @@ OF_SESSIONS = (SESSIONS_ENDPOINT, SESSION_ENDPOINT)
 OK = 200
 
 
+def lists_sessions(landed: Landed) -> bool:
+    """Whether a run has asked a source for its sessions."""
+    return any(poll.endpoint == SESSIONS_ENDPOINT for poll in landed.polls)
+
+
 def registry_frames(landed: Landed) -> dict[str, pl.DataFrame]:
     """Return the listings of sessions, the sessions on their pages, and what was decided of others.
 

@@ -27,20 +27,14 @@ odd_threads AS (
         thread_id,
         unnest([
             CASE WHEN updated_at < created_at THEN 'updated_before_created' END,
-            CASE
-                WHEN greatest(created_at, updated_at, archived_at) > last_changed_at THEN 'clock_skew'
-            END,
+            CASE WHEN greatest(created_at, updated_at, archived_at) > last_changed_at THEN 'clock_skew' END,
             CASE WHEN created_at IS NULL THEN 'undated' END,
             CASE
                 WHEN coalesce(extra ->> '$.created_at', extra ->> '$.updated_at', extra ->> '$.archived_at')
                     IS NOT NULL
                     THEN 'unreadable_time'
             END,
-            CASE
-                WHEN status IS NULL
-                    OR status NOT IN (SELECT status FROM statuses)
-                    THEN 'unknown_status'
-            END
+            CASE WHEN status IS NULL OR status NOT IN (SELECT status FROM statuses) THEN 'unknown_status' END
         ]) AS "check"
     FROM threads
     UNION ALL

@@ -3,14 +3,14 @@ WHERE rowid IN (SELECT known_row FROM thread_changes WHERE change_type = 'change
 
 INSERT INTO threads BY NAME
 SELECT
-    incoming.* EXCLUDE (observed_at, growing),
-    unnest(read_usage(incoming.usage)),
+    incoming.* EXCLUDE (number, observed_at, growing, used),
+    unnest(incoming.used),
     thread_changes.first_seen_at,
     incoming.observed_at AS last_changed_at,
     landed_run.sequence AS last_changed_sequence
-FROM incoming_threads AS incoming
+FROM (SELECT rowid AS number, *, read_usage(usage) AS used FROM incoming_threads) AS incoming
 CROSS JOIN landed_run
-JOIN thread_changes ON thread_changes.number = incoming.rowid
+JOIN thread_changes USING (number)
 WHERE thread_changes.change_type IN ('new', 'changed');
 
 -- What a regressed thread says is old, but it was listed: it is not missing any more.

@@ -72,6 +72,7 @@ def test_all_is_well(fleet: Path, tmp_path: Path) -> None:
         "room",
         "source qoder",
         "source qoder",
+        "source qoder",
         "DAGSTER_HOME",
         "warehouse",
         "published copy",

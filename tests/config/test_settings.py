@@ -504,3 +504,18 @@ def test_paths_that_a_shell_would_complete(variable: str, path: str) -> None:
 def test_odd_yaml(text: str) -> None:
     """A key that is a list, an alias of itself, or a depth without end is one line."""
     assert rejection(text)
+
+
+def test_a_file_without_end(tmp_path: Path) -> None:
+    """A device, or a file that is no configuration, is read as far as one may be long."""
+    path = tmp_path / "sessions.yaml"
+    with path.open("wb") as file:
+        file.truncate(2**30)
+    environ = {**TOKEN, "SESSION_THREADS_CONFIG": str(path)}
+    with pytest.raises(SettingsError, match=r"cannot be read: .*[Ff]ile too large"):
+        load_settings(PROVIDERS, environ)
+    other = tmp_path / "other.yaml"
+    other.write_text(f"sources: [{{sessions_file: {path}}}]", encoding="utf-8")
+    environ = {**TOKEN, "SESSION_THREADS_CONFIG": str(other)}
+    with pytest.raises(SettingsError, match=r"sessions_file: .*[Ff]ile too large"):
+        load_settings(PROVIDERS, environ)

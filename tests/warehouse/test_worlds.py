@@ -97,14 +97,14 @@ def test_polls_without_threads() -> None:
     tables = build_all(world)
     sizes = {name: len(rows) for name, rows in tables.items() if rows}
     per_session = {"ingestion_health": 2, "session_summary": 2}
-    assert sizes == ROWS_OF_NOTHING | per_session | {"data_quality": 11}
+    assert sizes == ROWS_OF_NOTHING | per_session | {"data_quality": 12}
     found = columns(tables["session_summary"], "session_id", "threads", "as_of")
     assert found == [("empty", 0, at(10)), (SESSION, 0, None)]
     world = World()
     world.poll(0, outcome="failed", error_message="broken")
     tables = build_all(world)
     assert columns(tables["session_summary"], "session_id", "as_of") == [(SESSION, None)]
-    assert len(tables["data_quality"]) == 11
+    assert len(tables["data_quality"]) == 12
     assert {row["as_of"] for row in tables["data_quality"]} == {None}
     assert {row["as_of"] for row in tables["ingestion_health"]} == {at(0)}
 
