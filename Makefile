@@ -72,9 +72,10 @@ check: .venv/dev ## format, lint, types, import contracts, and what a poll may c
 	$(BIN)/lint-imports
 	$(BIN)/python -m benchmarks.guard
 
-test-duckdb-2: .venv-duckdb-2/dev-$(DUCKDB_2) ## types and the quick tests with DuckDB 2
+test-duckdb-2: .venv-duckdb-2/dev-$(DUCKDB_2) ## types, the quick tests and those of the warehouse with DuckDB 2
 	.venv-duckdb-2/bin/mypy
 	PATH="$(CURDIR)/.venv-duckdb-2/bin:$$PATH" .venv-duckdb-2/bin/python -m pytest $(SIDE_BY_SIDE) $(QUICK)
+	PATH="$(CURDIR)/.venv-duckdb-2/bin:$$PATH" .venv-duckdb-2/bin/python -m pytest $(SIDE_BY_SIDE) $(SLOW) tests/warehouse
 
 figures: .venv/dev ## what polling cannot see, by simulation, and where assumption and world part: figures of the docs
 	PYTHONPATH=. $(BIN)/python benchmarks/polling.py

@@ -191,7 +191,7 @@ def explain_wait(error: ApiError, asked: float, left: float) -> ApiError:
     """Return the error of a request that would have to wait for longer than it may."""
     kind = Throttled if error.status == TOO_MANY_REQUESTS else type(error)
     return kind(
-        f"{error}. It asks to wait {asked:.6g} s, retry_budget_s leaves {max(left, 0):.0f} s",
+        f"{error}. It asks to wait {asked:.12g} s, retry_budget_s leaves {max(left, 0):.0f} s",
         error_type=error.error_type,
         status=error.status,
         request_id=error.request_id,

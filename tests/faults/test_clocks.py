@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+pytestmark = pytest.mark.slow  # together they take long
+
 HOUR, DAY, YEAR = timedelta(hours=1), timedelta(days=1), timedelta(days=365)
 START = datetime(2026, 11, 20, 12, 30, tzinfo=UTC)
 STEP = timedelta(minutes=15)

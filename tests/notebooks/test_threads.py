@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
+pytestmark = pytest.mark.slow  # together they take long
+
 READ = ("thread_durations", "attention", "ingestion_health", "agent_versions")
 HOSTILE = (
     "<script>document.title = 'pwned'</script><img src=x onerror=\"document.title = 'pwned'\">",

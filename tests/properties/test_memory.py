@@ -12,6 +12,7 @@ from typing import Any
 import duckdb
 import hypothesis.strategies as st
 import polars as pl
+import pytest
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
@@ -20,6 +21,8 @@ from pipelines.records import Poll, Run
 from pipelines.warehouse.load import load_run
 from pipelines.warehouse.schema import migrate
 from tests.properties.memory_model import Listed, Model
+
+pytestmark = pytest.mark.slow  # together they take long
 
 START = datetime(2026, 10, 1, tzinfo=UTC)
 SESSIONS = ("s1", "s2")

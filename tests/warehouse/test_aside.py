@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+pytestmark = pytest.mark.slow  # together they take long
+
+
 def damage(path: Path) -> None:
     """Write something else into a file."""
     path.write_bytes(b"PAR1")

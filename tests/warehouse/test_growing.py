@@ -13,6 +13,8 @@ from tests.support import ROOT
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.slow  # together they take long
+
 SAMPLE = ROOT / "tests" / "samples" / "threads.growing.json"
 TABLES = ("threads", "thread_status_history", "schema_drift", "session_digests", "spells_unseen")
 

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
     from pipelines.config.settings import Source
 
+pytestmark = pytest.mark.slow  # together they take long
+
 TABLES = ("threads", "thread_status_history", "session_polls", "spells_unseen")
 NUMBERS = itertools.count()
 # Instead of a status: 200, with another thread.

@@ -20,6 +20,8 @@ from tests.support import read_table
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.slow  # together they take long
+
 SOME = {
     name: analysis
     for name, analysis in list_analyses().items()

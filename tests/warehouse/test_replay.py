@@ -19,6 +19,8 @@ from tests.builders import at, land, load, load_all, read, replay_all, thread
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.slow  # together they take long
+
 TABLES = (
     "threads",
     "thread_status_history",

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+pytestmark = pytest.mark.slow  # together they take long
+
+
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     """Return a data directory."""

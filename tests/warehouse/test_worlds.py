@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+pytestmark = pytest.mark.slow  # together they take long
+
+
 def test_outage_by_hand() -> None:
     """Complete polls, then a day of 404 and 400: nothing is taken to go on that no poll saw."""
     world = World()

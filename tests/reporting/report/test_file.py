@@ -17,6 +17,8 @@ from pipelines.reporting.report.file import write_whole
 from tests.reporting.report.pages import draw_report, publish_world
 from tests.warehouse.worlds import World, state
 
+pytestmark = pytest.mark.slow  # together they take long
+
 COMMAND = Path(sys.executable).parent / "session-threads"
 
 

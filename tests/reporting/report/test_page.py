@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from tests.warehouse.worlds import Row
 
 
+pytestmark = pytest.mark.slow  # together they take long
+
+
 @pytest.fixture(scope="module")
 def moving(tmp_path_factory: pytest.TempPathFactory) -> tuple[World, Path, str]:
     """Return a world that moves, the data directory of it, and its report."""

@@ -65,11 +65,12 @@ def test_concurrency(name: str) -> None:
                 end = min(max(gone, start), as_of)
                 steps[end] -= 1
                 (completions if is_completion else unwatched)[floor(end)] += 1
+        oldest = oldest_of_source(world, source)
         expected |= {
             (source, hour): row
             | {"arrivals": arrivals[hour], "completions": completions[hour], "as_of": as_of}
             | {"threads_unwatched": sum(n for at_, n in unwatched.items() if at_ <= hour)}
-            | {"as_of_oldest": oldest_of_source(world, source)}
+            | {"as_of_oldest": oldest}
             for hour, row in sweep(steps, as_of)
         }
     assert_table(table_of(name, "concurrency"), ("source", "hour"), expected)
