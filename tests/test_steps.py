@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from pipelines.sandbox.world import Revision
 
+pytestmark = pytest.mark.slow  # together they take long
+
 LISTED = "FROM threads ORDER BY session_id, thread_id"
 
 

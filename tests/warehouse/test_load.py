@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+pytestmark = pytest.mark.slow  # together they take long
+
+
 def state(home: Path) -> dict[str, tuple[Any, ...]]:
     """Return thread -> status, first seen, last changed, missing since, as minutes of the day."""
     rows = read(
