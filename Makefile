@@ -15,6 +15,8 @@ WORKERS := $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 SIDE_BY_SIDE := --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 QUICK := -m "not slow and not packaging"
 SLOW := -m "slow or packaging"
+# Slow ones that DuckDB 2 repeats too: what a load does, and the analyses of whole worlds.
+LOADS := $(addprefix tests/warehouse/,test_load.py test_history.py test_worlds.py)
 DUCKDB_2 := 2.0.1
 PACKAGE := --no-deps --no-build-isolation --editable .
 
@@ -72,10 +74,10 @@ check: .venv/dev ## format, lint, types, import contracts, and what a poll may c
 	$(BIN)/lint-imports
 	$(BIN)/python -m benchmarks.guard
 
-test-duckdb-2: .venv-duckdb-2/dev-$(DUCKDB_2) ## types, the quick tests and those of the warehouse with DuckDB 2
+test-duckdb-2: .venv-duckdb-2/dev-$(DUCKDB_2) ## types, the quick tests and loads with DuckDB 2
 	.venv-duckdb-2/bin/mypy
 	PATH="$(CURDIR)/.venv-duckdb-2/bin:$$PATH" .venv-duckdb-2/bin/python -m pytest $(SIDE_BY_SIDE) $(QUICK)
-	PATH="$(CURDIR)/.venv-duckdb-2/bin:$$PATH" .venv-duckdb-2/bin/python -m pytest $(SIDE_BY_SIDE) $(SLOW) tests/warehouse
+	PATH="$(CURDIR)/.venv-duckdb-2/bin:$$PATH" .venv-duckdb-2/bin/python -m pytest $(SIDE_BY_SIDE) $(LOADS)
 
 figures: .venv/dev ## what polling cannot see, by simulation, and where assumption and world part: figures of the docs
 	PYTHONPATH=. $(BIN)/python benchmarks/polling.py
