@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 SECONDS = 60.0
 BY_CHANCE = {"run_id", "wait_seconds", "clock_skew_seconds", "door"}
 # A share of the time so far is another some seconds later.
-SHARES_OF_TIME = {("analytics.time_in_status", "share")}
+SHARES_OF_TIME = {("analytics.time_in_status", "share"), ("analytics.concurrency", "open_mean")}
 TABLES = """
     SELECT schema_name || '.' || table_name AS name FROM duckdb_tables()
     WHERE NOT internal ORDER BY name

@@ -47,14 +47,21 @@ def describe_discovery(found: Discovery) -> Metadata:
         "listings": len(listings),
         "listings_complete": sum(poll.outcome == "complete" for poll in listings),
         "requests": sum(poll.requests for poll in listings),
+        "seconds": measure(listings),
     }
+
+
+def measure(polls: Sequence[Poll]) -> float:
+    """Return the seconds from the beginning of the first to the end of the last."""
+    if not polls:
+        return 0.0
+    begun = min(poll.started_at for poll in polls)
+    return (max(poll.finished_at for poll in polls) - begun).total_seconds()
 
 
 def describe_polls(path: Path, polls: Sequence[Poll]) -> Metadata:
     """Return what the polls of threads cost."""
     polls = [poll for poll in polls if poll.endpoint == THREADS_ENDPOINT]
-    begun = min((poll.started_at for poll in polls), default=None)
-    ended = max((poll.finished_at for poll in polls), default=None)
     return {
         "path": dg.MetadataValue.path(str(path)),
         "sessions": len(polls),
@@ -65,7 +72,7 @@ def describe_polls(path: Path, polls: Sequence[Poll]) -> Metadata:
         "retries": sum(poll.retries for poll in polls),
         "bytes": sum(poll.bytes for poll in polls),
         "wait_seconds": float(sum(poll.wait_seconds for poll in polls)),
-        "seconds": (ended - begun).total_seconds() if begun and ended else 0.0,
+        "seconds": measure(polls),
     }
 
 

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from pipelines.sandbox.world import World
 
 # What no reader may keep: they stand in every session, and must be in no file.
-PROMPT = "You are canary-prompt-5f2a, a careful assistant."
-VARIABLE = "canary-variable-9c41"
+# Put together here, for the source of this module is in files.
+PROMPT = " ".join(("You", "are", "canary-prompt-5f2a,", "a careful assistant."))  # noqa: FLY002
+VARIABLE = "-".join(("canary", "variable", "9c41"))  # noqa: FLY002
 EARLIEST = "1970-01-02T00:00:00Z"
 SESSION_STATUSES = {"idle", "running", "rescheduling", "terminated"}
 TEAMS = ("search", "billing")
