@@ -217,7 +217,8 @@ def test_killed_while_landing(home: Path) -> None:
     assert files
     for path in files:
         assert sum(batch.height for batch in read_run(path).read_batches()) == 20
-    remove_unfinished(home / RAW, LATER)
+    # A run that came after all of them, days ago.
+    remove_unfinished(home / RAW, [RunAge("last", 10**6, 3 * 86400)])
     named = {shard.name for path in files for shard in read_run(path).shards}
     left = {path.name for path in (home / RAW).iterdir()} - {path.name for path in files} - named
     # The highest number is kept, if its run left nothing else.
