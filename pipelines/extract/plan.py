@@ -49,13 +49,7 @@ def plan_polls(
     coordinator.
     """
     history, polling = history or History(), polling or Polling()
-    known = {session.id for each in found for session in each.sessions}
-    if unknown := sorted(set(selection.sessions) - known):
-        raise SettingsError(
-            f"--session {unknown[0]}",
-            "not among the sessions that are configured, or were found",
-            "Add it to the configuration, or run once without --session to find it.",
-        )
+    check_sessions(found, selection)
     check_statuses(selection, history)
     check_filters(found, selection)
     if selection.sessions or selection.statuses:
@@ -124,6 +118,17 @@ def order_sessions(
     old = [session for session in sessions if completed[session.id] is not None]
     old.sort(key=lambda session: completed[session.id] or 0)
     return tuple(filter(None, chain.from_iterable(zip_longest(old, new))))
+
+
+def check_sessions(found: Sequence[SourceSessions], selection: Selection) -> None:
+    """Raise SettingsError for a session that was not found."""
+    known = {session.id for each in found for session in each.sessions}
+    if unknown := sorted(set(selection.sessions) - known):
+        raise SettingsError(
+            f"--session {unknown[0]}",
+            "not among the sessions that are configured, or were found",
+            "Add it to the configuration, or run once without --session to find it.",
+        )
 
 
 def check_statuses(selection: Selection, history: History) -> None:
