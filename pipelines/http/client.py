@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, NoReturn, TypeVar
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 import aiohttp
 import msgspec
@@ -100,7 +100,7 @@ class Client:
         Return the response, its body as it was parsed, and what `parse` made of it. `parse` raises
         ValueError for a body that is not what was asked for. Raises ApiError.
         """
-        query = urlencode([*params, *self._params], quote_via=quote)
+        query = urlencode([*params, *self._params])
         url = f"{self._base_url}{path}?{query}"
         if len(url) > MAX_URL_LENGTH:
             problem = f"gave a cursor that no request can hold (URL of {len(url)} characters)"
