@@ -231,9 +231,7 @@ class Faulty:
         self._app = app
         self._plan = {} if plan is None else plan
         self._path = f"/{objects}"
-        self._rate = rate
-        self._kinds = kinds
-        self._seed = seed
+        self._rate, self._kinds, self._seed = rate, kinds, seed
         self._tries: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
