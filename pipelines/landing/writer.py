@@ -15,10 +15,10 @@ from pipelines.files import make_private
 from pipelines.landing.digests import PageDigests, poll_key
 from pipelines.landing.directory import give_back, name_file, take_sequence
 from pipelines.landing.format import Footer, page_row, write_pages, write_run
-from pipelines.records import THREAD_ENDPOINT, Decision, Poll, Run
+from pipelines.records import THREAD_ENDPOINT, Decided, Poll, Run
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator
 
     from pipelines.landing.format import PageRow
     from pipelines.records import FetchedPage
@@ -35,7 +35,7 @@ async def land_polls(
     newest: int = 0,
     door: str = "unknown",
     keep_agent_definition: bool = False,
-    decisions: Sequence[Decision] = (),
+    decided: Decided | None = None,
 ) -> tuple[Path, list[Poll]]:
     """Land everything that the polls bring, as it comes; return the run's file and the polls.
 
@@ -44,7 +44,7 @@ async def land_polls(
     cancelled while the run's file is being written, the run exists, whole.
     """
     make_private(directory)  # before the first request, not after the last
-    now = clock.now()
+    now, decided = clock.now(), decided or Decided()
     run = Run(
         id=run_id,
         sequence=take_sequence(directory, newest),
@@ -58,9 +58,8 @@ async def land_polls(
         ended, shards = await write_polls(polls, writer)
         run = msgspec.structs.replace(run, finished_at=clock.now())
         is_complete = True
-        path = await asyncio.to_thread(
-            write_run, directory, Footer(run, ended, shards, list(decisions)), writer.rows
-        )
+        footer = Footer(run, ended, shards, decided.decisions, decided.plans)
+        path = await asyncio.to_thread(write_run, directory, footer, writer.rows)
     except BaseException as error:
         if not is_complete or isinstance(error, LandingError):
             await writer.discard()

@@ -45,7 +45,7 @@ RUN = pl.Schema(
 # Of a page; a look-up that found no thread has landed with another.
 OK = 200
 # What there is to do only where the sessions of a source were listed.
-OF_LISTINGS = "5_sessions"
+OF_LISTINGS = {"2_session_news", "5_sessions", "5_trials"}
 FIX = "The tables are as before; `session-threads replay` rebuilds them from the landed pages"
 
 
@@ -136,7 +136,7 @@ def _load(connection: duckdb.DuckDBPyConnection, landed: Landed) -> None:
         register(connection, views, landed_drift=drift.frame(), landed_states=states)
         with transaction(connection):
             for name, statement in read_sql("load"):
-                if name == OF_LISTINGS and not lists_sessions(landed):
+                if name in OF_LISTINGS and not lists_sessions(landed):
                     continue
                 violations = connection.execute(statement).fetchall()
                 if name.endswith("check") and violations:
