@@ -30,7 +30,7 @@ from pipelines.sandbox.server import Sandbox, serve
 from pipelines.sandbox.sessions import PROMPT, VARIABLE, render_session
 from pipelines.sandbox.world import World
 from tests.builders import load_all, replay_all
-from tests.conftest import find_text
+from tests.conftest import find_texts
 from tests.support import CANARY, Script, invoke, make_source, read_table
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def test_registry_follows_the_server(home: Path) -> None:
     assert read_table(home / "warehouse.duckdb", "FROM source_polls ORDER BY sequence") == polled
     assert [row["sessions_listed"] for row in polled] == [40, 39, 38]
     files = [path for path in home.rglob("*") if path.is_file()]
-    assert find_text(PROMPT, files) == find_text(VARIABLE, files) == []
+    assert find_texts(files, PROMPT, VARIABLE) == []
 
 
 def test_broken_listing_concludes_nothing(home: Path) -> None:
