@@ -18,13 +18,14 @@ from pipelines.config.discovery import Discover
 from pipelines.config.settings import Settings
 from pipelines.extract.discover import Discovery, discover_sessions, follow
 from pipelines.extract.filters import matches, query_filters
+from pipelines.extract.history import History, Registered
 from pipelines.extract.plan import plan_polls
 from pipelines.extract.poll import poll_sessions
 from pipelines.landing.directory import RAW
 from pipelines.landing.writer import land_polls
 from pipelines.providers.session import Session
 from pipelines.providers.thread import Agent
-from pipelines.records import History, Poll, Progress, Registered, Selection
+from pipelines.records import Poll, Progress, Selection
 from pipelines.sandbox.faults import Faulty
 from pipelines.sandbox.server import Sandbox, serve
 from pipelines.sandbox.sessions import PROMPT, VARIABLE, render_session
