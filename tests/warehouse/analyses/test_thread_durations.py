@@ -135,9 +135,7 @@ def test_late_touches_and_vanishing() -> None:
     polls, like `dateless`; `reopened` the second time; `early` was never seen open.
     """
     world = World()
-    running = {
-        id_: state(id_, "running", 0, 5) for id_ in ("touched", "lost", "still", "dateless")
-    }
+    running = {id_: state(id_, "running", 0, 5) for id_ in ("touched", "lost", "still", "dateless")}
     reopened = state("reopened", "running", 0, 5)
     early = terminated("early", 0, 9)
     world.poll(10, *running.values(), terminated("reopened", 0, 6), early)
