@@ -148,7 +148,7 @@ def test_late_touches_and_vanishing() -> None:
     world.poll(20, *ended, running["lost"], reopened | {"updated_at": at(18)})
     for minute in (40, 50):
         touched = {"updated_at": at(minute - 5), "stop_reason_type": "x"}
-        again = terminated("reopened", 0, 33) | ({} if minute == 40 else touched)  # noqa: PLR2004
+        again = terminated("reopened", 0, 33) | ({} if minute == 40 else touched)
         world.poll(minute, *(row | touched for row in ended), again)
     rows = {row["thread_id"]: row for row in build_all(world)["thread_durations"]}
     names = ("basis", "elapsed_seconds", "elapsed_low", "elapsed_high", "is_censored")
