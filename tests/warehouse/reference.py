@@ -10,6 +10,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pytest
 from lifelines import KaplanMeierFitter
 
 from pipelines.warehouse.build import build_analysis
@@ -117,6 +118,12 @@ WORLDS: dict[str, Callable[[], World]] = {
     "cut off": cut_off,
     "five thousand": lambda: simulate(7, 5000, sources=2, sessions=3, odd=0.01),
 }
+
+# The largest is among the slow tests.
+EACH_WORLD = [
+    pytest.param(name, id=name, marks=[pytest.mark.slow] if name == "five thousand" else [])
+    for name in WORLDS
+]
 
 
 @cache
