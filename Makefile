@@ -46,9 +46,10 @@ test: .venv/dev ## the quick tests, in three minutes on two cores
 test-slow: .venv/dev ## the others: Dagster's servers, browsers, packaging, kills, full disks
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(SLOW)
 
-soak: .venv/dev ## the long tests: hundreds of kills, full disks, storms, 100,000 bodies, worlds of known truth
+soak: .venv/dev ## the long tests: hundreds of kills, full disks, storms, 5,000 sessions, 100,000 bodies, worlds of known truth
 	KILLS=200 $(BIN)/python -m pytest tests/faults/test_crashes.py
 	STORM_SEEDS=20 $(BIN)/python -m pytest tests/faults/test_storm.py
+	FLEET=5000 $(BIN)/python -m pytest tests/faults/test_fleet.py
 	HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest tests/properties
 	$(BIN)/python -m benchmarks.truth
 	PYTHONPATH=. $(BIN)/python docs/generate.py

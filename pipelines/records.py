@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -27,6 +27,8 @@ EndReason = Literal[
     "interrupted",
     "deadline",
 ]
+# What ended the others of its source, or all, has ended a poll.
+STOPPED: frozenset[EndReason] = frozenset({"interrupted", "deadline"})
 # The server itself said that there is no more (docs/api.md, 2.8).
 COMPLETE: frozenset[EndReason] = frozenset({"has_more_false", "no_next_page"})
 # Of every source, and of what was landed before there were others.
@@ -43,7 +45,6 @@ MissingRule = Literal["unlisted", "not_found"]
 SESSIONS_ENDPOINT = "sessions"
 SESSION_ENDPOINT = "session"
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # More microseconds than any clock says.
 _NEVER_US = 10**18
 
@@ -111,14 +112,6 @@ class Decision(msgspec.Struct, frozen=True):
     reason: str
 
 
-class Registered(msgspec.Struct, frozen=True):
-    """What the registry says of a session: where it came from, and whether it is asked for."""
-
-    label: str | None
-    origin: str
-    state: str
-
-
 class Poll(msgspec.Struct, frozen=True, kw_only=True):
     """What the ledger keeps of one session's poll, except the counts that only a load knows.
 
@@ -161,6 +154,14 @@ class Poll(msgspec.Struct, frozen=True, kw_only=True):
     is_leaving: bool = False
 
     @property
+    def asked_at(self) -> int | None:
+        """When it began by the server's clock (microseconds since 1970); None if it did not say."""
+        if self.clock_skew_seconds is None:
+            return None
+        started_at = self.started_at - timedelta(seconds=self.clock_skew_seconds)
+        return clock.count_microseconds(started_at)
+
+    @property
     def clock_error(self) -> timedelta:
         """What must be taken from its times to get the server's: nothing if the clocks agree."""
         return clock.find_error(self.clock_skew_seconds)
@@ -175,22 +176,6 @@ class KnownThreads:
         Those come first whose last look-up is the longest ago.
         """
         return []
-
-
-class History(msgspec.Struct, frozen=True):
-    """What earlier runs have brought: what a plan follows from.
-
-    `completed` is (source, session) -> the sequence number of its last complete poll; `answered`
-    are those that were complete once, or that the server last said are gone or forbidden;
-    `statuses` were ever seen; `known` are the threads; `registry` is (source, session) -> what is
-    known of it.
-    """
-
-    completed: dict[tuple[str, str], int] = {}
-    answered: frozenset[tuple[str, str]] = frozenset()
-    statuses: frozenset[str] = frozenset()
-    registry: dict[tuple[str, str], Registered] = {}
-    known: KnownThreads = KnownThreads()
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
@@ -213,14 +198,18 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         """Where it comes among all runs: by its sequence, before these by its beginning."""
         if self.sequence is not None:
             return self.sequence
-        return (self.started_at - _EPOCH) // timedelta(microseconds=1) - _NEVER_US
+        return clock.count_microseconds(self.started_at) - _NEVER_US
 
 
 class Selection(msgspec.Struct, frozen=True):
-    """Which of the configured sessions and statuses are polled; all, if empty."""
+    """Which of the configured sessions and statuses are polled; all, if empty.
+
+    If it `is_full`, no session rests.
+    """
 
     sessions: tuple[str, ...] = ()
     statuses: tuple[str, ...] = ()
+    is_full: bool = False
 
 
 class Progress:

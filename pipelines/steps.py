@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from pipelines.extract.discover import Discovery, discover_sessions, follow
-from pipelines.extract.plan import plan_polls
+from pipelines.extract.plan import PlannedSource, plan_polls
 from pipelines.extract.poll import poll_sessions
+from pipelines.frames.evidence import name_readings
 from pipelines.landing.directory import RAW
 from pipelines.landing.writer import land_polls
-from pipelines.records import History, Poll, Progress, Selection
+from pipelines.records import Poll, Progress, Selection
 from pipelines.reporting.clocks import warn_of_clocks
 from pipelines.warehouse.analyses import Analysis, list_analyses
 from pipelines.warehouse.build import Outcome, build_all, write_settings
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
     from pipelines.config.settings import Settings
     from pipelines.extract.discover import SourceSessions
+    from pipelines.extract.history import History
     from pipelines.records import KnownThreads
     from pipelines.warehouse.base import Connection, Warehouse
     from pipelines.warehouse.replay import Replayed
@@ -99,12 +101,15 @@ def discover(settings: Settings, history: History, selection: Selection | None =
 
 def plan(
     settings: Settings, found: Sequence[SourceSessions], selection: Selection, history: History
-) -> list[SourceSessions]:
-    """Return what of them is asked in this run, in which order, and for how long.
+) -> list[PlannedSource]:
+    """Return what of them is asked in this run, in which order, for how long, and why.
 
     Raises SettingsError for a selection of nothing.
     """
-    return plan_polls(found, selection, history, settings.run_deadline_minutes * 60)
+    providers = {each.source.provider for each in found}
+    readings = name_readings(providers, keep_agent_definition=settings.keep_agent_definition)
+    deadline_s = settings.run_deadline_minutes * 60
+    return plan_polls(found, selection, history, deadline_s, readings=readings)
 
 
 def poll(

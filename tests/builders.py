@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from pipelines import steps
 from pipelines.landing.directory import RAW
 from pipelines.landing.format import Footer, page_row, write_run
 from pipelines.providers.registry import find_endpoint
-from pipelines.records import FetchedPage, Page, PageFetch, Poll, Run
+from pipelines.records import FetchedPage, Page, PageFetch, Poll, Progress, Run, Selection
 from pipelines.warehouse.analyses import choose_analyses, list_analyses
 from pipelines.warehouse.build import build_analysis
 from pipelines.warehouse.duckdb_file import DuckdbFile
+from pipelines.warehouse.history import read_history
 from pipelines.warehouse.load import load_landed
 from pipelines.warehouse.publication import publish
 from pipelines.warehouse.replay import Replayed, replay
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
     from pathlib import Path
 
+    from pipelines.config.settings import Settings
     from pipelines.warehouse.analyses import Analysis
 
 DAY = datetime(2026, 10, 1, tzinfo=UTC)
@@ -120,6 +123,20 @@ def load_all(home: Path, keep_days: int | None = None) -> list[str]:
     """Load what has landed in a data directory; return the runs' ids."""
     with DuckdbFile(home).write() as tables:
         return load_landed(tables, home / RAW, keep_days)
+
+
+def poll_once(home: Path, settings: Settings, run_id: str) -> list[Poll]:
+    """Take the steps of a run but for the analyses; return its polls, that of a list has no id."""
+    warehouse, selection = DuckdbFile(home), Selection()
+    history = read_history(warehouse)
+    found = steps.discover(settings, history)
+    planned = steps.plan(settings, found.sources, selection, history)
+    begun = steps.RunStart(run_id, warehouse.newest_sequence(), "command")
+    landed = steps.poll(settings, planned, selection, Progress(), begun, history.known, found)
+    with warehouse.write() as tables:
+        steps.load(settings, tables)
+        steps.publish(warehouse, tables, {})
+    return landed.polls
 
 
 def publish_all(home: Path, analyses: Mapping[str, Analysis]) -> Path:

@@ -158,7 +158,9 @@ def read_table(path: Path, query: str) -> list[dict[str, Any]]:
 
 def expect_row(thread: dict[str, Any], source: str = "qoder") -> dict[str, Any]:
     """Return the row of `threads` that a sandbox's thread must become, read off the data model."""
-    agent, stats = thread["agent"], thread.get("stats") or {}
+    agent, stats = thread.get("agent") or {}, thread.get("stats") or {}
+    named = {name: thread.get(f"agent_{name}") or agent.get(name) for name in ("id", "name")}
+    model = agent.get("model")
     is_closed = thread["archived_at"] or thread["status"] in {"archived", "terminated", "cancelled"}
     derived_role = "child" if thread["parent_thread_id"] else "coordinator"
     return {
@@ -169,11 +171,11 @@ def expect_row(thread: dict[str, Any], source: str = "qoder") -> dict[str, Any]:
         "role": thread.get("role", derived_role),
         "name": thread.get("name") or None,
         "created_by_tool_use_id": thread.get("created_by_tool_use_id"),
-        "agent_id": agent["id"],
-        "agent_type": agent["type"],
-        "agent_name": agent.get("name"),
-        "agent_model": agent.get("model"),
-        "agent_version": agent["version"],
+        "agent_id": named["id"] or thread.get("template_id"),
+        "agent_type": agent.get("type"),
+        "agent_name": named["name"],
+        "agent_model": model["id"] if isinstance(model, dict) else model,
+        "agent_version": thread.get("agent_version", agent.get("version")),
         "status": thread["status"],
         "stop_reason_type": (thread.get("stop_reason") or {}).get("type"),
         "stop_reason": thread.get("stop_reason") or None,
@@ -202,5 +204,5 @@ def read_instant(text: str | None) -> datetime | None:
 
 def decode_json_columns(row: dict[str, Any]) -> dict[str, Any]:
     """Decode the JSON columns of a row, whose order of keys means nothing."""
-    names = ("stop_reason", "usage", "extra")
+    names = row.keys() & {"stop_reason", "usage", "metadata", "extra"}
     return row | {name: row[name] and json.loads(row[name]) for name in names}

@@ -9,8 +9,9 @@ import pytest
 
 from pipelines import steps
 from pipelines.config.loader import load_settings
+from pipelines.extract.history import History
 from pipelines.providers.registry import PROVIDERS
-from pipelines.records import History, Selection
+from pipelines.records import Selection
 from pipelines.sandbox.world import World, draw_sizes
 from pipelines.warehouse.duckdb_file import DuckdbFile
 from pipelines.warehouse.history import read_history

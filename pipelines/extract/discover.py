@@ -8,17 +8,20 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from pipelines import clock
 from pipelines.config.settings import Source
 from pipelines.errors import ApiError
+from pipelines.extract.history import History, Registered
 from pipelines.extract.listing import SessionListing
+from pipelines.extract.resting import Present
 from pipelines.http.client import open_client
-from pipelines.records import Decision, FetchedPage, Poll, Registered, ScopedSession
+from pipelines.records import Decision, FetchedPage, Poll, ScopedSession
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 
     from pipelines.config.settings import Settings
-    from pipelines.records import History, Selection
+    from pipelines.records import Selection
 
 Registry = dict[str, Registered]
 # Of these the registry has had the last word.
@@ -29,12 +32,14 @@ class SourceSessions(msgspec.Struct, frozen=True):
     """A source and sessions of it, to be polled in this order, for so long (None: to the end).
 
     Where an answer to the listing of its sessions has `ended` the source, none is asked for.
+    `present` is what that listing says.
     """
 
     source: Source
     sessions: tuple[ScopedSession, ...]
     deadline_s: float | None = None
     ended: ApiError | None = None
+    present: Present = Present()
 
 
 class Discovery(msgspec.Struct, frozen=True):
@@ -133,7 +138,10 @@ async def discover_source(
     kept |= named
     decisions = decide(source, registry, kept, gone)
     ended = listing.error if listing.error and listing.error.ends_source else None
-    sessions = SourceSessions(source, tuple(kept.values()), ended=ended)
+    present = Present(
+        listing.evidence, clock.count_microseconds(poll.started_at - poll.clock_error)
+    )
+    sessions = SourceSessions(source, tuple(kept.values()), ended=ended, present=present)
     return Discovery([sessions], decisions, [*listing.pages, poll])
 
 

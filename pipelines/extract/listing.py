@@ -18,6 +18,7 @@ from pipelines.errors import (
     TooManySessions,
     Unexpected,
 )
+from pipelines.extract.evidence import Evidence, read_evidence
 from pipelines.extract.filters import matches, query_filters
 from pipelines.extract.fleet import name_outcome
 from pipelines.extract.paginate import ListRequest, Pagination, fetch_page, fetch_pages
@@ -42,12 +43,13 @@ logger = logging.getLogger(__name__)
 class SessionListing:
     """Lists the sessions of one source.
 
-    `found` are those that passed the filters, `pages` what came, without secrets, to be landed;
-    `error` is why the list is not whole.
+    `found` are those that passed the filters, `evidence` what each that was listed says, `pages`
+    what came, without secrets, to be landed; `error` is why the list is not whole.
     """
 
     def __init__(self, client: Client) -> None:
         self.found: list[str] = []
+        self.evidence: dict[str, Evidence] = {}
         self.pages: list[FetchedPage] = []
         self.error: ApiError | None = None
         self._client = client
@@ -77,6 +79,7 @@ class SessionListing:
         async def take(fetch: PageFetch) -> None:
             self._keep(endpoint, "", fetch)
             items = endpoint.read_items(fetch.page.body)
+            self.evidence |= {session.id: read_evidence(session) for session, _ in items}
             self.found += [session.id for session, _ in items if passes(session)]
             if len(self.found) > most:
                 self.found.clear()

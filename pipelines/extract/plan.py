@@ -1,4 +1,4 @@
-"""What to ask in a run: for now, every page of every session that is selected."""
+"""What to ask in a run: which sessions, in which order, and for how long."""
 
 from __future__ import annotations
 
@@ -6,16 +6,31 @@ import difflib
 from itertools import chain, zip_longest
 from typing import TYPE_CHECKING
 
+import msgspec
+
+from pipelines.config.polling import Polling
 from pipelines.errors import SettingsError
 from pipelines.extract.discover import SourceSessions
+from pipelines.extract.history import History, Trials
+from pipelines.extract.resting import Choice, choose
 from pipelines.files import list_statuses
 from pipelines.providers.registry import PROVIDERS
-from pipelines.records import THREADS_ENDPOINT, History
+from pipelines.records import THREADS_ENDPOINT
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from pipelines.records import ScopedSession, Selection
+
+
+class PlannedSource(SourceSessions, frozen=True):
+    """A source and the sessions of it that are asked, with what was decided of each, and why.
+
+    Where a run is of certain sessions or statuses alone, nothing is decided.
+    """
+
+    choices: tuple[Choice, ...] = ()
+    is_trusted: bool = False
 
 
 def plan_polls(
@@ -23,37 +38,67 @@ def plan_polls(
     selection: Selection,
     history: History | None = None,
     deadline_s: float | None = None,
-) -> list[SourceSessions]:
+    polling: Polling | None = None,
+    readings: Mapping[str, str] | None = None,
+) -> list[PlannedSource]:
     """Return the sessions of each source that are to be listed, whole, in the order of their turn.
 
-    A source that was never listed whole has no deadline. Raises SettingsError if the selection
-    names a status that nobody knows, or a session that was not found: one that nobody configured
-    must not be listed, because listing creates its coordinator.
+    A source that was never listed whole has no deadline. `readings` say how each provider's pages
+    are read. Raises SettingsError if the selection names a status that nobody knows, or a session
+    that was not found: one that nobody configured must not be listed, because listing creates its
+    coordinator.
     """
-    history = history or History()
-    wanted = set(selection.sessions)
-    known = {session.id for each in found for session in each.sessions}
-    if unknown := sorted(wanted - known):
-        raise SettingsError(
-            f"--session {unknown[0]}",
-            "not among the sessions that are configured, or were found",
-            "Add it to the configuration, or run once without --session to find it.",
-        )
+    history, polling = history or History(), polling or Polling()
+    check_sessions(found, selection)
     check_statuses(selection, history)
     check_filters(found, selection)
+    if selection.sessions or selection.statuses:
+        planned = [select(each, selection) for each in found]
+    else:
+        full = Polling(strategy="full") if selection.is_full else polling
+        planned = [
+            plan_source(each, history, full, (readings or {}).get(each.source.provider))
+            for each in found
+        ]
     return [
-        SourceSessions(
-            each.source,
-            order_sessions(
-                each.source.name,
-                [session for session in each.sessions if not wanted or session.id in wanted],
-                history,
-            ),
-            deadline_s if was_listed_whole(each, history) else None,
-            each.ended,
+        msgspec.structs.replace(
+            each,
+            sessions=order_sessions(each.source.name, each.sessions, history),
+            deadline_s=deadline_s if was_listed_whole(scope, history) else None,
         )
-        for each in found
+        for scope, each in zip(found, planned, strict=True)
     ]
+
+
+def select(found: SourceSessions, selection: Selection) -> PlannedSource:
+    """Return the sessions of a source that someone chose."""
+    wanted = set(selection.sessions)
+    chosen = tuple(session for session in found.sessions if not wanted or session.id in wanted)
+    return PlannedSource(found.source, chosen, ended=found.ended, present=found.present)
+
+
+def plan_source(
+    found: SourceSessions, history: History, polling: Polling, reading: str | None
+) -> PlannedSource:
+    """Return the sessions of a source that are asked, and what was decided of each."""
+    name = found.source.name
+    listings = {id_: last for (source, id_), last in history.listings.items() if source == name}
+    choices, is_trusted = choose(
+        found.sessions,
+        listings,
+        found.present,
+        history.trials.get(name, Trials()),
+        polling,
+        reading,
+    )
+    return PlannedSource(
+        found.source,
+        tuple(choice.session for choice in choices if choice.is_asked),
+        ended=found.ended,
+        present=found.present,
+        choices=tuple(choices),
+        is_trusted=is_trusted,
+    )
 
 
 def was_listed_whole(found: SourceSessions, history: History) -> bool:
@@ -73,6 +118,17 @@ def order_sessions(
     old = [session for session in sessions if completed[session.id] is not None]
     old.sort(key=lambda session: completed[session.id] or 0)
     return tuple(filter(None, chain.from_iterable(zip_longest(old, new))))
+
+
+def check_sessions(found: Sequence[SourceSessions], selection: Selection) -> None:
+    """Raise SettingsError for a session that was not found."""
+    known = {session.id for each in found for session in each.sessions}
+    if unknown := sorted(set(selection.sessions) - known):
+        raise SettingsError(
+            f"--session {unknown[0]}",
+            "not among the sessions that are configured, or were found",
+            "Add it to the configuration, or run once without --session to find it.",
+        )
 
 
 def check_statuses(selection: Selection, history: History) -> None:

@@ -1,67 +1,121 @@
-"""How requests travel: on httpx's own connections, through the proxy that the environment names.
+"""How requests travel: on aiohttp's connections, through the proxy that the environment names.
 
-On those of aiohttp (httpx-aiohttp) a request takes 1.0 to 1.3 ms of CPU less. At the default 50
-requests a second that is a twentieth of a core and no time: 1,000 pages of 67 kB come in 20.2 s
-instead of 20.1 s. At full speed, from a server with 20 ms of latency, they come in 4.1 s instead of
-3.2 s, of the 13 s that their poll takes. In exchange there were two more dependencies, five locked
-packages, and code of ours for cookies, silent retries, reason phrases, errors and proxies. Measured
-by `python -m benchmarks.transports`, which shows no difference for 10,000 threads.
+A page of 67 kB takes 0.3 ms of CPU so, on httpx's connections 1.2 to 1.8 ms (`python -m
+benchmarks.transports`): of what happens while pages come, that was half.
 """
 
 from __future__ import annotations
 
-import logging
 import os
+import ssl
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
-import httpx
+import aiohttp
+import certifi
+from yarl import URL
 
 from pipelines.config.values import is_loopback
 from pipelines.errors import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
+
+    Ask = Callable[[aiohttp.ClientRequest], Awaitable[aiohttp.ClientResponse]]
+
+# What gateways send, with policies and cookies, is less.
+MAX_HEADER_BYTES = 64 * 2**10
+MAX_HEADERS = 1_024
+# A server that takes longer to connect drops what it is sent.
+CONNECT_S = 20.0
+NOT_CONNECTED = (
+    aiohttp.ClientConnectorError,
+    aiohttp.ClientHttpProxyError,
+    aiohttp.ConnectionTimeoutError,
+)
+
+
+class TransportError(Exception):
+    """A request that no answer came to, and what went wrong with its connection."""
+
+
+class NoConnection(TransportError):
+    """There was none: the request never left this machine."""
 
 
 def open_connections(
     base_url: str, connections: int, headers: Mapping[str, str]
-) -> httpx.AsyncClient:
-    """Return a client for one server with so many connections; it follows no redirect.
+) -> aiohttp.ClientSession:
+    """Return a client for one server with so many connections, to be closed.
 
-    It has no time-out: the caller bounds the whole request. Raises SettingsError for a proxy
-    that speaks another protocol than http.
+    It keeps no cookies, decodes no body, has no time-out but that to connect, others being its
+    caller's, and asks exactly as often as it is told to. It raises TransportError. Raises
+    SettingsError for certificates that cannot be read, and for a proxy that speaks another protocol
+    than http.
     """
-    keep_urls_unlogged()
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=connections, ssl=make_context(base_url)),
+        proxy=find_proxy(base_url),
+        headers=headers,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(sock_connect=CONNECT_S),
+        auto_decompress=False,
+        max_line_size=MAX_HEADER_BYTES,
+        max_field_size=MAX_HEADER_BYTES,
+        max_headers=MAX_HEADERS,
+        middlewares=[raise_failures],
+    )
+
+
+async def raise_failures(request: aiohttp.ClientRequest, ask: Ask) -> aiohttp.ClientResponse:
+    """Raise as TransportError what aiohttp would ask for again, unpaced and uncounted."""
     try:
-        return httpx.AsyncClient(
-            verify=httpx.create_ssl_context(trust_env=True),
-            # A proxy for plain http would read the token; loopback needs none.
-            trust_env=not is_loopback(urlsplit(base_url).hostname or ""),
-            limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
-            timeout=None,  # noqa: S113
-            follow_redirects=False,
-            headers=headers,
-        )
+        return await ask(request)
+    except NOT_CONNECTED as error:
+        raise NoConnection(explain(error)) from error
+    except (aiohttp.ClientError, OSError) as error:
+        raise TransportError(explain(error)) from error
+
+
+def make_context(base_url: str) -> ssl.SSLContext | bool:
+    """Return which certificates a server may show; True if it is not asked for any."""
+    if urlsplit(base_url).scheme != "https":
+        return True
+    file, directory = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
+    try:
+        if file or directory:
+            return ssl.create_default_context(cafile=file or None, capath=directory or None)
+        return ssl.create_default_context(cafile=certifi.where())
     except OSError as error:
         where = "SSL_CERT_FILE or SSL_CERT_DIR"
         problem = f"the certificates cannot be read ({error.strerror or error})"
         raise SettingsError(
             where, problem, "Name a file of PEM certificates, or unset it."
         ) from None
-    except (ImportError, ValueError, httpx.InvalidURL) as error:
-        where = "HTTPS_PROXY or ALL_PROXY"
-        problem = f"this proxy cannot be used ({error})"
-        raise SettingsError(where, problem, "Name it like http://proxy:3128.") from None
 
 
-def keep_urls_unlogged() -> None:
-    """Keep httpx from logging a line with the URL of each request: a part of it may be secret."""
-    logging.getLogger("httpx").addFilter(_reject_record)
+def find_proxy(base_url: str) -> URL | None:
+    """Return the proxy that HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY name for a server.
 
-
-def _reject_record(_: logging.LogRecord) -> bool:
-    return False
+    Raises SettingsError for one that speaks another protocol than http.
+    """
+    parts = urlsplit(base_url)
+    proxies = getproxies()
+    named = proxies.get(parts.scheme) or proxies.get("all")
+    # A proxy for plain http would read the token; loopback needs none.
+    if not named or is_loopback(parts.hostname or "") or proxy_bypass(parts.netloc):
+        return None
+    try:
+        proxy = URL(named if "://" in named else f"http://{named}")
+        if proxy.scheme in {"http", "https"} and proxy.host:
+            return proxy
+        problem = f"{proxy.scheme} is no protocol of one"
+    except ValueError as error:
+        problem = str(error)
+    where = f"{parts.scheme.upper()}_PROXY or ALL_PROXY"
+    problem = f"this proxy cannot be used ({problem})"
+    raise SettingsError(where, problem, "Name it like http://proxy:3128.")
 
 
 def explain(error: BaseException) -> str:
@@ -73,4 +127,7 @@ def explain(error: BaseException) -> str:
         return os.strerror(deepest.errno)  # asyncio has other words for it
     if isinstance(deepest, OSError) and deepest.strerror:
         return deepest.strerror
-    return str(error) or type(error).__name__
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return f"{error.status} {error.message}"
+    said = getattr(error, "message", None) or str(error)
+    return (str(said).splitlines() or [""])[0] or type(error).__name__

@@ -100,10 +100,11 @@ def dialect_options(command: Callable[..., None]) -> Callable[..., None]:
             ),
             click.option(
                 "--agents",
-                type=click.Choice(["agent", "advisor", "inline"]),
+                type=click.Choice(["agent", "advisor", "inline", "template", "flat"]),
                 default="agent",
                 help="What its agents are.",
             ),
+            click.option("--costs-in", metavar="CURRENCY", help="Say costs, in this currency."),
             click.option("--newest-only", type=click.IntRange(1), help="List so many, no more."),
         ]
     ):

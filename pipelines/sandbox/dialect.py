@@ -37,7 +37,9 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     `page_limit` threads, and `clips` what asks for more, or rejects it; lists the newest first;
     gives no cursor; takes a filter by status for none; leaves archived threads out of the list, or
     all but the `newest_only`; gives no thread by its id. Its times have no offset, its numbers grow
-    with each reading, its agents are advisors or inline.
+    with each reading; its agents are advisors or inline, named by a template, or named beside the
+    thread's other fields (`flat`); its usage has costs in `costs_in`, a currency
+    or credits.
     """
 
     auth: Literal["bearer", "x-api-key"] = "bearer"
@@ -53,25 +55,55 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     has_lookups: bool = True
     has_naive_times: bool = False
     has_growing_stats: bool = False
-    agents: Literal["agent", "advisor", "inline"] = "agent"
+    agents: Literal["agent", "advisor", "inline", "template", "flat"] = "agent"
+    costs_in: str | None = None
 
     def speak(self, thread: dict[str, Any], age_s: float) -> dict[str, Any]:
         """Return a thread as this server says it; `age_s` is how long ago it was created."""
-        agent = thread["agent"]
         if self.agents != "agent":
-            model = {"id": agent.get("model", "ultimate")}
-            named = {"name": agent.get("name", "helper")} if self.agents == "inline" else {}
-            thread = {name: value for name, value in thread.items() if name not in OF_AGENTS}
-            thread["agent"] = {"type": self.agents, "model": model, **named}
+            kept = {name: value for name, value in thread.items() if name not in OF_AGENTS}
+            thread = kept | self._show_agent(thread["agent"])
         if self.has_growing_stats:
             is_running = thread["status"] in {"running", "rescheduling"}
             worked = age_s / 2 if is_running else 7.5
             lasted = 60.0 if thread["archived_at"] else age_s
             stats = {"duration_seconds": lasted, "active_seconds": worked}
             thread |= {"stats": stats, "usage": {"output_tokens": int(worked)}}
-        if self.has_naive_times:
-            thread |= {name: thread[name] and thread[name].removesuffix("Z") for name in TIMES}
-        return thread
+        return self._show_times(self._show_costs(thread))
+
+    def speak_session(self, session: dict[str, Any]) -> dict[str, Any]:
+        """Return a session as this server says it."""
+        return self._show_times(self._show_costs(session))
+
+    def _show_agent(self, agent: dict[str, Any]) -> dict[str, Any]:
+        """Return the fields of a thread that say whose it is."""
+        name, model = agent.get("name", "helper"), {"id": agent.get("model", "ultimate")}
+        match self.agents:
+            case "template":
+                return {"template_id": agent["id"]}
+            case "flat":
+                version = agent["version"]
+                return {"agent_id": agent["id"], "agent_name": name, "agent_version": version}
+            case "inline":
+                return {"agent": {"type": "inline", "model": model, "name": name}}
+            case _:
+                return {"agent": {"type": self.agents, "model": model}}
+
+    def _show_costs(self, item: dict[str, Any]) -> dict[str, Any]:
+        usage = item.get("usage")
+        if not (usage and self.costs_in):
+            return item
+        amount = usage["output_tokens"]
+        usage = {name: value for name, value in usage.items() if name != "list_cost"}
+        if self.costs_in == "credits":
+            return item | {"usage": usage | {"credits": amount}}
+        cost = {"amount": str(amount), "currency": self.costs_in}
+        return item | {"usage": usage | {"list_cost": cost}}
+
+    def _show_times(self, item: dict[str, Any]) -> dict[str, Any]:
+        if not self.has_naive_times:
+            return item
+        return item | {name: item[name] and item[name].removesuffix("Z") for name in TIMES}
 
     def authorize(self, request: Request, token: str) -> None:
         """Raise Rejection unless the request shows the token, and what else it must have."""

@@ -209,9 +209,9 @@ PASSING = (
 class Faulty:
     """A sandbox's app, of which some requests go wrong.
 
-    `plan` maps the number of a request for threads (from 1) to its fault; `rate` is the share of
-    the others that get one of `kinds`. Which these are follows from the seed and the request alone,
-    and no request gets more than `MOST` in a row.
+    `plan` maps the number of a request for `objects` (from 1), such as the threads of a session, to
+    its fault; `rate` is the share of the others that get one of `kinds`. Which these are follows
+    from the seed and the request alone, and no request gets more than `MOST` in a row.
     """
 
     MOST = 3
@@ -221,6 +221,7 @@ class Faulty:
         app: ASGIApp,
         plan: Mapping[int, str] | None = None,
         *,
+        objects: str = "threads",
         rate: float = 0,
         kinds: Sequence[str] = PASSING,
         seed: int = 0,
@@ -228,15 +229,14 @@ class Faulty:
         self.requests = 0
         self.met: Counter[str] = Counter()
         self._app = app
-        self._plan = plan or {}
-        self._rate = rate
-        self._kinds = kinds
-        self._seed = seed
+        self._plan = {} if plan is None else plan
+        self._path = f"/{objects}"
+        self._rate, self._kinds, self._seed = rate, kinds, seed
         self._tries: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, well or with its fault."""
-        if scope["type"] != "http" or not scope["path"].endswith("/threads"):
+        if scope["type"] != "http" or not scope["path"].endswith(self._path):
             await self._app(scope, receive, send)
             return
         self.requests += 1

@@ -111,14 +111,16 @@ class Sandbox:
             everything.reverse()
         wanted = {plan.id for plan in list_sessions(self.world, request.query_params)}
         plans = [plan for plan in locate(everything, cursor) if plan.id in wanted]
-        render = partial(render_session, self.world)
-        return JSONResponse(self._page(plans, cursor, limit, render))
+        return JSONResponse(self._page(plans, cursor, limit, self._render_session))
 
     async def show_session(self, request: Request) -> JSONResponse:
         """Answer one session."""
         await asyncio.sleep(self.latency_s)
         self.dialect.authorize(request, self.token)
-        return JSONResponse(render_session(self.world, self._find_session(request)))
+        return JSONResponse(self._render_session(self._find_session(request)))
+
+    def _render_session(self, plan: SessionPlan) -> dict[str, Any]:
+        return self.dialect.speak_session(render_session(self.world, plan))
 
     def _find_session(self, request: Request) -> SessionPlan:
         session_id = request.path_params["session_id"]

@@ -35,6 +35,8 @@ class World:
 
     `turn_s` is the mean length of a turn in seconds; `clock` gives the present, and the world's
     epoch lies so far before its first answer that most of the threads have been born by then.
+    `primary_id` is the id of each session's coordinator, in which {session_id} stands for that of
+    the session; by default each has another one.
     """
 
     def __init__(
@@ -46,8 +48,10 @@ class World:
         turn_s: float = 60,
         agents: int = 12,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        primary_id: str | None = None,
     ) -> None:
         self.revision: Revision = revision
+        self._primary_id = primary_id
         self._random = random.Random(seed)  # noqa: S311 - made-up data
         self.coordinator, *self._agents = draw_agents(self._random, 1 + agents)
         self._turn_s = turn_s
@@ -79,7 +83,7 @@ class World:
         """Return the plans behind `list_threads`, to render no more of them than a page holds."""
         session, present = self.sessions[session_id], self.elapsed()
         if not session.threads:
-            session.threads.append(self._plan_thread(None, 0, present))
+            session.threads.append(self._plan_thread(session_id, None, 0, present))
         born = self.born_threads(session)
         if self.revision == "b":
             born.sort(key=lambda plan: (plan.parent_id is not None, plan.id))
@@ -130,7 +134,8 @@ class World:
             if parent and parent.depth >= MAX_DEPTH:
                 parent = threads[0]
             depth = parent.depth + 1 if parent else 0
-            threads.append(self._plan_thread(parent.id if parent else None, depth, birth))
+            parent_id = parent.id if parent else None
+            threads.append(self._plan_thread(session_id, parent_id, depth, birth))
         created = births[0] if births else 0.0
         plan = SessionPlan(session_id, threads, title_session(len(self.sessions)), created)
         self.sessions[plan.id] = plan
@@ -141,10 +146,13 @@ class World:
         begin, length = (self._opening, self._opening) if later else (0.0, self._opening)
         return begin + self._random.random() * length
 
-    def _plan_thread(self, parent_id: str | None, depth: int, birth: float) -> ThreadPlan:
-        draw = self._random
+    def _plan_thread(
+        self, session_id: str, parent_id: str | None, depth: int, birth: float
+    ) -> ThreadPlan:
+        draw, own_id = self._random, draw_id(self._random, "sthr")
+        primary_id = (self._primary_id or own_id).format(session_id=session_id)
         return ThreadPlan(
-            id=draw_id(draw, "sthr"),
+            id=own_id if parent_id else primary_id,
             parent_id=parent_id,
             agent=draw.choice(self._agents) if parent_id else self.coordinator,
             version=draw.choice((1, 1, 2)),

@@ -9,7 +9,8 @@ import duckdb
 import polars as pl
 
 from pipelines.errors import WarehouseError
-from pipelines.records import History, KnownThreads, Registered
+from pipelines.extract.history import History, Registered
+from pipelines.records import KnownThreads
 from pipelines.warehouse.sql import read_sql
 
 if TYPE_CHECKING:

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from pipelines.errors import SettingsError
 from pipelines.extract.discover import SourceSessions, name_sessions
+from pipelines.extract.history import History
 from pipelines.extract.plan import plan_polls
-from pipelines.records import History, Selection
+from pipelines.records import Selection
 from tests.support import make_source
 
 if TYPE_CHECKING:

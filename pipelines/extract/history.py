@@ -1,0 +1,67 @@
+"""What earlier runs have brought: what a plan follows from."""
+
+from __future__ import annotations
+
+import msgspec
+
+from pipelines.extract.evidence import Evidence
+from pipelines.records import KnownThreads
+
+# A source, and a session of it.
+SessionKey = tuple[str, str]
+
+
+class Registered(msgspec.Struct, frozen=True):
+    """What the registry says of a session: where it came from, and whether it is asked for."""
+
+    label: str | None
+    origin: str
+    state: str
+
+
+class LastListing(msgspec.Struct, frozen=True):
+    """A session's last complete poll, and what its object had said before its first request.
+
+    It began `at` (microseconds since 1970). `is_newest` is false if a later poll was not complete.
+    The session `may_rest` while its object says the same. It is a suspect if its threads had
+    changed and the object had not. `reading` says how its pages were read.
+    """
+
+    at: int
+    is_newest: bool = True
+    evidence: Evidence | None = None
+    may_rest: bool = False
+    is_suspect: bool = False
+    reading: str | None = None
+
+
+class Trials(msgspec.Struct, frozen=True):
+    """What became of a source's evidence when it was tested, since a change was last missed.
+
+    So many changes of so many sessions were announced, from `first_at` to `last_at`. Times are
+    microseconds since 1970, or None if there was no such change.
+    """
+
+    announced: int = 0
+    sessions: int = 0
+    first_at: int | None = None
+    last_at: int | None = None
+    missed_at: int | None = None
+
+
+class History(msgspec.Struct, frozen=True):
+    """What earlier runs have brought.
+
+    `completed` is (source, session) -> the sequence number of its last complete poll; `answered`
+    are those that were complete once, or that the server last said are gone or forbidden;
+    `statuses` were ever seen; `known` are the threads; `registry` is what is known of each session,
+    `listings` its last complete poll, and `trials` those of each source's evidence.
+    """
+
+    completed: dict[SessionKey, int] = {}
+    answered: frozenset[SessionKey] = frozenset()
+    statuses: frozenset[str] = frozenset()
+    registry: dict[SessionKey, Registered] = {}
+    known: KnownThreads = KnownThreads()
+    listings: dict[SessionKey, LastListing] = {}
+    trials: dict[str, Trials] = {}
