@@ -76,33 +76,34 @@ def no_token_in_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
     """No file that the whole suite makes holds the token, compressed ones included."""
     yield
     paths = [path for path in tmp_path_factory.getbasetemp().rglob("*") if path.is_file()]
-    for secret in (CANARY, PROMPT, VARIABLE):
-        assert find_text(secret, paths) == []
+    assert find_texts(paths, CANARY, PROMPT, VARIABLE) == []
 
 
-def find_text(text: str, paths: Iterable[Path]) -> list[Path]:
-    """Return the files that hold the text, also compressed if they are tables of ours."""
+def find_texts(paths: Iterable[Path], *texts: str) -> list[Path]:
+    """Return the files that hold one of the texts, also compressed if they are tables of ours."""
     found, databases = [], []
     for path in paths:
-        if text.encode() in path.read_bytes() or (
-            path.suffix == ".parquet" and is_in_parquet(text, path)
+        data = path.read_bytes()
+        if any(text.encode() in data for text in texts) or (
+            path.suffix == ".parquet" and is_in_parquet(path, texts)
         ):
             found.append(path)
         elif path.suffix == ".duckdb":
             databases.append(path)
-    return found + find_in_databases(text, databases)
+    return found + find_in_databases(databases, texts)
 
 
-def is_in_parquet(text: str, path: Path) -> bool:
-    """Whether a row of a Parquet file holds the text; one that is damaged on purpose does not."""
+def is_in_parquet(path: Path, texts: Iterable[str]) -> bool:
+    """Whether a row of a Parquet file holds a text; one that is damaged on purpose does not."""
     try:
-        return text in repr(pl.read_parquet(path).rows())
+        rows = repr(pl.read_parquet(path).rows())
     except pl.exceptions.PolarsError:
         return False
+    return any(text in rows for text in texts)
 
 
-def find_in_databases(text: str, paths: Iterable[Path]) -> list[Path]:
-    """Return the files with a table whose rows hold the text; what is damaged on purpose has none.
+def find_in_databases(paths: Iterable[Path], texts: Iterable[str]) -> list[Path]:
+    """Return the files with a table whose rows hold a text; what is damaged on purpose has none.
 
     One instance of DuckDB attaches them in turn: starting one takes longer than reading a file.
     An error may leave an instance unfit for the next file, which gets another one.
@@ -114,20 +115,18 @@ def find_in_databases(text: str, paths: Iterable[Path]) -> list[Path]:
             while left:
                 path = left.pop()
                 connection.execute(f"ATTACH '{path}' AS file (READ_ONLY)")
-                if is_in_database(text, connection):
+                if is_in_database(connection, texts):
                     found.append(path)
                 connection.execute("DETACH file")
     return found
 
 
-def is_in_database(text: str, connection: duckdb.DuckDBPyConnection) -> bool:
-    """Whether a row of a table of the database `file` holds the text."""
+def is_in_database(connection: duckdb.DuckDBPyConnection, texts: Iterable[str]) -> bool:
+    """Whether a row of a table of the database `file` holds one of the texts."""
     tables = connection.execute(
         "SELECT format('file.{}.{}', schema_name, table_name) FROM duckdb_tables()"
         " WHERE database_name = 'file' AND estimated_size > 0"
     ).fetchall()
-    rows = [
-        f"SELECT 1 FROM {name} AS whole_row WHERE contains(whole_row::VARCHAR, '{text}')"
-        for (name,) in tables
-    ]
+    holds = " OR ".join(f"contains(whole_row::VARCHAR, '{text}')" for text in texts)
+    rows = [f"SELECT 1 FROM {name} AS whole_row WHERE {holds}" for (name,) in tables]
     return bool(rows) and bool(connection.execute(" UNION ALL ".join(rows)).fetchall())

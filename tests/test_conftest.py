@@ -8,7 +8,7 @@ import duckdb
 import polars as pl
 import pytest
 
-from tests.conftest import find_text
+from tests.conftest import find_texts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,5 +33,5 @@ def test_token_is_found(tmp_path: Path, suffix: str) -> None:
             )
     else:
         path.write_text(f"so {SECRET}")
-    assert find_text(SECRET, tmp_path.rglob("*")) == [path]
-    assert find_text("another", tmp_path.rglob("*")) == []
+    assert find_texts(tmp_path.rglob("*"), "another", SECRET) == [path]
+    assert find_texts(tmp_path.rglob("*"), "another", "a third") == []

@@ -31,7 +31,7 @@ from pipelines.sandbox.server import Sandbox, serve
 from pipelines.sandbox.sessions import PROMPT, VARIABLE, render_session
 from pipelines.sandbox.world import World
 from tests.builders import load_all, replay_all
-from tests.conftest import find_text
+from tests.conftest import find_texts
 from tests.support import CANARY, Script, invoke, make_source, read_table
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def test_registry_follows_the_server(home: Path) -> None:
     assert read_table(home / "warehouse.duckdb", "FROM source_polls ORDER BY sequence") == polled
     assert [row["sessions_listed"] for row in polled] == [40, 39, 38]
     files = [path for path in home.rglob("*") if path.is_file()]
-    assert find_text(PROMPT, files) == find_text(VARIABLE, files) == []
+    assert find_texts(files, PROMPT, VARIABLE) == []
 
 
 def test_broken_listing_concludes_nothing(home: Path) -> None:
@@ -150,6 +150,19 @@ def test_answer_that_ends_the_source(home: Path, status: int, headers: dict[str,
     assert len(script.requests) == 1
     rows = read_table(home / "warehouse.duckdb", "SELECT outcome, requests FROM session_polls")
     assert rows == [{"outcome": "failed", "requests": 0}] * 3
+
+
+def test_dead_server_is_asked_for_its_list_alone(home: Path) -> None:
+    """Where the list finds no server, none of the known sessions does, without trying."""
+    with serve(Script({"data": [], "has_more": False}).app) as base_url:
+        pass
+    run(home, find(base_url, sessions=["a", "b"], max_attempts=2), 1)
+    (listed,) = read_table(home / "warehouse.duckdb", "SELECT outcome, requests FROM source_polls")
+    assert listed == {"outcome": "failed", "requests": 2}
+    query = "SELECT outcome, requests, error_type FROM session_polls"
+    failed = {"outcome": "failed", "requests": 0, "error_type": "connection_error"}
+    assert read_table(home / "warehouse.duckdb", query) == [failed] * 2
+    assert set(states(home).values()) == {("configured", "polled")}
 
 
 def test_odd_answers_about_one_session(home: Path) -> None:

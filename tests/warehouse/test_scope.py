@@ -8,7 +8,7 @@ import pytest
 
 from tests.builders import SESSION, at
 from tests.warehouse.cases import MINUTE, columns, only, terminated
-from tests.warehouse.reference import WORLDS, table_of
+from tests.warehouse.reference import EACH_WORLD, table_of
 from tests.warehouse.worlds import CLOSED, SOURCE, World, build_all, state
 
 
@@ -80,7 +80,7 @@ def test_since_when(ends: list[str], since: float | None) -> None:
     assert row["unwatched_since"] == (None if since is None else at(since))
 
 
-@pytest.mark.parametrize("name", [name for name in WORLDS if name != "hostile"])
+@pytest.mark.parametrize("name", [world for world in EACH_WORLD if world.id != "hostile"])
 def test_levels_agree(name: str) -> None:
     """In every hour as many threads are open as are in open statuses, and in the last as now."""
     open_threads: dict[Any, int] = {}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.warehouse.reference import WORLDS
+from tests.warehouse.reference import EACH_WORLD
 
 
-@pytest.fixture(params=list(WORLDS))
+@pytest.fixture(params=EACH_WORLD)
 def name(request: pytest.FixtureRequest) -> str:
     """Return the name of a world, each in turn."""
     world: str = request.param

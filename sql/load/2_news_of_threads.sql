@@ -1,6 +1,6 @@
 -- What has changed of each session's threads, as far as a session that rests would have missed it. That a
 -- closed thread is archived, several servers never announce: it is counted apart.
-CREATE OR REPLACE TEMP TABLE session_news AS
+INSERT INTO session_news BY NAME
 WITH changes AS (
     SELECT
         incoming.source,
