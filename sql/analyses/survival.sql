@@ -9,12 +9,12 @@
 --   agent_version: version of the agent, of the dimension agent_version
 --   role: coordinator or child, never mixed
 --   t_seconds: time since the thread was created (seconds)
---   at_risk: number of threads that were open until then, as far as is known; of a source that did not list what had closed, those that were younger at their session's first poll (entry_seconds of thread_durations)
---   closed: number of threads that closed since the row before, at t_seconds at the latest; vanished ones in the middle of what is possible
+--   at_risk: number of threads that were open until then, as far as is known; of a source that did not list what had closed, those that were younger at their session's first poll (entry_seconds of thread_durations); if the last of the row vanished, those that had been listed by then (listed_seconds)
+--   closed: number of threads that closed since the row before, at t_seconds at the latest; vanished ones at times spread evenly over what is possible of each (spread_between)
 --   censored: number of threads of which no more is known than that they were open until a time since the row before
 --   survival: Kaplan-Meier estimate of the share of threads open for longer than t_seconds
---   ci_low: lower end of its 95 % confidence interval (Greenwood, on the log-log scale); null if survival is 0 or 1
---   ci_high: upper end of it
+--   ci_low: lower end of its 95 % confidence interval (Greenwood, on the log-log scale), and lower by those that vanished and may have closed before; null if survival is 0 or 1
+--   ci_high: upper end of it, higher by those that vanished and may have closed later
 --   as_of: beginning of the newest poll that the curve rests on (UTC)
 --   as_of_oldest: the oldest of the newest polls that its threads rest on (UTC)
 -- checks:
@@ -30,12 +30,19 @@
 --     )
 WITH only_source AS (
     SELECT min(source) AS source
-    FROM analytics.thread_durations
-    HAVING count(DISTINCT source) = 1
+    FROM analytics.thread_durations HAVING count(DISTINCT source) = 1
 ),
 
 lifetimes AS (
-    SELECT * REPLACE (coalesce(agent, '(none)') AS agent, coalesce(model, '(none)') AS model)
+    SELECT
+        * REPLACE (
+            coalesce(agent, '(none)') AS agent,
+            coalesce(model, '(none)') AS model,
+            CASE WHEN basis <> 'vanished' THEN elapsed_seconds ELSE spread_between(
+                elapsed_low, elapsed_high, concat_ws('/', source, session_id, thread_id)
+            ) END AS elapsed_seconds
+        ),
+        basis = 'vanished' AS is_vanished
     FROM analytics.thread_durations
     WHERE elapsed_seconds IS NOT NULL
 ),
@@ -53,7 +60,7 @@ members AS (
 
 hashed AS MATERIALIZED (
     SELECT
-        COLUMNS('^(dimension|value|role|elapsed_seconds|entry_seconds|is_censored|as_of)$'),
+        COLUMNS('^(dimension|value|role|(elapsed|entry|listed)_seconds|elapsed_low|elapsed_high|is_censored|is_vanished|as_of)$'),
         hash(dimension, value, role) AS name_hash
     FROM members
 ),
@@ -61,21 +68,16 @@ hashed AS MATERIALIZED (
 -- To sort by a small number is much faster than by three strings.
 curves AS MATERIALIZED (
     SELECT
-        row_number() OVER ()::INTEGER AS curve,
-        count(*) AS n,
-        any_value(dimension) AS dimension,
-        any_value(value) AS value,
-        any_value(role) AS role,
-        max(as_of) AS as_of,
-        min(as_of) AS as_of_oldest,
-        name_hash
+        row_number() OVER ()::INTEGER AS curve, name_hash, count(*) AS n,
+        any_value(dimension) AS dimension, any_value(value) AS value, any_value(role) AS role,
+        max(as_of) AS as_of, min(as_of) AS as_of_oldest
     FROM hashed
     GROUP BY name_hash
 ),
 
 -- Read twice, which costs less than to keep it.
 numbered AS NOT MATERIALIZED (
-    SELECT curves.curve, curves.n, hashed.elapsed_seconds, hashed.entry_seconds, hashed.is_censored
+    SELECT curves.curve, curves.n, hashed.* EXCLUDE (dimension, value, role, as_of, name_hash)
     FROM hashed
     JOIN curves USING (name_hash)
 ),
@@ -83,11 +85,9 @@ numbered AS NOT MATERIALIZED (
 labelled AS (
     FROM curves
     UNION ALL SELECT * REPLACE ('role' AS dimension, coalesce(role, '(none)') AS value)
-    FROM curves
-    WHERE dimension = 'all'
+    FROM curves WHERE dimension = 'all'
     UNION ALL SELECT curves.* REPLACE ('source' AS dimension, only_source.source AS value)
-    FROM curves, only_source
-    WHERE dimension = 'all'
+    FROM curves, only_source WHERE dimension = 'all'
 )
 
 SELECT
