@@ -27,10 +27,21 @@ if TYPE_CHECKING:
 # What gateways send, with policies and cookies, is less.
 MAX_HEADER_BYTES = 64 * 2**10
 MAX_HEADERS = 1_024
+# A server that takes longer to connect drops what it is sent.
+CONNECT_S = 20.0
+NOT_CONNECTED = (
+    aiohttp.ClientConnectorError,
+    aiohttp.ClientHttpProxyError,
+    aiohttp.ConnectionTimeoutError,
+)
 
 
 class TransportError(Exception):
     """A request that no answer came to, and what went wrong with its connection."""
+
+
+class NoConnection(TransportError):
+    """There was none: the request never left this machine."""
 
 
 def open_connections(
@@ -38,16 +49,17 @@ def open_connections(
 ) -> aiohttp.ClientSession:
     """Return a client for one server with so many connections, to be closed.
 
-    It keeps no cookies, decodes no body, has no time-out, which is its caller's, and asks exactly
-    as often as it is told to. It raises TransportError. Raises SettingsError for certificates that
-    cannot be read, and for a proxy that speaks another protocol than http.
+    It keeps no cookies, decodes no body, has no time-out but that to connect, others being its
+    caller's, and asks exactly as often as it is told to. It raises TransportError. Raises
+    SettingsError for certificates that cannot be read, and for a proxy that speaks another protocol
+    than http.
     """
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=connections, ssl=make_context(base_url)),
         proxy=find_proxy(base_url),
         headers=headers,
         cookie_jar=aiohttp.DummyCookieJar(),
-        timeout=aiohttp.ClientTimeout(),
+        timeout=aiohttp.ClientTimeout(sock_connect=CONNECT_S),
         auto_decompress=False,
         max_line_size=MAX_HEADER_BYTES,
         max_field_size=MAX_HEADER_BYTES,
@@ -60,6 +72,8 @@ async def raise_failures(request: aiohttp.ClientRequest, ask: Ask) -> aiohttp.Cl
     """Raise as TransportError what aiohttp would ask for again, unpaced and uncounted."""
     try:
         return await ask(request)
+    except NOT_CONNECTED as error:
+        raise NoConnection(explain(error)) from error
     except (aiohttp.ClientError, OSError) as error:
         raise TransportError(explain(error)) from error
 

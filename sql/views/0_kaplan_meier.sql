@@ -1,14 +1,18 @@
 -- Kaplan-Meier curves with Greenwood's 95 % intervals on the log-log scale. `lifetimes` names what has
--- the columns curve, n (how many lifetimes the curve is of), elapsed_seconds, is_censored, entry_seconds:
--- the age after which it was under observation (delayed entry; 0 if from birth on), listed_seconds: the
--- age at which it was first listed, and is_vanished: that it closed unseen. A closing unseen is known
--- only of what had been listed before: it is one of those at risk that had been listed by that age. When
--- it was is not known: the lower bound takes it for elapsed_low, the upper one for elapsed_high. A
--- curve has at most 200 points, and every one where it falls to a half and to a tenth.
+-- the columns curve, elapsed_seconds, is_censored, entry_seconds: the age after which it was under
+-- observation (delayed entry; 0 if from birth on), listed_seconds: the age at which it was first listed,
+-- and is_vanished: that it closed unseen. That is known only of what had been listed before: it is one of
+-- those at risk that had been listed by that age. When it was is not known: the lower bound takes it for
+-- elapsed_low, the upper one for elapsed_high. A curve has at most 200 points, and every one where it
+-- falls to a half and to a tenth.
 CREATE OR REPLACE MACRO kaplan_meier(lifetimes) AS TABLE (
     WITH ranked AS (
         SELECT
-            *,
+            curve,
+            elapsed_seconds,
+            is_censored,
+            is_vanished,
+            count(*) OVER (PARTITION BY curve) AS n,
             rank() OVER (PARTITION BY curve ORDER BY elapsed_seconds) - 1 AS ended_before,
             n - row_number() OVER (PARTITION BY curve ORDER BY elapsed_seconds, is_censored) AS staying
         FROM query_table(lifetimes)
@@ -16,21 +20,19 @@ CREATE OR REPLACE MACRO kaplan_meier(lifetimes) AS TABLE (
 
     -- What is not at risk before an age: of being seen to close, and of closing unseen.
     late AS (
-        SELECT curve, FALSE AS is_vanished, entry_seconds AS from_seconds, count(*) AS entering
+        SELECT curve, FALSE AS is_vanished, entry_seconds AS from_seconds
         FROM query_table(lifetimes)
         WHERE entry_seconds > 0
-        GROUP BY curve, entry_seconds
         UNION ALL
-        SELECT curve, TRUE, least(listed_seconds, elapsed_seconds) AS from_seconds, count(*)
+        SELECT curve, TRUE, least(listed_seconds, elapsed_seconds)
         FROM query_table(lifetimes)
         SEMI JOIN (SELECT curve FROM query_table(lifetimes) WHERE is_vanished) AS lossy USING (curve)
         WHERE listed_seconds > 0
-        GROUP BY curve, from_seconds
     ),
 
-    -- How many lifetimes of a curve are not at risk yet, beyond an age.
+    -- How many lifetimes of a curve are not at risk yet, beyond an age. Ranks cost less than sums.
     awaited AS (
-        SELECT curve, is_vanished, -1 AS from_seconds, sum(entering)::BIGINT AS awaited
+        SELECT curve, is_vanished, -1 AS from_seconds, count(*) AS awaited
         FROM late
         GROUP BY curve, is_vanished
         UNION ALL
@@ -38,7 +40,7 @@ CREATE OR REPLACE MACRO kaplan_meier(lifetimes) AS TABLE (
             curve,
             is_vanished,
             from_seconds,
-            (sum(entering) OVER (PARTITION BY curve, is_vanished ORDER BY from_seconds DESC) - entering)::BIGINT
+            rank() OVER (PARTITION BY curve, is_vanished ORDER BY from_seconds DESC) - 1
         FROM late
     ),
 

@@ -60,8 +60,8 @@ def test_delayed_entry(case: str) -> None:
         )
         connection.executemany("INSERT INTO lives VALUES (?, ?, ?)", lives)
         connection.execute(
-            "CREATE VIEW given AS SELECT 1 AS curve, count(*) OVER () AS n, *, FALSE AS is_vanished, "
-            "0 AS listed_seconds, 0 AS elapsed_low, 0 AS elapsed_high FROM lives"
+            "CREATE VIEW given AS SELECT 1 AS curve, *, FALSE AS is_vanished, 0 AS listed_seconds, "
+            "0 AS elapsed_low, 0 AS elapsed_high FROM lives"
         )
         rows = fetch_records(connection, "FROM kaplan_meier('given') ORDER BY t_seconds")
     ages, are_open, entries = zip(*lives, strict=True)
@@ -112,7 +112,7 @@ def test_closings_unseen() -> None:
         )
         connection.executemany("INSERT INTO lives VALUES (?, ?, ?, ?, ?)", list(lives.values()))
         connection.execute(
-            "CREATE VIEW given AS SELECT 1 AS curve, 5 AS n, *, 0 AS entry_seconds, "
+            "CREATE VIEW given AS SELECT 1 AS curve, *, 0 AS entry_seconds, "
             "elapsed_low < elapsed_high AS is_vanished FROM lives"
         )
         rows = fetch_records(connection, "FROM kaplan_meier('given') ORDER BY t_seconds")
