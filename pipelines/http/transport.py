@@ -1,7 +1,7 @@
 """How requests travel: httpx's, on aiohttp's connections, through the environment's proxy.
 
-A request takes a millisecond of CPU less on them than on httpx's own (`python -m
-benchmarks.transports`), which is a third of what happens while pages come.
+1,000 pages of 67 kB are fetched and landed in 2.4 s of CPU so, in 4.0 s on httpx's own (`python -m
+benchmarks.transports`), and in 2.1 s without httpx.
 """
 
 from __future__ import annotations
