@@ -5,18 +5,15 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from pipelines.errors import LandingError
-from pipelines.files import list_statuses, make_private, replace_file
+from pipelines.files import copy_content, list_statuses, make_private, replace_file
 from pipelines.warehouse.duckdb_file import DuckdbFile
 from tests.builders import load, publish_all, thread
 from tests.support import read_table
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_replaced_whole(tmp_path: Path) -> None:
@@ -33,6 +30,28 @@ def test_replaced_whole(tmp_path: Path) -> None:
     assert path.read_text() == "new"
     assert path.stat().st_mode & 0o777 == 0o600
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("size", [0, 1, 3 * 2**20 + 7])
+def test_copies_are_whole(tmp_path: Path, size: int) -> None:
+    """A copy holds every byte of a file, whoever has read of it."""
+    content = os.urandom(size)
+    (tmp_path / "a").write_bytes(content)
+    with (tmp_path / "a").open("rb") as source, replace_file(tmp_path / "b") as copy:
+        assert source.read(4) == content[:4]
+        copy_content(source, copy)
+    assert (tmp_path / "b").read_bytes() == content
+
+
+def test_copies_need_no_help_of_a_file_system(tmp_path: Path) -> None:
+    """What the kernel cannot copy from, or takes to be empty, is read and written."""
+    system = Path("/proc/self/cmdline")
+    if not system.exists():
+        system = tmp_path / "a"
+        system.write_bytes(b"python")
+    with system.open("rb") as source, replace_file(tmp_path / "b") as copy:
+        copy_content(source, copy)
+    assert (tmp_path / "b").read_bytes() == system.read_bytes() != b""
 
 
 @pytest.mark.parametrize("error", [LookupError, KeyboardInterrupt, OSError])

@@ -19,6 +19,7 @@ from pipelines.errors import (
     RequestRejected,
     Throttled,
     Unavailable,
+    Unreachable,
 )
 from pipelines.http.auth import SCHEMES
 from pipelines.http.encoding import ACCEPTED, Inflater
@@ -80,6 +81,7 @@ class Client:
         self._parser = ResponseParser(source)
         self._rate_limiter = RateLimiter(source.max_requests_per_second)
         self._backoff = tenacity.wait_random_exponential(multiplier=backoff_s, max=60)
+        self._answers = 0
 
     async def get(
         self,
@@ -102,6 +104,7 @@ class Client:
 
     def _retrying(self, stats: RequestStats) -> tenacity.AsyncRetrying:
         """Return how a request is tried again, and what of that is counted."""
+        answers = self._answers
 
         def note_wait(state: tenacity.RetryCallState) -> None:
             stats.retries += 1
@@ -120,6 +123,8 @@ class Client:
             asked, left = asked_wait(state), self.source.retry_budget_s - state.idle_for
             if isinstance(error, ApiError) and error.retryable and asked > left:
                 raise explain_wait(error, asked, left)
+            if isinstance(error, Unreachable) and self._answers > answers:
+                raise recast(error, Unavailable)  # others were answered in the meantime
             raise error or AssertionError
 
         return tenacity.AsyncRetrying(
@@ -161,6 +166,7 @@ class Client:
     async def _fetch(self, url: httpx.URL, stats: RequestStats) -> RawResponse:
         body = bytearray()
         async with self._http.stream("GET", url, headers=self._signature) as response:
+            self._answers += 1
             stats.compare_clocks(read_sent_at(response.headers))
             inflater = Inflater(response.headers.get("content-encoding"))
             async for chunk in response.aiter_raw():
@@ -184,14 +190,21 @@ class Client:
         if isinstance(error, TimeoutError):
             kind, what = "timeout", f"no whole answer within {self.source.request_timeout_s:g} s"
         hint = "Check base_url and the network, then run again"
-        return self._parser.fail(Unavailable, f"gave no answer ({what}). {hint}", kind)
+        failure = Unreachable if isinstance(error, httpx.ConnectError) else Unavailable
+        return self._parser.fail(failure, f"gave no answer ({what}). {hint}", kind)
 
 
 def explain_wait(error: ApiError, asked: float, left: float) -> ApiError:
     """Return the error of a request that would have to wait for longer than it may."""
     kind = Throttled if error.status == TOO_MANY_REQUESTS else type(error)
+    wait = f"It asks to wait {asked:.12g} s, retry_budget_s leaves {max(left, 0):.0f} s"
+    return recast(error, kind, f"{error}. {wait}")
+
+
+def recast(error: ApiError, kind: type[ApiError], message: str | None = None) -> ApiError:
+    """Return an error as one of another kind, with another message if there is one."""
     return kind(
-        f"{error}. It asks to wait {asked:.12g} s, retry_budget_s leaves {max(left, 0):.0f} s",
+        message or str(error),
         error_type=error.error_type,
         status=error.status,
         request_id=error.request_id,

@@ -28,6 +28,13 @@ if TYPE_CHECKING:
 # What gateways send, with policies and cookies, is less.
 MAX_HEADER_BYTES = 64 * 2**10
 MAX_HEADERS = 1_024
+# A server that takes longer to connect drops what it is sent.
+CONNECT_S = 20.0
+NOT_CONNECTED = (
+    aiohttp.ClientConnectorError,
+    aiohttp.ClientHttpProxyError,
+    aiohttp.ConnectionTimeoutError,
+)
 
 
 def open_connections(
@@ -35,15 +42,16 @@ def open_connections(
 ) -> httpx.AsyncClient:
     """Return a client for one server with so many connections; it follows no redirect.
 
-    It has no time-out: the caller bounds the whole request. Raises SettingsError for certificates
-    that cannot be read, and for a proxy that speaks another protocol than http.
+    It has no time-out but that to connect: the caller bounds the whole request. Raises
+    SettingsError for certificates that cannot be read, and for a proxy that speaks another protocol
+    than http.
     """
     keep_urls_unlogged()
     session = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=connections, ssl=make_context(base_url)),
         proxy=find_proxy(base_url),
         cookie_jar=aiohttp.DummyCookieJar(),
-        timeout=aiohttp.ClientTimeout(),
+        timeout=aiohttp.ClientTimeout(sock_connect=CONNECT_S),
         auto_decompress=False,
         max_line_size=MAX_HEADER_BYTES,
         max_field_size=MAX_HEADER_BYTES,
@@ -107,8 +115,10 @@ async def raise_failures(request: aiohttp.ClientRequest, ask: Ask) -> aiohttp.Cl
     """Raise as httpx's what aiohttp would ask for again, unpaced and uncounted."""
     try:
         return await ask(request)
-    except (aiohttp.ClientError, OSError) as error:
+    except NOT_CONNECTED as error:
         raise httpx.ConnectError(explain(error)) from error
+    except (aiohttp.ClientError, OSError) as error:
+        raise httpx.ReadError(explain(error)) from error
 
 
 def keep_urls_unlogged() -> None:

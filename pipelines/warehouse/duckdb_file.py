@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from pipelines.errors import WarehouseBusy, WarehouseError, WarehouseOlder
-from pipelines.files import replace_file, replace_synced, restrict
+from pipelines.files import copy_content, replace_file, replace_synced, restrict
 from pipelines.warehouse.lock import lock
 from pipelines.warehouse.schema import migrate
 from pipelines.warehouse.sql import quote, seal
@@ -22,7 +22,6 @@ WAREHOUSE = "warehouse.duckdb"
 PUBLISHED = "threads.duckdb"
 # What DuckDB puts beside a file that it writes: its log, under several names, and what it spills.
 SIDECARS = (".wal", ".wal.checkpoint", ".wal.recovery", ".tmp")
-BUFFER_BYTES = 2**20
 DAMAGED = "If it is damaged, move it away: session-threads replay makes it anew"
 
 
@@ -81,7 +80,7 @@ class DuckdbFile:
             tables.execute("CHECKPOINT")
             self._remove_sidecars()
             with self.path.open("rb") as written, replace_file(self.published) as copy:
-                shutil.copyfileobj(written, copy, BUFFER_BYTES)
+                copy_content(written, copy)
             restrict(self.published, 0o400)
             self._remove_sidecars()
         except (duckdb.Error, OSError) as error:

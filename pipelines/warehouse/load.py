@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -26,6 +26,7 @@ from pipelines.warehouse.repeats import PollDigests, read_known
 from pipelines.warehouse.sql import ArrowStream, read_query, read_sql, transaction
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
     from pipelines.landing.format import Landed
@@ -44,8 +45,12 @@ RUN = pl.Schema(
 )
 # Of a page; a look-up that found no thread has landed with another.
 OK = 200
-# What there is to do only where the sessions of a source were listed.
-OF_LISTINGS = "5_sessions"
+# What there is to do only if threads were read, if they hold new fields or values, and if a source
+# was asked for its sessions.
+OF_THREADS = frozenset({"1_compare", "2_history", "2_silences", "3_apply", "3_digests", "3_sums"})
+OF_DRIFT, OF_LISTINGS = "5_drift", "5_sessions"
+# What returns a row if something is wrong.
+SUMS, CHECK = "3_sums", "6_check"
 FIX = "The tables are as before; `session-threads replay` rebuilds them from the landed pages"
 
 
@@ -109,17 +114,8 @@ def load_run(connection: duckdb.DuckDBPyConnection, landed: Landed) -> None:
     Leaves the tables as they were, and raises LoadRejected if a check finds a row,
     LandingError if a body is no page.
     """
-    # More threads make a load no faster, and each needs buffers.
-    connection.execute("SET threads = 1")
-    try:
-        _load(connection, landed)
-    finally:
-        connection.execute("RESET threads")
-
-
-def _load(connection: duckdb.DuckDBPyConnection, landed: Landed) -> None:
     digests = PollDigests(landed, read_known(connection))
-    drift = Drift(documented_of(landed), read_drift(connection))
+    skipped = set() if lists_sessions(landed) else {OF_LISTINGS}
     with ExitStack() as views:
         register(
             connection,
@@ -129,19 +125,46 @@ def _load(connection: duckdb.DuckDBPyConnection, landed: Landed) -> None:
             landed_digests=digests.frame(),
             **registry_frames(landed),
         )
-        # What a transaction writes stays in memory; these tables are seen by nobody else.
-        stage_threads(connection, landed, drift)
-        growing = connection.execute(read_query("ledger", "growing_sessions")).fetchall()
-        states = digests.states_frame(growing)
-        register(connection, views, landed_drift=drift.frame(), landed_states=states)
-        with transaction(connection):
-            for name, statement in read_sql("load"):
-                if name == OF_LISTINGS and not lists_sessions(landed):
-                    continue
-                violations = connection.execute(statement).fetchall()
-                if name.endswith("check") and violations:
-                    found = "; ".join(line for (line,) in violations)
-                    raise LoadRejected(f"run {landed.run.id} is not loaded: {found}. {FIX}")
+        connection.execute(read_query("stage", "1_polls"))
+        sessions = find_news(connection)
+        if sessions.is_empty():
+            apply(connection, landed, {*skipped, OF_DRIFT, *OF_THREADS})
+            return
+        with reading(connection):
+            drift = Drift(documented_of(landed), read_drift(connection))
+            stage_threads(connection, landed, sessions, drift)
+            growing = connection.execute(read_query("ledger", "growing_sessions")).fetchall()
+            states, found = digests.states_frame(growing), drift.frame()
+            register(connection, views, landed_drift=found, landed_states=states)
+            apply(connection, landed, {*skipped, OF_DRIFT} if found.is_empty() else skipped)
+
+
+@contextmanager
+def reading(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Load threads in the block: with one thread, and no temporary table of theirs after it.
+
+    More threads make a load no faster, and each needs buffers.
+    """
+    connection.execute("SET threads = 1")
+    try:
+        yield
+    finally:
+        connection.execute(read_query("stage", "6_end"))
+        connection.execute("RESET threads")
+
+
+def apply(connection: duckdb.DuckDBPyConnection, landed: Landed, skipped: Collection[str]) -> None:
+    """Take the staged run into the tables, but for the statements that have nothing to do."""
+    with transaction(connection):
+        for name, statement in read_sql("load"):
+            if name in skipped:
+                continue
+            found = connection.execute(statement).fetchall()
+            if name == SUMS and found:
+                found = connection.execute(read_query("ledger", "contradictions")).fetchall()
+            if name in {SUMS, CHECK} and found:
+                lines = "; ".join(line for (line,) in found)
+                raise LoadRejected(f"run {landed.run.id} is not loaded: {lines}. {FIX}")
 
 
 def register(
@@ -153,17 +176,23 @@ def register(
         views.callback(connection.unregister, name)
 
 
-def stage_threads(connection: duckdb.DuckDBPyConnection, landed: Landed, drift: Drift) -> None:
-    """Fill the tables `incoming_…`, a batch of pages at a time, of the sessions with news alone."""
-    (_, begin), (_, wanted), (_, add), (_, end) = read_sql("stage")
-    connection.execute(begin)
-    sessions = pl.DataFrame(
-        connection.execute(wanted).fetchall(),
-        schema=dict.fromkeys(("source", "session_id"), pl.String()),
-        orient="row",
-    )
+def find_news(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:
+    """Return the sessions of the staged run whose threads are to be read."""
+    rows = connection.execute(read_query("stage", "2_sessions")).fetchall()
+    schema = dict.fromkeys(("source", "session_id"), pl.String())
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def stage_threads(
+    connection: duckdb.DuckDBPyConnection, landed: Landed, sessions: pl.DataFrame, drift: Drift
+) -> None:
+    """Fill the tables `incoming_…` with the threads of these sessions, a batch of pages at a time.
+
+    What a transaction writes stays in memory; these tables are seen by nobody else.
+    """
+    connection.execute(read_query("stage", "3_tables"))
     polls = thread_polls(landed)
-    for pages in landed.read_batches() if len(sessions) else ():
+    for pages in landed.read_batches():
         news = pages.join(sessions, on=sessions.columns, how="semi", maintain_order="left")
         news = correct_pages(news, polls)
         is_of_threads = pl.col("endpoint").is_in((THREADS_ENDPOINT, THREAD_ENDPOINT))
@@ -172,8 +201,8 @@ def stage_threads(connection: duckdb.DuckDBPyConnection, landed: Landed, drift: 
         threads = threads_frame(came, polls, keep_agent_definition=keep, drift=drift)
         with ExitStack() as views:
             register(connection, views, landed_threads=threads, landed_lookups=lookups_frame(news))
-            connection.execute(add)
-    connection.execute(end)
+            connection.execute(read_query("stage", "4_threads"))
+    connection.execute(read_query("stage", "5_newest"))
 
 
 def documented_of(landed: Landed) -> dict[str, Documented]:

@@ -1,13 +1,16 @@
 CREATE OR REPLACE TEMP TABLE newest_polls AS
 SELECT source, session_id, arg_max(started_at, sequence) AS started_at
 FROM complete_polls
+SEMI JOIN incoming_polls USING (source, session_id)
 GROUP BY ALL;
 
 -- The spells that begin with this run, each with the one it ends.
 CREATE OR REPLACE TEMP TABLE new_spells AS
 WITH changes AS (
     SELECT
-        thread_changes.number,
+        incoming.source,
+        incoming.session_id,
+        incoming.thread_id,
         incoming.status,
         incoming.stop_reason_type,
         incoming.created_at,
@@ -22,8 +25,7 @@ WITH changes AS (
             WHEN unseen.thread_id IS NULL THEN newest.started_at
             ELSE coalesce(unseen.last_seen_at, previous.observed_from)
         END AS changed_after
-    FROM incoming_threads AS incoming
-    JOIN thread_changes ON thread_changes.number = incoming.rowid
+    FROM (FROM thread_changes WHERE begins_spell) AS incoming
     LEFT JOIN thread_status_history AS previous
         ON previous.source = incoming.source
         AND previous.session_id = incoming.session_id
@@ -36,12 +38,6 @@ WITH changes AS (
         ON unseen.source = incoming.source
         AND unseen.session_id = incoming.session_id
         AND unseen.thread_id = incoming.thread_id
-    WHERE thread_changes.change_type IN ('new', 'changed')
-        AND (
-            previous.spell IS NULL
-            OR (incoming.status, incoming.stop_reason_type)
-            IS DISTINCT FROM (previous.status, previous.stop_reason_type)
-        )
 ),
 
 -- If the clock was set back between two polls, a bound that cannot be true is cut.
@@ -54,7 +50,9 @@ bounded AS (
 )
 
 SELECT
-    number,
+    source,
+    session_id,
+    thread_id,
     previous_row,
     coalesce(previous_spell, 0) + 1 AS spell,
     status,
@@ -81,29 +79,22 @@ FROM new_spells
 WHERE new_spells.previous_row = thread_status_history.rowid;
 
 INSERT INTO thread_status_history BY NAME
-SELECT
-    incoming.source,
-    incoming.session_id,
-    incoming.thread_id,
-    new_spells.* EXCLUDE (number, previous_row)
-FROM new_spells
-JOIN incoming_threads AS incoming ON incoming.rowid = new_spells.number;
+SELECT * EXCLUDE (previous_row)
+FROM new_spells;
 
 -- A complete poll sees the current spell of what it lists, but not where it lists a thread as it had
 -- been earlier, or not at all. Any other poll shows that a spell begins, and no more. A look-up sees
 -- it too, but is not repeated by every later poll.
 CREATE OR REPLACE TEMP VIEW spell_sightings AS
 SELECT
-    incoming.source,
-    incoming.session_id,
-    incoming.thread_id,
-    polls.is_complete AND thread_changes.change_type <> 'regressed' AND lookups.status IS NULL AS is_seen,
-    new_spells.number IS NOT NULL AS begins,
-    CASE WHEN lookups.status = 200 AND thread_changes.change_type <> 'regressed' THEN polls.sequence END
-    AS looked_up,
+    changes.source,
+    changes.session_id,
+    changes.thread_id,
+    polls.is_complete AND changes.change_type <> 'regressed' AND changes.lookup IS NULL AS is_seen,
+    changes.begins_spell AS begins,
+    CASE WHEN changes.lookup = 200 AND changes.change_type <> 'regressed' THEN polls.sequence END AS looked_up,
     polls.started_at
-FROM thread_changes
-JOIN incoming_threads AS incoming ON incoming.rowid = thread_changes.number
+FROM thread_changes AS changes
 JOIN (
     SELECT
         source,
@@ -113,22 +104,23 @@ JOIN (
         is_complete_poll(outcome, status_filter) AS is_complete
     FROM incoming_polls
 ) AS polls USING (source, session_id)
-LEFT JOIN new_spells USING (number)
-LEFT JOIN incoming_lookups AS lookups
-    ON lookups.source = incoming.source
-    AND lookups.session_id = incoming.session_id
-    AND lookups.thread_id = incoming.thread_id
 WHERE polls.is_complete OR begins
 UNION ALL
 SELECT source, session_id, thread_id, FALSE, FALSE, NULL, started_at
 FROM unlisted;
 
 DELETE FROM spells_unseen
-USING spell_sightings
-WHERE (spell_sightings.is_seen OR spell_sightings.begins OR spell_sightings.looked_up IS NOT NULL)
-    AND spell_sightings.source = spells_unseen.source
-    AND spell_sightings.session_id = spells_unseen.session_id
-    AND spell_sightings.thread_id = spells_unseen.thread_id;
+USING thread_changes AS changes, incoming_polls AS polls
+WHERE changes.source = spells_unseen.source
+    AND changes.session_id = spells_unseen.session_id
+    AND changes.thread_id = spells_unseen.thread_id
+    AND polls.source = spells_unseen.source
+    AND polls.session_id = spells_unseen.session_id
+    AND (
+        changes.begins_spell
+        OR changes.change_type <> 'regressed' AND is_complete_poll(polls.outcome, polls.status_filter)
+        AND coalesce(changes.lookup = 200, TRUE)
+    );
 
 INSERT INTO spells_unseen BY NAME
 SELECT

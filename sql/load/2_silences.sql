@@ -6,10 +6,9 @@ SELECT
     coalesce(threads.status, '(none)') AS status,
     age_step(seconds_between(threads.updated_at, incoming.updated_at)) AS step,
     count(*) AS silences
-FROM thread_changes
-JOIN threads ON threads.rowid = thread_changes.known_row
-JOIN incoming_threads AS incoming ON incoming.rowid = thread_changes.number
-WHERE thread_changes.change_type = 'changed' AND threads.is_open AND incoming.updated_at > threads.updated_at
+FROM (FROM thread_changes WHERE change_type = 'changed') AS incoming
+JOIN threads ON threads.rowid = incoming.known_row
+WHERE threads.is_open AND incoming.updated_at > threads.updated_at
 GROUP BY ALL;
 
 UPDATE silences

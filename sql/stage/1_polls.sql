@@ -15,7 +15,17 @@ SELECT
         AS outcome
     ),
     landed_digests.digest,
-    coalesce(landed_digests.repeats, FALSE) AS repeats
+    coalesce(landed_digests.repeats, FALSE) AS repeats,
+    -- Its threads are read: neither an overtaken poll nor one that repeats what is known brings news.
+    pages > 0 AND landed_digests.repeats IS NOT TRUE AND coalesce(latest.sequence < landed_run.sequence, TRUE) AS is_read,
+    0::BIGINT AS threads_new,
+    0::BIGINT AS threads_changed,
+    CASE
+        WHEN landed_digests.repeats AND coalesce(latest.sequence < landed_run.sequence, TRUE) THEN landed_polls.threads_listed
+        ELSE 0
+    END AS threads_unchanged,
+    0::BIGINT AS threads_missing,
+    0::BIGINT AS threads_regressed
 FROM landed_polls
 CROSS JOIN landed_run
 LEFT JOIN (FROM landed_digests WHERE endpoint = 'threads') AS landed_digests USING (source, session_id)
@@ -23,25 +33,7 @@ LEFT JOIN latest USING (source, session_id)
 WHERE NOT EXISTS (
     FROM session_polls AS known
     WHERE known.run_id = landed_run.run_id
+        AND known.sequence = landed_run.sequence
         AND known.source = landed_polls.source
         AND known.session_id = landed_polls.session_id
 );
-
--- What look-ups of threads that were not listed have answered: 200, or 404 for one that is gone.
-CREATE OR REPLACE TEMP TABLE incoming_lookups (
-    source VARCHAR,
-    session_id VARCHAR,
-    thread_id VARCHAR,
-    status SMALLINT
-);
-
-CREATE OR REPLACE TEMP TABLE incoming_threads AS
-SELECT
-    NULL::TIMESTAMPTZ AS observed_at,
-    NULL::VARCHAR AS growing,
-    * EXCLUDE (
-        input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cost_amount, cost_currency,
-        first_seen_at, last_changed_at, last_changed_sequence, missing_since, missing_sequence
-    )
-FROM threads
-LIMIT 0;

@@ -1,0 +1,18 @@
+-- What look-ups of threads that were not listed have answered: 200, or 404 for one that is gone.
+CREATE OR REPLACE TEMP TABLE incoming_lookups (
+    source VARCHAR,
+    session_id VARCHAR,
+    thread_id VARCHAR,
+    status SMALLINT
+);
+
+CREATE OR REPLACE TEMP TABLE incoming_threads AS
+SELECT
+    NULL::TIMESTAMPTZ AS observed_at,
+    NULL::VARCHAR AS growing,
+    * EXCLUDE (
+        input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cost_amount, cost_currency,
+        first_seen_at, last_changed_at, last_changed_sequence, missing_since, missing_sequence
+    )
+FROM threads
+LIMIT 0;
