@@ -19,6 +19,7 @@ from tests.builders import at
 from tests.warehouse.cases import KNOWN
 from tests.warehouse.worlds import (
     CLOSED,
+    EVER,
     MICROSECOND,
     NEVER,
     Key,
@@ -408,6 +409,19 @@ def newest_of_source(world: World, source: str = "(any)") -> datetime | None:
     unwatched = unwatched_of(world).items()
     since = [start for session, start in unwatched if source in {"(any)", session[0]}]
     return max(filter(None, (newest_loaded(world, **fields), *since)), default=None)
+
+
+def hours_of_source(world: World, source: str) -> tuple[datetime, datetime]:
+    """Return the first and the last hour that the polls of a source speak of.
+
+    Nothing says that the clock was right: no hour is older than the first thread.
+    """
+    polls = [p for p in world.polls if p["source"] == source and p["outcome"] != "overtaken"]
+    births = [row["created_at"] for key, row in world.threads.items() if key[0] == source]
+    oldest = min(filter(None, births), default=polls[0]["started_at"])
+    first = max(floor(oldest), min(floor(poll["started_at"]) for poll in polls))
+    as_of = newest_of_source(world, source) or EVER
+    return first, max(floor(as_of), *(floor(poll["finished_at"]) for poll in polls))
 
 
 def oldest_of_source(world: World, source: str) -> datetime | None:
