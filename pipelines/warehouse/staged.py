@@ -57,6 +57,11 @@ class Spool:
     def _file(self) -> IO[bytes]:
         return tempfile.TemporaryFile(dir=self._directory)
 
+    def close(self) -> None:
+        """Forget them."""
+        if self._sizes:
+            self._file.close()
+
     def add(self, frame: pl.DataFrame) -> None:
         """Append a frame."""
         buffer = io.BytesIO()

@@ -60,6 +60,7 @@ class Stager:
         }
         self._drift = Drift(documented, before.drift)
         self._spool = Spool(directory)
+        self.close = self._spool.close
 
     def take(self, arrival: Path | Poll) -> None:
         """Take a file or a poll. Raises LandingError for a damaged file."""
@@ -160,6 +161,7 @@ class Staging(Arrivals):
     def __init__(self, make: Callable[[], Stager]) -> None:
         self._arrivals: SimpleQueue[Path | Poll | None] = SimpleQueue()
         self._is_over = False
+        self._stager: Stager | None = None
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="staging")
         self._staged = self._pool.submit(self._stage, make)
 
@@ -170,6 +172,8 @@ class Staging(Arrivals):
         self._is_over = True
         self._arrivals.put(None)
         self._pool.shutdown()
+        if self._stager:
+            self._stager.close()
 
     def pages(self, path: Path) -> None:
         """Take note of a file."""
@@ -188,7 +192,7 @@ class Staging(Arrivals):
         return self._staged.result()
 
     def _stage(self, make: Callable[[], Stager]) -> Staged | None:
-        stager = make()
+        self._stager = stager = make()
         while (arrival := self._arrivals.get()) is not None:
             if self._is_over:
                 return None
