@@ -9,6 +9,7 @@
     │   ├── RequestRejected      400, and every other response that a retry cannot fix
     │   ├── Redirected           3xx, never followed
     │   ├── Unavailable          no response, or one that asks to come back later; retried
+    │   ├── Unreachable          no connection to the server, whatever it is asked
     │   ├── Throttled            429, for longer than a request may wait
     │   ├── MalformedBody        a response that is not the JSON it should be; retried
     │   ├── BodyTooLarge         a response that never ends, or is too large for a page
@@ -126,6 +127,12 @@ class Unavailable(ApiError):
     """No response, or one that asks to come back later."""
 
     retryable = True
+
+
+class Unreachable(Unavailable):
+    """There is no connection to the server: what else it would be asked fares alike."""
+
+    ends_source = True
 
 
 class Throttled(ApiError):

@@ -27,6 +27,8 @@ EndReason = Literal[
     "interrupted",
     "deadline",
 ]
+# What ended the others of its source, or all, has ended a poll.
+STOPPED: frozenset[EndReason] = frozenset({"interrupted", "deadline"})
 # The server itself said that there is no more (docs/api.md, 2.8).
 COMPLETE: frozenset[EndReason] = frozenset({"has_more_false", "no_next_page"})
 # Of every source, and of what was landed before there were others.

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from pipelines.cli.printing import echo, make_console, print_text, stamp
 from pipelines.records import Poll, Progress
+from pipelines.reporting.failures import Failures, describe_poll
 from pipelines.reporting.wording import count, describe_wait
 
 if TYPE_CHECKING:
@@ -28,10 +29,12 @@ class _Lines(Progress):
 
     def __init__(self, *, verbose: bool) -> None:
         self._verbose = verbose
+        self._failures = Failures()
 
     def end(self, poll: Poll) -> None:
-        if self._verbose or poll.outcome != "complete":
-            echo(stamp(describe_poll(poll)), err=True)
+        line = describe_poll(poll) if self._verbose else self._failures.describe(poll)
+        if line:
+            echo(stamp(line), err=True)
 
 
 class _Bar(Progress):
@@ -49,7 +52,8 @@ class _Bar(Progress):
         )
         self._bar.add_task("starting", start=False, total=None)
         (self._task,) = self._bar.tasks
-        self._failures = 0
+        self._failures = Failures()
+        self._shown = 0
         self._pages = 0
         self._threads = 0
         self._waited_s = 0.0
@@ -66,10 +70,10 @@ class _Bar(Progress):
         self._waited_s += seconds
 
     def end(self, poll: Poll) -> None:
-        if poll.outcome != "complete":
-            self._failures += 1
-            if self._failures <= SHOWN_FAILURES:
-                print_text(self._console, describe_poll(poll))
+        if line := self._failures.describe(poll):
+            self._shown += 1
+            if self._shown <= SHOWN_FAILURES:
+                print_text(self._console, line)
         self._bar.advance(self._task.id)
         if self._task.finished:
             self._bar.update(self._task.id, description="loading")
@@ -80,14 +84,6 @@ class _Bar(Progress):
         counts = f"{count(self._pages, 'page')}, {count(self._threads, 'thread')}"
         wait = describe_wait("sessions waited", self._waited_s)
         return Group(self._bar, Text(f"{counts}, {rate:.0f} threads/s{wait}"))
-
-
-def describe_poll(poll: Poll) -> str:
-    """Return how a session's poll has ended, in one line."""
-    counts = f"{count(poll.threads_listed, 'thread')} on {count(poll.pages, 'page')}"
-    reason = f": {poll.error_message}" if poll.error_message else ""
-    wait = describe_wait("waited", poll.wait_seconds)
-    return f"{poll.session_id}: {poll.outcome}, {counts}{wait}{reason}"
 
 
 @contextmanager

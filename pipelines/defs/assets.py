@@ -34,6 +34,7 @@ from pipelines.errors import INTERRUPTED, LoadRejected
 from pipelines.landing.aside import describe_aside
 from pipelines.landing.directory import RAW
 from pipelines.records import Poll, Progress, Selection
+from pipelines.reporting.failures import Failures
 from pipelines.reporting.health import read_rows
 from pipelines.reporting.wording import count
 from pipelines.warehouse.analyses import Analysis
@@ -95,9 +96,8 @@ def thread_pages(
     begun = steps.RunStart(context.run.run_id, warehouse.newest_sequence(), "dagster")
     landed = steps.poll(settings, planned, selection, Progress(), begun, history.known, found)
     yield dg.MaterializeResult(asset_key="sessions", metadata=describe_discovery(found))
-    for poll in landed.polls:
-        if poll.error_message:
-            context.log.warning("%s %s: %s", *name_poll(poll), poll.error_message)
+    for line in filter(None, map(Failures().describe, landed.polls)):
+        context.log.warning(line)
     if problem := find_problem(landed.polls):
         with warehouse.write() as tables:  # the steps after this one will not run
             ledger = steps.load(settings, tables).ledger
@@ -106,11 +106,6 @@ def thread_pages(
         raise dg.Failure(problem, metadata=evidence, allow_retries=False)
     metadata = describe_polls(landed.path, landed.polls)
     yield dg.MaterializeResult(asset_key="thread_pages", metadata=metadata)
-
-
-def name_poll(poll: Poll) -> tuple[str, str]:
-    """Return what was polled: a session's threads, or the list of a source's sessions."""
-    return ("session", poll.session_id) if poll.session_id else ("sessions of source", poll.source)
 
 
 @dg.asset(

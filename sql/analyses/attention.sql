@@ -12,7 +12,7 @@
 --   agent_name: name of the agent, or what comes next to one
 --   status: status as the server says it
 --   stop_reason_type: why its last turn ended
---   reason: "gave_up (retries exhausted, budget reached, refusal; open, or closed within a day of as_of, at archived_at or, if that is null, updated_at), needs_you (its turn ended for required action), blocked, or stuck (open, in any status but idle, for longer than threshold_seconds); the first that holds"
+--   reason: "gave_up (retries exhausted, budget reached, refusal; open, or closed, as thread_durations says, within a day of as_of), needs_you (its turn ended for required action), blocked, or stuck (open, in any status but idle, for longer than threshold_seconds); the first that holds"
 --   created_at: when the thread was created (UTC)
 --   quiet_seconds: as_of - updated_at; 0 if it was updated during the poll (seconds)
 --   threshold_seconds: how long it is usual to stay quiet (seconds)

@@ -20,11 +20,11 @@
 --   missing_since: beginning of the first complete poll that no longer listed it; null while it is listed (UTC)
 --   unwatched_since: beginning of the first poll that said that its session is gone or forbidden, or of the run that left it out; null while it is watched (UTC)
 --   elapsed_seconds: "lifetime: to closed_at, of an open thread to as_of; null if it would be negative or an end is not known (seconds)"
---   elapsed_low: the lifetime at least; below elapsed_seconds only if it vanished (seconds)
---   elapsed_high: the lifetime at most; above elapsed_seconds only if it vanished, null of an open thread (seconds)
+--   elapsed_low: the lifetime at least; of one that closed without archived_at until it was last seen open, 0 if it never was (seconds)
+--   elapsed_high: the lifetime at most; of one that closed without archived_at until it was first seen closed, or missing; null of an open thread (seconds)
 --   entry_seconds: age at the first poll of its session, if its source listed no thread then that had closed before (source_entry), for no thread that closed younger could be seen; else 0 (seconds)
 --   is_censored: true if basis is open, so that elapsed_seconds is an age and no duration
---   basis: "archived (at archived_at), terminated or cancelled (at updated_at, or when it was seen so if that is earlier), vanished (gone for good while nobody looked: in the middle between its last listing and missing_since), or open"
+--   basis: "archived (at archived_at), terminated or cancelled (at updated_at as it was when it was first seen so, for it may be touched later; in the middle of what is possible if that is no date between the last time it was seen open and then), vanished (gone for good while nobody looked: in the middle between its last listing and missing_since), or open"
 --   active_span_seconds: updated_at - created_at (seconds)
 --   quiet_seconds: as_of - updated_at of an open thread; 0 if it was updated during the poll (seconds)
 --   active_seconds: time of work as the server counts it (seconds)

@@ -4,13 +4,17 @@ WITH parents AS MATERIALIZED (
     FROM parent_threads
 ),
 
--- A closed thread may be touched later: it had closed when it was first seen so.
+-- A closed thread may be touched later: what counts is the history of when it was first seen so. Of
+-- one that was never seen open nothing but a date that lies between its birth and then is known.
 closings AS (
     SELECT
         source,
         session_id,
         thread_id,
-        coalesce(max(ended_before) FILTER (statuses.is_closed IS NOT TRUE), min(observed_from)) AS seen_at
+        max(ended_at) FILTER (statuses.is_closed IS NOT TRUE) AS ended_at,
+        max(ended_after) FILTER (statuses.is_closed IS NOT TRUE) AS seen_open_at,
+        max(ended_before) FILTER (statuses.is_closed IS NOT TRUE) AS seen_closed_at,
+        min(if(changed_at <= changed_after, observed_from, changed_at)) AS dated_at
     FROM thread_status_history
     SEMI JOIN (FROM threads WHERE NOT is_open AND archived_at IS NULL) AS closed
         USING (source, session_id, thread_id)
@@ -37,7 +41,7 @@ observed AS (
             WHEN threads.missing_since IS NOT NULL THEN 'vanished'
             ELSE 'open'
         END AS basis,
-        closings.seen_at
+        closings.* EXCLUDE (source, session_id, thread_id)
     FROM threads
     LEFT JOIN latest_polls AS latest USING (source, session_id)
     LEFT JOIN unwatched_sessions AS unwatched USING (source, session_id)
@@ -58,7 +62,8 @@ lifetimes AS (
             WHEN basis = 'vanished'
                 THEN as_of + to_microseconds(date_sub('microsecond', as_of, missing_since) // 2)
             WHEN archived_at IS NOT NULL THEN archived_at
-            WHEN updated_at IS NOT NULL THEN least(updated_at, seen_at)
+            WHEN ended_at IS NOT NULL THEN ended_at
+            WHEN updated_at IS NOT NULL THEN least(updated_at, dated_at)
         END AS closed_at,
         seconds_between(created_at, CASE basis WHEN 'open' THEN as_of ELSE closed_at END) AS lifetime_seconds
     FROM observed
@@ -89,10 +94,19 @@ SELECT
     basis,
     closed_at,
     CASE WHEN lifetime_seconds >= 0 THEN lifetime_seconds END AS elapsed_seconds,
-    CASE basis WHEN 'vanished' THEN greatest(seconds_between(created_at, as_of), 0) ELSE elapsed_seconds END
-    AS elapsed_low,
-    CASE basis WHEN 'vanished' THEN seconds_between(created_at, missing_since) WHEN 'open' THEN NULL ELSE elapsed_seconds END
-    AS elapsed_high,
+    CASE
+        WHEN basis = 'vanished' THEN greatest(seconds_between(created_at, as_of), 0)
+        WHEN basis = 'open' OR archived_at IS NOT NULL THEN elapsed_seconds
+        WHEN elapsed_seconds IS NOT NULL
+            THEN least(greatest(coalesce(seconds_between(created_at, seen_open_at), 0), 0), elapsed_seconds)
+    END AS elapsed_low,
+    CASE
+        WHEN basis = 'open' THEN NULL
+        WHEN basis = 'vanished' THEN seconds_between(created_at, missing_since)
+        WHEN archived_at IS NULL AND elapsed_seconds IS NOT NULL
+            THEN greatest(seconds_between(created_at, seen_closed_at), elapsed_seconds)
+        ELSE elapsed_seconds
+    END AS elapsed_high,
     CASE
         WHEN NOT is_delayed OR created_at IS NULL OR created_at >= first_loaded_at THEN 0
         WHEN basis = 'open' THEN least(seconds_between(created_at, first_loaded_at), elapsed_seconds)
@@ -124,8 +138,8 @@ COMMENT ON COLUMN thread_intervals.depth IS 'Number of ancestors; null under a p
 COMMENT ON COLUMN thread_intervals.children IS 'Number of threads that it created itself';
 COMMENT ON COLUMN thread_intervals.as_of IS 'Beginning of the newest poll that listed it or brought its last change';
 COMMENT ON COLUMN thread_intervals.basis IS 'archived, terminated or cancelled: how it closed; vanished: it closed unseen; open';
-COMMENT ON COLUMN thread_intervals.closed_at IS 'When it closed: archived_at, else updated_at unless it was seen closed before that; of a vanished one the middle between its last listing and missing_since; null if open, or not known';
+COMMENT ON COLUMN thread_intervals.closed_at IS 'When it closed: archived_at, else when the history has it that it left an open status, or if it was never seen open updated_at as it was when it was first seen; of a vanished one the middle between its last listing and missing_since; null if open, or not known';
 COMMENT ON COLUMN thread_intervals.elapsed_seconds IS 'From created_at to closed_at, of an open one to as_of; null if that is negative or not known';
-COMMENT ON COLUMN thread_intervals.elapsed_low IS 'The lifetime at least; below elapsed_seconds only if it vanished';
-COMMENT ON COLUMN thread_intervals.elapsed_high IS 'The lifetime at most; above elapsed_seconds only if it vanished, null of an open one';
+COMMENT ON COLUMN thread_intervals.elapsed_low IS 'The lifetime at least: without archived_at until it was last seen open';
+COMMENT ON COLUMN thread_intervals.elapsed_high IS 'The lifetime at most: without archived_at until it was first seen closed, or missing; null of an open one';
 COMMENT ON COLUMN thread_intervals.entry_seconds IS 'The age at which it came under observation (source_entry): no thread that closed younger could be listed; mostly 0';

@@ -152,6 +152,19 @@ def test_answer_that_ends_the_source(home: Path, status: int, headers: dict[str,
     assert rows == [{"outcome": "failed", "requests": 0}] * 3
 
 
+def test_dead_server_is_asked_for_its_list_alone(home: Path) -> None:
+    """Where the list finds no server, none of the known sessions does, without trying."""
+    with serve(Script({"data": [], "has_more": False}).app) as base_url:
+        pass
+    run(home, find(base_url, sessions=["a", "b"], max_attempts=2), 1)
+    (listed,) = read_table(home / "warehouse.duckdb", "SELECT outcome, requests FROM source_polls")
+    assert listed == {"outcome": "failed", "requests": 2}
+    query = "SELECT outcome, requests, error_type FROM session_polls"
+    failed = {"outcome": "failed", "requests": 0, "error_type": "connection_error"}
+    assert read_table(home / "warehouse.duckdb", query) == [failed] * 2
+    assert set(states(home).values()) == {("configured", "polled")}
+
+
 def test_odd_answers_about_one_session(home: Path) -> None:
     """A session that left the list and is then answered with another, or with two, harms none."""
     answers = {"a": '{"id": "z"}', "b": '{"id": "b"},{"id": "z"}', "c": '{"id": "c"}],"x":[{}'}

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 import uuid
-from typing import TYPE_CHECKING
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 from starlette.applications import Starlette
@@ -18,8 +21,11 @@ from pipelines.extract.paginate import Pagination
 from pipelines.extract.plan import plan_polls
 from pipelines.extract.poll import poll_sessions
 from pipelines.records import Poll, Progress, Selection
-from pipelines.sandbox.server import serve
-from tests.support import Script, make_source
+from pipelines.reporting.failures import Failures
+from pipelines.sandbox.faults import Faulty
+from pipelines.sandbox.server import Sandbox, serve
+from pipelines.sandbox.world import World
+from tests.support import CANARY, Script, make_source
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -141,6 +147,64 @@ def test_long_throttling_ends_the_source(sessions: int) -> None:
     assert len(polls) == sessions
     assert len(script.requests) <= 4
     assert all("asks to wait 3600 s" in str(poll.error_message) for poll in polls)
+
+
+def free_port() -> int:
+    """Return a port of loopback at which nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_server_without_connections_is_tried_once(scheme: str) -> None:
+    """A dead server, or one without a certificate, ends its source: not each session tries it."""
+    ids = [f"s{number}" for number in range(40)]
+    with serve(Script({"data": []}).app) as base_url:
+        port = urlsplit(base_url).port if scheme == "https" else free_port()
+        keys: dict[str, Any] = {"sessions": ids, "max_attempts": 3, "max_concurrency": 4}
+        polls = asyncio.run(run_polls(make_source(f"{scheme}://127.0.0.1:{port}/x", **keys)))
+    assert [poll.outcome for poll in polls] == ["failed"] * 40
+    assert len({poll.error_message for poll in polls}) == 1
+    assert sum(poll.requests for poll in polls) <= 4 * 3
+    assert sum(poll.requests == 0 for poll in polls) == 36
+    failures = Failures()
+    lines = list(filter(None, map(failures.describe, polls)))
+    assert len(lines) == 1
+    assert "gave no answer" in lines[0]
+
+
+def test_session_that_breaks_its_connections_fails_alone() -> None:
+    """A server that is there, and breaks off at one session, is asked for all the others."""
+    world = World([1] * 12, seed=1)
+    app = Faulty(Sandbox(world, token=CANARY).app, dict.fromkeys((1, 3, 4), "reset"))
+    with serve(app) as base_url:
+        keys: dict[str, Any] = {"max_attempts": 1, "max_concurrency": 1}
+        polls = asyncio.run(run_polls(make_source(base_url, sessions=[*world.sessions], **keys)))
+    assert [poll.outcome for poll in polls].count("complete") == 9
+    assert all(poll.requests == 1 for poll in polls)
+
+
+def test_server_that_dies_within_a_run() -> None:
+    """One that has answered, and then takes no connection any more, ends its source as well."""
+    ids = [f"s{number}" for number in range(30)]
+
+    async def run(source: Source, server: ExitStack) -> list[Poll]:
+        ended = []
+        plan = [SourceSessions(source, tuple(name_sessions(source).values()))]
+        async for item in poll_sessions(plan, Selection(), Progress(), backoff_s=0.001):
+            ended += [item] if isinstance(item, Poll) else []
+            if len(ended) == 2:
+                server.close()
+        return ended
+
+    with ExitStack() as server:
+        base_url = server.enter_context(serve(Script({"data": []}).app))
+        keys: dict[str, Any] = {"max_attempts": 2, "max_concurrency": 1}
+        polls = asyncio.run(run(make_source(base_url, sessions=ids, **keys), server))
+    assert polls[0].outcome == "complete"
+    assert sum(poll.requests == 0 for poll in polls) >= 20
+    assert polls[-1].outcome == "failed"
 
 
 class Failing(Progress):

@@ -229,12 +229,20 @@ def find_end(world: World, key: Key, row: Row, as_of: datetime | None) -> tuple[
     if row["is_open"]:
         gap = None if as_of is None else (row["missing_since"] - as_of) // MICROSECOND // 2
         return "vanished", None if gap is None else as_of + gap * MICROSECOND
-    seen = [spell["observed_from"] for spell in world.history[key]]
-    for spell in world.history[key]:
-        if spell["status"] not in CLOSED and spell["ended_before"]:
-            seen = [spell["ended_before"]]
     basis = row["status"] if row["status"] in {"archived", "cancelled"} else "terminated"
-    return basis, row["updated_at"] and min(row["updated_at"], seen[0])
+    if spell := last_open_spell(world, key):
+        return basis, spell["ended_at"]
+    first = world.history[key][0]
+    after = first["changed_after"]
+    is_dated = after is None or first["changed_at"] > after
+    seen = first["changed_at" if is_dated else "observed_from"]
+    return basis, row["updated_at"] and min(row["updated_at"], seen)
+
+
+def last_open_spell(world: World, key: Key) -> Row | None:
+    """Return the last spell in which a thread was seen open, if it ended."""
+    spells = [s for s in world.history[key] if s["status"] not in CLOSED and s["ended_at"]]
+    return spells[-1] if spells else None
 
 
 def entries_of(world: World) -> dict[tuple[str, str], datetime]:
@@ -268,6 +276,10 @@ def measure(
     bounds = (elapsed, None if basis == "open" else elapsed)
     if basis == "vanished":
         bounds = (max(seconds(created, as_of) or 0, 0), seconds(created, row["missing_since"]))
+    elif basis != "open" and not row["archived_at"] and elapsed is not None:
+        spell = last_open_spell(world, key) or {"ended_after": created, "ended_before": end}
+        low, high = (seconds(created, spell[name]) or 0 for name in ("ended_after", "ended_before"))
+        bounds = (min(max(low, 0), elapsed), max(high, elapsed))
     age = seconds(created, entries.get(key[:2]))
     if age is None or age < 0 or (basis != "open" and (elapsed is None or age >= elapsed)):
         age = 0

@@ -210,7 +210,7 @@ def bound_of(steps: list[int]) -> float:
 def find_reason(fact: Row) -> str | None:
     """Return why a thread may need someone."""
     gave_up = fact["stop_reason_type"] in {"retries_exhausted", "budget_reached", "refusal"}
-    since = seconds(fact["archived_at"] or fact["updated_at"], fact["as_of"])
+    since = seconds(fact["closed_at"], fact["as_of"])
     is_recent = since is not None and since < 24 * 3600
     if gave_up and (fact["is_open"] or is_recent):
         return "gave_up"

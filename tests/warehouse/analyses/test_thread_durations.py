@@ -128,20 +128,43 @@ def test_sessions_are_called_by_label_or_title() -> None:
     assert {row["value"]: row["name"] for row in groups} == called | {"neither": "neither"}
 
 
-def test_late_touch_and_vanishing() -> None:
-    """A thread had closed when it was first seen so; one that is gone closed unseen."""
+def test_late_touches_and_vanishing() -> None:
+    """A thread closed when it was dated as it was first seen closed; one that is gone, unseen.
+
+    However often it is touched later. `still` closed without a new date: in the middle between two
+    polls, like `dateless`; `reopened` the second time; `early` was never seen open.
+    """
     world = World()
-    world.poll(10, state("touched", "running", 0, 5), state("lost", "running", 0, 5))
-    ended = terminated("touched", 0, 15)
-    world.poll(20, ended, state("lost", "running", 0, 5))
-    world.poll(40, ended | {"updated_at": at(30), "stop_reason_type": "x"})
-    world.poll(50, ended | {"updated_at": at(45), "stop_reason_type": "x"})
+    running = {id_: state(id_, "running", 0, 5) for id_ in ("touched", "lost", "still", "dateless")}
+    reopened = state("reopened", "running", 0, 5)
+    early = terminated("early", 0, 9)
+    world.poll(10, *running.values(), terminated("reopened", 0, 6), early)
+    ended = [
+        terminated("touched", 0, 15),
+        terminated("still", 0, 5),
+        terminated("dateless", 0, 5) | {"updated_at": None},
+        early | {"updated_at": at(15)},
+    ]
+    world.poll(20, *ended, running["lost"], reopened | {"updated_at": at(18)})
+    for minute in (40, 50):
+        touched = {"updated_at": at(minute - 5), "stop_reason_type": "x"}
+        again = terminated("reopened", 0, 33) | ({} if minute == 40 else touched)
+        world.poll(minute, *(row | touched for row in ended), again)
     rows = {row["thread_id"]: row for row in build_all(world)["thread_durations"]}
     names = ("basis", "elapsed_seconds", "elapsed_low", "elapsed_high", "is_censored")
-    seen = 20.5 * MINUTE
-    assert columns([rows["touched"]], *names) == [("terminated", seen, seen, seen, False)]
-    bounds = (30 * MINUTE, 20 * MINUTE, 40 * MINUTE)
-    assert columns([rows["lost"]], *names) == [("vanished", *bounds, False)]
+    minutes = {
+        "touched": ("terminated", 15, 10, 20.5),
+        "still": ("terminated", 15.25, 10, 20.5),
+        "dateless": ("terminated", 15.25, 10, 20.5),
+        "reopened": ("terminated", 33, 20, 40.5),
+        "early": ("terminated", 9, 0, 9),
+        "lost": ("vanished", 30, 20, 40),
+    }
+    expected = {
+        id_: [(basis, *(bound * MINUTE for bound in bounds), False)]
+        for id_, (basis, *bounds) in minutes.items()
+    }
+    assert {id_: columns([row], *names) for id_, row in rows.items()} == expected
 
 
 @pytest.mark.parametrize("is_listing", [False, True])
