@@ -46,8 +46,11 @@ RUN = pl.Schema(
 )
 # What there is to do only if threads were read, if they hold new fields or values, and if a source
 # was asked for its sessions.
-OF_THREADS = frozenset({"1_compare", "2_history", "2_silences", "3_apply", "3_digests", "3_sums"})
-OF_DRIFT, OF_LISTINGS = "5_drift", "5_sessions"
+OF_THREADS = frozenset(
+    {"1_compare", "2_history", "2_news_of_threads", "2_silences", "3_apply", "3_digests", "3_sums"}
+)
+OF_DRIFT = "5_drift"
+OF_LISTINGS = frozenset({"2_news", "2_news_of_threads", "5_sessions", "5_trials"})
 # What returns a row if something is wrong.
 SUMS, CHECK = "3_sums", "6_check"
 FIX = "The tables are as before; `session-threads replay` rebuilds them from the landed pages"
@@ -125,14 +128,12 @@ def load_run(
 ) -> None:
     """Load one run in one transaction. Loading it again changes nothing.
 
-    What was staged of it is taken, if the tables are as they were when it began.
-
-    Leaves the tables as they were, and raises LoadRejected if a check finds a row,
-    LandingError if a body is no page.
+    What was staged of it is taken, if the tables are as they were when it began. Leaves the tables
+    as they were, and raises LoadRejected if a check finds a row, LandingError if a body is no page.
     """
     staged = staging.conclude() if staging else None
     digests = PollDigests(landed, read_known(connection), staged.states if staged else {})
-    skipped = set() if lists_sessions(landed) else {OF_LISTINGS}
+    skipped = frozenset() if lists_sessions(landed) else OF_LISTINGS
     with ExitStack() as views:
         register(
             connection,
