@@ -43,6 +43,7 @@ def test_concurrency_by_hand() -> None:
         for cells in [
             (at(60), 4, (30 + 60 + 20 + 2 * 9.5) / 60, 3, 2, 4),
             (at(120), 3, 3, 0, 1, 3),
+            *((at(hour), 3, 3, 0, 0, 3) for hour in range(180, 420, 60)),
         ]
     ]
 
