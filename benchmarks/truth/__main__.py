@@ -2,9 +2,9 @@
 
     python -m benchmarks.truth [SEEDS]
 
-400 seeds by default: as many worlds of each kind without an effect, and a fourth of worlds with one;
-of those that are polled many times 40 at most, of silences 10. Each row is printed as it is known;
-an hour on one core, parts side by side.
+400 seeds by default: as many worlds of each kind without an effect, and a fourth of worlds with
+one; of those that are polled many times 40 at most, of silences 10. Each row is printed as it is
+known; an hour on one core, parts side by side.
 """
 
 from __future__ import annotations
