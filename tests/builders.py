@@ -133,13 +133,11 @@ def poll_once(
     history = read_history(warehouse)
     found = steps.discover(settings, history, selection)
     planned = steps.plan(settings, found.sources, selection, history)
-    newest = warehouse.newest_sequence()
-    with steps.stage(settings, warehouse) as staging:
-        begun = steps.RunStart(run_id, newest, "command", staging)
-        landed = steps.poll(settings, planned, selection, Progress(), begun, history.known, found)
-        with warehouse.write() as tables:
-            steps.load(settings, tables, {run_id: staging})
-            steps.publish(warehouse, tables, {})
+    begun = steps.RunStart(run_id, warehouse.newest_sequence(), "command", warehouse)
+    landed = steps.poll(settings, planned, selection, Progress(), begun, history.known, found)
+    with warehouse.write() as tables:
+        steps.load(settings, tables, landed)
+        steps.publish(warehouse, tables, {})
     return landed.polls
 
 
