@@ -10,6 +10,7 @@ import polars as pl
 
 from pipelines.errors import LandingError, LoadRejected
 from pipelines.frames.drift import Drift
+from pipelines.frames.known import ThreadDigests
 from pipelines.frames.lookups import lookups_frame
 from pipelines.frames.polls import correct_pages, polls_frame, run_error
 from pipelines.frames.threads import threads_frame
@@ -191,16 +192,24 @@ def stage_threads(
     What a transaction writes stays in memory; these tables are seen by nobody else.
     """
     connection.execute(read_query("stage", "3_tables"))
-    polls = thread_polls(landed)
+    polls, keep = thread_polls(landed), landed.run.keep_agent_definition
+    known = pl.DataFrame(connection.sql(read_query("ledger", "known_threads")))["digest"]
+    digests = ThreadDigests(polls, known, keep_agent_definition=keep)
     for pages in landed.read_batches():
         news = pages.join(sessions, on=sessions.columns, how="semi", maintain_order="left")
         news = correct_pages(news, polls)
         is_of_threads = pl.col("endpoint").is_in((THREADS_ENDPOINT, THREAD_ENDPOINT))
-        came = news.filter(is_of_threads, status=OK)
-        keep = landed.run.keep_agent_definition
+        came, seen = digests.leave_known(news.filter(is_of_threads, status=OK))
         threads = threads_frame(came, polls, keep_agent_definition=keep, drift=drift)
+        lookups = lookups_frame(news)
         with ExitStack() as views:
-            register(connection, views, landed_threads=threads, landed_lookups=lookups_frame(news))
+            register(
+                connection,
+                views,
+                landed_threads=threads,
+                landed_seen=seen,
+                landed_lookups=lookups,
+            )
             connection.execute(read_query("stage", "4_threads"))
     connection.execute(read_query("stage", "5_newest"))
 

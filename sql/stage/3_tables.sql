@@ -6,6 +6,10 @@ CREATE OR REPLACE TEMP TABLE incoming_lookups (
     status SMALLINT
 );
 
+-- The threads that came byte for byte as they are known.
+CREATE OR REPLACE TEMP TABLE incoming_seen (source VARCHAR, session_id VARCHAR, digest UBIGINT);
+
+-- The others.
 CREATE OR REPLACE TEMP TABLE incoming_threads AS
 SELECT
     NULL::TIMESTAMPTZ AS observed_at,
