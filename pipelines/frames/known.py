@@ -1,83 +1,191 @@
-"""Threads that came as they are known, byte for byte: nothing of them needs to be read."""
+"""Threads that came as they are known: nothing of them needs to be read.
+
+A thread is known by the digest of its bytes or, if numbers grow by themselves in it, of what it
+holds beside these.
+"""
 
 from __future__ import annotations
 
 import hashlib
+from array import array
+from collections import defaultdict
+from datetime import timedelta
 from itertools import compress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import msgspec
 import polars as pl
 
 from pipelines.frames.evidence import name_readings
+from pipelines.frames.growing import GrowingFields
+from pipelines.frames.values import TIMESTAMP
 from pipelines.providers.registry import find_endpoint
+from pipelines.records import THREADS_ENDPOINT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-    from pipelines.records import Poll
+    from pipelines.providers.base import Endpoint
 
-SEEN = pl.Schema({"source": pl.String(), "session_id": pl.String(), "digest": pl.UInt64()})
+Session = tuple[str, str]
+
+KNOWN = pl.Schema({"digest": pl.UInt64(), "growing_since": TIMESTAMP})
+SEEN = pl.Schema({"source": pl.String(), "session_id": pl.String(), **KNOWN})
 DIGESTS = pl.List(pl.UInt64)
+# Numbers that grow by themselves are stored anew when those that are stored are so old.
+REFRESH = timedelta(hours=1)
+_encode = msgspec.json.Encoder(order="deterministic").encode
 
 
 class ThreadDigests:
-    """Digests of threads as they came, and of their source, their session and how they are read.
+    """The digests of the threads on a run's pages, each of which is looked at once.
 
-    So equal ones mean the same row. Those in `known` need not be read.
+    They are also of the source, the session and how its pages are read: equal ones mean the same
+    row. `providers` is source -> provider. `read_known` returns, when a page is looked at first,
+    those of threads that need not be read if they come so again, with the schema KNOWN.
     """
 
     def __init__(
-        self, polls: Iterable[Poll], known: pl.Series, *, keep_agent_definition: bool
+        self,
+        providers: Mapping[str, str],
+        read_known: Callable[[], pl.DataFrame],
+        *,
+        keep_agent_definition: bool,
     ) -> None:
-        self._providers = {poll.source: poll.provider for poll in polls}
+        self._providers = providers
         self._readings = name_readings(
-            {*self._providers.values()}, keep_agent_definition=keep_agent_definition
+            {*providers.values()}, keep_agent_definition=keep_agent_definition
         )
-        self._known = known
-        self._salts: dict[tuple[str, str], int] = {}
+        self._read_known = read_known
+        self._known: pl.DataFrame | None = None
+        self._salts: dict[Session, int] = {}
+        self._digests: defaultdict[Session, dict[int, array[int]]] = defaultdict(dict)
 
-    def leave_known(self, pages: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    def add(self, pages: pl.DataFrame) -> None:
+        """Look at landed pages; those of one session in their order."""
+        new = [
+            row
+            for row in pages.filter(endpoint=THREADS_ENDPOINT)
+            .select("source", "session_id", "page", "body")
+            .iter_rows()
+            if row[2] not in self._digests[row[0], row[1]]
+        ]
+        items = [self._split(source, body) for source, _, _, body in new]
+        digests = [
+            array("Q", [digest(item) ^ self._salt(source, session_id) for item in raws])
+            for (source, session_id, _, _), raws in zip(new, items, strict=True)
+        ]
+        unmoved = self._find_unmoved(digests)
+        for (source, session_id, page, _), raws, found in zip(new, items, digests, strict=True):
+            self._set_states(source, session_id, raws, found, unmoved)
+            self._digests[source, session_id][page] = found
+
+    def state(self, session: Session) -> str:
+        """Return the digest of a session's threads without numbers that grow by themselves."""
+        whole = hashlib.blake2b(digest_size=16)
+        for _, page in sorted(self._digests[session].items()):
+            whole.update(page.tobytes())
+        return whole.hexdigest()
+
+    def leave_known(
+        self, pages: pl.DataFrame, but: Collection[Session] = ()
+    ) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Return landed pages without the threads that are known, and those, with the schema SEEN.
 
-        The pages get a column `digests`: of each thread that is left on them, in their order; none
-        of a page that is not listed, or cannot be read.
+        Threads of the sessions `but` are all left. The pages get a column `digests`: of each thread
+        that is left on them, in their order; none of a page that is not listed, or cannot be read.
         """
-        keys = list(pages.select("source", "session_id", "endpoint", "body").iter_rows())
-        digests = [self._digest(*key) for key in keys]
-        pages = pages.with_columns(digests=pl.Series(digests, dtype=DIGESTS))
-        seen = (
-            pages.select("source", "session_id", digest="digests")
-            .explode("digest")
-            .filter(pl.col("digest").is_in(self._known.implode()))
+        self.add(pages)
+        keys = list(pages.select("source", "session_id", "endpoint", "page", "body").iter_rows())
+        digests = [
+            self._digests[source, session_id][page] if name == THREADS_ENDPOINT else array("Q")
+            for source, session_id, name, page, _ in keys
+        ]
+        listed = pages.select(
+            *("source", "session_id", "observed_at"), digest=pl.Series(digests, dtype=DIGESTS)
         )
-        if seen.is_empty():
-            return pages, seen
+        seen = self._find_seen(listed.explode("digest"), but)
         known = set(seen["digest"])
         is_left = [[digest not in known for digest in page] for page in digests]
         bodies = [
-            body if all(left) else self._keep(source, endpoint, body, left)
-            for (source, _, endpoint, body), left in zip(keys, is_left, strict=True)
+            body if all(left) else self._keep(source, body, left)
+            for (source, *_, body), left in zip(keys, is_left, strict=True)
         ]
         rest = [list(compress(*page)) for page in zip(digests, is_left, strict=True)]
         return pages.with_columns(
             body=pl.Series(bodies, dtype=pl.Binary), digests=pl.Series(rest, dtype=DIGESTS)
         ), seen
 
-    def _digest(self, source: str, session_id: str, endpoint: str, body: bytes) -> list[int]:
-        provider = self._providers[source]
+    @property
+    def known(self) -> pl.DataFrame:
+        """Those that are known, with the schema KNOWN."""
+        if self._known is None:
+            self._known = self._read_known().cast(dict(KNOWN))
+        return self._known
+
+    def _find_seen(self, listed: pl.DataFrame, but: Collection[Session]) -> pl.DataFrame:
+        """Return the known threads whose growing numbers, if there are any, are recent."""
+        since, came = pl.col("growing_since"), pl.col("observed_at")
+        is_recent = (came >= since - REFRESH) & (came < since + REFRESH)
+        others = pl.DataFrame(list(but), schema=list(SEEN)[:2], orient="row").cast(pl.String)
+        return (
+            listed.join(self.known, on="digest", maintain_order="left")
+            .filter(since.is_null() | is_recent)
+            .join(others, on=others.columns, how="anti", maintain_order="left")
+            .select(*SEEN)
+        )
+
+    def _find_unmoved(self, digests: Sequence[array[int]]) -> set[int]:
+        """Return the digests of bytes that are known, in which nothing grows."""
+        fixed = self.known.filter(pl.col("growing_since").is_null())["digest"]
+        came = pl.Series(digests, dtype=DIGESTS).explode()
+        return set(came.filter(came.is_in(fixed.implode())))
+
+    def _set_states(
+        self,
+        source: str,
+        session_id: str,
+        raws: Sequence[bytes],
+        digests: array[int],
+        unmoved: Collection[int],
+    ) -> None:
+        """Put digests without the growing numbers into the places of threads that have some."""
+        places = [place for place, found in enumerate(digests) if found not in unmoved]
+        if not places:
+            return
+        endpoint = self._endpoint(source)
+        growing = GrowingFields(endpoint.documented.growing)
         try:
-            items = find_endpoint(endpoint, provider).split_items(body)
+            body = endpoint.join_items(raws[place] for place in places)
+            items = endpoint.read_items(body, keep_prompts=True)
         except (ValueError, RecursionError):
-            return []  # who reads the page says what is wrong with it
+            return  # who reads the page says what is wrong with it
+        if len(items) == len(places):
+            for place, (thread, extra) in zip(places, items, strict=True):
+                left = growing.blank(thread, extra)
+                if left is not None:
+                    digests[place] = digest(_encode((thread, left))) ^ self._salt(source, session_id)
+
+    def _salt(self, source: str, session_id: str) -> int:
         salt = self._salts.get((source, session_id))
         if salt is None:
-            salt = digest(repr((self._readings[provider], source, session_id)).encode())
+            reading = self._readings[self._providers[source]]
+            salt = digest(repr((reading, source, session_id)).encode())
             self._salts[source, session_id] = salt
-        return [digest(item) ^ salt for item in items]
+        return salt
 
-    def _keep(self, source: str, endpoint: str, body: bytes, is_left: Iterable[bool]) -> bytes:
-        reader = find_endpoint(endpoint, self._providers[source])
-        return reader.join_items(compress(reader.split_items(body), is_left))
+    def _endpoint(self, source: str) -> Endpoint[Any]:
+        return find_endpoint(THREADS_ENDPOINT, self._providers[source])
+
+    def _split(self, source: str, body: bytes) -> Sequence[bytes]:
+        try:
+            return self._endpoint(source).split_items(body)
+        except (ValueError, RecursionError):
+            return [body]  # it counts as it came
+
+    def _keep(self, source: str, body: bytes, is_left: Iterable[bool]) -> bytes:
+        endpoint = self._endpoint(source)
+        return endpoint.join_items(compress(endpoint.split_items(body), is_left))
 
 
 def digest(content: bytes) -> int:

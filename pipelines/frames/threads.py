@@ -91,20 +91,6 @@ GROWING = {
     "duration_seconds": pl.coalesce("duration_seconds", "elapsed_seconds"),
     "usage": pl.col("usage"),
 }
-# The names of those that have a value, of the columns that grow by themselves.
-_growing = pl.concat_str(
-    [
-        pl.when(
-            pl.col("growing").str.contains(name, literal=True)
-            & (value.is_not_null() | pl.col("has_odd_growth"))
-        )
-        .then(pl.lit(name))
-        .otherwise(None)
-        for name, value in GROWING.items()
-    ],
-    separator=" ",
-    ignore_nulls=True,
-).replace("", None)
 # How a column of THREADS is derived, if it is not taken as it came.
 _is_root = pl.col("parent_thread_id").is_null() & ~pl.col("has_odd_parent")
 DERIVED = {
@@ -119,9 +105,20 @@ DERIVED = {
     "agent_model": pl.col("agent.model"),
     "agent_version": pl.coalesce("agent_version", "agent.version"),
     "duration_seconds": pl.coalesce("duration_seconds", "elapsed_seconds"),
-    "growing": _growing,
-    # Of a thread in which numbers grow the bytes say nothing.
-    "digest": pl.when(_growing.is_null()).then("digest"),
+    # Those of a thread that have a value, of the columns that grow by themselves.
+    "growing": pl.concat_str(
+        [
+            pl.when(
+                pl.col("growing").str.contains(name, literal=True)
+                & (value.is_not_null() | pl.col("has_odd_growth"))
+            )
+            .then(pl.lit(name))
+            .otherwise(None)
+            for name, value in GROWING.items()
+        ],
+        separator=" ",
+        ignore_nulls=True,
+    ).replace("", None),
     "is_open": pl.col("archived_at").is_null()
     & ~pl.col("has_odd_archival")
     & ~pl.col("status").is_in(CLOSED).fill_null(value=False),

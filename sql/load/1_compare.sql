@@ -12,7 +12,7 @@ WITH pairs AS (
             observed_at, growing, digest, active_seconds, duration_seconds, usage
         ))) AS content,
         row(*COLUMNS(known.* EXCLUDE (
-            digest, active_seconds, duration_seconds, usage,
+            digest, grows, active_seconds, duration_seconds, usage,
             input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cost_amount, cost_currency,
             first_seen_at, last_changed_at, last_changed_sequence, missing_since, missing_sequence
         ))) AS known_content
