@@ -40,7 +40,9 @@ if TYPE_CHECKING:
 
 THREADS, SESSIONS = 1000, 4
 # Packages that take long to import: none is needed to read the published copy, or not even that.
-HEAVY = frozenset({"aiohttp", "altair", "dagster", "pandas", "polars", "starlette", "uvicorn"})
+HEAVY = frozenset(
+    {"aiohttp", "altair", "dagster", "httpx", "pandas", "polars", "starlette", "uvicorn"}
+)
 HEAVY_FOR_POLLS = frozenset({"altair", "dagster", "fsspec", "jinja2", "upath"})
 HEAVY_FOR_HELP = HEAVY | {"duckdb", "msgspec", "pydantic", "rich", "tenacity", "yaml"}
 ASK = """

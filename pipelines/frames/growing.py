@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 RUNNING = frozenset({"running", "rescheduling"})
 Path = tuple[str, ...]
-NOTHING = (None, {})
 
 
 class GrowingFields:
@@ -50,7 +49,10 @@ class GrowingFields:
         paths, is_blank = self.list_paths(thread, extra), False
         for path in paths:
             owner = getattr(thread, path[0]) if len(path) > 1 else thread
-            if owner is not None and getattr(owner, path[-1]) not in NOTHING:
+            if owner is None:
+                continue
+            value = getattr(owner, path[-1])
+            if value is not None and value != {}:
                 msgspec.structs.force_setattr(owner, path[-1], 0)
                 is_blank = True
         left = drop_all(extra, paths)

@@ -7,6 +7,7 @@ holds beside these.
 from __future__ import annotations
 
 import hashlib
+import sys
 from array import array
 from collections import defaultdict
 from datetime import timedelta
@@ -58,27 +59,32 @@ class ThreadDigests:
         )
         self._read_known = read_known
         self._known: pl.DataFrame | None = None
-        self._salts: dict[Session, int] = {}
+        self._salts: dict[Session, bytes] = {}
         self._digests: defaultdict[Session, dict[int, array[int]]] = defaultdict(dict)
 
-    def add(self, pages: pl.DataFrame) -> None:
-        """Look at landed pages; those of one session in their order."""
+    def add(self, pages: pl.DataFrame, sessions: Collection[Session] | None = None) -> None:
+        """Look at landed pages, of these sessions alone, if any are named."""
+        wanted = None if sessions is None else set(sessions)
         new = [
             row
             for row in pages.filter(endpoint=THREADS_ENDPOINT)
             .select("source", "session_id", "page", "body")
             .iter_rows()
-            if row[2] not in self._digests[row[0], row[1]]
+            if (wanted is None or row[:2] in wanted) and row[2] not in self._digests[row[:2]]
         ]
         items = [self._split(source, body) for source, _, _, body in new]
         digests = [
-            array("Q", [digest(item) ^ self._salt(source, session_id) for item in raws])
+            digest_all(raws, self._salt(source, session_id))
             for (source, session_id, _, _), raws in zip(new, items, strict=True)
         ]
         unmoved = self._find_unmoved(digests)
         for (source, session_id, page, _), raws, found in zip(new, items, digests, strict=True):
             self._set_states(source, session_id, raws, found, unmoved)
             self._digests[source, session_id][page] = found
+
+    def pages(self, session: Session) -> int:
+        """Return how many pages of a session were looked at."""
+        return len(self._digests[session])
 
     def state(self, session: Session) -> str:
         """Return the digest of a session's threads without numbers that grow by themselves."""
@@ -120,7 +126,7 @@ class ThreadDigests:
     def known(self) -> pl.DataFrame:
         """Those that are known, with the schema KNOWN."""
         if self._known is None:
-            self._known = self._read_known().cast(dict(KNOWN))
+            self._known = self._read_known().cast(KNOWN)
         return self._known
 
     def _find_seen(self, listed: pl.DataFrame, but: Collection[Session]) -> pl.DataFrame:
@@ -160,17 +166,21 @@ class ThreadDigests:
             items = endpoint.read_items(body, keep_prompts=True)
         except (ValueError, RecursionError):
             return  # who reads the page says what is wrong with it
-        if len(items) == len(places):
-            for place, (thread, extra) in zip(places, items, strict=True):
-                left = growing.blank(thread, extra)
-                if left is not None:
-                    digests[place] = digest(_encode((thread, left))) ^ self._salt(source, session_id)
+        if len(items) != len(places):
+            return
+        states = [(thread, growing.blank(thread, extra)) for thread, extra in items]
+        moved = [state for state in states if state[1] is not None]
+        found = iter(digest_all(map(_encode, moved), self._salt(source, session_id)))
+        for place, (_, left) in zip(places, states, strict=True):
+            if left is not None:
+                digests[place] = next(found)
 
-    def _salt(self, source: str, session_id: str) -> int:
+    def _salt(self, source: str, session_id: str) -> bytes:
         salt = self._salts.get((source, session_id))
         if salt is None:
             reading = self._readings[self._providers[source]]
-            salt = digest(repr((reading, source, session_id)).encode())
+            text = repr((reading, source, session_id)).encode()
+            salt = hashlib.blake2b(text, digest_size=hashlib.blake2b.SALT_SIZE).digest()
             self._salts[source, session_id] = salt
         return salt
 
@@ -188,6 +198,11 @@ class ThreadDigests:
         return endpoint.join_items(compress(endpoint.split_items(body), is_left))
 
 
-def digest(content: bytes) -> int:
-    """Return a digest that fits an integer: of 2^64 changes one would go unnoticed."""
-    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little")
+def digest_all(contents: Iterable[bytes], salt: bytes) -> array[int]:
+    """Return digests that fit integers: of 2^64 changes one would go unnoticed."""
+    blake2b = hashlib.blake2b
+    found = [blake2b(content, digest_size=8, salt=salt).digest() for content in contents]
+    digests = array("Q", b"".join(found))
+    if sys.byteorder == "big":
+        digests.byteswap()
+    return digests

@@ -6,12 +6,10 @@ import asyncio
 from collections.abc import Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, NoReturn, TypeVar
-from urllib.parse import urlencode
 
-import aiohttp
+import httpx
 import msgspec
 import tenacity
-from yarl import URL
 
 from pipelines import __version__, clock
 from pipelines.errors import (
@@ -28,7 +26,7 @@ from pipelines.http.encoding import ACCEPTED, Inflater
 from pipelines.http.rate_limit import RateLimiter
 from pipelines.http.response import RawResponse, ResponseParser
 from pipelines.http.times import is_exhausted, read_reset, read_sent_at
-from pipelines.http.transport import NoConnection, TransportError, explain, open_connections
+from pipelines.http.transport import explain, open_connections
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -37,8 +35,6 @@ if TYPE_CHECKING:
     from pipelines.config.settings import Source
 
 MAX_BODY_BYTES = 32 * 2**20
-# Of a URL: what is longer no server reads.
-MAX_URL_LENGTH = 64 * 2**10
 TOO_MANY_REQUESTS = 429
 
 T = TypeVar("T")
@@ -77,12 +73,9 @@ class RequestStats(msgspec.Struct):
 class Client:
     """The server of one source. `backoff_s` is the first step of 1-2-4."""
 
-    def __init__(
-        self, source: Source, http: aiohttp.ClientSession, *, backoff_s: float = 1
-    ) -> None:
+    def __init__(self, source: Source, http: httpx.AsyncClient, *, backoff_s: float = 1) -> None:
         self.source = source
         self._http = http
-        self._base_url = str(URL(source.base_url))
         self._signature = SCHEMES[source.auth].sign(source.token.get_secret_value())
         self._params = list(source.reveal(source.params).items())
         self._parser = ResponseParser(source)
@@ -102,12 +95,12 @@ class Client:
         Return the response, its body as it was parsed, and what `parse` made of it. `parse` raises
         ValueError for a body that is not what was asked for. Raises ApiError.
         """
-        query = urlencode([*params, *self._params])
-        url = f"{self._base_url}{path}?{query}"
-        if len(url) > MAX_URL_LENGTH:
-            problem = f"gave a cursor that no request can hold (URL of {len(url)} characters)"
-            raise self._parser.fail(RequestRejected, problem, "invalid_cursor")
-        return await self._retrying(stats)(self._request, URL(url, encoded=True), parse, stats)
+        try:
+            url = httpx.URL(self.source.base_url + path, params=[*params, *self._params])
+        except httpx.InvalidURL as error:
+            problem = f"gave a cursor that no request can hold ({error})"
+            raise self._parser.fail(RequestRejected, problem, "invalid_cursor") from None
+        return await self._retrying(stats)(self._request, url, parse, stats)
 
     def _retrying(self, stats: RequestStats) -> tenacity.AsyncRetrying:
         """Return how a request is tried again, and what of that is counted."""
@@ -150,14 +143,14 @@ class Client:
         return min(left, max(asked_wait(state), self._backoff(state)))
 
     async def _request(
-        self, url: URL, parse: Callable[[bytes], T], stats: RequestStats
+        self, url: httpx.URL, parse: Callable[[bytes], T], stats: RequestStats
     ) -> tuple[RawResponse, T]:
         stats.wait(await self._rate_limiter.turn())
         stats.requests += 1
         try:
             async with asyncio.timeout(self.source.request_timeout_s):
                 response = await self._fetch(url, stats)
-        except (TransportError, aiohttp.ClientError, OSError) as error:
+        except (httpx.HTTPError, TimeoutError) as error:
             raise self._explain(error) from None
         except ValueError as error:
             problem = f"sent a body {error}"
@@ -170,14 +163,13 @@ class Client:
             self._rate_limiter.pause(min(reset, self.source.retry_budget_s))
         return self._parser.read(response, parse)
 
-    async def _fetch(self, url: URL, stats: RequestStats) -> RawResponse:
+    async def _fetch(self, url: httpx.URL, stats: RequestStats) -> RawResponse:
         body = bytearray()
-        asking = self._http.get(url, headers=self._signature, allow_redirects=False)
-        async with asking as response:
+        async with self._http.stream("GET", url, headers=self._signature) as response:
             self._answers += 1
             stats.compare_clocks(read_sent_at(response.headers))
-            inflater = Inflater(", ".join(response.headers.getall("content-encoding", ())))
-            async for chunk in response.content.iter_any():
+            inflater = Inflater(response.headers.get("content-encoding"))
+            async for chunk in response.aiter_raw():
                 inflated = inflater.inflate(chunk, MAX_BODY_BYTES - len(body))
                 body += inflated
                 stats.bytes += len(inflated)
@@ -185,20 +177,20 @@ class Client:
                     problem = f"sent more than {MAX_BODY_BYTES} bytes at once"
                     raise self._parser.fail(BodyTooLarge, problem, "body_too_large")
         return RawResponse(
-            status=response.status,
-            reason=response.reason or "",
+            status=response.status_code,
+            reason=response.reason_phrase,
             headers=response.headers,
             body=bytes(body),
             observed_at=clock.now(),
         )
 
-    def _explain(self, error: Exception) -> ApiError:
+    def _explain(self, error: httpx.HTTPError | TimeoutError) -> ApiError:
         """Return the failure of a request that no whole answer came to."""
         kind, what = "connection_error", explain(error)
         if isinstance(error, TimeoutError):
             kind, what = "timeout", f"no whole answer within {self.source.request_timeout_s:g} s"
         hint = "Check base_url and the network, then run again"
-        failure = Unreachable if isinstance(error, NoConnection) else Unavailable
+        failure = Unreachable if isinstance(error, httpx.ConnectError) else Unavailable
         return self._parser.fail(failure, f"gave no answer ({what}). {hint}", kind)
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, quote_plus, urlsplit
 
+import httpx
 import msgspec
 
 from pipelines.errors import (
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 
     from pipelines.config.settings import Source
 
-OK = 200
-SERVER_ERRORS = 500
 # Of the statuses below 500; and those from there on that no retry changes.
 RETRYABLE = frozenset({408, 425, 429})
 FINAL = frozenset({501, 505})
@@ -79,7 +78,7 @@ class ResponseParser:
         `parse` raises ValueError for a body that is not what was asked for. Raises the ApiError
         that the response means.
         """
-        if response.status != OK:
+        if response.status != httpx.codes.OK:
             raise self._rejection(response)
         body = self._hide_in_body(response.body)
         try:
@@ -162,7 +161,9 @@ def list_forms(secrets: Sequence[str]) -> list[str]:
 
 def is_retryable(status: int) -> bool:
     """Whether what a status says may pass: gateways have many of their own from 500 on."""
-    return status in RETRYABLE or (status >= SERVER_ERRORS and status not in FINAL)
+    return status in RETRYABLE or (
+        status >= httpx.codes.INTERNAL_SERVER_ERROR and status not in FINAL
+    )
 
 
 def read_error(response: RawResponse) -> tuple[str | None, str, str | None]:

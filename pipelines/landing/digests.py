@@ -4,23 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import msgspec
-
-from pipelines.frames.growing import GrowingFields
 from pipelines.landing.format import POLL
 from pipelines.providers.registry import find_endpoint
 from pipelines.records import DEFAULT_PROVIDER
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     from pipelines.landing.format import Landed
-    from pipelines.providers.base import Endpoint
     from pipelines.records import Poll
 
-_encode = msgspec.json.Encoder(order="deterministic").encode
 PollKey = tuple[str, str, str]
 
 
@@ -59,29 +52,3 @@ def read_digests(landed: Landed) -> dict[PollKey, str]:
             key = (source, endpoint, session_id)
             digests.add(key, providers.get(key, DEFAULT_PROVIDER), body)
     return {poll_key(poll): digests.conclude(poll_key(poll)) for poll in landed.polls}
-
-
-def read_state_digests(landed: Landed, wanted: Collection[PollKey]) -> dict[PollKey, str]:
-    """Return the digest of the threads of these polls without numbers that grow by themselves.
-
-    A page that cannot be read counts as it came.
-    """
-    digests = {key: hashlib.blake2b(digest_size=16) for key in wanted}
-    providers = {poll_key(poll): poll.provider for poll in landed.polls}
-    for pages in landed.read_batches() if wanted else ():
-        for source, endpoint, session_id, body in pages.select(*POLL, "body").iter_rows():
-            key = (source, endpoint, session_id)
-            if key in digests:
-                digests[key].update(_blank_page(find_endpoint(endpoint, providers[key]), body))
-    return {key: digest.hexdigest() for key, digest in digests.items()}
-
-
-def _blank_page(endpoint: Endpoint[Any], body: bytes) -> bytes:
-    """Return a page's threads without numbers that grow by themselves."""
-    growing = GrowingFields(endpoint.documented.growing)
-    try:
-        items = endpoint.read_items(body, keep_prompts=True)
-    except (ValueError, RecursionError):
-        return body
-    extras = [growing.blank(thread, extra) for thread, extra in items]
-    return _encode(([thread for thread, _ in items], extras))

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-import aiohttp
+import httpx
 import tenacity
 from pydantic import SecretStr
 
 from pipelines.config.values import is_loopback
 from pipelines.errors import AlertError, SettingsError
-from pipelines.http.transport import TransportError, open_connections
+from pipelines.http.transport import keep_urls_unlogged
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,18 +62,15 @@ def post(url: SecretStr, text: str, *, pause_s: float = 0.5) -> None:
 
 
 def _post_once(url: str, text: str) -> None:
+    trusts = not is_loopback(urlsplit(url).hostname or "")  # a proxy for plain http would read it
+    keep_urls_unlogged()
     try:
-        status = asyncio.run(_send(url, text))
-    except (TransportError, aiohttp.ClientError, OSError, ValueError) as error:
-        kind = type(error.__cause__ or error).__name__
-        raise AlertError(f"the webhook gave no answer ({kind})") from None
+        with (
+            httpx.Client(timeout=TIMEOUT_S, follow_redirects=False, trust_env=trusts) as client,
+            client.stream("POST", url, json={"text": text}) as response,
+        ):
+            status = response.status_code
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise AlertError(f"the webhook gave no answer ({type(error).__name__})") from None
     if not 200 <= status < 300:  # noqa: PLR2004 - what HTTP calls success
         raise AlertError(f"the webhook answered HTTP {status}")
-
-
-async def _send(url: str, text: str) -> int:
-    """Return the status that a message is answered with."""
-    async with asyncio.timeout(TIMEOUT_S), open_connections(url, 1, {}) as connections:
-        posting = connections.post(url, json={"text": text}, allow_redirects=False)
-        async with posting as response:
-            return response.status

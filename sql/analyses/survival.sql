@@ -28,73 +28,66 @@
 --     HAVING count(*) <> (
 --       SELECT coalesce(sum(closed + censored), 0) FROM analytics.survival WHERE dimension = 'all'
 --     )
-WITH only_source AS (
-    SELECT min(source) AS source
-    FROM analytics.thread_durations
-    HAVING count(DISTINCT source) = 1
-),
-
-lifetimes AS (
-    SELECT * REPLACE (coalesce(agent, '(none)') AS agent, coalesce(model, '(none)') AS model)
+WITH lifetimes AS NOT MATERIALIZED (
+    SELECT *, role AS own_role
     FROM analytics.thread_durations
     WHERE elapsed_seconds IS NOT NULL
 ),
 
--- By role, and by source if there is one alone, threads divide as they do in `all`: those curves
--- are copied.
-members AS (
-    SELECT 'all' AS dimension, 'all' AS value, * FROM lifetimes
-    UNION ALL SELECT 'source', source, * FROM lifetimes WHERE NOT EXISTS (FROM only_source)
-    UNION ALL SELECT 'session', session_id, * FROM lifetimes
-    UNION ALL SELECT 'agent', agent, * FROM lifetimes
-    UNION ALL SELECT 'agent_version', agent || '@' || coalesce(agent_version::VARCHAR, '(none)'), * FROM lifetimes
-    UNION ALL SELECT 'model', model, * FROM lifetimes
+groups AS MATERIALIZED (
+    SELECT
+        unnest(dimension_of(
+            grouping(source, session_id, role, agent, agent_version, model),
+            source, session_id, role, agent, agent_version, model
+        )),
+        own_role AS role,
+        max(as_of) AS as_of,
+        min(as_of) AS as_of_oldest
+    FROM lifetimes
+    GROUP BY own_role, GROUPING SETS (
+        (), (source), (session_id), (role), (agent), (agent, agent_version), (model)
+    )
 ),
 
-hashed AS MATERIALIZED (
-    SELECT
-        COLUMNS('^(dimension|value|role|elapsed_seconds|entry_seconds|is_censored|as_of)$'),
-        hash(dimension, value, role) AS name_hash
+several_sources AS (
+    SELECT count(DISTINCT value) AS sources
+    FROM groups
+    WHERE dimension = 'source'
+    HAVING sources > 1
+),
+
+-- To sort by a number is much faster than by three strings.
+members AS NOT MATERIALIZED (
+    SELECT hash('all', 'all', role) AS curve, * FROM lifetimes
+    UNION ALL SELECT hash('source', source, role), * FROM lifetimes WHERE EXISTS (FROM several_sources)
+    UNION ALL SELECT hash('session', session_id, role), * FROM lifetimes
+    UNION ALL SELECT hash('agent', coalesce(agent, '(none)'), role), * FROM lifetimes
+    UNION ALL SELECT hash(
+        'agent_version', coalesce(agent, '(none)') || '@' || coalesce(agent_version::VARCHAR, '(none)'), role
+    ), * FROM lifetimes
+    UNION ALL SELECT hash('model', coalesce(model, '(none)'), role), * FROM lifetimes
+),
+
+numbered AS NOT MATERIALIZED (
+    SELECT curve, elapsed_seconds, entry_seconds, is_censored
     FROM members
 ),
 
--- To sort by a small number is much faster than by three strings.
-curves AS MATERIALIZED (
-    SELECT
-        row_number() OVER ()::INTEGER AS curve,
-        count(*) AS n,
-        any_value(dimension) AS dimension,
-        any_value(value) AS value,
-        any_value(role) AS role,
-        max(as_of) AS as_of,
-        min(as_of) AS as_of_oldest,
-        name_hash
-    FROM hashed
-    GROUP BY name_hash
-),
-
--- Read twice, which costs less than to keep it.
-numbered AS NOT MATERIALIZED (
-    SELECT curves.curve, curves.n, hashed.elapsed_seconds, hashed.entry_seconds, hashed.is_censored
-    FROM hashed
-    JOIN curves USING (name_hash)
-),
-
-labelled AS (
-    FROM curves
-    UNION ALL SELECT * REPLACE ('role' AS dimension, coalesce(role, '(none)') AS value)
-    FROM curves
-    WHERE dimension = 'all'
-    UNION ALL SELECT curves.* REPLACE ('source' AS dimension, only_source.source AS value)
-    FROM curves, only_source
-    WHERE dimension = 'all'
+-- By role, and by source if there is one alone, threads divide as they do in `all`.
+curves AS (
+    SELECT *, CASE
+        WHEN dimension = 'role' OR dimension = 'source' AND NOT EXISTS (FROM several_sources)
+            THEN hash('all', 'all', role)
+        ELSE hash(dimension, value, role)
+    END AS curve
+    FROM groups
 )
 
 SELECT
     dimension, value, coalesce(names.name, value) AS name,
     names.* EXCLUDE (dimension, value, name),
-    labelled.role, points.* EXCLUDE (curve), labelled.as_of, labelled.as_of_oldest
+    curves.role, points.* EXCLUDE (curve), curves.as_of, curves.as_of_oldest
 FROM kaplan_meier('numbered') AS points
-JOIN labelled USING (curve)
+JOIN curves USING (curve)
 LEFT JOIN group_names AS names USING (dimension, value)
-ORDER BY dimension <> 'all', dimension, value, labelled.role, points.t_seconds
+ORDER BY dimension <> 'all', dimension, value, curves.role, points.t_seconds

@@ -24,13 +24,13 @@
 --     WHERE seconds_low > seconds + 1e-3 OR seconds > seconds_high + 1e-3 OR seconds_low < 0
 WITH per_thread AS (
     -- A closed thread spends no time in its last spell, which has no end, nor in one between its
-    -- termination and its archival. Decimals add up to the same in any order.
+    -- termination and its archival. Whole microseconds add up to the same in any order.
     SELECT
         durations.rowid AS thread,
         intervals.status,
-        sum(intervals.seconds::DECIMAL(18, 6)) AS seconds,
-        sum(intervals.seconds_low::DECIMAL(18, 6)) AS seconds_low,
-        sum(intervals.seconds_high::DECIMAL(18, 6)) AS seconds_high
+        sum((intervals.seconds * 1e6)::BIGINT) AS us,
+        sum((intervals.seconds_low * 1e6)::BIGINT) AS us_low,
+        sum((intervals.seconds_high * 1e6)::BIGINT) AS us_high
     FROM status_intervals AS intervals
     JOIN analytics.thread_durations AS durations USING (source, session_id, thread_id)
     WHERE durations.basis IN ('open', 'vanished') OR NOT intervals.is_current
@@ -42,20 +42,9 @@ gaps AS (
     SELECT
         source,
         session_id,
-        seconds_between(min(started_at), max(started_at)) / nullif(count(*) - 1, 0) AS gap_seconds
+        round((epoch_us(max(started_at)) - epoch_us(min(started_at))) / nullif(count(*) - 1, 0))::BIGINT AS gap_us
     FROM complete_polls
     GROUP BY source, session_id
-),
-
-labelled AS (
-    SELECT
-        durations.* EXCLUDE (status),
-        coalesce(gaps.gap_seconds, 0)::DECIMAL(18, 6) AS gap_seconds,
-        per_thread.* EXCLUDE (thread)
-    FROM per_thread
-    -- A left one, for of how many rows an inner one gives DuckDB has no idea.
-    LEFT JOIN analytics.thread_durations AS durations ON durations.rowid = per_thread.thread
-    LEFT JOIN gaps USING (source, session_id)
 ),
 
 -- Of something that n polls never met, three in n are the most that is likely (the rule of three):
@@ -66,29 +55,29 @@ counts AS (
             grouping(source, session_id, role, agent, agent_version, model),
             source, session_id, role, agent, agent_version, model
         )),
-        status,
+        per_thread.status,
         count(*) AS threads,
-        sum(seconds) AS seconds,
-        sum(seconds_low) AS seconds_low,
-        sum(seconds_high) AS seconds_high,
-        CASE WHEN status = '(unobserved)' THEN 0 ELSE 3 * avg(gap_seconds) END AS unseen_seconds,
+        sum(us) AS us,
+        sum(us_low) AS us_low,
+        sum(us_high) AS us_high,
+        CASE WHEN per_thread.status = '(unobserved)' THEN 0 ELSE 3 * sum(coalesce(gap_us, 0)) / count(*) END AS unseen_us,
         max(as_of) AS as_of,
         min(as_of) AS as_of_oldest
-    FROM labelled
-    GROUP BY status, GROUPING SETS (
+    FROM per_thread
+    -- A left one, for of how many rows an inner one gives DuckDB has no idea.
+    LEFT JOIN analytics.thread_durations AS durations ON durations.rowid = per_thread.thread
+    LEFT JOIN gaps USING (source, session_id)
+    GROUP BY per_thread.status, GROUPING SETS (
         (), (source), (session_id), (role), (agent), (agent, agent_version), (model)
     )
 )
 
 SELECT
     dimension, value, coalesce(names.name, value) AS name, names.agent, names.agent_version, status, threads,
-    seconds::DOUBLE AS seconds,
-    greatest(seconds_low::DOUBLE - unseen_seconds, 0) AS seconds_low,
-    greatest(
-        least(seconds_high::DOUBLE + unseen_seconds, (sum(seconds) OVER same_group)::DOUBLE),
-        seconds::DOUBLE
-    ) AS seconds_high,
-    seconds::DOUBLE / nullif((sum(seconds) OVER same_group)::DOUBLE, 0) AS share,
+    us / 1e6 AS seconds,
+    greatest(us_low - unseen_us, 0) / 1e6 AS seconds_low,
+    greatest(least(us_high + unseen_us, sum(us) OVER same_group), us) / 1e6 AS seconds_high,
+    us / nullif(sum(us) OVER same_group, 0) AS share,
     max(as_of) OVER same_group AS as_of,
     min(as_of_oldest) OVER same_group AS as_of_oldest
 FROM counts

@@ -1,33 +1,30 @@
 -- Kaplan-Meier curves with Greenwood's 95 % intervals on the log-log scale. `lifetimes` names what has
--- the columns curve, n (how many lifetimes the curve is of), elapsed_seconds, is_censored, and
--- entry_seconds: the age after which it was under observation (delayed entry; 0 if from birth on). A
--- curve has at most 200 points, and every one where it falls to a half and to a tenth.
+-- the columns curve, elapsed_seconds, is_censored, and entry_seconds: the age after which it was under
+-- observation (delayed entry; 0 if from birth on). A curve has at most 200 points, and every one where
+-- it falls to a half and to a tenth.
 CREATE OR REPLACE MACRO kaplan_meier(lifetimes) AS TABLE (
     WITH ranked AS (
         SELECT
             *,
+            count(*) OVER (PARTITION BY curve) AS n,
             rank() OVER (PARTITION BY curve ORDER BY elapsed_seconds) - 1 AS ended_before,
             n - row_number() OVER (PARTITION BY curve ORDER BY elapsed_seconds, is_censored) AS staying
         FROM query_table(lifetimes)
     ),
 
     late AS (
-        SELECT curve, entry_seconds, count(*) AS entering
+        SELECT curve, entry_seconds
         FROM query_table(lifetimes)
         WHERE entry_seconds > 0
-        GROUP BY curve, entry_seconds
     ),
 
-    -- How many lifetimes of a curve are not at risk yet, beyond an age.
+    -- How many lifetimes of a curve are not at risk yet, beyond an age. Ranks cost less than sums.
     awaited AS (
-        SELECT curve, -1 AS from_seconds, sum(entering)::BIGINT AS awaited
+        SELECT curve, -1 AS from_seconds, count(*) AS awaited
         FROM late
         GROUP BY curve
         UNION ALL
-        SELECT
-            curve,
-            entry_seconds,
-            (sum(entering) OVER (PARTITION BY curve ORDER BY entry_seconds DESC) - entering)::BIGINT
+        SELECT curve, entry_seconds, rank() OVER (PARTITION BY curve ORDER BY entry_seconds DESC) - 1
         FROM late
     ),
 

@@ -358,7 +358,7 @@ def test_help_imports_little() -> None:
     """--help answers without dagster, polars or DuckDB."""
     script = (
         "import sys; from pipelines.cli.main import main; main(['--help'], standalone_mode=False);"
-        "print({'dagster', 'polars', 'duckdb', 'aiohttp', 'pydantic'} & set(sys.modules))"
+        "print({'dagster', 'polars', 'duckdb', 'aiohttp', 'httpx', 'pydantic'} & set(sys.modules))"
     )
     result = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
