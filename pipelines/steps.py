@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from pipelines.config.polling import Polling
 from pipelines.extract.discover import Discovery, discover_sessions, follow
-from pipelines.extract.plan import PlannedSource, plan_polls
+from pipelines.extract.plan import PlannedSource, describe_plans, plan_polls
 from pipelines.extract.poll import poll_sessions
 from pipelines.frames.evidence import name_readings
 from pipelines.landing.arrivals import Arrivals
 from pipelines.landing.directory import RAW
 from pipelines.landing.writer import land_polls
-from pipelines.records import Poll, Progress, Selection
+from pipelines.records import Decided, Poll, Progress, Selection
 from pipelines.reporting.clocks import warn_of_clocks
 from pipelines.warehouse.analyses import Analysis, list_analyses
 from pipelines.warehouse.build import Outcome, build_all, write_settings
@@ -116,12 +117,12 @@ def plan(
     providers = {each.source.provider for each in found}
     readings = name_readings(providers, keep_agent_definition=settings.keep_agent_definition)
     deadline_s = settings.run_deadline_minutes * 60
-    return plan_polls(found, selection, history, deadline_s, readings=readings)
+    return plan_polls(found, selection, history, deadline_s, Polling(strategy="full"), readings)
 
 
 def poll(
     settings: Settings,
-    planned: Sequence[SourceSessions],
+    planned: Sequence[PlannedSource],
     selection: Selection,
     progress: Progress,
     run: RunStart,
@@ -143,7 +144,7 @@ def poll(
             newest=run.newest_sequence,
             door=run.door,
             keep_agent_definition=settings.keep_agent_definition,
-            decisions=found.decisions,
+            decided=Decided(found.decisions, describe_plans(planned)),
             arrivals=run.arrivals,
         )
     )

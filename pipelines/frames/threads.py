@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import operator
-from itertools import chain, repeat
+from itertools import repeat
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -20,7 +20,7 @@ from pipelines.files import list_statuses
 from pipelines.frames.bounds import encode_objects, shorten_texts
 from pipelines.frames.growing import GrowingFields, Path, drop_all, name_columns
 from pipelines.frames.odd import keep_odd_values, read_reason
-from pipelines.frames.values import TIMESTAMP, Columns
+from pipelines.frames.values import TIMESTAMP, to_columns
 from pipelines.providers.instants import means_archived, read_instant
 from pipelines.providers.items import Fields
 from pipelines.providers.registry import find_endpoint
@@ -258,10 +258,3 @@ def flatten_threads(origins: pl.DataFrame, listed: Listed, drift: Drift | None) 
     return origins.hstack(columns).select(
         DERIVED.get(name, pl.col(name)).cast(dtype).alias(name) for name, dtype in THREADS.items()
     )
-
-
-def to_columns(struct: type[msgspec.Struct], objects: Iterable[msgspec.Struct]) -> Columns:
-    """Return field -> its value in each of the objects."""
-    names = struct.__struct_fields__
-    values = list(chain.from_iterable(map(msgspec.structs.astuple, objects)))
-    return {name: values[index :: len(names)] for index, name in enumerate(names)}

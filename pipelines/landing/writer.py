@@ -16,10 +16,10 @@ from pipelines.landing.arrivals import Arrivals
 from pipelines.landing.digests import PageDigests, poll_key
 from pipelines.landing.directory import give_back, name_file, take_sequence
 from pipelines.landing.format import Footer, page_row, write_pages, write_run
-from pipelines.records import THREAD_ENDPOINT, Decision, Poll, Run
+from pipelines.records import THREAD_ENDPOINT, Decided, Poll, Run
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator
 
     from pipelines.landing.format import PageRow
     from pipelines.records import FetchedPage
@@ -36,19 +36,18 @@ async def land_polls(  # noqa: PLR0913 - what a run is
     newest: int = 0,
     door: str = "unknown",
     keep_agent_definition: bool = False,
-    decisions: Sequence[Decision] = (),
+    decided: Decided | None = None,
     arrivals: Arrivals | None = None,
 ) -> tuple[Path, list[Poll]]:
     """Land everything that the polls bring, as it comes; return the run's file and the polls.
 
-    `arrivals` hears of each file and each poll.
-
     The run's sequence number is taken first, above `newest`, the ledger's highest. Pages are
     written in shards, while others are fetched. Raises LandingError, and leaves nothing. If it is
-    cancelled while the run's file is being written, the run exists, whole.
+    cancelled while the run's file is being written, the run exists, whole. `arrivals` hears of
+    each file and each poll.
     """
     make_private(directory)  # before the first request, not after the last
-    now = clock.now()
+    now, decided = clock.now(), decided or Decided()
     run = Run(
         id=run_id,
         sequence=take_sequence(directory, newest),
@@ -63,9 +62,8 @@ async def land_polls(  # noqa: PLR0913 - what a run is
         ended, shards = await write_polls(polls, writer)
         run = msgspec.structs.replace(run, finished_at=clock.now())
         is_complete = True
-        path = await asyncio.to_thread(
-            write_run, directory, Footer(run, ended, shards, list(decisions)), writer.rows
-        )
+        footer = Footer(run, ended, shards, decided.decisions, decided.plans)
+        path = await asyncio.to_thread(write_run, directory, footer, writer.rows)
     except BaseException as error:
         if not is_complete or isinstance(error, LandingError):
             await writer.discard()

@@ -12,8 +12,7 @@ from pipelines.errors import LandingError, LoadRejected
 from pipelines.frames.drift import Drift
 from pipelines.frames.flatten import flatten_pages
 from pipelines.frames.known import ThreadDigests
-from pipelines.frames.polls import polls_frame, run_error
-from pipelines.frames.values import TIMESTAMP
+from pipelines.frames.polls import polls_frame, run_frame
 from pipelines.landing.aside import Tries
 from pipelines.landing.directory import list_runs
 from pipelines.landing.format import MOVE_HINT, read_run
@@ -36,20 +35,13 @@ if TYPE_CHECKING:
     from pipelines.records import Poll
     from pipelines.warehouse.staging import Staging
 
-RUN = pl.Schema(
-    {
-        "run_id": pl.String(),
-        "sequence": pl.Int64(),
-        "started_at": TIMESTAMP,
-        "finished_at": TIMESTAMP,
-        "version": pl.String(),
-        "door": pl.String(),
-    }
-)
 # What there is to do only if threads were read, if they hold new fields or values, and if a source
 # was asked for its sessions.
-OF_THREADS = frozenset({"1_compare", "2_history", "2_silences", "3_apply", "3_digests", "3_sums"})
-OF_DRIFT, OF_LISTINGS = "5_drift", "5_sessions"
+OF_THREADS = frozenset(
+    {"1_compare", "2_history", "2_news_of_threads", "2_silences", "3_apply", "3_digests", "3_sums"}
+)
+OF_DRIFT = "5_drift"
+OF_LISTINGS = frozenset({"2_news", "2_news_of_threads", "5_sessions", "5_trials"})
 # What returns a row if something is wrong.
 SUMS, CHECK = "3_sums", "6_check"
 FIX = "The tables are as before; `session-threads replay` rebuilds them from the landed pages"
@@ -127,22 +119,20 @@ def load_run(
 ) -> None:
     """Load one run in one transaction. Loading it again changes nothing.
 
-    What was staged of it is taken, if the tables are as they were when it began.
-
-    Leaves the tables as they were, and raises LoadRejected if a check finds a row,
-    LandingError if a body is no page.
+    What was staged of it is taken, if the tables are as they were when it began. Leaves the tables
+    as they were, and raises LoadRejected if a check finds a row, LandingError if a body is no page.
     """
     known, staged = read_known(connection), staging.conclude() if staging else None
     if staged and staged.before.polls != known:
         staged = None
     threads = staged.digests if staged else thread_digests(connection, landed)
     digests = PollDigests(landed, known, threads)
-    skipped = set() if lists_sessions(landed) else {OF_LISTINGS}
+    skipped = frozenset() if lists_sessions(landed) else OF_LISTINGS
     with ExitStack() as views:
         register(
             connection,
             views,
-            landed_run=run_frame(landed),
+            landed_run=run_frame(landed.run, landed.polls),
             landed_polls=polls_frame(thread_polls(landed)),
             landed_digests=digests.frame(),
             **registry_frames(landed),
@@ -259,14 +249,6 @@ def documented_of(landed: Landed) -> dict[str, Documented]:
         poll.source: find_endpoint(poll.endpoint, poll.provider).documented
         for poll in thread_polls(landed)
     }
-
-
-def run_frame(landed: Landed) -> pl.DataFrame:
-    """Return the run as one row with the schema RUN."""
-    run, error = landed.run, run_error(landed.polls)
-    times = (run.started_at - error, run.finished_at - error)
-    row = (run.id, run.place, *times, run.version, run.door)
-    return pl.DataFrame([row], schema=RUN, orient="row")
 
 
 def thread_polls(landed: Landed) -> list[Poll]:
