@@ -6,7 +6,6 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import duckdb
-import polars as pl
 
 from pipelines.errors import LandingError, LoadRejected
 from pipelines.frames.drift import Drift
@@ -28,6 +27,8 @@ from pipelines.warehouse.staged import read_known_drift
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
     from pathlib import Path
+
+    import polars as pl
 
     from pipelines.frames.flatten import Batch, Session
     from pipelines.landing.format import Landed
