@@ -42,7 +42,7 @@ CREATE TABLE threads (
     missing_since TIMESTAMPTZ,
     missing_sequence BIGINT,
     digest UBIGINT,
-    grows BOOLEAN NOT NULL
+    grows BOOLEAN NOT NULL DEFAULT FALSE
 );
 COMMENT ON TABLE threads IS 'The current state, one row per thread. Key: source, session_id, thread_id.';
 COMMENT ON COLUMN threads.source IS 'Name of the source in the configuration';
