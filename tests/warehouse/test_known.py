@@ -27,9 +27,10 @@ def home(tmp_path: Path) -> Path:
 
 def grown(seconds: float, status: str = "idle", **fields: Any) -> dict[str, Any]:
     """Return thread a with numbers, some of which grow by themselves in its status."""
-    usage = {"usage": {"input_tokens": seconds}} if status == "running" else {}
-    stats = {"duration_seconds": seconds, "startup_seconds": 1}
-    return thread("a", status, stats=stats, **usage, **fields)
+    numbers: dict[str, Any] = {"stats": {"duration_seconds": seconds, "startup_seconds": 1}}
+    if status == "running":
+        numbers["usage"] = {"input_tokens": seconds}
+    return thread("a", status, **numbers, **fields)
 
 
 class Case(msgspec.Struct, frozen=True):
