@@ -159,7 +159,7 @@ def load_run(
 
 @contextmanager
 def reading(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    """Load threads in the block: with one thread, and no temporary table of theirs after it.
+    """Load threads in the block: with one thread, and none of their large tables after it.
 
     More threads make a load no faster, and each needs buffers.
     """
