@@ -112,6 +112,26 @@ class Decision(msgspec.Struct, frozen=True):
     reason: str
 
 
+class SourcePlan(msgspec.Struct, frozen=True):
+    """What a run has decided of a source: whether its evidence is trusted, and what follows.
+
+    So many sessions rest, and so many are asked because it is their turn. Those that rest are the
+    ones in scope that the run has no poll of.
+    """
+
+    source: str
+    is_trusted: bool
+    sessions_resting: int
+    sessions_due: int
+
+
+class Decided(msgspec.Struct, frozen=True):
+    """What a run has decided before it polled: of sessions that are no more, and of sources."""
+
+    decisions: list[Decision] = []
+    plans: list[SourcePlan] = []
+
+
 class Poll(msgspec.Struct, frozen=True, kw_only=True):
     """What the ledger keeps of one session's poll, except the counts that only a load knows.
 

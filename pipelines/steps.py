@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from pipelines.config.polling import Polling
 from pipelines.extract.discover import Discovery, discover_sessions, follow
-from pipelines.extract.plan import PlannedSource, plan_polls
+from pipelines.extract.plan import PlannedSource, describe_plans, plan_polls
 from pipelines.extract.poll import poll_sessions
 from pipelines.frames.evidence import name_readings
+from pipelines.landing.arrivals import Arrivals
 from pipelines.landing.directory import RAW
 from pipelines.landing.writer import land_polls
-from pipelines.records import Poll, Progress, Selection
+from pipelines.records import Decided, Poll, Progress, Selection
 from pipelines.reporting.clocks import warn_of_clocks
 from pipelines.warehouse.analyses import Analysis, list_analyses
 from pipelines.warehouse.build import Outcome, build_all, write_settings
@@ -36,6 +38,8 @@ from pipelines.warehouse.load import load_landed
 from pipelines.warehouse.place import open_warehouse
 from pipelines.warehouse.publication import publish as publish_tables
 from pipelines.warehouse.replay import replay as replay_runs
+from pipelines.warehouse.staged import read_before
+from pipelines.warehouse.staging import Stager, Staging
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -49,11 +53,15 @@ if TYPE_CHECKING:
 
 
 class RunStart(msgspec.Struct, frozen=True):
-    """A run that begins: its id, what its sequence number must exceed, and who runs it."""
+    """A run that begins: its id, what its sequence number must exceed, and who runs it.
+
+    `arrivals` hears of what lands.
+    """
 
     id: str
     newest_sequence: int
     door: str
+    arrivals: Arrivals = Arrivals()
 
 
 class Landed(msgspec.Struct, frozen=True):
@@ -109,12 +117,12 @@ def plan(
     providers = {each.source.provider for each in found}
     readings = name_readings(providers, keep_agent_definition=settings.keep_agent_definition)
     deadline_s = settings.run_deadline_minutes * 60
-    return plan_polls(found, selection, history, deadline_s, readings=readings)
+    return plan_polls(found, selection, history, deadline_s, Polling(strategy="full"), readings)
 
 
 def poll(
     settings: Settings,
-    planned: Sequence[SourceSessions],
+    planned: Sequence[PlannedSource],
     selection: Selection,
     progress: Progress,
     run: RunStart,
@@ -136,19 +144,35 @@ def poll(
             newest=run.newest_sequence,
             door=run.door,
             keep_agent_definition=settings.keep_agent_definition,
-            decisions=found.decisions,
+            decided=Decided(found.decisions, describe_plans(planned)),
+            arrivals=run.arrivals,
         )
     )
     return Landed(path, ended)
 
 
-def load(settings: Settings, tables: Connection) -> Loaded:
+def stage(settings: Settings, warehouse: Warehouse) -> Staging:
+    """Begin to read what a run lands, as it lands, for its load; to be closed."""
+    providers = {source.name: source.provider for source in settings.sources}
+
+    def begin() -> Stager:
+        before = read_before(warehouse)
+        return Stager(providers, before, settings.home, keep=settings.keep_agent_definition)
+
+    return Staging(begin)
+
+
+def load(
+    settings: Settings, tables: Connection, staged: Mapping[str, Staging] | None = None
+) -> Loaded:
     """Load every landed run that the tables do not hold, each in one transaction.
+
+    `staged` is run id -> what was staged of it.
 
     Landed pages older than the settings keep them are removed then. Raises LoadRejected,
     LandingError, WarehouseError.
     """
-    run_ids = load_landed(tables, settings.home / RAW, settings.raw_retention_days)
+    run_ids = load_landed(tables, settings.home / RAW, settings.raw_retention_days, staged)
     write_settings(tables, settings.for_analyses)
     return Loaded(
         run_ids=run_ids,
@@ -183,19 +207,21 @@ def run(
     started, warehouse = time.monotonic(), open_warehouse(settings.home, settings.lake)
     selection, progress = selection or Selection(), progress or Progress()
     analyses = list_analyses(settings.analyses_dir)
-    begun = RunStart(str(uuid.uuid4()), warehouse.newest_sequence(), "command")
+    run_id, newest = str(uuid.uuid4()), warehouse.newest_sequence()
     history = read_history(warehouse)
     found = discover(settings, history, selection)
     planned = plan(settings, found.sources, selection, history)
-    poll(settings, planned, selection, progress, begun, history.known, found)
-    with warehouse.write() as tables:
-        loaded = load(settings, tables)
-        listings = read_failed_listings(tables, [begun.id])
-        outcomes = build(settings, tables, analyses)
-        publish(warehouse, tables, analyses)
+    with stage(settings, warehouse) as staging:
+        begun = RunStart(run_id, newest, "command", staging)
+        poll(settings, planned, selection, progress, begun, history.known, found)
+        with warehouse.write() as tables:
+            loaded = load(settings, tables, {run_id: staging})
+            listings = read_failed_listings(tables, [run_id])
+            outcomes = build(settings, tables, analyses)
+            publish(warehouse, tables, analyses)
     return Result(
-        run_id=begun.id,
-        ledger=[row for row in loaded.ledger if row["run_id"] == begun.id],
+        run_id=run_id,
+        ledger=[row for row in loaded.ledger if row["run_id"] == run_id],
         listings=listings,
         drift=loaded.drift,
         warnings=loaded.warnings,

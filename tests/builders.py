@@ -131,11 +131,13 @@ def poll_once(home: Path, settings: Settings, run_id: str) -> list[Poll]:
     history = read_history(warehouse)
     found = steps.discover(settings, history)
     planned = steps.plan(settings, found.sources, selection, history)
-    begun = steps.RunStart(run_id, warehouse.newest_sequence(), "command")
-    landed = steps.poll(settings, planned, selection, Progress(), begun, history.known, found)
-    with warehouse.write() as tables:
-        steps.load(settings, tables)
-        steps.publish(warehouse, tables, {})
+    newest = warehouse.newest_sequence()
+    with steps.stage(settings, warehouse) as staging:
+        begun = steps.RunStart(run_id, newest, "command", staging)
+        landed = steps.poll(settings, planned, selection, Progress(), begun, history.known, found)
+        with warehouse.write() as tables:
+            steps.load(settings, tables, {run_id: staging})
+            steps.publish(warehouse, tables, {})
     return landed.polls
 
 

@@ -22,12 +22,14 @@ class Registered(msgspec.Struct, frozen=True):
 class LastListing(msgspec.Struct, frozen=True):
     """A session's last complete poll, and what its object had said before its first request.
 
-    It began `at` (microseconds since 1970). `is_newest` is false if a later poll was not complete.
-    The session `may_rest` while its object says the same. It is a suspect if its threads had
-    changed and the object had not. `reading` says how its pages were read.
+    It began `at` (microseconds since 1970), in the run of that `sequence`; `is_newest` is false if
+    a later poll was not complete. The session `may_rest` while its object says the same. It is a
+    suspect if its threads had changed and the object had not. `reading` says how its pages were
+    read.
     """
 
     at: int
+    sequence: int = 0
     is_newest: bool = True
     evidence: Evidence | None = None
     may_rest: bool = False
@@ -52,16 +54,14 @@ class Trials(msgspec.Struct, frozen=True):
 class History(msgspec.Struct, frozen=True):
     """What earlier runs have brought.
 
-    `completed` is (source, session) -> the sequence number of its last complete poll; `answered`
-    are those that were complete once, or that the server last said are gone or forbidden;
-    `statuses` were ever seen; `known` are the threads; `registry` is what is known of each session,
-    `listings` its last complete poll, and `trials` those of each source's evidence.
+    `listings` are the last complete polls; `answered` are the sessions that were complete once, or
+    that the server last said are gone or forbidden; `statuses` were ever seen; `known` are the
+    threads; `registry` is what is known of each session, and `trials` of each source's evidence.
     """
 
-    completed: dict[SessionKey, int] = {}
+    listings: dict[SessionKey, LastListing] = {}
     answered: frozenset[SessionKey] = frozenset()
     statuses: frozenset[str] = frozenset()
     registry: dict[SessionKey, Registered] = {}
     known: KnownThreads = KnownThreads()
-    listings: dict[SessionKey, LastListing] = {}
     trials: dict[str, Trials] = {}

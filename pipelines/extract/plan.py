@@ -15,7 +15,7 @@ from pipelines.extract.history import History, Trials
 from pipelines.extract.resting import Choice, choose
 from pipelines.files import list_statuses
 from pipelines.providers.registry import PROVIDERS
-from pipelines.records import THREADS_ENDPOINT
+from pipelines.records import THREADS_ENDPOINT, SourcePlan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -101,6 +101,20 @@ def plan_source(
     )
 
 
+def describe_plans(planned: Sequence[PlannedSource]) -> list[SourcePlan]:
+    """Return what was decided of each source, to be landed with what its sessions bring."""
+    return [
+        SourcePlan(
+            each.source.name,
+            each.is_trusted,
+            sessions_resting=sum(not choice.is_asked for choice in each.choices),
+            sessions_due=sum(choice.reason == "due" for choice in each.choices),
+        )
+        for each in planned
+        if each.choices
+    ]
+
+
 def was_listed_whole(found: SourceSessions, history: History) -> bool:
     """Whether every session of a source was listed to its end once, as far as the server has it."""
     return all((found.source.name, session.id) in history.answered for session in found.sessions)
@@ -113,7 +127,8 @@ def order_sessions(
 
     New ones share the first half with them, so that no deadline starves the one or the other.
     """
-    completed = {s.id: history.completed.get((source, s.id)) for s in sessions}
+    listings = {s.id: history.listings.get((source, s.id)) for s in sessions}
+    completed = {id_: last and last.sequence for id_, last in listings.items()}
     new = [session for session in sessions if completed[session.id] is None]
     old = [session for session in sessions if completed[session.id] is not None]
     old.sort(key=lambda session: completed[session.id] or 0)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from pipelines.errors import LandingError
+from pipelines.extract.evidence import name_tokens
 from pipelines.frames.bounds import encode_objects, shorten_texts
 from pipelines.frames.threads import NO_AGENT, NO_STATS, to_columns
 from pipelines.frames.values import TIMESTAMP
@@ -42,6 +43,7 @@ SESSIONS = pl.Schema(
         "active_seconds": pl.Float64(),
         "duration_seconds": pl.Float64(),
         "usage": pl.String(),
+        "tokens": pl.String(),
         "extra": pl.String(),
     }
 )
@@ -94,6 +96,7 @@ def flatten_sessions(
             for a, b in zip(came["agent_version"], agents["version"], strict=True)
         ],
     }
+    values["tokens"] = [name_tokens(usage) for usage in came["usage"]]
     cut: Lengths = {}
     values |= shorten_texts({name: values[name] for name in TEXTS}, (), cut)
     values |= encode_objects({name: came[name] for name in OBJECTS}, extras, cut)

@@ -21,7 +21,7 @@ import polars as pl
 from pipelines.errors import LandingError
 from pipelines.files import make_private, replace_file
 from pipelines.landing.directory import NAME, name_file
-from pipelines.records import THREADS_ENDPOINT, Decision, Poll, Run
+from pipelines.records import THREADS_ENDPOINT, Decision, Poll, Run, SourcePlan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,13 +57,14 @@ class Footer(msgspec.Struct, frozen=True):
     """What a run's file says of it; `format` is raised when an older reader would misread it.
 
     `shards` are the names of the files that hold the run's earlier pages; `decisions` are what the
-    run found of sessions that it did not ask for.
+    run found of sessions that it did not ask for, `plans` what it decided of each source.
     """
 
     run: Run
     polls: list[Poll]
     shards: list[str] = []
     decisions: list[Decision] = []
+    plans: list[SourcePlan] = []
     format: int = FORMAT
 
 
@@ -75,6 +76,7 @@ class Landed(msgspec.Struct, frozen=True):
     pages: pl.DataFrame
     shards: tuple[Path, ...] = ()
     decisions: tuple[Decision, ...] = ()
+    plans: tuple[SourcePlan, ...] = ()
 
     def read_batches(self) -> Iterator[pl.DataFrame]:
         """Yield the pages as they came, shard by shard. Raises LandingError for a damaged one."""
@@ -150,7 +152,8 @@ def read_run(path: Path) -> Landed:
     except (KeyError, ValueError, *POLARS_ERRORS) as error:
         raise _explain(path, error) from None
     shards = tuple(path.with_name(name) for name in footer.shards)
-    return Landed(footer.run, footer.polls, pages, shards, tuple(footer.decisions))
+    decided = tuple(footer.decisions), tuple(footer.plans)
+    return Landed(footer.run, footer.polls, pages, shards, *decided)
 
 
 def read_footer(text: str) -> Footer:

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from random import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import polars as pl
 
 from pipelines.errors import WarehouseError
-from pipelines.extract.history import History, Registered
+from pipelines.extract.evidence import Evidence
+from pipelines.extract.history import History, LastListing, Registered, Trials
 from pipelines.records import KnownThreads
-from pipelines.warehouse.sql import read_sql
+from pipelines.warehouse.ledger import ABSENT
+from pipelines.warehouse.sql import fetch_records, read_sql
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from pipelines.warehouse.base import Warehouse
 
 
-# The one that is read in columns.
-KNOWN_THREADS = "4_known"
+# The one that is read in columns, and the one whose columns are read by their names.
+KNOWN_THREADS = "5_known"
+POLLED_SESSIONS = "1_sessions"
 
 
 def read_history(warehouse: Warehouse) -> History:
@@ -30,21 +33,40 @@ def read_history(warehouse: Warehouse) -> History:
     publication at its end makes it anew.
     """
     queries = dict(read_sql("history"))
-    known_threads = queries.pop(KNOWN_THREADS)
+    known_threads, polled = queries.pop(KNOWN_THREADS), queries.pop(POLLED_SESSIONS)
     try:
         with warehouse.read() as connection:
-            completed, answered, statuses, registry = [
+            sessions = fetch_records(connection, polled)
+            statuses, registry, trials = [
                 connection.execute(query).fetchall() for query in queries.values()
             ]
             known = PublishedThreads(pl.DataFrame(connection.sql(known_threads)))
     except (WarehouseError, duckdb.Error):
         return History()
+    keyed = {(row["source"], row["session_id"]): row for row in sessions}
+    listings = {key: make_listing(row) for key, row in keyed.items() if row["complete_at"]}
+    absent = {key for key, row in keyed.items() if row["last_outcome"] in ABSENT}
     return History(
-        completed={(source, session_id): number for source, session_id, number in completed},
-        answered=frozenset(answered),
+        listings=listings,
+        answered=frozenset(listings.keys() | absent),
         statuses=frozenset(status for (status,) in statuses),
         known=known,
         registry={(source, id_): Registered(*row) for source, id_, *row in registry},
+        trials={source: Trials(*row) for source, *row in trials},
+    )
+
+
+def make_listing(row: Mapping[str, Any]) -> LastListing:
+    """Return what is known of a session's last complete poll."""
+    said = Evidence(*(row[name] for name in Evidence.__struct_fields__))
+    return LastListing(
+        at=row["complete_at"],
+        sequence=row["complete_sequence"],
+        is_newest=row["last_outcome"] == "complete",
+        evidence=None if row["may_rest"] is None else said,
+        may_rest=bool(row["may_rest"]),
+        is_suspect=row["is_suspect"],
+        reading=row["reading"],
     )
 
 

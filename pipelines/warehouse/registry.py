@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import polars as pl
 
+from pipelines.frames.evidence import evidence_frame
 from pipelines.frames.polls import correct_pages, polls_frame
 from pipelines.frames.sessions import SESSIONS, sessions_frame
 from pipelines.records import SESSION_ENDPOINT, SESSIONS_ENDPOINT
@@ -22,6 +23,14 @@ DECISIONS = pl.Schema(
         "reason": pl.String(),
     }
 )
+PLANS = pl.Schema(
+    {
+        "source": pl.String(),
+        "is_trusted": pl.Boolean(),
+        "sessions_resting": pl.Int64(),
+        "sessions_due": pl.Int64(),
+    }
+)
 OF_SESSIONS = (SESSIONS_ENDPOINT, SESSION_ENDPOINT)
 # Of a page; what was looked up and not found has landed with another.
 OK = 200
@@ -33,7 +42,7 @@ def lists_sessions(landed: Landed) -> bool:
 
 
 def registry_frames(landed: Landed) -> dict[str, pl.DataFrame]:
-    """Return the listings of sessions, the sessions on their pages, and what was decided of others.
+    """Return the listings of sessions, the sessions on their pages, and what was decided.
 
     A session that comes more than once is kept as it came last. Raises LandingError if a body
     is no page.
@@ -45,12 +54,16 @@ def registry_frames(landed: Landed) -> dict[str, pl.DataFrame]:
         for batch in landed.read_batches():
             pages = batch.filter(pl.col("endpoint").is_in(OF_SESSIONS), status=OK)
             frames.append(sessions_frame(correct_pages(pages, listings, ["source"]), providers))
-    sessions = pl.concat(frames)
+    sessions = pl.concat(frames).unique(
+        subset=("source", "session_id"), keep="last", maintain_order=True
+    )
+    keep = landed.run.keep_agent_definition
     decisions = [msgspec.structs.asdict(decision) for decision in landed.decisions]
+    plans = [msgspec.structs.asdict(plan) for plan in landed.plans]
     return {
         "landed_listings": polls_frame(listings),
-        "landed_sessions": sessions.unique(
-            subset=("source", "session_id"), keep="last", maintain_order=True
-        ),
+        "landed_sessions": sessions,
+        "landed_evidence": evidence_frame(sessions, landed.polls, keep_agent_definition=keep),
         "landed_decisions": pl.DataFrame(decisions, schema=DECISIONS),
+        "landed_plans": pl.DataFrame(plans, schema=PLANS),
     }

@@ -22,6 +22,8 @@
 --   mean: mean lifetime (seconds)
 --   max: longest lifetime (seconds)
 --   km_p50: median that counts open threads as censored (Kaplan-Meier), with basis closed; null if the curve does not fall that far (seconds)
+--   km_p50_low: lower end of the 95 % confidence interval of km_p50, where that of survival falls to a half, to within a 200th part of the threads; null if it is not known or does not fall that far (seconds)
+--   km_p50_high: upper end of it (seconds)
 --   km_p90: likewise the time at which nine in ten threads are closed (seconds)
 --   as_of: beginning of the newest poll that the group rests on (UTC)
 --   as_of_oldest: the oldest of the newest polls that its threads rest on (UTC)
@@ -66,6 +68,8 @@ medians AS (
     SELECT
         dimension, value, role, 'closed' AS basis,
         min(t_seconds) FILTER (survival <= 0.5) AS km_p50,
+        min(t_seconds) FILTER (ci_low <= 0.5) AS km_p50_low,
+        min(t_seconds) FILTER (ci_high <= 0.5) AS km_p50_high,
         min(t_seconds) FILTER (survival <= 0.1) AS km_p90
     FROM analytics.survival
     GROUP BY dimension, value, role
@@ -88,7 +92,7 @@ SELECT
     p50_of_sessions,
     percentiles[2] AS p75, percentiles[3] AS p90, percentiles[4] AS p95, percentiles[5] AS p99,
     mean, longest AS max,
-    km_p50, km_p90,
+    km_p50, km_p50_low, km_p50_high, km_p90,
     max(as_of) OVER same_group AS as_of,
     min(as_of_oldest) OVER same_group AS as_of_oldest
 FROM groups

@@ -30,19 +30,8 @@ WITH polls AS (
         min(hour) OVER (PARTITION BY source, session_id) AS first_hour,
         is_complete_poll(outcome, status_filter) AS is_complete
     FROM session_polls
-    JOIN polled_hours AS spans USING (source)
+    JOIN source_hours AS spans USING (source)
     WHERE outcome <> 'overtaken'
-),
-
-spans AS (
-    SELECT
-        source,
-        as_of,
-        first_hour,
-        greatest(first_hour, time_bucket(INTERVAL 1 HOUR, as_of)) AS hour_of_newest,
-        greatest(last_hour, hour_of_newest) AS last_hour
-    FROM polled_hours
-    JOIN source_as_of USING (source)
 ),
 
 sessions AS (
@@ -62,7 +51,7 @@ coverage AS (
         sum(sessions.new) OVER (PARTITION BY source ORDER BY hour) AS sessions_known
     FROM (
         SELECT source, as_of, unnest(generate_series(first_hour, last_hour, INTERVAL 1 HOUR)) AS hour
-        FROM spans
+        FROM source_hours
     ) AS hours
     LEFT JOIN sessions USING (source, hour)
 ),
@@ -81,7 +70,7 @@ changes AS (
         least(greatest(to_timestamp(hourly.hour * 3600), first_hour), hour_of_newest) AS hour,
         sum(change) AS change
     FROM hourly
-    JOIN spans USING (source)
+    JOIN source_hours USING (source)
     GROUP BY ALL
 )
 

@@ -9,12 +9,12 @@
 --   agent_version: version of the agent, of the dimension agent_version
 --   role: coordinator or child, never mixed
 --   t_seconds: time since the thread was created (seconds)
---   at_risk: number of threads that were open until then, as far as is known; of a source that did not list what had closed, those that were younger at their session's first poll (entry_seconds of thread_durations)
---   closed: number of threads that closed since the row before, at t_seconds at the latest; vanished ones in the middle of what is possible
+--   at_risk: number of threads that were open until then, as far as is known; of a source that did not list what had closed, those that were younger at their session's first poll (entry_seconds of thread_durations); if the last of the row vanished, those that had been listed by then (listed_seconds)
+--   closed: number of threads that closed since the row before, at t_seconds at the latest; vanished ones at times spread evenly over what is possible of each (spread_between)
 --   censored: number of threads of which no more is known than that they were open until a time since the row before
 --   survival: Kaplan-Meier estimate of the share of threads open for longer than t_seconds
---   ci_low: lower end of its 95 % confidence interval (Greenwood, on the log-log scale); null if survival is 0 or 1
---   ci_high: upper end of it
+--   ci_low: lower end of its 95 % confidence interval (Greenwood, on the log-log scale), and lower by those that vanished and may have closed before; null if survival is 0 or 1
+--   ci_high: upper end of it, higher by those that vanished and may have closed later
 --   as_of: beginning of the newest poll that the curve rests on (UTC)
 --   as_of_oldest: the oldest of the newest polls that its threads rest on (UTC)
 -- checks:
@@ -29,7 +29,14 @@
 --       SELECT coalesce(sum(closed + censored), 0) FROM analytics.survival WHERE dimension = 'all'
 --     )
 WITH lifetimes AS NOT MATERIALIZED (
-    SELECT *, role AS own_role
+    SELECT
+        * REPLACE (
+            CASE WHEN basis <> 'vanished' THEN elapsed_seconds ELSE spread_between(
+                elapsed_low, elapsed_high, concat_ws('/', source, session_id, thread_id)
+            ) END AS elapsed_seconds
+        ),
+        basis = 'vanished' AS is_vanished,
+        role AS own_role
     FROM analytics.thread_durations
     WHERE elapsed_seconds IS NOT NULL
 ),
@@ -69,7 +76,7 @@ members AS NOT MATERIALIZED (
 ),
 
 numbered AS NOT MATERIALIZED (
-    SELECT curve, elapsed_seconds, entry_seconds, is_censored
+    SELECT curve, COLUMNS('^((elapsed|entry|listed)_seconds|elapsed_low|elapsed_high|is_censored|is_vanished)$')
     FROM members
 ),
 

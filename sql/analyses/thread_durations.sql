@@ -23,6 +23,7 @@
 --   elapsed_low: the lifetime at least; of one that closed without archived_at until it was last seen open, 0 if it never was (seconds)
 --   elapsed_high: the lifetime at most; of one that closed without archived_at until it was first seen closed, or missing; null of an open thread (seconds)
 --   entry_seconds: age at the first poll of its session, if its source listed no thread then that had closed before (source_entry), for no thread that closed younger could be seen; else 0 (seconds)
+--   listed_seconds: age at which a poll first listed it; had it vanished before, nobody would know of it (seconds)
 --   is_censored: true if basis is open, so that elapsed_seconds is an age and no duration
 --   basis: "archived (at archived_at), terminated or cancelled (at updated_at as it was when it was first seen so, for it may be touched later; in the middle of what is possible if that is no date between the last time it was seen open and then), vanished (gone for good while nobody looked: in the middle between its last listing and missing_since), or open"
 --   active_span_seconds: updated_at - created_at (seconds)
@@ -63,6 +64,7 @@ SELECT
     elapsed_low,
     elapsed_high,
     entry_seconds,
+    listed_seconds,
     basis = 'open' AS is_censored,
     basis,
     seconds_between(created_at, updated_at) AS active_span_seconds,

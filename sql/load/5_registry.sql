@@ -40,8 +40,9 @@ SELECT
     coalesce(listings.finished_at, landed_run.finished_at) AS finished_at,
     registry_sources.source,
     registry_sources.sessions_polled,
-    0 AS sessions_resting,
-    0 AS sessions_due,
+    coalesce(landed_plans.sessions_resting, 0) AS sessions_resting,
+    coalesce(landed_plans.sessions_due, 0) AS sessions_due,
+    landed_plans.is_trusted,
     listings.outcome,
     listings.end_reason,
     coalesce(listings.pages, 0) AS pages,
@@ -55,7 +56,8 @@ SELECT
     listings.request_id
 FROM registry_sources
 CROSS JOIN landed_run
-LEFT JOIN landed_listings AS listings USING (source);
+LEFT JOIN landed_listings AS listings USING (source)
+LEFT JOIN landed_plans USING (source);
 
 -- What each session that was asked for, or is no more, is to be from now on.
 CREATE OR REPLACE TEMP TABLE registry_states AS
@@ -85,7 +87,23 @@ SELECT known.source, known.session_id, known.label, known.origin, landed_run.sta
 FROM landed_decisions AS decided
 JOIN sessions AS known USING (source, session_id)
 CROSS JOIN landed_run
-SEMI JOIN (FROM registry_sources WHERE NOT is_overtaken) AS current_sources USING (source);
+SEMI JOIN (FROM registry_sources WHERE NOT is_overtaken) AS current_sources USING (source)
+UNION ALL
+SELECT
+    known.source,
+    known.session_id,
+    known.label,
+    known.origin,
+    landed_run.started_at,
+    'resting' AS state,
+    'its object says what it had said before it was listed last' AS state_reason
+FROM sessions AS known
+SEMI JOIN (FROM landed_plans WHERE sessions_resting > 0) AS plans USING (source)
+SEMI JOIN (FROM registry_sources WHERE NOT is_overtaken) AS current_sources USING (source)
+ANTI JOIN landed_polls USING (source, session_id)
+ANTI JOIN landed_decisions USING (source, session_id)
+CROSS JOIN landed_run
+WHERE known.state IN ('polled', 'resting');
 
 INSERT INTO sessions BY NAME
 SELECT

@@ -353,7 +353,7 @@ COMMENT ON COLUMN sessions.extra IS 'Every field that no column names; never pro
 COMMENT ON COLUMN sessions.first_seen_at IS 'Client clock: when it was first listed or polled';
 COMMENT ON COLUMN sessions.last_changed_at IS 'Client clock: when a column of this row last changed, but for those that grow by themselves';
 COMMENT ON COLUMN sessions.missing_since IS 'Beginning of the first complete listing of the source that did not list it; null while it is listed, or never was';
-COMMENT ON COLUMN sessions.state IS 'polled, excluded, out_of_scope, gone or forbidden';
+COMMENT ON COLUMN sessions.state IS 'polled, resting, excluded, out_of_scope, gone or forbidden';
 COMMENT ON COLUMN sessions.state_reason IS 'Why it is in this state';
 COMMENT ON COLUMN sessions.state_since IS 'Client clock: beginning of the run that put it there';
 
@@ -374,6 +374,7 @@ CREATE TABLE source_polls (
     sessions_polled BIGINT NOT NULL,
     sessions_resting BIGINT NOT NULL,
     sessions_due BIGINT NOT NULL,
+    is_trusted BOOLEAN,
     clock_skew_seconds DOUBLE,
     error_type VARCHAR,
     error_message VARCHAR,
@@ -394,9 +395,62 @@ COMMENT ON COLUMN source_polls.retries IS 'Requests that repeated a failed one';
 COMMENT ON COLUMN source_polls.bytes IS 'Bytes of the bodies received';
 COMMENT ON COLUMN source_polls.sessions_listed IS 'Different sessions that the server listed; null if it was not asked';
 COMMENT ON COLUMN source_polls.sessions_polled IS 'Sessions whose threads were asked for';
-COMMENT ON COLUMN source_polls.sessions_resting IS 'Sessions that were not asked because nothing points to news; always 0 so far';
-COMMENT ON COLUMN source_polls.sessions_due IS 'Sessions that were asked because it was their turn; always 0 so far';
+COMMENT ON COLUMN source_polls.sessions_resting IS 'Sessions that were not asked because nothing points to news';
+COMMENT ON COLUMN source_polls.sessions_due IS 'Sessions that were asked because it was their turn, though nothing points to news';
+COMMENT ON COLUMN source_polls.is_trusted IS 'Whether the evidence of the source was trusted, so that quiet sessions could rest; null if nothing was decided, in a run of certain sessions or statuses';
 COMMENT ON COLUMN source_polls.clock_skew_seconds IS 'How far this machine''s clock was ahead of the server''s, as the listing of sessions shows; null if that is not known';
 COMMENT ON COLUMN source_polls.error_type IS 'The server''s error.type, or our name of what went wrong';
 COMMENT ON COLUMN source_polls.error_message IS 'What went wrong with the listing, in one line';
 COMMENT ON COLUMN source_polls.request_id IS 'The server''s id of the failed request';
+
+CREATE TABLE session_evidence (
+    source VARCHAR NOT NULL,
+    session_id VARCHAR NOT NULL,
+    status VARCHAR,
+    updated_at TIMESTAMPTZ,
+    archived_at TIMESTAMPTZ,
+    tokens VARCHAR,
+    may_rest BOOLEAN NOT NULL,
+    reading VARCHAR NOT NULL,
+    announced_sequence BIGINT
+);
+COMMENT ON TABLE session_evidence IS 'Per session, what its object said before the first request of its last complete poll in a run that listed the sessions: while it says the same, nothing points to news. Key: source, session_id.';
+COMMENT ON COLUMN session_evidence.source IS 'Name of the source in the configuration';
+COMMENT ON COLUMN session_evidence.session_id IS 'Session that was polled';
+COMMENT ON COLUMN session_evidence.status IS 'Status, verbatim';
+COMMENT ON COLUMN session_evidence.updated_at IS 'Server: when it last changed';
+COMMENT ON COLUMN session_evidence.archived_at IS 'Server: when it was archived';
+COMMENT ON COLUMN session_evidence.tokens IS 'Counts of tokens of its usage, as JSON; null if there are none';
+COMMENT ON COLUMN session_evidence.may_rest IS 'Whether its status and age let it rest: it was idle or terminated, and its last change older than that poll by more than a minute of the server''s clock';
+COMMENT ON COLUMN session_evidence.reading IS 'Fingerprint of how pages of threads were read; a session that would be read otherwise does not rest';
+COMMENT ON COLUMN session_evidence.announced_sequence IS 'Place among all of the newest run that found a change of its threads announced; null if none did';
+
+CREATE TABLE evidence_trials (
+    run_id VARCHAR NOT NULL,
+    source VARCHAR NOT NULL,
+    kind VARCHAR NOT NULL,
+    count BIGINT NOT NULL
+);
+COMMENT ON TABLE evidence_trials IS 'How often the evidence of a source was tested by a run: complete polls of sessions that status and age would have let rest, compared with the ones before. Key: run_id, source, kind.';
+COMMENT ON COLUMN evidence_trials.run_id IS 'Id of the run';
+COMMENT ON COLUMN evidence_trials.source IS 'Name of the source in the configuration';
+COMMENT ON COLUMN evidence_trials.kind IS 'announced (threads had changed, and the evidence too), missed (they had, and it says nothing in the next run either), quiet_unchanged (neither had), late_archival (a closed thread was archived, which the evidence did not say)';
+COMMENT ON COLUMN evidence_trials.count IS 'Number of sessions';
+
+CREATE TABLE unannounced_changes (
+    source VARCHAR NOT NULL,
+    session_id VARCHAR NOT NULL,
+    thread_id VARCHAR NOT NULL,
+    change VARCHAR NOT NULL,
+    sequence BIGINT NOT NULL,
+    observed_at TIMESTAMPTZ NOT NULL,
+    missed_sequence BIGINT
+);
+COMMENT ON TABLE unannounced_changes IS 'Changes of threads of which the session''s object had said nothing, one of each session and run. Key: source, session_id, sequence.';
+COMMENT ON COLUMN unannounced_changes.source IS 'Name of the source in the configuration';
+COMMENT ON COLUMN unannounced_changes.session_id IS 'Session that was polled';
+COMMENT ON COLUMN unannounced_changes.thread_id IS 'Thread that had changed, the first by its id';
+COMMENT ON COLUMN unannounced_changes.change IS 'new, archived, or its statuses before and after';
+COMMENT ON COLUMN unannounced_changes.sequence IS 'Place among all of the run that saw it';
+COMMENT ON COLUMN unannounced_changes.observed_at IS 'Client clock: arrival of the page that showed it';
+COMMENT ON COLUMN unannounced_changes.missed_sequence IS 'Place among all of the next run, in which nothing was said still; null until that is known. If something is said then, the row is removed';

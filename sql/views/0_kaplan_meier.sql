@@ -1,30 +1,46 @@
 -- Kaplan-Meier curves with Greenwood's 95 % intervals on the log-log scale. `lifetimes` names what has
--- the columns curve, elapsed_seconds, is_censored, and entry_seconds: the age after which it was under
--- observation (delayed entry; 0 if from birth on). A curve has at most 200 points, and every one where
--- it falls to a half and to a tenth.
+-- the columns curve, elapsed_seconds, is_censored, entry_seconds: the age after which it was under
+-- observation (delayed entry; 0 if from birth on), listed_seconds: the age at which it was first listed,
+-- and is_vanished: that it closed unseen. That is known only of what had been listed before: it is one of
+-- those at risk that had been listed by that age. When it was is not known: the lower bound takes it for
+-- elapsed_low, the upper one for elapsed_high. A curve has at most 200 points, and every one where it
+-- falls to a half and to a tenth.
 CREATE OR REPLACE MACRO kaplan_meier(lifetimes) AS TABLE (
     WITH ranked AS (
         SELECT
-            *,
+            curve,
+            elapsed_seconds,
+            is_censored,
+            is_vanished,
             count(*) OVER (PARTITION BY curve) AS n,
             rank() OVER (PARTITION BY curve ORDER BY elapsed_seconds) - 1 AS ended_before,
             n - row_number() OVER (PARTITION BY curve ORDER BY elapsed_seconds, is_censored) AS staying
         FROM query_table(lifetimes)
     ),
 
+    -- What is not at risk before an age: of being seen to close, and of closing unseen.
     late AS (
-        SELECT curve, entry_seconds
+        SELECT curve, FALSE AS is_vanished, entry_seconds AS from_seconds
         FROM query_table(lifetimes)
         WHERE entry_seconds > 0
+        UNION ALL
+        SELECT curve, TRUE, least(listed_seconds, elapsed_seconds)
+        FROM query_table(lifetimes)
+        SEMI JOIN (SELECT curve FROM query_table(lifetimes) WHERE is_vanished) AS lossy USING (curve)
+        WHERE listed_seconds > 0
     ),
 
     -- How many lifetimes of a curve are not at risk yet, beyond an age. Ranks cost less than sums.
     awaited AS (
-        SELECT curve, -1 AS from_seconds, count(*) AS awaited
+        SELECT curve, is_vanished, -1 AS from_seconds, count(*) AS awaited
         FROM late
-        GROUP BY curve
+        GROUP BY curve, is_vanished
         UNION ALL
-        SELECT curve, entry_seconds, rank() OVER (PARTITION BY curve ORDER BY entry_seconds DESC) - 1
+        SELECT
+            curve,
+            is_vanished,
+            from_seconds,
+            rank() OVER (PARTITION BY curve, is_vanished ORDER BY from_seconds DESC) - 1
         FROM late
     ),
 
@@ -34,7 +50,10 @@ CREATE OR REPLACE MACRO kaplan_meier(lifetimes) AS TABLE (
             ranked.n - ranked.ended_before - coalesce(awaited.awaited, 0) AS at_risk,
             coalesce(awaited.awaited, 0) > 0 AS is_awaiting
         FROM ranked
-        ASOF LEFT JOIN awaited ON awaited.curve = ranked.curve AND awaited.from_seconds < ranked.elapsed_seconds
+        ASOF LEFT JOIN awaited
+            ON awaited.curve = ranked.curve
+            AND awaited.is_vanished = ranked.is_vanished
+            AND awaited.from_seconds < ranked.elapsed_seconds
     ),
 
     -- Closings at the same time may be taken one by one, before the censorings at that time:
@@ -114,6 +133,28 @@ CREATE OR REPLACE MACRO kaplan_meier(lifetimes) AS TABLE (
         GROUP BY curve, elapsed_seconds
     ),
 
+    -- How many that vanished may have closed by an age though they count later, and the other way about.
+    doubts AS (
+        SELECT
+            curve,
+            at_seconds,
+            sum(sum(sooner)) OVER until_then AS maybe_sooner,
+            sum(sum(later)) OVER until_then AS maybe_later
+        FROM (
+            SELECT
+                curve,
+                unnest([
+                    {'at_seconds': elapsed_low, 'sooner': 1, 'later': 0},
+                    {'at_seconds': elapsed_seconds, 'sooner': -1, 'later': 1},
+                    {'at_seconds': elapsed_high, 'sooner': 0, 'later': -1}
+                ], recursive := TRUE)
+            FROM query_table(lifetimes)
+            WHERE is_vanished
+        ) AS ends
+        GROUP BY curve, at_seconds
+        WINDOW until_then AS (PARTITION BY curve ORDER BY at_seconds)
+    ),
+
     steps AS (
         SELECT
             *,
@@ -128,13 +169,18 @@ CREATE OR REPLACE MACRO kaplan_meier(lifetimes) AS TABLE (
     )
 
     SELECT
-        curve,
+        steps.curve,
         t_seconds,
         at_risk,
         closed,
         censored,
         survival,
-        pow(survival, 1 / spread) AS ci_low,
-        pow(survival, spread) AS ci_high
+        pow(survival, 1 / spread)
+        * greatest(1 - coalesce(maybe_sooner, 0) / greatest(at_risk, 1), 0) AS ci_low,
+        CASE
+            WHEN spread IS NOT NULL
+                THEN least(pow(survival, spread) * (1 + coalesce(maybe_later, 0) / greatest(at_risk, 1)), 1)
+        END AS ci_high
     FROM steps
+    ASOF LEFT JOIN doubts ON doubts.curve = steps.curve AND doubts.at_seconds <= steps.t_seconds
 );

@@ -112,7 +112,18 @@ SELECT
         WHEN basis = 'open' THEN least(seconds_between(created_at, first_loaded_at), elapsed_seconds)
         WHEN closed_at > first_loaded_at THEN seconds_between(created_at, first_loaded_at)
         ELSE 0
-    END AS entry_seconds
+    END AS entry_seconds,
+    greatest(
+        coalesce(
+            CASE
+                -- A page comes a moment after the beginning of its poll, which ends what is known of it.
+                WHEN basis IN ('open', 'vanished') THEN least(seconds_between(created_at, first_seen_at), elapsed_low)
+                ELSE seconds_between(created_at, first_seen_at)
+            END,
+            0
+        ),
+        0
+    ) AS listed_seconds
 FROM lifetimes
 LEFT JOIN source_entry USING (source);
 COMMENT ON VIEW thread_intervals IS 'The threads, each with what people call its agent and session, its place in the tree, the newest poll that it rests on, and its lifetime: from created_at to closed_at, or so far.';
@@ -143,3 +154,4 @@ COMMENT ON COLUMN thread_intervals.elapsed_seconds IS 'From created_at to closed
 COMMENT ON COLUMN thread_intervals.elapsed_low IS 'The lifetime at least: without archived_at until it was last seen open';
 COMMENT ON COLUMN thread_intervals.elapsed_high IS 'The lifetime at most: without archived_at until it was first seen closed, or missing; null of an open one';
 COMMENT ON COLUMN thread_intervals.entry_seconds IS 'The age at which it came under observation (source_entry): no thread that closed younger could be listed; mostly 0';
+COMMENT ON COLUMN thread_intervals.listed_seconds IS 'The age at which a poll first listed it';

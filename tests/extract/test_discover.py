@@ -25,7 +25,7 @@ from pipelines.landing.directory import RAW
 from pipelines.landing.writer import land_polls
 from pipelines.providers.session import Session
 from pipelines.providers.thread import Agent
-from pipelines.records import Poll, Progress, Selection
+from pipelines.records import Decided, Poll, Progress, Selection
 from pipelines.sandbox.faults import Faulty
 from pipelines.sandbox.server import Sandbox, serve
 from pipelines.sandbox.sessions import PROMPT, VARIABLE, render_session
@@ -59,7 +59,7 @@ def run(home: Path, source: Source, number: int, selection: Selection | None = N
         plan_polls(found.sources, selection, history), selection, Progress(), backoff_s=0.001
     )
     landed = land_polls(
-        follow(found.fetched, polls), home / RAW, f"run-{number}", decisions=found.decisions
+        follow(found.fetched, polls), home / RAW, f"run-{number}", decided=Decided(found.decisions)
     )
     asyncio.run(landed)
     load_all(home)

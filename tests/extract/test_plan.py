@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pipelines.errors import SettingsError
 from pipelines.extract.discover import SourceSessions, name_sessions
-from pipelines.extract.history import History
+from pipelines.extract.history import History, LastListing
 from pipelines.extract.plan import plan_polls
 from pipelines.records import Selection
 from tests.support import make_source
@@ -31,7 +31,7 @@ def plan(
 
 def polled(**numbers: int) -> History:
     """Return a history in which these sessions were complete last in these runs."""
-    return History({("qoder", id_): number for id_, number in numbers.items()})
+    return History({("qoder", id_): LastListing(0, n) for id_, n in numbers.items()})
 
 
 def order(planned: SourceSessions) -> str:
@@ -46,7 +46,7 @@ def order(planned: SourceSessions) -> str:
         ("abc", polled(a=3, b=1, c=2), "bca"),
         ("abcd", polled(a=9, b=7), "bcad"),
         ("abcdef", polled(f=1), "fabcde"),
-        ("ab", History({("other", "b"): 1}), "ab"),
+        ("ab", History({("other", "b"): LastListing(0, 1)}), "ab"),
     ],
 )
 def test_order(ids: str, history: History, expected: str) -> None:

@@ -6,12 +6,12 @@ import math
 from collections import Counter, defaultdict
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from hashlib import md5
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from lifelines import KaplanMeierFitter
 
 from pipelines.warehouse.build import build_analysis
 from pipelines.warehouse.sql import fetch_records
@@ -19,6 +19,7 @@ from tests.builders import at
 from tests.warehouse.cases import KNOWN
 from tests.warehouse.worlds import (
     CLOSED,
+    EVER,
     MICROSECOND,
     NEVER,
     Key,
@@ -32,9 +33,12 @@ from tests.warehouse.worlds import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from typing import Literal
 
     import duckdb
+    from numpy.typing import NDArray
 
+    Numbers = NDArray[Any]
 
 Group = tuple[Any, ...]
 Life = tuple[datetime, datetime | None, bool]
@@ -284,6 +288,13 @@ def measure(
     if age is None or age < 0 or (basis != "open" and (elapsed is None or age >= elapsed)):
         age = 0
     age = age if elapsed is None else min(age, elapsed)
+    listed = seconds(created, row["first_seen_at"])
+    if listed is not None and basis in {"open", "vanished"} and bounds[0] is not None:
+        listed = min(listed, bounds[0])
+    spread = elapsed
+    if basis == "vanished" and elapsed is not None:
+        low, high = (bound or 0 for bound in bounds)
+        spread = low + (high - low) * place_of(key)
     quiet = seconds(updated, as_of)
     quiet = None if quiet is None else max(quiet, 0)
     agent = row["agent_id"] or row["agent_name"]
@@ -297,6 +308,8 @@ def measure(
         "elapsed": elapsed,
         "bounds": bounds,
         "entry": age,
+        "listed": max(listed or 0, 0),
+        "spread": spread,
         "quiet": quiet,
         "groups": [
             ("all", "all"),
@@ -308,6 +321,14 @@ def measure(
             ("model", row["agent_model"] or "(none)"),
         ],
     }
+
+
+def place_of(key: Key) -> float:
+    """Return a thread's own place between 0 and 1."""
+    number = int.from_bytes(
+        md5("/".join(key).encode(), usedforsecurity=False).digest()[8:], "little"
+    )
+    return ((number >> 12) + 0.5) / 2**52
 
 
 def labels_of(world: World) -> dict[tuple[str, str], str]:
@@ -390,6 +411,19 @@ def newest_of_source(world: World, source: str = "(any)") -> datetime | None:
     return max(filter(None, (newest_loaded(world, **fields), *since)), default=None)
 
 
+def hours_of_source(world: World, source: str) -> tuple[datetime, datetime]:
+    """Return the first and the last hour that the polls of a source speak of.
+
+    Nothing says that the clock was right: no hour is older than the first thread.
+    """
+    polls = [p for p in world.polls if p["source"] == source and p["outcome"] != "overtaken"]
+    births = [row["created_at"] for key, row in world.threads.items() if key[0] == source]
+    oldest = min(filter(None, births), default=polls[0]["started_at"])
+    first = max(floor(oldest), min(floor(poll["started_at"]) for poll in polls))
+    as_of = newest_of_source(world, source) or EVER
+    return first, max(floor(as_of), *(floor(poll["finished_at"]) for poll in polls))
+
+
 def oldest_of_source(world: World, source: str) -> datetime | None:
     """Return the oldest of the polls that brought something last, each of a watched session."""
     sessions = {poll["session_id"] for poll in world.polls if poll["source"] == source}
@@ -416,35 +450,78 @@ def unwatched_of(world: World) -> dict[tuple[str, str], datetime]:
 
 
 @cache
-def fit(name: str) -> dict[Group, tuple[KaplanMeierFitter, list[Row]]]:
-    """Return lifelines' curve of every group, with the threads it is of."""
+def fit(name: str) -> dict[Group, tuple[Product, list[Row]]]:
+    """Return the curve of every group, with the threads it is of."""
     curves = {}
     for group, members in gather(facts_of(name), by_role=True).items():
         known = [fact for fact in members if fact["elapsed"] is not None]
         if known:
-            curve = KaplanMeierFitter().fit(
-                [fact["elapsed"] for fact in known],
-                [fact["basis"] != "open" for fact in known],
-                entry=[fact["entry"] for fact in known],
-            )
-            curves[group] = (curve, known)
+            lives = [
+                (f["spread"], f["basis"] == "open", f["entry"], f["listed"], *find_bounds(f))
+                for f in known
+            ]
+            curves[group] = (Product(lives), known)
     return curves
 
 
-def falls_to(curve: KaplanMeierFitter, share: float) -> float | None:
-    """Return the first time at which lifelines' curve is at the share or below.
+def find_bounds(fact: Row) -> tuple[float, float]:
+    """Return the bounds of the lifetime of a thread that vanished, else twice the lifetime."""
+    return fact["bounds"] if fact["basis"] == "vanished" else (fact["spread"], fact["spread"])
 
-    A curve that stops at the share exactly is above or below it by floating point's rounding.
+
+class Product:
+    """The product-limit curve of closings that were seen, times that of those that were not.
+
+    `lives` are ages, whether open, ages at entry and at the first listing, and the bounds of the
+    age of one that vanished, else that age. Whoever vanished was at risk of that from its first
+    listing on. The last one at risk does not take all while others are still to come. Without
+    vanished ones it is the curve of lifelines.
     """
-    estimates = curve.survival_function_.iloc[:, 0]
-    reached = estimates.index[estimates <= share + 1e-9]
-    own = float(curve.percentile(share))
-    assert (own if math.isfinite(own) else None) in {
-        *(float(time) for time in reached[:1]),
-        *(float(time) for time in estimates.index[estimates < share - 1e-9][:1]),
-        *((None,) if not any(estimates < share - 1e-9) else ()),
-    }
-    return float(reached[0]) if len(reached) else None
+
+    def __init__(self, lives: list[tuple[float, bool, float, float, float, float]]) -> None:
+        ages, is_open, entries, listed, least, most = map(np.array, zip(*lives, strict=True))
+        self.vanished = least < most
+        self.ages, self.is_open = ages, is_open
+        # From birth on is from before the age of 0.
+        late = {False: entries, True: np.minimum(listed, ages)}
+        self.entries = {kind: np.where(begins > 0, begins, -1) for kind, begins in late.items()}
+        self.times = np.unique(ages)
+        self.shares, variance = np.ones(len(self.times)), np.zeros(len(self.times))
+        for kind, begins in self.entries.items():
+            gone = np.sort(ages[~is_open & (self.vanished == kind)])
+            closed = count_until(gone, self.times, "right") - count_until(gone, self.times, "left")
+            at_risk = self.at_risk(kind)
+            closed -= (closed == at_risk) & (closed > 0) & (self.times <= begins.max())
+            self.shares *= np.cumprod(1 - closed / np.maximum(at_risk, 1))
+            staying = np.maximum(at_risk - closed, 1)
+            variance += np.cumsum(closed / np.maximum(at_risk, 1) / staying)
+        with np.errstate(all="ignore"):
+            spread = np.exp(1.959963984540054 * np.sqrt(variance) / np.log(self.shares))
+            self.lows, self.highs = self.shares ** (1 / spread), self.shares**spread
+        earliest, own, latest = (np.sort(x[self.vanished]) for x in (least, ages, most))
+        before, until, after = (
+            count_until(x, self.times, "right") for x in (earliest, own, latest)
+        )
+        self.maybe_sooner, self.maybe_later = before - until, until - after
+
+    def at_risk(self, is_vanished: object) -> Numbers:
+        """Return how many could close so at each time."""
+        entries = self.entries[bool(is_vanished)]
+        inside = entries < self.ages
+        entered = count_until(np.sort(entries[inside]), self.times, "left")
+        left: Numbers = count_until(np.sort(self.ages[inside]), self.times, "left")
+        return entered - left
+
+    def falls_to(self, share: float) -> float | None:
+        """Return the first time at which the curve is at the share or below."""
+        reached = self.times[self.shares <= share + 1e-9]
+        return float(reached[0]) if len(reached) else None
+
+
+def count_until(values: Numbers, times: Numbers, side: Literal["left", "right"]) -> Numbers:
+    """Return how many of the values, in order, lie before each time, or at it (right)."""
+    counts: Numbers = np.searchsorted(values, times, side=side)
+    return counts
 
 
 def lives_of(world: World, source: str, session_id: str | None = None) -> list[Life]:

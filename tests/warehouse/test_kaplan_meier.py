@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import random
+from typing import Any
 
 import pytest
 from lifelines import KaplanMeierFitter
@@ -58,7 +60,8 @@ def test_delayed_entry(case: str) -> None:
         )
         connection.executemany("INSERT INTO lives VALUES (?, ?, ?)", lives)
         connection.execute(
-            "CREATE VIEW given AS SELECT 1 AS curve, count(*) OVER () AS n, * FROM lives"
+            "CREATE VIEW given AS SELECT 1 AS curve, *, FALSE AS is_vanished, 0 AS listed_seconds, "
+            "0 AS elapsed_low, 0 AS elapsed_high FROM lives"
         )
         rows = fetch_records(connection, "FROM kaplan_meier('given') ORDER BY t_seconds")
     ages, are_open, entries = zip(*lives, strict=True)
@@ -86,3 +89,43 @@ def test_delayed_entry(case: str) -> None:
     for column, name in enumerate(("ci_low", "ci_high")):
         found = [rows[number][name] for number in inner]
         assert found == pytest.approx(bounds[inner, column], abs=1e-7)
+
+
+def test_closings_unseen() -> None:
+    """Whoever vanished is one of those listed by then; the bounds hold every time it may have been.
+
+    `a` was first listed when it had closed. Of five at risk it closes; `c` vanishes when b and c
+    alone had been listed, `d` when b, d and e had.
+    """
+    # Age, whether open, age when first listed, and of those that vanished both bounds of the age.
+    lives = {
+        "a": (10, False, 12, 10, 10),
+        "b": (40, True, 5, 40, None),
+        "c": (25, False, 15, 20, 30),
+        "d": (35, False, 28, 34, 50),
+        "e": (60, False, 32, 60, 60),
+    }
+    with connect(World()) as connection:
+        connection.execute(
+            "CREATE TABLE lives (elapsed_seconds DOUBLE, is_censored BOOLEAN, "
+            "listed_seconds DOUBLE, elapsed_low DOUBLE, elapsed_high DOUBLE)"
+        )
+        connection.executemany("INSERT INTO lives VALUES (?, ?, ?, ?, ?)", list(lives.values()))
+        connection.execute(
+            "CREATE VIEW given AS SELECT 1 AS curve, *, 0 AS entry_seconds, "
+            "elapsed_low < elapsed_high AS is_vanished FROM lives"
+        )
+        rows = fetch_records(connection, "FROM kaplan_meier('given') ORDER BY t_seconds")
+    share = {10: 4 / 5, 25: 4 / 5 / 2, 35: 4 / 5 / 2 * 2 / 3, 40: 4 / 5 / 2 * 2 / 3, 60: 0}
+    at_risk = {10: 5, 25: 2, 35: 3, 40: 2, 60: 1}
+    assert {row["t_seconds"]: row["at_risk"] for row in rows} == at_risk
+    assert {row["t_seconds"]: row["survival"] for row in rows} == pytest.approx(share)
+    sums, variance = {10: 1 / 20, 25: 1 / 2, 35: 1 / 6}, 0.0
+    bounds: dict[int, tuple[Any, Any]] = {60: (None, None)}
+    for moment in (10, 25, 35, 40):
+        variance += sums.get(moment, 0)
+        spread = math.exp(1.959963984540054 * math.sqrt(variance) / math.log(share[moment]))
+        later = {25: 1 / 2, 35: 1 / 3, 40: 1 / 2}.get(moment, 0)
+        high = min(share[moment] ** spread * (1 + later), 1)
+        bounds[moment] = (pytest.approx(share[moment] ** (1 / spread)), pytest.approx(high))
+    assert {row["t_seconds"]: (row["ci_low"], row["ci_high"]) for row in rows} == bounds

@@ -187,9 +187,7 @@ def test_flow_counts_what_was_created_and_closed(
         assert row["created"] == sum(row["starts_at"] <= birth < row["ends_at"] for birth in born)
     (now,) = fetch_records(
         connection,
-        """SELECT sum(backlog)::BIGINT AS open, sum(completions)::BIGINT AS closed FROM (
-        SELECT source, arg_max(backlog, hour) AS backlog, sum(completions) AS completions
-        FROM analytics.concurrency GROUP BY source)""",
+        "SELECT sum(change)::BIGINT AS open, count_if(is_completion) AS closed FROM open_changes",
     )
     assert sum(row["closed"] for row in rows) == now["closed"]
     assert rows[-1]["peak"] >= now["open"]

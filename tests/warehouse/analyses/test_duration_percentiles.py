@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -13,7 +14,6 @@ from tests.warehouse.reference import (
     Group,
     assert_table,
     facts_of,
-    falls_to,
     find_percentile,
     fit,
     gather,
@@ -24,10 +24,8 @@ from tests.warehouse.reference import (
 )
 from tests.warehouse.worlds import World, build_one
 
-# lifelines says so wherever a percentile is read off a curve with steps.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:Approximating using `survival_function_`:lifelines.exceptions.ApproximationWarning"
-)
+if TYPE_CHECKING:
+    from tests.warehouse.worlds import Row
 
 
 def test_duration_percentiles_by_hand() -> None:
@@ -64,6 +62,9 @@ def test_percentiles_of_equal_lifetimes() -> None:
 def test_duration_percentiles(name: str) -> None:
     """Percentiles and means are numpy's, medians of the curves those of lifelines."""
     curves = fit(name)
+    bounds = defaultdict(list)
+    for row in table_of(name, "survival"):
+        bounds[row["dimension"], row["value"], row["role"]].append(row)
     expected = {}
     for group, members in gather(facts_of(name), by_role=True).items():
         for basis in ("closed", "archived", "terminated", "cancelled", "vanished"):
@@ -96,8 +97,11 @@ def test_duration_percentiles(name: str) -> None:
                 "mean": np.mean(lifetimes) if lifetimes else None,
                 "max": max(lifetimes, default=None),
                 **{
-                    c: falls_to(curves[group][0], s) if has_curve else None
-                    for c, s in falls.items()
+                    c: curves[group][0].falls_to(s) if has_curve else None for c, s in falls.items()
+                },
+                **{
+                    f"km_p50_{end}": find_bound(bounds[group], f"ci_{end}") if has_curve else None
+                    for end in ("low", "high")
                 },
                 "as_of": newest(members),
                 "as_of_oldest": oldest(members),
@@ -110,3 +114,9 @@ def test_duration_percentiles(name: str) -> None:
         expected[("all", "all", *key)]["p50_of_sessions"] = find_percentile(own, 50)
     rows = table_of(name, "duration_percentiles")
     assert_table(rows, ("dimension", "value", "role", "basis"), expected)
+
+
+def find_bound(curve: list[Row], column: str) -> float | None:
+    """Return the first time at which a bound of a curve is at a half or below."""
+    reached = [r["t_seconds"] for r in curve if r[column] is not None and r[column] <= 0.5]
+    return min(reached, default=None)

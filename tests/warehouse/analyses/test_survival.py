@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from lifelines import KaplanMeierFitter
 
 from tests.builders import at
 from tests.warehouse.cases import ALONE, FIVE, MINUTE, archived, columns, groups_of, only
-from tests.warehouse.reference import fit, newest, oldest, table_of
+from tests.warehouse.reference import count_until, fit, newest, oldest, table_of
 from tests.warehouse.worlds import World, build_all, build_one, state
 
-# lifelines says so wherever a percentile is read off a curve with steps.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:Approximating using `survival_function_`:lifelines.exceptions.ApproximationWarning"
-)
+if TYPE_CHECKING:
+    from tests.warehouse.reference import Product
+    from tests.warehouse.worlds import Row
+
+
+CURVES = {"survival": "shares", "ci_low": "lows", "ci_high": "highs"}
 
 
 def test_survival_by_hand() -> None:
@@ -69,7 +73,10 @@ def test_thinned_curve_is_exact(open_threads: int, half: int, tenth: int) -> Non
 
 
 def test_survival(name: str) -> None:
-    """Each curve is that of lifelines at every time it has: estimate, bounds and counts."""
+    """Each curve is the product-limit one at every time it has: estimate, bounds and counts.
+
+    Where nobody vanished lifelines says the same.
+    """
     found = defaultdict(list)
     for row in table_of(name, "survival"):
         found[row["dimension"], row["value"], row["role"]].append(row)
@@ -77,27 +84,56 @@ def test_survival(name: str) -> None:
     assert found.keys() == curves.keys()
     for group, rows in found.items():
         curve, members = curves[group]
-        times = [row["t_seconds"] for row in rows]
-        events = curve.event_table
-        if len(members) <= 200:
-            assert times == sorted({fact["elapsed"] for fact in members}), group
-        assert times == sorted(times)
-        assert times[-1] == max(fact["elapsed"] for fact in members), group
-        # At risk at an age is who was first seen before it.
-        at_once = events["entrance"].where(events.index > 0, 0)
-        counts = (events["at_risk"] - at_once).loc[times]
-        assert [row["at_risk"] for row in rows] == list(counts), group
-        for column, count in (("closed", "observed"), ("censored", "censored")):
-            sums = np.cumsum([row[column] for row in rows])
-            assert list(sums) == list(events[count].cumsum().loc[times]), (group, column)
-        estimate = curve.survival_function_.loc[times].to_numpy()[:, 0]
-        bounds = curve.confidence_interval_.loc[times].to_numpy()
-        survival = np.array([row["survival"] for row in rows])
-        assert survival == pytest.approx(estimate, abs=1e-9), group
-        has_bounds = (survival > 0) & (survival < 1)
-        assert [row["ci_low"] is not None for row in rows] == list(has_bounds), group
-        for index, column in enumerate(("ci_low", "ci_high")):
-            inner = [row[column] for row in rows if row[column] is not None]
-            assert inner == pytest.approx(bounds[has_bounds, index], abs=1e-7), (group, column)
+        times = np.array([row["t_seconds"] for row in rows])
+        # Places between two bounds are floating point's.
+        places = np.searchsorted(curve.times, times * (1 - 1e-12))
+        assert times == pytest.approx(curve.times[places]), group
+        assert places[-1] == len(curve.times) - 1
+        assert len(members) > 200 or len(times) == len(curve.times), group
+        at_risk = np.array([row["at_risk"] for row in rows])
+        of_kinds = [curve.at_risk(kind)[places] for kind in (False, True)]
+        assert ((at_risk == of_kinds[0]) | (at_risk == of_kinds[1])).all(), group
+        most = np.maximum(at_risk, 1)
+        doubts = {
+            "ci_low": np.maximum(1 - curve.maybe_sooner[places] / most, 0),
+            "ci_high": 1 + curve.maybe_later[places] / most,
+        }
+        for column, values in CURVES.items():
+            own = np.minimum(getattr(curve, values)[places] * doubts.get(column, 1), 1)
+            inner = np.array([row[column] is not None for row in rows])
+            is_inside = (curve.shares[places] > 0) & (curve.shares[places] < 1)
+            assert list(inner) == list(is_inside | (column == "survival")), group
+            found_ = [row[column] for row in rows if row[column] is not None]
+            assert found_ == pytest.approx(own[inner], abs=1e-7), (group, column)
         assert {row["as_of"] for row in rows} == {newest(members)}
         assert {row["as_of_oldest"] for row in rows} == {oldest(members)}
+        assert_counts(rows, curve)
+        if not any(fact["basis"] == "vanished" for fact in members):
+            assert_lifelines(rows, members)
+
+
+def assert_counts(rows: list[Row], curve: Product) -> None:
+    """Hold the sums of both counts against the threads gone by then."""
+    times = np.array([row["t_seconds"] for row in rows]) * (1 + 1e-12)
+    for column, is_censored in (("closed", False), ("censored", True)):
+        expected = count_until(np.sort(curve.ages[curve.is_open == is_censored]), times, "right")
+        assert list(np.cumsum([row[column] for row in rows])) == list(expected)
+
+
+def assert_lifelines(rows: list[Row], members: list[Row]) -> None:
+    """Hold estimates and bounds against lifelines."""
+    curve = KaplanMeierFitter().fit(
+        [fact["elapsed"] for fact in members],
+        [fact["basis"] != "open" for fact in members],
+        entry=[fact["entry"] for fact in members],
+    )
+    times = [row["t_seconds"] for row in rows]
+    survival = np.array([row["survival"] for row in rows])
+    estimate = curve.survival_function_.loc[times].to_numpy()[:, 0]
+    assert survival == pytest.approx(estimate, abs=1e-9)
+    bounds = curve.confidence_interval_.loc[times].to_numpy()
+    has_bounds = (survival > 0) & (survival < 1)
+    assert [row["ci_low"] is not None for row in rows] == list(has_bounds)
+    for index, column in enumerate(("ci_low", "ci_high")):
+        inner = [row[column] for row in rows if row[column] is not None]
+        assert inner == pytest.approx(bounds[has_bounds, index], abs=1e-7)

@@ -196,6 +196,7 @@ def test_thread_durations(name: str) -> None:
             "elapsed_seconds": fact["elapsed"],
             **dict(zip(("elapsed_low", "elapsed_high"), fact["bounds"], strict=True)),
             "entry_seconds": fact["entry"],
+            "listed_seconds": fact["listed"],
             "unwatched_since": fact["unwatched_since"],
             "is_censored": fact["basis"] == "open",
             "basis": fact["basis"],
