@@ -125,19 +125,19 @@ def load_all(home: Path, keep_days: int | None = None) -> list[str]:
         return load_landed(tables, home / RAW, keep_days)
 
 
-def poll_once(home: Path, settings: Settings, run_id: str) -> list[Poll]:
+def poll_once(
+    home: Path, settings: Settings, run_id: str, selection: Selection | None = None
+) -> list[Poll]:
     """Take the steps of a run but for the analyses; return its polls, that of a list has no id."""
-    warehouse, selection = DuckdbFile(home), Selection()
+    warehouse, selection = DuckdbFile(home), selection or Selection()
     history = read_history(warehouse)
-    found = steps.discover(settings, history)
+    found = steps.discover(settings, history, selection)
     planned = steps.plan(settings, found.sources, selection, history)
-    newest = warehouse.newest_sequence()
-    with steps.stage(settings, warehouse) as staging:
-        begun = steps.RunStart(run_id, newest, "command", staging)
-        landed = steps.poll(settings, planned, selection, Progress(), begun, history.known, found)
-        with warehouse.write() as tables:
-            steps.load(settings, tables, {run_id: staging})
-            steps.publish(warehouse, tables, {})
+    begun = steps.RunStart(run_id, warehouse.newest_sequence(), "command", warehouse)
+    landed = steps.poll(settings, planned, selection, Progress(), begun, history.known, found)
+    with warehouse.write() as tables:
+        steps.load(settings, tables, landed)
+        steps.publish(warehouse, tables, {})
     return landed.polls
 
 

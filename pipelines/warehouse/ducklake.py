@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from pipelines.config.lake import ON_S3
-from pipelines.errors import WarehouseError
+from pipelines.errors import WarehouseBusy, WarehouseError
 from pipelines.warehouse.duckdb_file import first_line
 from pipelines.warehouse.lake_catalog import (
     confirm,
@@ -58,13 +58,21 @@ class DuckLake:
         """Open the tables for writing; see Warehouse."""
         with hold(self._lake) as holder:
             schema = self._lake.catalog.schema_name
-            path = read_path(holder, schema) or f"{self._lake.data}/1"
+            path = read_path(holder, schema) or next_path(None, self._lake.data)
             self._holder = holder
             try:
                 with self._open(schema, path) as connection:
                     yield connection
             finally:
                 self._holder = None
+
+    def prepare(self) -> None:
+        """Make the tables if there are none yet, and nobody writes."""
+        schema = self._lake.catalog.schema_name
+        with suppress(WarehouseBusy), hold(self._lake, wait_s=0) as holder:
+            if read_path(holder, schema) is None:
+                with self._open(schema, next_path(None, self._lake.data)):
+                    pass
 
     @contextmanager
     def read(self, outputs: Sequence[str] = ()) -> Iterator[duckdb.DuckDBPyConnection]:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pipelines.landing.format import Landed
     from pipelines.providers.documented import Documented
     from pipelines.records import Poll
-    from pipelines.warehouse.staging import Staging
+    from pipelines.warehouse.staged import Staged
 
 RUN = pl.Schema(
     {
@@ -60,7 +60,7 @@ def load_landed(
     tables: duckdb.DuckDBPyConnection,
     directory: Path,
     keep_days: int | None = None,
-    staged: Mapping[str, Staging] | None = None,
+    staged: Mapping[str, Staged] | None = None,
 ) -> list[str]:
     """Load every run that landed in the directory and is not in the tables; return their ids.
 
@@ -72,11 +72,11 @@ def load_landed(
     loaded = {run_id for (run_id,) in tables.execute("SELECT run_id FROM runs").fetchall()}
     runs = list_runs(directory)
     pending = {run_id: path for run_id, path in runs.items() if run_id not in loaded}
-    stagings = staged or {}
+    staged = staged or {}
     done = [
         run_id
         for run_id, path in pending.items()
-        if load_or_set_aside(tables, path, stagings.get(run_id))
+        if load_or_set_aside(tables, path, staged.get(run_id))
     ]
     ages = read_ages(tables)
     remove_unfinished(directory, ages)
@@ -86,7 +86,7 @@ def load_landed(
 
 
 def load_or_set_aside(
-    connection: duckdb.DuckDBPyConnection, path: Path, staging: Staging | None = None
+    connection: duckdb.DuckDBPyConnection, path: Path, staged: Staged | None = None
 ) -> bool:
     """Load a landed file, or set it aside if that has failed twice; return whether it is loaded.
 
@@ -96,7 +96,7 @@ def load_or_set_aside(
     if not tries.are_spent:
         tries.begin()
         try:
-            load_file(connection, path, staging)
+            load_file(connection, path, staged)
         except (LandingError, LoadRejected, duckdb.OutOfMemoryException, MemoryError):
             tries.fail()
             if not tries.are_spent:
@@ -112,26 +112,25 @@ def load_or_set_aside(
 
 
 def load_file(
-    connection: duckdb.DuckDBPyConnection, path: Path, staging: Staging | None = None
+    connection: duckdb.DuckDBPyConnection, path: Path, staged: Staged | None = None
 ) -> str:
     """Load a landed file; return its run's id. Raises LandingError if it is damaged."""
     landed = read_run(path)
     try:
-        load_run(connection, landed, staging)
+        load_run(connection, landed, staged)
     except LandingError as error:
         raise LandingError(f"{path}: {error}. {MOVE_HINT}") from None
     return landed.run.id
 
 
 def load_run(
-    connection: duckdb.DuckDBPyConnection, landed: Landed, staging: Staging | None = None
+    connection: duckdb.DuckDBPyConnection, landed: Landed, staged: Staged | None = None
 ) -> None:
     """Load one run in one transaction. Loading it again changes nothing.
 
     What was staged of it is taken, if the tables are as they were when it began. Leaves the tables
     as they were, and raises LoadRejected if a check finds a row, LandingError if a body is no page.
     """
-    staged = staging.conclude() if staging else None
     digests = PollDigests(landed, read_known(connection), staged.states if staged else {})
     skipped = frozenset() if lists_sessions(landed) else OF_LISTINGS
     with ExitStack() as views:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tempfile
+import weakref
 from collections.abc import Mapping
 from functools import cached_property
 from typing import IO, TYPE_CHECKING
@@ -55,12 +56,9 @@ class Spool:
 
     @cached_property
     def _file(self) -> IO[bytes]:
-        return tempfile.TemporaryFile(dir=self._directory)
-
-    def close(self) -> None:
-        """Forget them."""
-        if self._sizes:
-            self._file.close()
+        file = tempfile.TemporaryFile(dir=self._directory)  # noqa: SIM115 - until nobody reads it
+        weakref.finalize(self, file.close)
+        return file
 
     def add(self, frame: pl.DataFrame) -> None:
         """Append a frame."""

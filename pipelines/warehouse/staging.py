@@ -60,7 +60,6 @@ class Stager:
         }
         self._drift = Drift(documented, before.drift)
         self._spool = Spool(directory)
-        self.close = self._spool.close
 
     def take(self, arrival: Path | Poll) -> None:
         """Take a file or a poll. Raises LandingError for a damaged file."""
@@ -158,10 +157,9 @@ class Staging(Arrivals):
     What fails in it is left to the load.
     """
 
-    def __init__(self, make: Callable[[], Stager]) -> None:
+    def __init__(self, make: Callable[[], Stager | None]) -> None:
         self._arrivals: SimpleQueue[Path | Poll | None] = SimpleQueue()
         self._is_over = False
-        self._stager: Stager | None = None
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="staging")
         self._staged = self._pool.submit(self._stage, make)
 
@@ -172,8 +170,6 @@ class Staging(Arrivals):
         self._is_over = True
         self._arrivals.put(None)
         self._pool.shutdown()
-        if self._stager:
-            self._stager.close()
 
     def pages(self, path: Path) -> None:
         """Take note of a file."""
@@ -191,10 +187,11 @@ class Staging(Arrivals):
             return None
         return self._staged.result()
 
-    def _stage(self, make: Callable[[], Stager]) -> Staged | None:
-        self._stager = stager = make()
+    def _stage(self, make: Callable[[], Stager | None]) -> Staged | None:
+        stager = make()
         while (arrival := self._arrivals.get()) is not None:
             if self._is_over:
                 return None
-            stager.take(arrival)
-        return stager.conclude()
+            if stager:
+                stager.take(arrival)
+        return stager.conclude() if stager else None

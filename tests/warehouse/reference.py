@@ -606,10 +606,13 @@ def assert_distribution(name: str, table: str, column: str) -> None:
     if table == "status_distribution":
         groups.setdefault(("all", "all"), [])
     for group, everyone in groups.items():
-        is_now = table == "status_distribution"
-        members = [f for f in everyone if not (is_now and f["unwatched_since"])]
+        members = [fact for fact in everyone if not fact["unwatched_since"]]
         counts = Counter(fact[column] or "(none)" for fact in members)
-        for kind in {*counts, *(KNOWN if table == "status_distribution" else ())}:
+        if table == "status_distribution":
+            kinds = {*counts, *KNOWN}
+        else:
+            kinds = {fact[column] or "(none)" for fact in everyone}
+        for kind in kinds:
             expected[(*group, kind)] = name_group(name, group) | {
                 "threads": counts[kind],
                 "share": counts[kind] / len(members) if members else None,

@@ -36,6 +36,8 @@ def test_threads_of_an_unwatched_session_are_no_present(how: str) -> None:
     assert columns(now, *names) == [(1, 1, 2, at(250), at(250))]
     own = only(tables["status_distribution"], dimension="session", value=SESSION)
     assert {(row["threads"], row["n"], row["threads_unwatched"]) for row in own} == {(0, 0, 2)}
+    reasons = only(tables["stop_reasons"], dimension="session", value=SESSION)
+    assert columns(reasons, "threads", "share", "n", "threads_unwatched") == [(0, None, 0, 2)]
     assert columns(tables["attention"], "thread_id") == [("c",)]
     names = ("hour", "backlog", "completions", "threads_unwatched")
     assert columns(tables["concurrency"], *names) == [

@@ -56,14 +56,15 @@ def run(
     before = read_before(warehouse)
     with Staging(lambda: Stager({"qoder": "qoder"}, before, home, keep=False)) as staging:
         asyncio.run(land_polls(interleave(fleet), home / RAW, run_id, arrivals=staging))
-        staging.conclude()
+        staged = staging.conclude()
+        assert staged
         meanwhile()
         shards = [path for _, path in list_shards(home / RAW)]
         for path in shards:
             path.rename(path.with_suffix(".away"))
         try:
             with warehouse.write() as tables:
-                assert load_landed(tables, home / RAW, None, {run_id: staging}) == [run_id]
+                assert load_landed(tables, home / RAW, None, {run_id: staged}) == [run_id]
         finally:
             for path in shards:
                 path.with_suffix(".away").rename(path)

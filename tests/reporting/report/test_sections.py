@@ -193,6 +193,8 @@ def test_flow_counts_what_was_created_and_closed(
     assert rows[-1]["peak"] >= now["open"]
     assert 20 < len(rows) <= 62
     days = sections["throughput"].rows
+    table = fetch_records(connection, "FROM analytics.throughput ORDER BY day DESC, source, role")
+    assert days == [{name: row[name] for name in days[0]} for row in table]
     assert sum(row["created"] for row in days) == len(born)
     assert [row["day"] for row in days] == sorted((row["day"] for row in days), reverse=True)
 
