@@ -111,7 +111,7 @@ def sessions(form: str | None, out: Path | None, *, raw: bool) -> None:
     """Show every session ever configured or found, and whether it is polled."""
     from pipelines.cli.output import write_registry
     from pipelines.cli.target import choose_target
-    from pipelines.config.loader import find_place
+    from pipelines.config.place import find_place
     from pipelines.warehouse.place import open_warehouse
 
     write_registry(open_warehouse(*find_place()), choose_target(form, out, raw=raw))
@@ -124,7 +124,7 @@ def sql(query: str, form: str | None, out: Path | None, *, raw: bool) -> None:
     """Run QUERY on the published database, read-only."""
     from pipelines.cli.output import write_query
     from pipelines.cli.target import choose_target
-    from pipelines.config.loader import find_place
+    from pipelines.config.place import find_place
     from pipelines.warehouse.place import open_warehouse
 
     target = choose_target(form, out, raw=raw)
@@ -139,7 +139,7 @@ def sql(query: str, form: str | None, out: Path | None, *, raw: bool) -> None:
 )
 def report(out: Path | None) -> None:
     """Write what is published as one HTML file, which opens anywhere and needs no network."""
-    from pipelines.config.loader import find_place
+    from pipelines.config.place import find_place
     from pipelines.reporting.report.file import REPORTS, write_report
     from pipelines.warehouse.place import open_warehouse
 

@@ -18,6 +18,7 @@ from pydantic import SecretStr, ValidationError
 from pipelines.config.discovery import read_sessions_file
 from pipelines.config.document import read_document, reject_secrets
 from pipelines.config.lake import make_lake
+from pipelines.config.place import read_lake
 from pipelines.config.rejections import Origin, explain_rejection, suggest_name
 from pipelines.config.settings import Settings, Source, data_home
 from pipelines.config.values import is_loopback
@@ -28,13 +29,9 @@ from pipelines.records import DEFAULT_PROVIDER
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from pipelines.config.lake import Lake
     from pipelines.config.settings import Preset
 
 logger = logging.getLogger(__name__)
-
-# The keys that say where the tables are.
-OF_THE_PLACE = ("warehouse", "s3")
 
 
 def load_settings(
@@ -101,26 +98,6 @@ def load_tolerant(environ: Mapping[str, str] | None = None) -> Settings:
     settings = Settings.model_validate(document | keep)
     settings._home, settings._lake = data_home(environ), lake  # noqa: SLF001 - read elsewhere
     return settings
-
-
-def find_place(environ: Mapping[str, str] | None = None) -> tuple[Path, Lake | None]:
-    """Return the data directory, and the lake that the tables are in, if they are. As read_lake."""
-    environ = os.environ if environ is None else environ
-    return data_home(environ), read_lake(*read_document(environ), environ)
-
-
-def read_lake(where: str, document: dict[str, Any], environ: Mapping[str, str]) -> Lake | None:
-    """Return the lake that a file names, with its secrets.
-
-    Raises SettingsError for what is wrong with it: no other place may stand in.
-    """
-    place = {key: document[key] for key in OF_THE_PLACE if key in document}
-    reject_secrets(where, place)
-    try:
-        settings = Settings.model_validate(place)
-    except ValidationError as error:
-        raise explain_rejection(Origin(where), error.errors()) from None
-    return make_lake(settings.warehouse, settings.s3, environ)
 
 
 def complete_sources(
