@@ -184,14 +184,23 @@ def load(settings: Settings, tables: Connection, landed: Landed | None = None) -
 
 
 def build(
-    settings: Settings, tables: Connection, analyses: Mapping[str, Analysis]
+    settings: Settings,
+    tables: Connection,
+    analyses: Mapping[str, Analysis],
+    *,
+    anew: bool = False,
 ) -> list[Outcome]:
-    """Build these analyses, whatever was built before, in this order; return how each went."""
+    """Build these analyses, in this order; return how each went.
+
+    Unless all are built `anew`, one keeps its table if nothing that it reads has changed.
+    """
     write_settings(tables, settings.for_analyses)
-    return build_all(tables, analyses)
+    return build_all(tables, analyses, anew=anew)
 
 
-def publish(warehouse: Warehouse, tables: Connection, analyses: Mapping[str, Analysis]) -> Path:
+def publish(
+    warehouse: Warehouse, tables: Connection, analyses: Mapping[str, Analysis]
+) -> Path | str:
     """Publish what is written; analyses older than the newest load are built before."""
     return publish_tables(warehouse, tables, analyses)
 
@@ -203,7 +212,7 @@ def run(
 
     Raises what a step raises.
     """
-    started, warehouse = time.monotonic(), open_warehouse(settings.home)
+    started, warehouse = time.monotonic(), open_warehouse(settings.home, settings.lake)
     selection, progress = selection or Selection(), progress or Progress()
     begun = RunStart(str(uuid.uuid4()), warehouse.newest_sequence(), "command", warehouse)
     history = read_history(warehouse)
@@ -230,12 +239,12 @@ def run(
 
 def replay(
     settings: Settings, *, partial: bool = False, skip_damaged: bool = False
-) -> tuple[Replayed, Path]:
+) -> tuple[Replayed, Path | str]:
     """Rebuild the tables from the landed pages, then the analyses, and publish both.
 
     Return what was replayed, and what readers open.
     """
-    warehouse, directory = open_warehouse(settings.home), settings.home / RAW
+    warehouse, directory = open_warehouse(settings.home, settings.lake), settings.home / RAW
     replayed = replay_runs(warehouse, directory, partial=partial, skip_damaged=skip_damaged)
     with warehouse.write() as tables:
         write_settings(tables, settings.for_analyses)

@@ -101,7 +101,7 @@ def land(
         wait_seconds=0.0,
         bytes=len(body),
         threads_listed=len(threads),
-        duplicates=0,
+        duplicates=fields.pop("duplicates", 0),
     )
     run_id = fields.pop("run_id", f"run-{minute:g}")
     run = Run(
@@ -145,7 +145,8 @@ def publish_all(home: Path, analyses: Mapping[str, Analysis]) -> Path:
     """Publish what a data directory holds; return the copy."""
     warehouse = DuckdbFile(home)
     with warehouse.write() as tables:
-        return publish(warehouse, tables, analyses)
+        publish(warehouse, tables, analyses)
+    return warehouse.published
 
 
 def replay_all(home: Path, *, partial: bool = False, skip_damaged: bool = False) -> Replayed:
