@@ -55,9 +55,9 @@ def plan_polls(
     if selection.sessions or selection.statuses:
         planned = [select(each, selection) for each in found]
     else:
-        full = Polling(strategy="full") if selection.is_full else polling
+        asked = polling.model_copy(update={"strategy": "full"}) if selection.is_full else polling
         planned = [
-            plan_source(each, history, full, (readings or {}).get(each.source.provider))
+            plan_source(each, history, asked, (readings or {}).get(each.source.provider))
             for each in found
         ]
     return [
