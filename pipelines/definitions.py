@@ -38,6 +38,7 @@ def defs() -> dg.Definitions:
         resources={
             "analyses": analyses,
             "configuration": Configuration(),
+            "landed": {},
             "warehouse": open_warehouse(settings.home),
             "webhook_variable": settings.webhook_url_env,
             # No asset passes a value on: the manager that writes them to files costs its imports.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ from pipelines.records import Decided, Poll, Progress, Selection
 from pipelines.reporting.clocks import warn_of_clocks
 from pipelines.reporting.plans import describe_miss
 from pipelines.warehouse.analyses import Analysis, list_analyses
+from pipelines.warehouse.base import Warehouse
 from pipelines.warehouse.build import Outcome, build_all, write_settings
 from pipelines.warehouse.history import read_history
 from pipelines.warehouse.ledger import (
@@ -40,6 +42,8 @@ from pipelines.warehouse.load import load_landed
 from pipelines.warehouse.place import open_warehouse
 from pipelines.warehouse.publication import publish as publish_tables
 from pipelines.warehouse.replay import replay as replay_runs
+from pipelines.warehouse.staged import Staged, read_before
+from pipelines.warehouse.staging import Stager, Staging
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,23 +52,29 @@ if TYPE_CHECKING:
     from pipelines.extract.discover import SourceSessions
     from pipelines.extract.history import History
     from pipelines.records import KnownThreads
-    from pipelines.warehouse.base import Connection, Warehouse
+    from pipelines.warehouse.base import Connection
     from pipelines.warehouse.replay import Replayed
 
 
 class RunStart(msgspec.Struct, frozen=True):
-    """A run that begins: its id, what its sequence number must exceed, and who runs it."""
+    """A run that begins: its id, what its sequence number must exceed, and who runs it.
+
+    For the tables of `warehouse` its pages are read while they land.
+    """
 
     id: str
     newest_sequence: int
     door: str
+    warehouse: Warehouse | None = None
 
 
 class Landed(msgspec.Struct, frozen=True):
-    """A run's file, and how each session's poll has ended."""
+    """A run's file, how each session's poll has ended, and what was read for its load meanwhile."""
 
+    run_id: str
     path: Path
     polls: list[Poll]
+    staged: Staged | None = None
 
 
 class Loaded(msgspec.Struct, frozen=True):
@@ -137,27 +147,41 @@ def poll(
     """
     found = found or Discovery([])
     polls = poll_sessions(planned, selection, progress, known=known)
-    path, ended = asyncio.run(
-        land_polls(
-            follow(found.fetched, polls),
-            settings.home / RAW,
-            run.id,
-            newest=run.newest_sequence,
-            door=run.door,
-            keep_agent_definition=settings.keep_agent_definition,
-            decided=Decided(found.decisions, describe_plans(planned)),
+    with Staging(partial(prepare_stager, settings, run.warehouse)) as staging:
+        path, ended = asyncio.run(
+            land_polls(
+                follow(found.fetched, polls),
+                settings.home / RAW,
+                run.id,
+                newest=run.newest_sequence,
+                door=run.door,
+                keep_agent_definition=settings.keep_agent_definition,
+                decided=Decided(found.decisions, describe_plans(planned)),
+                arrivals=staging,
+            )
         )
-    )
-    return Landed(path, ended)
+        return Landed(run.id, path, ended, staging.conclude())
 
 
-def load(settings: Settings, tables: Connection) -> Loaded:
+def prepare_stager(settings: Settings, warehouse: Warehouse | None) -> Stager | None:
+    """Return what reads a run's pages as they land; what a first load must make is made."""
+    if warehouse is None:
+        return None
+    before = read_before(warehouse)
+    warehouse.prepare()
+    list_analyses(settings.analyses_dir)  # for the next who asks, who finds them parsed
+    providers = {source.name: source.provider for source in settings.sources}
+    return Stager(providers, before, settings.home, keep=settings.keep_agent_definition)
+
+
+def load(settings: Settings, tables: Connection, landed: Landed | None = None) -> Loaded:
     """Load every landed run that the tables do not hold, each in one transaction.
 
-    Landed pages older than the settings keep them are removed then. Raises LoadRejected,
-    LandingError, WarehouseError.
+    What was read of `landed` while it came is not read again. Landed pages older than the settings
+    keep them are removed then. Raises LoadRejected, LandingError, WarehouseError.
     """
-    run_ids = load_landed(tables, settings.home / RAW, settings.raw_retention_days)
+    staged = {landed.run_id: landed.staged} if landed and landed.staged else {}
+    run_ids = load_landed(tables, settings.home / RAW, settings.raw_retention_days, staged)
     write_settings(tables, settings.for_analyses)
     return Loaded(
         run_ids=run_ids,
@@ -191,15 +215,15 @@ def run(
     """
     started, warehouse = time.monotonic(), open_warehouse(settings.home)
     selection, progress = selection or Selection(), progress or Progress()
-    analyses = list_analyses(settings.analyses_dir)
-    begun = RunStart(str(uuid.uuid4()), warehouse.newest_sequence(), "command")
+    begun = RunStart(str(uuid.uuid4()), warehouse.newest_sequence(), "command", warehouse)
     history = read_history(warehouse)
     found = discover(settings, history, selection)
     planned = plan(settings, found.sources, selection, history)
-    poll(settings, planned, selection, progress, begun, history.known, found)
+    landed = poll(settings, planned, selection, progress, begun, history.known, found)
     with warehouse.write() as tables:
-        loaded = load(settings, tables)
+        loaded = load(settings, tables, landed)
         listings = read_failed_listings(tables, [begun.id])
+        analyses = list_analyses(settings.analyses_dir)
         outcomes = build(settings, tables, analyses)
         publish(warehouse, tables, analyses)
     return Result(

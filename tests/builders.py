@@ -131,10 +131,10 @@ def poll_once(home: Path, settings: Settings, run_id: str) -> list[Poll]:
     history = read_history(warehouse)
     found = steps.discover(settings, history)
     planned = steps.plan(settings, found.sources, selection, history)
-    begun = steps.RunStart(run_id, warehouse.newest_sequence(), "command")
+    begun = steps.RunStart(run_id, warehouse.newest_sequence(), "command", warehouse)
     landed = steps.poll(settings, planned, selection, Progress(), begun, history.known, found)
     with warehouse.write() as tables:
-        steps.load(settings, tables)
+        steps.load(settings, tables, landed)
         steps.publish(warehouse, tables, {})
     return landed.polls
 

@@ -30,7 +30,7 @@ from pipelines.defs.metadata import (
     describe_table,
 )
 from pipelines.defs.report import report
-from pipelines.defs.resources import AnalysesParam, ConfigurationParam, WarehouseParam
+from pipelines.defs.resources import AnalysesParam, ConfigurationParam, LandedParam, WarehouseParam
 from pipelines.errors import INTERRUPTED, LoadRejected
 from pipelines.landing.aside import describe_aside
 from pipelines.landing.directory import RAW
@@ -86,6 +86,7 @@ def thread_pages(
     configuration: ConfigurationParam,
     analyses: AnalysesParam,
     warehouse: WarehouseParam,
+    landed: LandedParam,
 ) -> Iterator[dg.MaterializeResult]:
     """Find the sessions, and fetch every page of their threads.
 
@@ -97,18 +98,19 @@ def thread_pages(
     history = read_history(warehouse)
     found = steps.discover(settings, history, selection)
     planned = steps.plan(settings, found.sources, selection, history)
-    begun = steps.RunStart(context.run.run_id, warehouse.newest_sequence(), "dagster")
-    landed = steps.poll(settings, planned, selection, Progress(), begun, history.known, found)
+    begun = steps.RunStart(context.run.run_id, warehouse.newest_sequence(), "dagster", warehouse)
+    came = steps.poll(settings, planned, selection, Progress(), begun, history.known, found)
     yield dg.MaterializeResult(asset_key="sessions", metadata=describe_discovery(found, planned))
-    for line in filter(None, map(Failures().describe, landed.polls)):
+    for line in filter(None, map(Failures().describe, came.polls)):
         context.log.warning(line)
-    if problem := find_problem(landed.polls):
+    if problem := find_problem(came.polls):
         with warehouse.write() as tables:  # the steps after this one will not run
-            ledger = steps.load(settings, tables).ledger
+            ledger = steps.load(settings, tables, came).ledger
             steps.publish(warehouse, tables, analyses)
         evidence = check_sessions([row for row in ledger if row["run_id"] == begun.id]).metadata
         raise dg.Failure(problem, metadata=evidence, allow_retries=False)
-    metadata = describe_polls(landed.path, landed.polls)
+    landed[begun.id] = came
+    metadata = describe_polls(came.path, came.polls)
     yield dg.MaterializeResult(asset_key="thread_pages", metadata=metadata)
 
 
@@ -121,7 +123,10 @@ def thread_pages(
     check_specs=LOAD_CHECKS,
 )
 def threads(
-    context: dg.AssetExecutionContext, configuration: ConfigurationParam, warehouse: WarehouseParam
+    context: dg.AssetExecutionContext,
+    configuration: ConfigurationParam,
+    warehouse: WarehouseParam,
+    landed: LandedParam,
 ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
     """The current state of every thread, its history, and the ledger of the polls behind them.
 
@@ -130,7 +135,7 @@ def threads(
     started, settings = time.monotonic(), configuration.load_tolerant()
     try:
         with warehouse.write() as tables:
-            loaded = steps.load(settings, tables)
+            loaded = steps.load(settings, tables, landed.pop(context.run.run_id, None))
             table = describe_table(tables, "main", "threads")
     except LoadRejected as rejection:
         yield check_keys(rejection)

@@ -5,6 +5,7 @@ import dagster as dg
 from pipelines.config.loader import load_settings, load_tolerant
 from pipelines.config.settings import Settings
 from pipelines.providers.registry import PROVIDERS
+from pipelines.steps import Landed
 from pipelines.warehouse.analyses import Analysis
 from pipelines.warehouse.base import Warehouse
 
@@ -27,6 +28,8 @@ class Configuration:
 
 ConfigurationParam = dg.ResourceParam[Configuration]
 WarehouseParam = dg.ResourceParam[Warehouse]
+# Run id -> what this process has landed, for the step that loads it.
+LandedParam = dg.ResourceParam[dict[str, Landed]]
 AnalysesParam = dg.ResourceParam[dict[str, Analysis]]
 # The variable with the URL of the webhook; the sensors alone need it, and are there if it is.
 WebhookParam = dg.ResourceParam[str]

@@ -128,6 +128,7 @@ def threads_frame(
     pages: pl.DataFrame,
     polls: Iterable[Poll] = (),
     *,
+    providers: Mapping[str, str] | None = None,
     keep_agent_definition: bool = False,
     drift: Drift | None = None,
 ) -> pl.DataFrame:
@@ -135,6 +136,7 @@ def threads_frame(
 
     A thread listed more than once is kept as of its newest `updated_at`; of equal ones the later
     page wins. A poll that asked for certain statuses keeps only those: some servers ignore it.
+    `providers` is source -> provider, where no poll says it.
     What is new in them is added to `drift`.
     Raises LandingError if a body is no page: it was damaged, or nested more deeply than is
     accepted today.
@@ -145,7 +147,7 @@ def threads_frame(
         for poll in polls
         if poll.status_filter
     }
-    providers = {poll.source: poll.provider for poll in polls}
+    providers = {**(providers or {}), **{poll.source: poll.provider for poll in polls}}
     listed = list_threads(pages, filters, providers, keep_agent_definition)
     origins = pages.select("source", "session_id", "observed_at")[listed.pages]
     frame = keep_newest(flatten_threads(origins, listed, drift))

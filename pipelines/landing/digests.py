@@ -14,7 +14,7 @@ from pipelines.providers.registry import find_endpoint
 from pipelines.records import DEFAULT_PROVIDER
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from pipelines.landing.format import Landed
     from pipelines.providers.base import Endpoint
@@ -61,19 +61,41 @@ def read_digests(landed: Landed) -> dict[PollKey, str]:
     return {poll_key(poll): digests.conclude(poll_key(poll)) for poll in landed.polls}
 
 
-def read_state_digests(landed: Landed, wanted: Collection[PollKey]) -> dict[PollKey, str]:
-    """Return the digest of the threads of these polls without numbers that grow by themselves.
+class StateDigests:
+    """The digests of polls' threads without numbers that grow by themselves, so far.
 
-    A page that cannot be read counts as it came.
+    `providers` is source -> provider. A page that cannot be read counts as it came.
     """
-    digests = {key: hashlib.blake2b(digest_size=16) for key in wanted}
-    providers = {poll_key(poll): poll.provider for poll in landed.polls}
+
+    def __init__(self, providers: Mapping[str, str]) -> None:
+        self._providers = providers
+        self._digests: defaultdict[PollKey, hashlib.blake2b] = defaultdict(
+            lambda: hashlib.blake2b(digest_size=16)
+        )
+
+    def add(self, poll: PollKey, body: bytes) -> None:
+        """Add the next page of a poll."""
+        endpoint = find_endpoint(poll[1], self._providers[poll[0]])
+        self._digests[poll].update(_blank_page(endpoint, body))
+
+    def get(self, poll: PollKey) -> str | None:
+        """Return a poll's digest, None if none of its pages was added."""
+        return self._digests[poll].hexdigest() if poll in self._digests else None
+
+    def conclude(self) -> dict[PollKey, str]:
+        """Return the digest of each poll."""
+        return {key: digest.hexdigest() for key, digest in self._digests.items()}
+
+
+def read_state_digests(landed: Landed, wanted: Collection[PollKey]) -> dict[PollKey, str]:
+    """Return the digest of the threads of these polls without numbers that grow by themselves."""
+    digests = StateDigests({poll.source: poll.provider for poll in landed.polls})
     for pages in landed.read_batches() if wanted else ():
-        for source, endpoint, session_id, body in pages.select(*POLL, "body").iter_rows():
-            key = (source, endpoint, session_id)
-            if key in digests:
-                digests[key].update(_blank_page(find_endpoint(endpoint, providers[key]), body))
-    return {key: digest.hexdigest() for key, digest in digests.items()}
+        for *key, body in pages.select(*POLL, "body").iter_rows():
+            if tuple(key) in wanted:
+                digests.add(tuple(key), body)
+    none = hashlib.blake2b(digest_size=16).hexdigest()
+    return dict.fromkeys(wanted, none) | digests.conclude()
 
 
 def _blank_page(endpoint: Endpoint[Any], body: bytes) -> bytes:

@@ -12,6 +12,7 @@ import msgspec
 from pipelines import clock
 from pipelines.errors import LandingError
 from pipelines.files import make_private
+from pipelines.landing.arrivals import Arrivals
 from pipelines.landing.digests import PageDigests, poll_key
 from pipelines.landing.directory import give_back, name_file, take_sequence
 from pipelines.landing.format import Footer, page_row, write_pages, write_run
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 SHARD_BYTES = 4 * 2**20
 
 
-async def land_polls(
+async def land_polls(  # noqa: PLR0913 - what a run is
     polls: AsyncGenerator[FetchedPage | Poll],
     directory: Path,
     run_id: str,
@@ -36,12 +37,14 @@ async def land_polls(
     door: str = "unknown",
     keep_agent_definition: bool = False,
     decided: Decided | None = None,
+    arrivals: Arrivals | None = None,
 ) -> tuple[Path, list[Poll]]:
     """Land everything that the polls bring, as it comes; return the run's file and the polls.
 
     The run's sequence number is taken first, above `newest`, the ledger's highest. Pages are
     written in shards, while others are fetched. Raises LandingError, and leaves nothing. If it is
-    cancelled while the run's file is being written, the run exists, whole.
+    cancelled while the run's file is being written, the run exists, whole. `arrivals` hears of
+    each file and each poll.
     """
     make_private(directory)  # before the first request, not after the last
     now, decided = clock.now(), decided or Decided()
@@ -53,7 +56,8 @@ async def land_polls(
         door=door,
         keep_agent_definition=keep_agent_definition,
     )
-    writer, is_complete = ShardWriter(directory, run), False
+    arrivals = arrivals or Arrivals()
+    writer, is_complete = ShardWriter(directory, run, arrivals), False
     try:
         ended, shards = await write_polls(polls, writer)
         run = msgspec.structs.replace(run, finished_at=clock.now())
@@ -65,6 +69,7 @@ async def land_polls(
             await writer.discard()
         raise
     writer.conclude()
+    arrivals.pages(path)
     return path, ended
 
 
@@ -82,6 +87,7 @@ async def write_polls(
             if isinstance(item, Poll):
                 digest = digests.conclude(poll_key(item))
                 ended.append(msgspec.structs.replace(item, digest=digest))
+                writer.arrivals.poll(ended[-1])
             else:
                 if item.endpoint != THREAD_ENDPOINT:  # it is part of its session's poll
                     key = (item.source, item.endpoint, item.session_id)
@@ -94,10 +100,12 @@ class ShardWriter:
     """Gathers pages, and writes them beside the event loop whenever there are SHARD_BYTES of them.
 
     `rows` are those that no shard holds yet: not more than that, and as many on their way to disk.
+    `arrivals` hears of each shard.
     """
 
-    def __init__(self, directory: Path, run: Run) -> None:
+    def __init__(self, directory: Path, run: Run, arrivals: Arrivals) -> None:
         self.rows: list[PageRow] = []
+        self.arrivals = arrivals
         self._directory = directory
         self._run = run
         self._bytes = 0
@@ -110,9 +118,13 @@ class ShardWriter:
         if self._bytes >= SHARD_BYTES:
             await self.finish()
             stem = f"{name_file(self._run)}.s{len(self._writing) + 1}"
-            write = asyncio.to_thread(write_pages, self._directory, stem, self.rows, {})
-            self._writing.append(asyncio.create_task(write))
+            self._writing.append(asyncio.create_task(self._write(stem, self.rows)))
             self.rows, self._bytes = [], 0
+
+    async def _write(self, stem: str, rows: list[PageRow]) -> Path:
+        path = await asyncio.to_thread(write_pages, self._directory, stem, rows, {})
+        self.arrivals.pages(path)
+        return path
 
     async def finish(self) -> list[Path]:
         """Wait until every shard is on disk; return them."""

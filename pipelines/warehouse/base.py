@@ -26,6 +26,9 @@ class Warehouse(Protocol):
         Waits for another process that writes, and raises WarehouseBusy if that takes too long.
         """
 
+    def prepare(self) -> None:
+        """Make the tables, empty, if there are none yet. It does not wait."""
+
     def read(self, outputs: Sequence[str] = ()) -> AbstractContextManager[Connection]:
         """Open what was published last, to read.
 

@@ -43,6 +43,12 @@ class DuckdbFile:
         with lock(self._home), open_tables(self.path) as connection:
             yield connection
 
+    def prepare(self) -> None:
+        """Make the file, if there is none; see Warehouse."""
+        if not self.path.exists():
+            with lock(self._home, wait_s=0), open_tables(self.path):
+                pass
+
     @contextmanager
     def read(self, outputs: Sequence[str] = ()) -> Iterator[duckdb.DuckDBPyConnection]:
         """Open the published copy, sealed; see Warehouse."""

@@ -10,28 +10,29 @@ import polars as pl
 
 from pipelines.errors import LandingError, LoadRejected
 from pipelines.frames.drift import Drift
-from pipelines.frames.lookups import lookups_frame
-from pipelines.frames.polls import correct_pages, polls_frame, run_error
-from pipelines.frames.threads import threads_frame
+from pipelines.frames.flatten import flatten_pages
+from pipelines.frames.polls import polls_frame, run_error
 from pipelines.frames.values import TIMESTAMP
 from pipelines.landing.aside import Tries
 from pipelines.landing.directory import list_runs
 from pipelines.landing.format import MOVE_HINT, read_run
 from pipelines.landing.retention import prune_runs, remove_unfinished
 from pipelines.providers.registry import find_endpoint
-from pipelines.records import THREAD_ENDPOINT, THREADS_ENDPOINT
+from pipelines.records import THREADS_ENDPOINT
 from pipelines.warehouse.ledger import read_ages
 from pipelines.warehouse.registry import lists_sessions, registry_frames
 from pipelines.warehouse.repeats import PollDigests, read_known
 from pipelines.warehouse.sql import ArrowStream, read_query, read_sql, transaction
+from pipelines.warehouse.staged import read_known_drift
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from pipelines.landing.format import Landed
     from pipelines.providers.documented import Documented
     from pipelines.records import Poll
+    from pipelines.warehouse.staged import Staged
 
 RUN = pl.Schema(
     {
@@ -43,8 +44,6 @@ RUN = pl.Schema(
         "door": pl.String(),
     }
 )
-# Of a page; a look-up that found no thread has landed with another.
-OK = 200
 # What there is to do only if threads were read, if they hold new fields or values, and if a source
 # was asked for its sessions.
 OF_THREADS = frozenset(
@@ -58,18 +57,27 @@ FIX = "The tables are as before; `session-threads replay` rebuilds them from the
 
 
 def load_landed(
-    tables: duckdb.DuckDBPyConnection, directory: Path, keep_days: int | None = None
+    tables: duckdb.DuckDBPyConnection,
+    directory: Path,
+    keep_days: int | None = None,
+    staged: Mapping[str, Staged] | None = None,
 ) -> list[str]:
     """Load every run that landed in the directory and is not in the tables; return their ids.
 
     More than one if an earlier run was interrupted between landing and loading. One whose load
     fails the second time is set aside, and the next ones are loaded. After that, and only then,
     landed files older than `keep_days` are removed, and unfinished ones of killed runs.
+    `staged` is run id -> what was staged of it while it landed.
     """
     loaded = {run_id for (run_id,) in tables.execute("SELECT run_id FROM runs").fetchall()}
     runs = list_runs(directory)
     pending = {run_id: path for run_id, path in runs.items() if run_id not in loaded}
-    done = [run_id for run_id, path in pending.items() if load_or_set_aside(tables, path)]
+    staged = staged or {}
+    done = [
+        run_id
+        for run_id, path in pending.items()
+        if load_or_set_aside(tables, path, staged.get(run_id))
+    ]
     ages = read_ages(tables)
     remove_unfinished(directory, ages)
     if keep_days is not None:
@@ -77,7 +85,9 @@ def load_landed(
     return done
 
 
-def load_or_set_aside(connection: duckdb.DuckDBPyConnection, path: Path) -> bool:
+def load_or_set_aside(
+    connection: duckdb.DuckDBPyConnection, path: Path, staged: Staged | None = None
+) -> bool:
     """Load a landed file, or set it aside if that has failed twice; return whether it is loaded.
 
     The first time it raises what has failed. Faults of the machine do not count.
@@ -86,7 +96,7 @@ def load_or_set_aside(connection: duckdb.DuckDBPyConnection, path: Path) -> bool
     if not tries.are_spent:
         tries.begin()
         try:
-            load_file(connection, path)
+            load_file(connection, path, staged)
         except (LandingError, LoadRejected, duckdb.OutOfMemoryException, MemoryError):
             tries.fail()
             if not tries.are_spent:
@@ -101,23 +111,27 @@ def load_or_set_aside(connection: duckdb.DuckDBPyConnection, path: Path) -> bool
     return False
 
 
-def load_file(connection: duckdb.DuckDBPyConnection, path: Path) -> str:
+def load_file(
+    connection: duckdb.DuckDBPyConnection, path: Path, staged: Staged | None = None
+) -> str:
     """Load a landed file; return its run's id. Raises LandingError if it is damaged."""
     landed = read_run(path)
     try:
-        load_run(connection, landed)
+        load_run(connection, landed, staged)
     except LandingError as error:
         raise LandingError(f"{path}: {error}. {MOVE_HINT}") from None
     return landed.run.id
 
 
-def load_run(connection: duckdb.DuckDBPyConnection, landed: Landed) -> None:
+def load_run(
+    connection: duckdb.DuckDBPyConnection, landed: Landed, staged: Staged | None = None
+) -> None:
     """Load one run in one transaction. Loading it again changes nothing.
 
-    Leaves the tables as they were, and raises LoadRejected if a check finds a row,
-    LandingError if a body is no page.
+    What was staged of it is taken, if the tables are as they were when it began. Leaves the tables
+    as they were, and raises LoadRejected if a check finds a row, LandingError if a body is no page.
     """
-    digests = PollDigests(landed, read_known(connection))
+    digests = PollDigests(landed, read_known(connection), staged.states if staged else {})
     skipped = frozenset() if lists_sessions(landed) else OF_LISTINGS
     with ExitStack() as views:
         register(
@@ -130,12 +144,17 @@ def load_run(connection: duckdb.DuckDBPyConnection, landed: Landed) -> None:
         )
         connection.execute(read_query("stage", "1_polls"))
         sessions = find_news(connection)
-        if sessions.is_empty():
+        if not sessions:
             apply(connection, landed, {*skipped, OF_DRIFT, *OF_THREADS})
             return
         with reading(connection):
-            drift = Drift(documented_of(landed), read_drift(connection))
-            stage_threads(connection, landed, sessions, drift)
+            known = read_known_drift(connection)
+            if staged and staged.sessions == sessions and staged.before.drift == known:
+                drift, batches = staged.drift, staged.read_batches()
+            else:
+                drift = Drift(documented_of(landed), known)
+                batches = read_threads(landed, sessions, drift)
+            stage_threads(connection, batches)
             growing = connection.execute(read_query("ledger", "growing_sessions")).fetchall()
             states, found = digests.states_frame(growing), drift.frame()
             register(connection, views, landed_drift=found, landed_states=states)
@@ -179,33 +198,35 @@ def register(
         views.callback(connection.unregister, name)
 
 
-def find_news(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:
+def find_news(connection: duckdb.DuckDBPyConnection) -> set[tuple[str, str]]:
     """Return the sessions of the staged run whose threads are to be read."""
-    rows = connection.execute(read_query("stage", "2_sessions")).fetchall()
-    schema = dict.fromkeys(("source", "session_id"), pl.String())
-    return pl.DataFrame(rows, schema=schema, orient="row")
+    return set(connection.execute(read_query("stage", "2_sessions")).fetchall())
 
 
 def stage_threads(
-    connection: duckdb.DuckDBPyConnection, landed: Landed, sessions: pl.DataFrame, drift: Drift
+    connection: duckdb.DuckDBPyConnection,
+    batches: Iterable[tuple[pl.DataFrame, pl.DataFrame]],
 ) -> None:
-    """Fill the tables `incoming_…` with the threads of these sessions, a batch of pages at a time.
+    """Fill the tables `incoming_…` with threads and look-ups, a batch at a time.
 
     What a transaction writes stays in memory; these tables are seen by nobody else.
     """
     connection.execute(read_query("stage", "3_tables"))
-    polls = thread_polls(landed)
-    for pages in landed.read_batches():
-        news = pages.join(sessions, on=sessions.columns, how="semi", maintain_order="left")
-        news = correct_pages(news, polls)
-        is_of_threads = pl.col("endpoint").is_in((THREADS_ENDPOINT, THREAD_ENDPOINT))
-        came = news.filter(is_of_threads, status=OK)
-        keep = landed.run.keep_agent_definition
-        threads = threads_frame(came, polls, keep_agent_definition=keep, drift=drift)
+    for threads, lookups in batches:
         with ExitStack() as views:
-            register(connection, views, landed_threads=threads, landed_lookups=lookups_frame(news))
+            register(connection, views, landed_threads=threads, landed_lookups=lookups)
             connection.execute(read_query("stage", "4_threads"))
     connection.execute(read_query("stage", "5_newest"))
+
+
+def read_threads(
+    landed: Landed, sessions: Collection[tuple[str, str]], drift: Drift
+) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
+    """Yield the threads and the look-ups of these sessions, a batch of pages at a time."""
+    polls = thread_polls(landed)
+    for pages in landed.read_batches():
+        keep = landed.run.keep_agent_definition
+        yield flatten_pages(pages, sessions, polls, providers={}, keep=keep, drift=drift)
 
 
 def documented_of(landed: Landed) -> dict[str, Documented]:
@@ -227,8 +248,3 @@ def run_frame(landed: Landed) -> pl.DataFrame:
 def thread_polls(landed: Landed) -> list[Poll]:
     """Return the run's polls of threads."""
     return [poll for poll in landed.polls if poll.endpoint == THREADS_ENDPOINT]
-
-
-def read_drift(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str | None]]:
-    """Return the paths, and the values of enumerations, that were found earlier."""
-    return connection.execute("SELECT path, value FROM schema_drift ORDER BY rowid").fetchall()

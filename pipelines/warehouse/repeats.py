@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from pipelines.landing.digests import PollKey
     from pipelines.landing.format import Landed
+    from pipelines.records import Poll
 
 DIGESTS = pl.Schema(
     {
@@ -63,23 +64,45 @@ def read_known(tables: duckdb.DuckDBPyConnection) -> dict[PollKey, Known]:
     return {(source, endpoint, session): Known(*rest) for source, endpoint, session, *rest in rows}
 
 
+def is_whole(poll: Poll) -> bool:
+    """Whether a poll has listed all threads of its session."""
+    is_complete = poll.outcome == "complete" and not poll.status_filter
+    return poll.endpoint == THREADS_ENDPOINT and is_complete
+
+
+def repeats(poll: Poll, known: Known | None, digest: str, state: str | None) -> bool:
+    """Whether a poll brings nothing beyond what is known."""
+    if known is None or poll.threads_unlisted:
+        return False  # of what was not listed there is more to say than the list does
+    if known.digest == digest:
+        return True
+    is_same = known.state is not None and known.state == state
+    return is_same and known.is_recent(poll.started_at - poll.clock_error)
+
+
+def finish_digest(digest: str, reading: str, *, keep: bool) -> str:
+    """Return a digest with how its pages are read: bytes may mean more to another version."""
+    parts = (reading, keep, digest)
+    return hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
+
+
 class PollDigests:
     """The digests of a run's complete polls of threads.
 
     Those without the numbers that grow by themselves are computed where they are needed: of
-    sessions that have such numbers.
+    sessions that have such numbers. `states` are those that are computed already.
     """
 
-    def __init__(self, landed: Landed, known: Mapping[PollKey, Known]) -> None:
+    def __init__(
+        self,
+        landed: Landed,
+        known: Mapping[PollKey, Known],
+        states: Mapping[PollKey, str],
+    ) -> None:
         self._landed = landed
         self._known = known
-        polls = {
-            poll_key(poll): poll
-            for poll in landed.polls
-            if poll.endpoint == THREADS_ENDPOINT
-            and poll.outcome == "complete"
-            and not poll.status_filter
-        }
+        self._computed = states
+        polls = {poll_key(poll): poll for poll in landed.polls if is_whole(poll)}
         self._polls = polls
         readings = {poll.provider: describe_reading(poll.provider) for poll in polls.values()}
         self._readings = {key: readings[poll.provider] for key, poll in polls.items()}
@@ -107,26 +130,20 @@ class PollDigests:
         return pl.DataFrame(rows, schema=STATES, orient="row")
 
     def _repeats(self, key: PollKey) -> bool:
-        known = self._known.get(key)
-        if known is None or self._polls[key].threads_unlisted:
-            return False  # of what was not listed there is more to say than the list does
-        if known.digest == self._digests[key]:
-            return True
-        is_same = known.state is not None and known.state == self._states.get(key)
-        poll = self._polls[key]
-        return is_same and known.is_recent(poll.started_at - poll.clock_error)
+        digest, state = self._digests[key], self._states.get(key)
+        return repeats(self._polls[key], self._known.get(key), digest, state)
 
     def _compute_states(self, keys: Iterable[PollKey]) -> None:
-        if wanted := set(keys):
-            self._states |= self._finish(read_state_digests(self._landed, wanted))
+        wanted = set(keys)
+        found = {key: self._computed[key] for key in wanted if key in self._computed}
+        if missing := wanted - found.keys():
+            found |= read_state_digests(self._landed, missing)
+        self._states |= self._finish(found)
 
     def _finish(self, digests: Mapping[PollKey, str]) -> dict[PollKey, str]:
-        """Return the polls' digests with how they are read: bytes may mean more to a version."""
         keep = self._landed.run.keep_agent_definition
-        parts = {
-            key: (self._readings[key], keep, digests[key]) for key in self._polls if key in digests
-        }
         return {
-            key: hashlib.blake2b(repr(part).encode(), digest_size=16).hexdigest()
-            for key, part in parts.items()
+            key: finish_digest(digests[key], self._readings[key], keep=keep)
+            for key in self._polls
+            if key in digests
         }

@@ -1,10 +1,10 @@
 -- answers: How many threads were open at once?
--- grain: one row per source and hour, from the first birth to as_of; what is older than ten years counts in the first of them
+-- grain: one row per source and hour since its first poll (of ten years at most), as in status_over_time; what was open before is open as the first begins
 -- columns:
 --   source: name of the source
 --   hour: beginning of the hour (UTC)
 --   open_peak: largest number of threads open at one time, as the history has it; a thread is open from created_at, or if that is null from when it was first seen, until it closes, goes missing, or its session is no longer watched
---   open_mean: mean number of open threads; of the newest hour in the part before as_of
+--   open_mean: mean number of open threads; of the hour of as_of in the part before it; in a later one, to which no poll brought anything, as many as then
 --   arrivals: number of threads that were created, or reopened
 --   completions: number of threads that closed, or went missing
 --   backlog: number of threads open at the end of the hour, or at as_of
@@ -16,11 +16,16 @@
 --   nothing_is_negative: FROM analytics.concurrency WHERE backlog < 0 OR open_mean < -1e-6
 --   backlog_follows: >-
 --     FROM analytics.concurrency
---     QUALIFY backlog + threads_unwatched <> lag(backlog + threads_unwatched, 1, 0)
+--     QUALIFY backlog + threads_unwatched <> lag(backlog + threads_unwatched)
 --     OVER (PARTITION BY source ORDER BY hour) + arrivals - completions
 WITH newest AS (
-    SELECT *, epoch_us(as_of) AS seen_us, row_number() OVER ()::SMALLINT AS source_number
-    FROM source_as_of
+    SELECT
+        * EXCLUDE (first_hour, hour_of_newest, last_hour),
+        epoch_us(first_hour) // 3_600_000_000 AS first_hour,
+        epoch_us(last_hour) // 3_600_000_000 AS last_hour,
+        epoch_us(greatest(as_of, first_hour)) AS seen_us,
+        row_number() OVER ()::SMALLINT AS source_number
+    FROM source_hours
     WHERE as_of IS NOT NULL
 ),
 
@@ -30,7 +35,8 @@ placed AS (
         source_number,
         change,
         is_completion,
-        least(greatest(epoch_us(changed_at), seen_us - 87_660 * 3_600_000_000), seen_us) AS at_us,
+        changed_at < to_timestamp(first_hour * 3600) AS is_earlier,
+        least(greatest(epoch_us(changed_at), first_hour * 3_600_000_000), seen_us) AS at_us,
         seen_us
     FROM open_changes
     JOIN newest USING (source)
@@ -58,25 +64,24 @@ hourly AS (
         sum(change) FILTER (at_us % 3_600_000_000 = 0) AS change_at_first,
         sum(change) AS change,
         sum(change::DOUBLE * rest_us) AS open_us,
-        count_if(change > 0) AS arrivals,
-        count_if(is_completion) AS completions,
-        count_if(change < 0) - completions AS left_unwatched
+        count_if(change > 0 AND NOT is_earlier) AS arrivals,
+        count_if(is_completion AND NOT is_earlier) AS completions,
+        count_if(change < 0 AND NOT is_completion) AS left_unwatched
     FROM counted
     GROUP BY source_number, hour
 ),
 
 hours AS (
-    SELECT newest.*, unnest(generate_series(first_hour, seen_us // 3_600_000_000)) AS hour
+    SELECT *, unnest(generate_series(first_hour, last_hour)) AS hour
     FROM newest
-    JOIN (SELECT source_number, min(hour) AS first_hour FROM hourly GROUP BY ALL) AS starts
-        USING (source_number)
+    SEMI JOIN hourly USING (source_number)
 ),
 
 backlogs AS (
     SELECT
         hours.*,
         hourly.* EXCLUDE (source_number, hour, change),
-        least(3_600_000_000, hours.seen_us - hours.hour * 3_600_000_000) AS length_us,
+        greatest(least(3_600_000_000, hours.seen_us - hours.hour * 3_600_000_000), 0) AS length_us,
         coalesce(sum(hourly.change) OVER in_time, 0) AS backlog,
         coalesce(sum(left_unwatched) OVER in_time, 0)::BIGINT AS threads_unwatched,
         backlog - coalesce(hourly.change, 0) AS backlog_before

@@ -31,19 +31,8 @@ WITH polls AS (
         min(hour) OVER (PARTITION BY source, session_id) AS first_hour,
         is_complete_poll(outcome, status_filter) AS is_complete
     FROM session_polls
-    JOIN polled_hours AS spans USING (source)
+    JOIN source_hours AS spans USING (source)
     WHERE outcome <> 'overtaken'
-),
-
-spans AS (
-    SELECT
-        source,
-        as_of,
-        first_hour,
-        greatest(first_hour, time_bucket(INTERVAL 1 HOUR, as_of)) AS hour_of_newest,
-        greatest(last_hour, hour_of_newest) AS last_hour
-    FROM polled_hours
-    JOIN source_as_of USING (source)
 ),
 
 sessions AS (
@@ -63,7 +52,7 @@ resting AS (
         least(greatest(time_bucket(INTERVAL 1 HOUR, polls.started_at), spans.first_hour), spans.last_hour) AS hour,
         min(sessions_resting) AS sessions
     FROM source_polls AS polls
-    JOIN polled_hours AS spans USING (source)
+    JOIN source_hours AS spans USING (source)
     WHERE is_trusted IS NOT NULL
     GROUP BY ALL
 ),
@@ -76,7 +65,7 @@ coverage AS (
         least(coalesce(resting.sessions, 0), sessions_known - sessions_polled)::BIGINT AS sessions_resting
     FROM (
         SELECT source, as_of, unnest(generate_series(first_hour, last_hour, INTERVAL 1 HOUR)) AS hour
-        FROM spans
+        FROM source_hours
     ) AS hours
     LEFT JOIN sessions USING (source, hour)
     LEFT JOIN resting USING (source, hour)
@@ -96,7 +85,7 @@ changes AS (
         least(greatest(to_timestamp(hourly.hour * 3600), first_hour), hour_of_newest) AS hour,
         sum(change) AS change
     FROM hourly
-    JOIN spans USING (source)
+    JOIN source_hours USING (source)
     GROUP BY ALL
 )
 

@@ -1,5 +1,5 @@
 -- answers: Why do turns end?
--- grain: one row per dimension, value and stop reason that a thread has
+-- grain: one row per dimension, value and stop reason that a thread has; with none, if only threads that nobody watches have it
 -- show: [dimension, name or value, stop_reason_type, threads, share, n]
 -- columns:
 --   dimension: "what the threads are grouped by: all, source, session, role, agent, agent_version, model"
@@ -8,9 +8,10 @@
 --   agent: id of the agent, or its name if it has no id, of the dimensions agent and agent_version
 --   agent_version: version of the agent, of the dimension agent_version
 --   stop_reason_type: why the last turn of the thread ended, (none) if the server says nothing, as while it runs
---   threads: number of threads, those that are missing from the newest complete poll left out
---   share: threads / n
+--   threads: number of threads, those that are missing from the newest complete poll left out, and those of sessions that nobody watches
+--   share: threads / n; null if n is 0
 --   n: number of threads in the group
+--   threads_unwatched: number of other threads of the group, in sessions that are gone, forbidden or no longer configured, so that their present is not known
 --   as_of: beginning of the newest poll that the group rests on (UTC)
 --   as_of_oldest: the oldest of the newest polls that its threads rest on (UTC)
 -- checks:
@@ -20,7 +21,7 @@
 --   no_thread_is_lost: >-
 --     SELECT count(*) AS listed FROM threads WHERE missing_since IS NULL
 --     HAVING count(*) <> (
---       SELECT coalesce(sum(threads), 0) FROM analytics.stop_reasons WHERE dimension = 'all'
+--       SELECT coalesce(sum(threads) + max(threads_unwatched), 0) FROM analytics.stop_reasons WHERE dimension = 'all'
 --     )
 WITH listed AS (
     SELECT * REPLACE (coalesce(stop_reason_type, '(none)') AS stop_reason_type)
@@ -35,9 +36,10 @@ counts AS (
             source, session_id, role, agent, agent_version, model
         )),
         stop_reason_type,
-        count(*) AS threads,
-        max(as_of) AS as_of,
-        min(as_of) AS as_of_oldest
+        count_if(unwatched_since IS NULL) AS threads,
+        count_if(unwatched_since IS NOT NULL) AS unwatched,
+        max(as_of) FILTER (unwatched_since IS NULL) AS as_of,
+        min(as_of) FILTER (unwatched_since IS NULL) AS as_of_oldest
     FROM listed
     GROUP BY stop_reason_type, GROUPING SETS (
         (), (source), (session_id), (role), (agent), (agent, agent_version), (model)
@@ -52,8 +54,9 @@ SELECT
     names.agent_version,
     stop_reason_type,
     threads,
-    threads / sum(threads) OVER same_group AS share,
+    threads / nullif(sum(threads) OVER same_group, 0) AS share,
     (sum(threads) OVER same_group)::BIGINT AS n,
+    (sum(unwatched) OVER same_group)::BIGINT AS threads_unwatched,
     max(as_of) OVER same_group AS as_of,
     min(as_of_oldest) OVER same_group AS as_of_oldest
 FROM counts

@@ -6,6 +6,6 @@ SELECT
     (sum(threads) OVER ())::BIGINT AS n,
     count(*) OVER () AS total
 FROM analytics.stop_reasons
-WHERE dimension = 'all' AND stop_reason_type <> '(none)'
+WHERE dimension = 'all' AND stop_reason_type <> '(none)' AND threads > 0
 ORDER BY threads DESC, reason
 LIMIT 12

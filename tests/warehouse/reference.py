@@ -19,6 +19,7 @@ from tests.builders import at
 from tests.warehouse.cases import KNOWN
 from tests.warehouse.worlds import (
     CLOSED,
+    EVER,
     MICROSECOND,
     NEVER,
     Key,
@@ -410,6 +411,19 @@ def newest_of_source(world: World, source: str = "(any)") -> datetime | None:
     return max(filter(None, (newest_loaded(world, **fields), *since)), default=None)
 
 
+def hours_of_source(world: World, source: str) -> tuple[datetime, datetime]:
+    """Return the first and the last hour that the polls of a source speak of.
+
+    Nothing says that the clock was right: no hour is older than the first thread.
+    """
+    polls = [p for p in world.polls if p["source"] == source and p["outcome"] != "overtaken"]
+    births = [row["created_at"] for key, row in world.threads.items() if key[0] == source]
+    oldest = min(filter(None, births), default=polls[0]["started_at"])
+    first = max(floor(oldest), min(floor(poll["started_at"]) for poll in polls))
+    as_of = newest_of_source(world, source) or EVER
+    return first, max(floor(as_of), *(floor(poll["finished_at"]) for poll in polls))
+
+
 def oldest_of_source(world: World, source: str) -> datetime | None:
     """Return the oldest of the polls that brought something last, each of a watched session."""
     sessions = {poll["session_id"] for poll in world.polls if poll["source"] == source}
@@ -592,10 +606,13 @@ def assert_distribution(name: str, table: str, column: str) -> None:
     if table == "status_distribution":
         groups.setdefault(("all", "all"), [])
     for group, everyone in groups.items():
-        is_now = table == "status_distribution"
-        members = [f for f in everyone if not (is_now and f["unwatched_since"])]
+        members = [fact for fact in everyone if not fact["unwatched_since"]]
         counts = Counter(fact[column] or "(none)" for fact in members)
-        for kind in {*counts, *(KNOWN if table == "status_distribution" else ())}:
+        if table == "status_distribution":
+            kinds = {*counts, *KNOWN}
+        else:
+            kinds = {fact[column] or "(none)" for fact in everyone}
+        for kind in kinds:
             expected[(*group, kind)] = name_group(name, group) | {
                 "threads": counts[kind],
                 "share": counts[kind] / len(members) if members else None,

@@ -36,6 +36,8 @@ def test_threads_of_an_unwatched_session_are_no_present(how: str) -> None:
     assert columns(now, *names) == [(1, 1, 2, at(250), at(250))]
     own = only(tables["status_distribution"], dimension="session", value=SESSION)
     assert {(row["threads"], row["n"], row["threads_unwatched"]) for row in own} == {(0, 0, 2)}
+    reasons = only(tables["stop_reasons"], dimension="session", value=SESSION)
+    assert columns(reasons, "threads", "share", "n", "threads_unwatched") == [(0, None, 0, 2)]
     assert columns(tables["attention"], "thread_id") == [("c",)]
     names = ("hour", "backlog", "completions", "threads_unwatched")
     assert columns(tables["concurrency"], *names) == [
@@ -90,8 +92,7 @@ def test_levels_agree(name: str) -> None:
         open_threads[hour] = open_threads.get(hour, 0) + is_open * row["threads"]
     levels = table_of(name, "concurrency")
     backlogs = {(row["source"], row["hour"]): row["backlog"] for row in levels}
-    both = backlogs.keys() & open_threads.keys()
-    assert {hour: backlogs[hour] for hour in both} == {hour: open_threads[hour] for hour in both}
+    assert backlogs == open_threads
     now: dict[str, int] = {}
     for row in only(table_of(name, "status_distribution"), dimension="source"):
         now[row["value"]] = (

@@ -82,11 +82,13 @@ LAYOUTS: Mapping[str, Layout] = {
         "No thread is known yet.",
         (
             Column("day", "day", "day"),
+            Column("source", "source", "text"),
+            Column("role", "role", "text"),
             Column("created", "created"),
             Column("closed", "closed"),
-            Column("failed", "of these terminated"),
+            Column("terminated", "of these terminated"),
             Column("net", "more open", "net"),
-            Column("median_lifetime", "median lifetime of the closed", "duration"),
+            Column("median_seconds", "median lifetime of the closed", "duration"),
         ),
     ),
     "stop_reasons": Layout(

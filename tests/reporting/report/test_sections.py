@@ -187,14 +187,14 @@ def test_flow_counts_what_was_created_and_closed(
         assert row["created"] == sum(row["starts_at"] <= birth < row["ends_at"] for birth in born)
     (now,) = fetch_records(
         connection,
-        """SELECT sum(backlog)::BIGINT AS open, sum(completions)::BIGINT AS closed FROM (
-        SELECT source, arg_max(backlog, hour) AS backlog, sum(completions) AS completions
-        FROM analytics.concurrency GROUP BY source)""",
+        "SELECT sum(change)::BIGINT AS open, count_if(is_completion) AS closed FROM open_changes",
     )
     assert sum(row["closed"] for row in rows) == now["closed"]
     assert rows[-1]["peak"] >= now["open"]
     assert 20 < len(rows) <= 62
     days = sections["throughput"].rows
+    table = fetch_records(connection, "FROM analytics.throughput ORDER BY day DESC, source, role")
+    assert days == [{name: row[name] for name in days[0]} for row in table]
     assert sum(row["created"] for row in days) == len(born)
     assert [row["day"] for row in days] == sorted((row["day"] for row in days), reverse=True)
 

@@ -3,32 +3,37 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.builders import at
-from tests.warehouse.cases import only, overlapping
+from tests.warehouse.cases import archived, columns, only, overlapping
 from tests.warehouse.reference import (
+    EPOCH,
     HOUR,
     Group,
     assert_table,
     floor,
+    hours_of_source,
     lives_of,
     newest_of_source,
     oldest_of_source,
     table_of,
     world_of,
 )
-from tests.warehouse.worlds import NEVER, SOURCE, Row, build_one
+from tests.warehouse.worlds import SOURCE, Row, World, build_all, build_one, state
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import datetime
 
 
 def test_concurrency_by_hand() -> None:
     """Ends at the stroke of an hour, a moment's life, one gone missing, and two without a birth.
 
-    One of these is undated, the other of the future: they are there from when they were seen.
+    One of these is undated, the other of the future: they are there from when they were seen. What
+    was before the first poll is as the first hour begins; no poll brings anything after 150.
     """
     names = ("hour", "open_peak", "open_mean", "arrivals", "completions", "backlog")
     rows = build_one(overlapping(), "concurrency")
@@ -36,11 +41,44 @@ def test_concurrency_by_hand() -> None:
     assert only(rows, **same) == [
         dict(zip(names, cells, strict=True))
         for cells in [
-            (at(0), 3, (60 + 30 + 30) / 60, 4, 1, 3),
             (at(60), 4, (30 + 60 + 20 + 2 * 9.5) / 60, 3, 2, 4),
             (at(120), 3, 3, 0, 1, 3),
+            *((at(hour), 3, 3, 0, 0, 3) for hour in range(180, 420, 60)),
         ]
     ]
+
+
+@pytest.mark.parametrize(
+    ("polls", "born", "hours"),
+    [
+        ([(10, {}), (60, {})], 5, [0, 60]),
+        # A poll ends on, or just after, a full hour.
+        ([(59, {}), (119, {})], 5, [0, 60, 120]),
+        ([(59.999, {}), (60.001, {})], 5, [0, 60]),
+        # A clock, or the server's, said 1970 or another year.
+        (
+            [(10, {"started_at": EPOCH, "observed_at": EPOCH, "finished_at": EPOCH}), (70, {})],
+            5,
+            [0, 60],
+        ),
+        ([(10, {}), (70, {})], -29_500_000, [0, 60]),
+        ([(10, {}), (70, {})], 5_000_000, [0, 60]),
+        # Nothing was brought since.
+        ([(10, {}), (130, {"outcome": "failed"})], 5, [0, 60, 120]),
+    ],
+)
+def test_hours(polls: list[tuple[float, Row]], born: float, hours: list[float]) -> None:
+    """Both tables have each hour that polls speak of, and no other, and as many open threads."""
+    world = World()
+    for minute, fields in polls:
+        listed = (
+            [] if fields.get("outcome") else [state("odd", "running", born, 5), archived("a", 2, 4)]
+        )
+        world.poll(minute, *listed, **fields)
+    tables = build_all(world)
+    assert columns(tables["concurrency"], "hour", "backlog") == [(at(hour), 1) for hour in hours]
+    running = only(tables["status_over_time"], status="running")
+    assert columns(running, "hour", "threads") == [(at(hour), 1) for hour in hours]
 
 
 def test_concurrency(name: str) -> None:
@@ -51,38 +89,44 @@ def test_concurrency(name: str) -> None:
         as_of = newest_of_source(world, source)
         if as_of is None:
             continue
-        first = as_of - timedelta(hours=87_660)
+        first, last = hours_of_source(world, source)
         lives = lives_of(world, source)
+        if not lives:
+            continue
         steps: Counter[datetime] = Counter()
         arrivals: Counter[datetime] = Counter()
         completions: Counter[datetime] = Counter()
         unwatched: Counter[datetime] = Counter()
         for born, gone, is_completion in lives:
             start = min(max(born, first), as_of)
-            arrivals[floor(start)] += 1
+            arrivals[floor(start)] += born >= first
             steps[start] += 1
             if gone is not None:
                 end = min(max(gone, start), as_of)
                 steps[end] -= 1
-                (completions if is_completion else unwatched)[floor(end)] += 1
+                if is_completion:
+                    completions[floor(end)] += gone >= first
+                else:
+                    unwatched[floor(end)] += 1
         oldest = oldest_of_source(world, source)
         expected |= {
             (source, hour): row
             | {"arrivals": arrivals[hour], "completions": completions[hour], "as_of": as_of}
             | {"threads_unwatched": sum(n for at_, n in unwatched.items() if at_ <= hour)}
             | {"as_of_oldest": oldest}
-            for hour, row in sweep(steps, as_of)
+            for hour, row in sweep(steps, as_of, first, last)
         }
     assert_table(table_of(name, "concurrency"), ("source", "hour"), expected)
 
 
-def sweep(steps: Counter[datetime], as_of: datetime) -> Iterable[tuple[datetime, Row]]:
+def sweep(
+    steps: Counter[datetime], as_of: datetime, hour: datetime, last: datetime
+) -> Iterable[tuple[datetime, Row]]:
     """Give each hour's peak, mean and last number of open threads."""
     moments = sorted(steps)
     level = index = 0
-    hour = floor(moments[0]) if moments else NEVER
-    while hour <= as_of:
-        end = min(hour + HOUR, as_of)
+    while hour <= last:
+        end = max(min(hour + HOUR, as_of), hour)
         levels, area, since = [], 0.0, hour
         if index == len(moments) or moments[index] > hour:
             levels.append(level)

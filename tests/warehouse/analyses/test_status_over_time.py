@@ -11,6 +11,7 @@ from tests.warehouse.reference import (
     HOUR,
     assert_table,
     floor,
+    hours_of_source,
     newest_of_source,
     table_of,
     unwatched_of,
@@ -64,12 +65,9 @@ def test_status_over_time(name: str) -> None:
     for source in {poll["source"] for poll in world.polls}:
         polls = [p for p in world.polls if p["source"] == source and p["outcome"] != "overtaken"]
         spells = [spell for spell in world.spells() if spell["source"] == source]
-        births = [row["created_at"] for key, row in world.threads.items() if key[0] == source]
-        # Nothing says that the clock was right: no hour is older than the first thread.
-        oldest = min(filter(None, births), default=polls[0]["started_at"])
-        first = hour = max(floor(oldest), min(floor(poll["started_at"]) for poll in polls))
+        first, last = hours_of_source(world, source)
+        hour = first
         as_of = newest_of_source(world, source) or EVER
-        last = max(floor(as_of), *(floor(poll["finished_at"]) for poll in polls))
         while hour <= last:
             end = NEVER if as_of < hour + HOUR else hour + HOUR
             known = {poll["session_id"] for poll in polls if poll["started_at"] < hour + HOUR}

@@ -44,7 +44,8 @@ def test_stop_reasons_by_hand() -> None:
     assert columns(rows, *names) == [
         (*group, *cells, at(10)) for group, own in expected.items() for cells in own
     ]
-    assert rows[0].keys() == {*names, "name", "agent", "agent_version", "as_of_oldest"}
+    others = {"name", "agent", "agent_version", "threads_unwatched", "as_of_oldest"}
+    assert rows[0].keys() == {*names, *others}
 
 
 def test_stop_reasons(name: str) -> None:

@@ -1,0 +1,92 @@
+"""What was read of a run before its load: frames on disk, and what they depend on."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+import weakref
+from collections.abc import Mapping
+from functools import cached_property
+from typing import IO, TYPE_CHECKING
+
+import msgspec
+import polars as pl
+
+from pipelines.frames.drift import Drift
+from pipelines.landing.digests import PollKey
+from pipelines.warehouse.repeats import Known, read_known
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import duckdb
+
+    from pipelines.warehouse.base import Warehouse
+
+Session = tuple[str, str]
+
+
+class Before(msgspec.Struct, frozen=True):
+    """What the tables held when the run began: of polls, and of new fields and values."""
+
+    polls: Mapping[PollKey, Known] = {}
+    drift: list[tuple[str, str | None]] = []
+
+
+def read_before(warehouse: Warehouse) -> Before:
+    """Return what was published of earlier runs. Raises WarehouseError."""
+    if not warehouse.is_published():
+        return Before()
+    with warehouse.read() as tables:
+        return Before(read_known(tables), read_known_drift(tables))
+
+
+def read_known_drift(tables: duckdb.DuckDBPyConnection) -> list[tuple[str, str | None]]:
+    """Return the paths, and the values of enumerations, that were found earlier."""
+    return tables.execute("SELECT path, value FROM schema_drift ORDER BY rowid").fetchall()
+
+
+class Spool:
+    """Frames on disk, to be read in the order in which they were added."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._sizes: list[int] = []
+
+    @cached_property
+    def _file(self) -> IO[bytes]:
+        file = tempfile.TemporaryFile(dir=self._directory)  # noqa: SIM115 - until nobody reads it
+        weakref.finalize(self, file.close)
+        return file
+
+    def add(self, frame: pl.DataFrame) -> None:
+        """Append a frame."""
+        buffer = io.BytesIO()
+        frame.write_ipc(buffer, compression="lz4")
+        self._sizes.append(self._file.write(buffer.getbuffer()))
+
+    def read(self) -> Iterator[pl.DataFrame]:
+        """Yield the frames."""
+        self._file.seek(0)
+        for size in self._sizes:
+            yield pl.read_ipc(io.BytesIO(self._file.read(size)))
+
+
+class Staged(msgspec.Struct, frozen=True):
+    """What was read of a run: the threads and look-ups of these sessions, and the drift in them.
+
+    `states` are the digests of polls without numbers that grow by themselves, as far as they were
+    computed.
+    """
+
+    before: Before
+    sessions: set[Session]
+    states: dict[PollKey, str]
+    drift: Drift
+    frames: Spool
+
+    def read_batches(self) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
+        """Yield the threads and the look-ups of each file."""
+        frames = self.frames.read()
+        yield from zip(frames, frames, strict=True)

@@ -1,0 +1,133 @@
+"""What is read of a run while it lands is what its load would read."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+
+from pipelines.errors import LandingError
+from pipelines.landing import writer as writing
+from pipelines.landing.directory import RAW, list_shards
+from pipelines.landing.writer import land_polls
+from pipelines.warehouse.duckdb_file import DuckdbFile
+from pipelines.warehouse.load import load_landed
+from pipelines.warehouse.staged import read_before
+from pipelines.warehouse.staging import Stager, Staging
+from tests.builders import crowd, poll, publish_all, replay_all
+from tests.support import read_table
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+    from pathlib import Path
+
+    from pipelines.records import FetchedPage, Poll
+    from tests.builders import Pages
+
+pytestmark = pytest.mark.slow  # together they take long
+TABLES = ("threads", "thread_status_history", "session_polls", "session_digests", "schema_drift")
+
+
+@pytest.fixture(autouse=True)
+def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make every page a shard."""
+    monkeypatch.setattr(writing, "SHARD_BYTES", 1)
+
+
+async def interleave(fleet: dict[str, Pages]) -> AsyncGenerator[FetchedPage | Poll]:
+    """Yield the pages of each session, one after the other's, and their polls."""
+    open_ = {session: poll(pages) for session, pages in fleet.items()}
+    while open_:
+        for session, items in list(open_.items()):
+            async for item in items:
+                yield msgspec.structs.replace(item, session_id=session)
+                break
+            else:
+                del open_[session]
+
+
+def run(
+    home: Path, run_id: str, fleet: dict[str, Pages], meanwhile: Callable[[], None] = lambda: None
+) -> None:
+    """Land a run and load it from what was staged: its shards are out of reach meanwhile."""
+    warehouse = DuckdbFile(home)
+    before = read_before(warehouse)
+    with Staging(lambda: Stager({"qoder": "qoder"}, before, home, keep=False)) as staging:
+        asyncio.run(land_polls(interleave(fleet), home / RAW, run_id, arrivals=staging))
+        staged = staging.conclude()
+        assert staged
+        meanwhile()
+        shards = [path for _, path in list_shards(home / RAW)]
+        for path in shards:
+            path.rename(path.with_suffix(".away"))
+        try:
+            with warehouse.write() as tables:
+                assert load_landed(tables, home / RAW, None, {run_id: staged}) == [run_id]
+        finally:
+            for path in shards:
+                path.with_suffix(".away").rename(path)
+    publish_all(home, {})
+
+
+def grow(pages: Pages, seconds: float, **fields: Any) -> Pages:
+    """Return the pages with numbers that grow by themselves, and with more fields in some."""
+    stats = {"stats": {"duration_seconds": seconds}}
+    return [[thread | stats | (fields if number else {}) for thread in pages[number]]
+            for number in range(len(pages))]  # fmt: skip
+
+
+def dump(home: Path) -> dict[str, list[dict[str, Any]]]:
+    """Return every row of the tables."""
+    path = home / "warehouse.duckdb"
+    return {name: read_table(path, f"FROM {name} ORDER BY ALL") for name in TABLES}
+
+
+def test_what_is_staged_is_what_a_load_reads(home: Path) -> None:
+    """Loads of staged runs need no shard, and end in the rows of a replay.
+
+    First polls, unchanged ones, those in which only numbers grow, changes, threads listed twice,
+    new fields, and the same fields again.
+    """
+    still = crowd("idle")
+    repeated = [*crowd("running"), [{"id": "t0", "status": "idle", "updated_at": "2026-10-01"}]]
+    fleets: list[dict[str, Pages]] = [
+        {"sess_1": grow(crowd("running"), 1), "sess_2": still},
+        {"sess_1": grow(crowd("running"), 2), "sess_2": still},
+        {"sess_1": grow(crowd("idle", 4), 3, new={"a": 1}), "sess_2": repeated},
+        {"sess_1": grow(crowd("idle"), 3, new={"a": 1, "b": []}), "sess_3": still, "sess_2": still},
+        {"sess_3": still, "sess_1": grow(crowd("idle"), 9, new={"a": 2, "b": []})},
+    ]
+    for number, fleet in enumerate(fleets):
+        run(home, f"run-{number}", fleet)
+    counts = ("new", "changed", "unchanged", "missing")
+    columns = ", ".join(f"threads_{name}" for name in counts)
+    query = f"SELECT {columns} FROM session_polls ORDER BY sequence, session_id"
+    assert [tuple(row.values()) for row in read_table(home / "warehouse.duckdb", query)] == [
+        (6, 0, 0, 0), (6, 0, 0, 0), (0, 0, 6, 0), (0, 0, 6, 0), (0, 4, 0, 2),
+        (0, 6, 0, 0), (0, 4, 2, 0), (0, 6, 0, 0), (6, 0, 0, 0), (0, 4, 2, 0), (0, 0, 6, 0),
+    ]  # fmt: skip
+    loaded = dump(home)
+    assert {row["path"] for row in loaded["schema_drift"]} >= {"new.a", "new.b"}
+    replay_all(home)
+    assert dump(home) == loaded
+
+
+def test_what_others_have_changed_is_read_again(home: Path) -> None:
+    """What was staged on tables that are others now is left, and the landed pages are read."""
+    run(home, "run-1", {"sess_1": crowd("idle")})
+    warehouse = DuckdbFile(home)
+
+    def load_another() -> None:
+        asyncio.run(land_polls(interleave({"sess_1": crowd("running")}), home / RAW, "run-3"))
+        with warehouse.write() as tables:
+            tables.execute("DELETE FROM session_digests")
+
+    with pytest.raises(LandingError):  # of the shards that are away
+        run(home, "run-2", {"sess_1": crowd("idle")}, load_another)
+    with warehouse.write() as tables:
+        assert load_landed(tables, home / RAW) == ["run-2", "run-3"]
+    loaded = dump(home)
+    replay_all(home)
+    assert dump(home)["threads"] == loaded["threads"]
