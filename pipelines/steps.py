@@ -105,7 +105,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     run_id: str
     ledger: list[dict[str, Any]]
     listings: list[dict[str, Any]]
-    choices: list[Choice]
+    choices: list[Choice] = []
     drift: list[str]
     warnings: list[str]
     findings: list[str]
