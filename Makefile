@@ -1,6 +1,6 @@
 # Needs git, make and Python >= 3.11; everything else is installed into .venv, once.
 .DEFAULT_GOAL := help
-.PHONY: help demo install run dev notebook test test-slow test-duckdb-2 soak bench bench-large bench-parts check figures \
+.PHONY: help demo install run dev notebook test test-slow test-lake test-duckdb-2 soak bench bench-large bench-parts check figures \
 	docs lock clean
 
 CANDIDATES := python3 python3.13 python3.12 python3.11
@@ -46,6 +46,9 @@ test: .venv/dev ## the quick tests, in three minutes on two cores
 test-slow: .venv/dev ## the others: Dagster's servers, browsers, packaging, kills, full disks
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(SLOW)
 
+test-lake: .venv/dev ## the tests of tables in a lake, with a PostgreSQL server of theirs; among the slow ones
+	$(BIN)/python -m pytest tests/lake
+
 soak: .venv/dev ## the long tests: hundreds of kills, full disks, storms, 5,000 sessions, 100,000 bodies, worlds of known truth
 	KILLS=200 $(BIN)/python -m pytest tests/faults/test_crashes.py
 	STORM_SEEDS=20 $(BIN)/python -m pytest tests/faults/test_storm.py
@@ -89,7 +92,7 @@ docs: .venv/dev ## the pages that are made from the code
 
 lock: ## resolve the locked dependencies again (needs uv)
 	uv pip compile $(COMPILE) --group build --output-file requirements.lock pyproject.toml
-	uv pip compile $(COMPILE) --group dev --extra notebook \
+	uv pip compile $(COMPILE) --group dev --extra notebook --extra lake \
 		--constraints requirements.lock --output-file requirements-dev.lock pyproject.toml
 	uv pip compile $(COMPILE) --constraints requirements.lock \
 		--output-file benchmarks/requirements.txt benchmarks/requirements.in

@@ -1,11 +1,13 @@
 """session-threads against its peers and against the floor of downloading alone.
 
-    python -m benchmarks.compare [--large]
+    python -m benchmarks.compare [--large | --small]
 
 Every contestant runs in a process of its own, in turn, several rounds, and polls the same server
 (benchmarks/server.py, in a process of its own too) with eight sessions side by side. In a round
-each polls three times: a first time, again when nothing has changed, and when one thread in a
-hundred has. Its copy is checked after each poll. docs/performance.md says what is compared and how.
+each polls four times: a first time, again when nothing has changed, when one thread in a hundred
+has, and when nothing has but durations that grow by themselves. Its copy is checked after each
+poll, and the server says how long after the last page the process has ended. docs/performance.md
+says what is compared and how.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ import msgspec
 
 from benchmarks.contestants import (
     CONTESTANTS,
+    DAGSTER,
     DLT_DEFAULTS,
     DLT_TUNED,
     FETCH,
@@ -33,17 +36,18 @@ from benchmarks.contestants import (
     run,
 )
 from benchmarks.report import COLUMNS, print_rows, save
-from benchmarks.server import CHANGED, FIRST, Facts
+from benchmarks.server import CHANGED, FIRST, GROWN, Facts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-POLLS = {"first": FIRST, "unchanged": FIRST, "1 % changed": CHANGED}
-KEEPERS = (PRODUCT, DLT_TUNED)
+POLLS = {"first": FIRST, "unchanged": FIRST, "1 % changed": CHANGED, "durations grow": GROWN}
+KEEPERS = (PRODUCT, DAGSTER, DLT_TUNED)
+COSTS = ("wall_s", "cpu_s", "peak_mb", "fetch_s", "after_s")
 
 
 class Case(NamedTuple):
-    """A fleet, and who polls it: `once` only the first time, `keepers` three times."""
+    """A fleet, and who polls it: `once` only the first time, `keepers` four times."""
 
     threads: int
     sessions: int
@@ -56,6 +60,8 @@ CASES = (
     Case(10_000, 100, 3, (*KEEPERS, DLT_DEFAULTS, SCRIPT), (FETCH, *FLOORS)),
     Case(100_000, 200, 3, KEEPERS, (SCRIPT, FETCH, *FLOORS)),
 )
+# To see that all of it runs: kept nowhere.
+SMALL_CASES = (Case(1_000, 10, 1, (*KEEPERS, DLT_DEFAULTS, SCRIPT), (FETCH, *FLOORS)),)
 LARGE_CASES = (
     Case(100_000, 200, 1, (), (PRODUCT, LIMITED, DLT_DEFAULTS)),
     Case(100_000, 8, 1, KEEPERS, (FETCH, *FLOORS)),
@@ -94,12 +100,12 @@ def compare(case: Case) -> list[dict[str, Any]]:
         for number in range(case.rounds):
             for poll, name in order_runs(case, number):
                 place = Path(directory) / f"{number}" / f"{list(CONTESTANTS).index(name)}"
-                cost, fault = run(name, place, base_url, facts, POLLS[poll])
+                cost, times, fault = run(name, place, base_url, facts, POLLS[poll])
                 print(f"{case.threads} {poll}: {name} {cost.wall_s:.1f} s {fault}", file=sys.stderr)  # noqa: T201
                 row = rows.setdefault((poll, name), start_row(case, poll, name))
-                for key, value in cost._asdict().items():
-                    if key in row:
-                        row[key].append(round(value, 3))
+                measured = cost._asdict() | msgspec.structs.asdict(times)
+                for key in COSTS:
+                    row[key].append(round(measured[key], 3))
                 row["fault"] = row["fault"] or fault
     return list(rows.values())
 
@@ -120,17 +126,13 @@ def start_row(case: Case, poll: str, name: str) -> dict[str, Any]:
         "sessions": case.sessions,
         "poll": poll,
         "contestant": name,
-        "wall_s": [],
-        "cpu_s": [],
-        "peak_mb": [],
         "fault": "",
-    }
+    } | {key: [] for key in COSTS}
 
 
 def summarise(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the rows with medians, and with their ratios to the product's in the same poll."""
-    costs = ("wall_s", "cpu_s", "peak_mb")
-    rows = [row | {f"median_{key}": median(row[key]) for key in costs} for row in rows]
+    rows = [row | {f"median_{key}": median(row[key]) for key in COSTS} for row in rows]
     key = ("threads", "sessions", "poll")
     ours = {tuple(row[k] for k in key): row for row in rows if row["contestant"] == PRODUCT}
     for row in rows:
@@ -142,10 +144,12 @@ def summarise(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def main(arguments: list[str]) -> None:
     """Compare in every case; print the table, and put it into docs/performance.json."""
-    cases = LARGE_CASES if "--large" in arguments else CASES
+    is_large, is_small = "--large" in arguments, "--small" in arguments
+    cases = SMALL_CASES if is_small else LARGE_CASES if is_large else CASES
     rows = summarise([row for case in cases for row in compare(case)])
     print_rows(rows, COLUMNS)
-    save("comparison_large" if "--large" in arguments else "comparison", rows)
+    if not is_small:
+        save("comparison_large" if is_large else "comparison", rows)
 
 
 if __name__ == "__main__":

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.request import urlopen
 
 import duckdb
+import msgspec
 import yaml
 
 from benchmarks.measure import LOG, Cost, measure
+from benchmarks.server import Times
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,6 +29,7 @@ TOKEN = "pt-bench"  # noqa: S105 - the server asks for none
 DOWNLOADED = "downloaded.json"
 
 PRODUCT, LIMITED = "session-threads", "session-threads, documented limits"
+DAGSTER = "session-threads: Dagster's job"
 FETCH = "session-threads: fetch and land alone"
 DLT_TUNED, DLT_DEFAULTS = "dlt, tuned", "dlt, defaults"
 SCRIPT = "script: httpx and polars"
@@ -57,9 +62,10 @@ def find_product(program: str = "session-threads") -> str:
     return str(directory / program)
 
 
-def start_product() -> Contestant:
-    """Return the product: the whole command, from its start to the published copy."""
-    command = [find_product(), "run"]
+def start_product(*, by_dagster: bool = False) -> Contestant:
+    """Return the product: the whole command, from its start to the published copy, or the job."""
+    job = ["job", "execute", "-m", "pipelines.definitions", "-j", "poll_threads"]
+    command = [find_product("dagster"), *job] if by_dagster else [find_product(), "run"]
     query = "SELECT session_id, thread_id, status FROM threads"
     return Contestant(command, "data/threads.duckdb", query)
 
@@ -67,6 +73,7 @@ def start_product() -> Contestant:
 CONTESTANTS = {
     PRODUCT: start_product(),
     LIMITED: start_product(),
+    DAGSTER: start_product(by_dagster=True),
     FETCH: Contestant([find_product("python"), "-m", "benchmarks.fetch"], None),
     DLT_TUNED: Contestant(start_peer("dlt_rest_api.py", "tuned")),
     DLT_DEFAULTS: Contestant(start_peer("dlt_rest_api.py", "defaults")),
@@ -80,10 +87,12 @@ CONTESTANTS = {
 UNLIMITED = {"min_page_interval_ms": 0, "max_requests_per_second": 1000}
 
 
-def run(name: str, directory: Path, base_url: str, facts: Facts, state: str) -> tuple[Cost, str]:
+def run(
+    name: str, directory: Path, base_url: str, facts: Facts, state: str
+) -> tuple[Cost, Times, str]:
     """Let a contestant poll a state; return what it cost, and what is wrong with its copy or "".
 
-    What it keeps from poll to poll lies in the directory.
+    What it keeps from poll to poll lies in the directory. The server says when pages came.
     """
     directory.mkdir(parents=True, exist_ok=True)
     sessions = directory / "sessions.json"
@@ -96,12 +105,29 @@ def run(name: str, directory: Path, base_url: str, facts: Facts, state: str) -> 
         "BENCH_TOKEN": TOKEN,
         "QODER_BASE_URL": f"{base_url}/{state}",
         "QODER_PAT": TOKEN,
+        "DAGSTER_HOME": str(make_dagster_home(directory)),
     }
+    ask_times(base_url)
     cost = measure(CONTESTANTS[name].command, directory, environ)
+    times = ask_times(base_url)
     if cost.exit_code:
         lines = (directory / LOG).read_text(encoding="utf-8", errors="replace").splitlines()
-        return cost, f"exit {cost.exit_code}: {' '.join(lines[-1:])[:200]}"
-    return cost, find_fault(CONTESTANTS[name], directory, facts.states[state])
+        return cost, times, f"exit {cost.exit_code}: {' '.join(lines[-1:])[:200]}"
+    return cost, times, find_fault(CONTESTANTS[name], directory, facts.states[state])
+
+
+def ask_times(base_url: str) -> Times:
+    """Return when pages were asked for since the previous question."""
+    with urlopen(f"{base_url}/times") as answer:  # noqa: S310 - on loopback
+        return msgspec.json.decode(answer.read(), type=Times)
+
+
+def make_dagster_home(directory: Path) -> Path:
+    """Return the home of a Dagster of its own, configured as ours is."""
+    home = directory / "dagster_home"
+    home.mkdir(exist_ok=True)
+    shutil.copy(ROOT / "dagster_home" / "dagster.yaml", home)
+    return home
 
 
 def clean(environ: Mapping[str, str]) -> dict[str, str]:

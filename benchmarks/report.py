@@ -37,6 +37,8 @@ COLUMNS = {
     "ratio_wall": "ratio",
     "median_cpu_s": "CPU s",
     "ratio_cpu": "ratio",
+    "median_fetch_s": "fetch s",
+    "median_after_s": "after s",
     "median_peak_mb": "peak MB",
     "fault": "disqualified",
 }

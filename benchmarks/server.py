@@ -7,7 +7,10 @@ each state of the fleet, so that a contestant polls another state by another bas
 
     /first      as it was
     /changed    as it is when one thread in a hundred has changed
+    /grown      as it is then a quarter of an hour later: only durations of open threads have grown
     /facts      what a right copy of each state holds, as JSON
+    /times      how long pages were asked for since the last such question, and how long ago that
+                ended, as JSON
 
 An answer costs a look-up and LATENCY_S: what is measured is who asks.
 """
@@ -16,6 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -38,7 +42,9 @@ CHANGED_SHARE = 100  # one in so many
 LATER_S = 3600.0
 SPARE = 1.4  # plans drawn for each thread listed, for some are born later
 
-FIRST, CHANGED = "first", "changed"
+GROWTH_S = 900.0
+
+FIRST, CHANGED, GROWN = "first", "changed", "grown"
 Bodies = dict[str, list[bytes]]
 
 
@@ -49,6 +55,13 @@ class State(msgspec.Struct, frozen=True):
     pages: int
     bytes: int
     statuses: dict[str, int]
+
+
+class Times(msgspec.Struct, frozen=True):
+    """Seconds from the first request to the last page, and from that until somebody asked."""
+
+    fetch_s: float = 0.0
+    after_s: float = 0.0
 
 
 class Facts(msgspec.Struct, frozen=True):
@@ -66,7 +79,20 @@ def render_states(threads: int, sessions: int) -> dict[str, Bodies]:
     world = World(drawn, revision="b", clock=lambda: present)
     first = render_sessions(world, sizes)
     world.advance(LATER_S)
-    return {FIRST: first, CHANGED: mix_changes(first, render_sessions(world, sizes))}
+    changed = mix_changes(first, render_sessions(world, sizes))
+    grown = {session: list(map(grow, bodies)) for session, bodies in changed.items()}
+    return {FIRST: first, CHANGED: changed, GROWN: grown}
+
+
+def grow(body: bytes) -> bytes:
+    """Return a thread as it is later, though nothing has happened to it."""
+    thread = msgspec.json.decode(body)
+    stats = thread.get("stats") or {}
+    if thread.get("archived_at") or "duration_seconds" not in stats:
+        return body
+    return msgspec.json.encode(
+        thread | {"stats": stats | {"duration_seconds": stats["duration_seconds"] + GROWTH_S}}
+    )
 
 
 def render_sessions(world: World, sizes: list[int]) -> Bodies:
@@ -117,6 +143,7 @@ class Fleet:
         known = {name: self._add(name, bodies) for name, bodies in states.items()}
         self.facts = Facts(list(states[FIRST]), known)
         self._answers["facts", ""] = msgspec.json.encode(self.facts)
+        self._first = self._last = 0.0
 
     def _add(self, state: str, sessions: Bodies) -> State:
         """Encode a state's pages; return what they hold."""
@@ -133,8 +160,13 @@ class Fleet:
         """Answer one request."""
         query = parse_qs(scope["query_string"].decode())
         path = scope["path"].partition("/cloud/")[2]
-        body = self._answers.get((path, query.get("page", [""])[0]))
-        await asyncio.sleep(self.latency_s)
+        if path == "times":
+            body: bytes | None = msgspec.json.encode(self._take_times())
+        else:
+            self._first = self._first or time.monotonic()
+            body = self._answers.get((path, query.get("page", [""])[0]))
+            await asyncio.sleep(self.latency_s)
+            self._last = time.monotonic()
         headers = [
             (b"content-type", b"application/json"),
             (b"content-length", str(len(body or b"")).encode()),
@@ -142,6 +174,11 @@ class Fleet:
         status = 404 if body is None else 200
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body or b""})
+
+    def _take_times(self) -> Times:
+        times = Times(self._last - self._first, time.monotonic() - self._last)
+        self._first = 0.0
+        return times
 
 
 def main(threads: int, sessions: int) -> None:

@@ -43,7 +43,7 @@ def split_fleets(rows: Sequence[Row]) -> list[tuple[int, int, list[Row]]]:
 def show_costs(row: Row) -> list[str]:
     """Return the cells of a contestant's costs; of a disqualified one only why."""
     if row["fault"]:
-        return [f"disqualified: {row['fault']}", *[""] * 5]
+        return [f"disqualified: {row['fault']}", *[""] * 7]
     ratios = [f"{row[key]:.1f}" if row[key] else "" for key in ("ratio_wall", "ratio_cpu")]
     wall, cpu = f"{row['median_wall_s']:.1f}", f"{row['median_cpu_s']:.1f}"
     return [
@@ -51,6 +51,7 @@ def show_costs(row: Row) -> list[str]:
         ratios[0],
         cpu,
         ratios[1],
+        *(f"{row[key]:.1f}" if key in row else "" for key in ("median_fetch_s", "median_after_s")),
         f"{row['median_peak_mb']:.0f}",
         f"{len(row['wall_s'])}",
     ]

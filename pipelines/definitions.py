@@ -39,7 +39,7 @@ def defs() -> dg.Definitions:
             "analyses": analyses,
             "configuration": Configuration(),
             "landed": {},
-            "warehouse": open_warehouse(settings.home),
+            "warehouse": open_warehouse(settings.home, settings.lake),
             "webhook_variable": settings.webhook_url_env,
             # No asset passes a value on: the manager that writes them to files costs its imports.
             "io_manager": dg.mem_io_manager,

@@ -201,7 +201,9 @@ def build(
     return build_all(tables, analyses)
 
 
-def publish(warehouse: Warehouse, tables: Connection, analyses: Mapping[str, Analysis]) -> Path:
+def publish(
+    warehouse: Warehouse, tables: Connection, analyses: Mapping[str, Analysis]
+) -> Path | str:
     """Publish what is written; analyses older than the newest load are built before."""
     return publish_tables(warehouse, tables, analyses)
 
@@ -213,7 +215,7 @@ def run(
 
     Raises what a step raises.
     """
-    started, warehouse = time.monotonic(), open_warehouse(settings.home)
+    started, warehouse = time.monotonic(), open_warehouse(settings.home, settings.lake)
     selection, progress = selection or Selection(), progress or Progress()
     begun = RunStart(str(uuid.uuid4()), warehouse.newest_sequence(), "command", warehouse)
     history = read_history(warehouse)
@@ -241,12 +243,12 @@ def run(
 
 def replay(
     settings: Settings, *, partial: bool = False, skip_damaged: bool = False
-) -> tuple[Replayed, Path]:
+) -> tuple[Replayed, Path | str]:
     """Rebuild the tables from the landed pages, then the analyses, and publish both.
 
     Return what was replayed, and what readers open.
     """
-    warehouse, directory = open_warehouse(settings.home), settings.home / RAW
+    warehouse, directory = open_warehouse(settings.home, settings.lake), settings.home / RAW
     replayed = replay_runs(warehouse, directory, partial=partial, skip_damaged=skip_damaged)
     with warehouse.write() as tables:
         write_settings(tables, settings.for_analyses)

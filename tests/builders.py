@@ -125,11 +125,13 @@ def load_all(home: Path, keep_days: int | None = None) -> list[str]:
         return load_landed(tables, home / RAW, keep_days)
 
 
-def poll_once(home: Path, settings: Settings, run_id: str) -> list[Poll]:
+def poll_once(
+    home: Path, settings: Settings, run_id: str, selection: Selection | None = None
+) -> list[Poll]:
     """Take the steps of a run but for the analyses; return its polls, that of a list has no id."""
-    warehouse, selection = DuckdbFile(home), Selection()
+    warehouse, selection = DuckdbFile(home), selection or Selection()
     history = read_history(warehouse)
-    found = steps.discover(settings, history)
+    found = steps.discover(settings, history, selection)
     planned = steps.plan(settings, found.sources, selection, history)
     begun = steps.RunStart(run_id, warehouse.newest_sequence(), "command", warehouse)
     landed = steps.poll(settings, planned, selection, Progress(), begun, history.known, found)
@@ -143,7 +145,8 @@ def publish_all(home: Path, analyses: Mapping[str, Analysis]) -> Path:
     """Publish what a data directory holds; return the copy."""
     warehouse = DuckdbFile(home)
     with warehouse.write() as tables:
-        return publish(warehouse, tables, analyses)
+        publish(warehouse, tables, analyses)
+    return warehouse.published
 
 
 def replay_all(home: Path, *, partial: bool = False, skip_damaged: bool = False) -> Replayed:

@@ -9,7 +9,6 @@ from benchmarks.truth.world import (
     MINUTE,
     Finding,
     Life,
-    Row,
     State,
     World,
     build,
@@ -56,16 +55,12 @@ def measure(seeds: int) -> Iterator[Finding]:
     for minutes in (10, 30):
         name = f"silences of 5, 20 and 60 minutes, polled every {minutes}"
         found, healthy = [], []
-        for seed in range(seeds):
-            world, hung = draw_world(draw(seed, name), minutes * MINUTE)
-            listed = {row["thread_id"] for row in list_stuck(world)}
+        drawn = [draw_world(draw(seed, name), minutes * MINUTE) for seed in range(seeds)]
+        tables = build((world for world, _ in drawn), "attention")
+        for (world, hung), rows in zip(drawn, tables, strict=True):
+            listed = {row["thread_id"] for row in rows["attention"] if row["reason"] == "stuck"}
             found += [id_ in listed for id_ in hung]
             healthy += [life.id in listed for life in world.threads if life.id not in hung]
         claim = "silent for ten times as long as usual, and listed"
         yield Finding("attention", name, claim, share(found), "≥", 1.0)
         yield Finding("attention", name, "healthy, and listed", share(healthy), "≤", 0.05)
-
-
-def list_stuck(world: World) -> list[Row]:
-    """Return the threads that attention says are stuck."""
-    return [row for row in build(world, "attention")["attention"] if row["reason"] == "stuck"]

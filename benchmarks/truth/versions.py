@@ -191,12 +191,12 @@ OPPOSITE = {"slower": "faster", "faster": "slower", "more": "fewer", "fewer": "m
 def measure(seeds: int) -> Iterator[Finding]:
     """Yield what the comparison of versions says in so many worlds, and in a fourth of effects."""
     for name, (agents, scene) in NOTHING.items():
-        tables = [look(seed, name, agents, scene) for seed in range(seeds)]
+        tables = look(name, seeds)
         said = share(any(map(is_verdict, rows)) for rows in tables)
         yield Finding("agent_versions", name, "tables with any verdict", said, "≤", 0.08)
         yield from cover(name, tables, agents, scene)
-    for name, (agents, scene, wanted) in EFFECTS.items():
-        tables = [look(seed, name, agents, scene) for seed in range(seeds // 4)]
+    for name, (_, _, wanted) in EFFECTS.items():
+        tables = look(name, max(1, seeds // 4))
         changed = [row for rows in tables for row in rows if row["agent"] == "agent_00"]
         seen = share(any(is_said(row, *item) for item in wanted.items()) for row in changed)
         yield Finding("agent_versions", name, "effect found", seen, "≥", 0.8)
@@ -207,11 +207,14 @@ def measure(seeds: int) -> Iterator[Finding]:
         yield Finding("agent_versions", name, "faster alone", alone, "≤", 0.0)
 
 
-def look(seed: int, name: str, agents: Agents, scene: Scene) -> list[Row]:
-    """Return the rows of a world's versions that are compared with one."""
-    world = draw_world(draw(seed, name), agents, scene)
-    rows = build(world, "agent_versions")["agent_versions"]
-    return [row for row in rows if row["compared_with"] is not None]
+def look(name: str, seeds: int) -> list[list[Row]]:
+    """Return the rows of the versions that are compared with one, of so many worlds."""
+    agents, scene = (NOTHING | {kind: effect[:2] for kind, effect in EFFECTS.items()})[name]
+    worlds = (draw_world(draw(seed, name), agents, scene) for seed in range(seeds))
+    return [
+        [row for row in tables["agent_versions"] if row["compared_with"] is not None]
+        for tables in build(worlds, "agent_versions")
+    ]
 
 
 def is_verdict(row: Row) -> bool:

@@ -10,6 +10,8 @@ import math
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,17 +23,17 @@ import polars as pl
 from pipelines.config.settings import Settings
 from pipelines.landing.format import PAGES, Landed
 from pipelines.records import THREADS_ENDPOINT, Poll, Run
-from pipelines.warehouse.analyses import choose_analyses, list_analyses
+from pipelines.warehouse.analyses import Analysis, choose_analyses, list_analyses
 from pipelines.warehouse.build import build_all, write_settings
 from pipelines.warehouse.load import load_run
 from pipelines.warehouse.schema import migrate
 from pipelines.warehouse.sql import fetch_records
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Mapping
 
 START = datetime(2026, 10, 1, tzinfo=UTC)
-SOURCE = "simulated"
+BATCH = 10  # worlds that are loaded together
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 Row = dict[str, Any]
 
@@ -115,34 +117,27 @@ class World:
     gone: dict[str, float] = field(default_factory=dict)
     hides_closed: bool = False
 
-    def load(self) -> duckdb.DuckDBPyConnection:
-        """Load all polls, each a run, into a new warehouse in memory; return it."""
-        connection = connect()
-        members = defaultdict(list)
-        for life in self.threads:
-            members[life.session].append(life)
-        for number, at in enumerate(self.polls, 1):
-            load_run(connection, self._land(number, at, members))
-        return connection
-
-    def _land(self, number: int, at: float, members: dict[str, list[Life]]) -> Landed:
+    def land(self, source: str, at: float) -> tuple[list[Poll], list[tuple[Any, ...]]]:
+        """Return what polls of its sessions at a time leave behind: ledger and pages."""
         polls, pages = [], []
-        for session, threads in members.items():
+        for session, threads in self.members.items():
             is_gone = at >= self.gone.get(session, math.inf)
             shown = [] if is_gone else [life.show(at) for life in threads if self._lists(life, at)]
             body = msgspec.json.encode({"data": [row for row in shown if row], "has_more": False})
-            polls.append(make_poll(session, at, "gone" if is_gone else "complete", len(body)))
+            outcome = "gone" if is_gone else "complete"
+            polls.append(make_poll(source, session, at, outcome, len(body)))
             if not is_gone:
                 moment = START + timedelta(seconds=at)
-                pages.append((SOURCE, THREADS_ENDPOINT, session, 1, None, moment, 200, body))
-        run = Run(
-            id=f"run-{number}",
-            sequence=number,
-            started_at=polls[0].started_at,
-            finished_at=polls[0].finished_at,
-            version="simulated",
-        )
-        return Landed(run, polls, pl.DataFrame(pages, schema=PAGES, orient="row"))
+                pages.append((source, THREADS_ENDPOINT, session, 1, None, moment, 200, body))
+        return polls, pages
+
+    @cached_property
+    def members(self) -> dict[str, list[Life]]:
+        """Session -> its threads."""
+        found = defaultdict(list)
+        for life in self.threads:
+            found[life.session].append(life)
+        return found
 
     def _lists(self, life: Life, at: float) -> bool:
         last = life.states[-1]
@@ -152,12 +147,12 @@ class World:
         )
 
 
-def make_poll(session: str, at: float, outcome: str, size: int) -> Poll:
+def make_poll(source: str, session: str, at: float, outcome: str, size: int) -> Poll:
     """Return the ledger's record of a poll that began a tenth of a second before its page came."""
     moment = START + timedelta(seconds=at)
     pages = 1 if outcome == "complete" else 0
     return Poll(
-        source=SOURCE,
+        source=source,
         session_id=session,
         label=None,
         started_at=moment - timedelta(milliseconds=100),
@@ -189,16 +184,64 @@ def connect() -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def build(world: World, *names: str) -> dict[str, list[Row]]:
-    """Load a world, and build analyses and what they read; return their rows."""
+def load(worlds: Mapping[str, World]) -> duckdb.DuckDBPyConnection:
+    """Load worlds of the same polls, each as a source, each poll a run; return the warehouse."""
+    connection = connect()
+    (times,) = {tuple(world.polls) for world in worlds.values()}
+    for number, at in enumerate(times, 1):
+        landed = [world.land(source, at) for source, world in worlds.items()]
+        polls = [poll for own, _ in landed for poll in own]
+        pages = [page for _, own in landed for page in own]
+        run = Run(
+            id=f"run-{number}",
+            sequence=number,
+            started_at=polls[0].started_at,
+            finished_at=polls[0].finished_at,
+            version="simulated",
+        )
+        frame = pl.DataFrame(pages, schema=PAGES, orient="row")
+        load_run(connection, Landed(run, polls, frame))
+    return connection
+
+
+def build(worlds: Iterable[World], *names: str) -> Iterator[dict[str, list[Row]]]:
+    """Load worlds of the same polls, and build analyses; yield the rows of each world.
+
+    Loads are shared, and so is thread_durations. What reads that is built of each world alone.
+    """
     found = list_analyses()
     needed = {n: a for name in names for n, a in choose_analyses(found, name).items()}
     ordered = {name: found[name] for name in found if name in needed}
-    with world.load() as connection:
-        for outcome in build_all(connection, ordered):
-            if outcome.failures:
-                raise RuntimeError(outcome.failures)
-        return {name: fetch_records(connection, f"FROM analytics.{name}") for name in names}
+    shared = {n: a for n, a in ordered.items() if not a.after}
+    alone = {n: a for n, a in ordered.items() if a.after}
+    numbered = enumerate(worlds)
+    while batch := {f"world_{number}": world for number, world in islice(numbered, BATCH)}:
+        with load(batch) as connection:
+            for outcome in build_all(connection, shared):
+                if outcome.failures:
+                    raise RuntimeError(outcome.failures)
+            connection.execute("ALTER TABLE analytics.thread_durations RENAME TO durations")
+            for source in batch:
+                fill(connection, source, alone)
+                yield {
+                    name: fetch_records(
+                        connection,
+                        f"FROM analytics.{name}" + ("" if name in alone else " WHERE source = $1"),
+                        [] if name in alone else [source],
+                    )
+                    for name in names
+                }
+
+
+def fill(
+    connection: duckdb.DuckDBPyConnection, source: str, analyses: Mapping[str, Analysis]
+) -> None:
+    """Build the analyses of one world's threads."""
+    create = "CREATE OR REPLACE TABLE analytics."
+    query = f"{create}thread_durations AS FROM analytics.durations WHERE source = $1"
+    connection.execute(query, [source])
+    for name, analysis in analyses.items():
+        connection.execute(f"{create}{name} AS {analysis.query}")
 
 
 def draw(seed: int, name: str) -> np.random.Generator:

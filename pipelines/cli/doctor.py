@@ -146,10 +146,11 @@ def check_dagster_home(_: Settings) -> Iterator[Finding]:
 
 def check_tables(settings: Settings) -> Iterator[Finding]:
     """Open the tables, to write, and what is published of them."""
-    warehouse = open_warehouse(settings.home)
+    warehouse = open_warehouse(settings.home, settings.lake)
     with warehouse.write() as tables:
         counted = tables.execute("SELECT count(*) FROM threads").fetchone()
-    yield Finding(f"warehouse: {settings.home}, {count(counted[0] if counted else 0, 'thread')}")
+    place = settings.lake.name if settings.lake else settings.home
+    yield Finding(f"warehouse: {place}, {count(counted[0] if counted else 0, 'thread')}")
     if warehouse.is_published():
         with warehouse.read():
             yield Finding("published copy: can be read")

@@ -113,7 +113,7 @@ def build(name: str | None) -> None:
     from pipelines.warehouse.place import open_warehouse
 
     settings = load_tolerant()
-    warehouse = open_warehouse(settings.home)
+    warehouse = open_warehouse(settings.home, settings.lake)
     known = list_analyses(settings.analyses_dir)
     chosen = choose_analyses(known, name) if name else known
     with warehouse.write() as tables:

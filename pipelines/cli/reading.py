@@ -37,7 +37,7 @@ def status(*, as_json: bool) -> None:
     from pipelines.warehouse.place import open_warehouse
 
     now, settings = clock.now(), load_settings(PROVIDERS, with_tokens=False)
-    lines = read_health(open_warehouse(settings.home), settings, now)
+    lines = read_health(open_warehouse(settings.home, settings.lake), settings, now)
     ending = add_aside(exit_of_health(lines), settings.home / RAW)
     if as_json:
         print_health_json(lines, now, ending)
@@ -102,7 +102,7 @@ def show(
         write_catalogue({name: analyses[name].header.answers for name in analyses}, target)
         return
     analysis = find_analysis(analyses, name)
-    write_analysis(open_warehouse(settings.home), analysis, target, chosen)
+    write_analysis(open_warehouse(settings.home, settings.lake), analysis, target, chosen)
 
 
 @click.command()
@@ -111,10 +111,10 @@ def sessions(form: str | None, out: Path | None, *, raw: bool) -> None:
     """Show every session ever configured or found, and whether it is polled."""
     from pipelines.cli.output import write_registry
     from pipelines.cli.target import choose_target
-    from pipelines.config.settings import data_home
+    from pipelines.config.place import find_place
     from pipelines.warehouse.place import open_warehouse
 
-    write_registry(open_warehouse(data_home()), choose_target(form, out, raw=raw))
+    write_registry(open_warehouse(*find_place()), choose_target(form, out, raw=raw))
 
 
 @click.command()
@@ -124,11 +124,11 @@ def sql(query: str, form: str | None, out: Path | None, *, raw: bool) -> None:
     """Run QUERY on the published database, read-only."""
     from pipelines.cli.output import write_query
     from pipelines.cli.target import choose_target
-    from pipelines.config.settings import data_home
+    from pipelines.config.place import find_place
     from pipelines.warehouse.place import open_warehouse
 
     target = choose_target(form, out, raw=raw)
-    write_query(open_warehouse(data_home()), query, target)
+    write_query(open_warehouse(*find_place()), query, target)
 
 
 @click.command()
@@ -139,11 +139,11 @@ def sql(query: str, form: str | None, out: Path | None, *, raw: bool) -> None:
 )
 def report(out: Path | None) -> None:
     """Write what is published as one HTML file, which opens anywhere and needs no network."""
-    from pipelines.config.settings import data_home
+    from pipelines.config.place import find_place
     from pipelines.reporting.report.file import REPORTS, write_report
     from pipelines.warehouse.place import open_warehouse
 
     if out and out.suffix.lower() not in {"", ".html", ".htm"}:
         fail(f"--out {out}: the report is HTML. End the name in .html", 2)
-    home = data_home()
-    echo(f"report: {write_report(open_warehouse(home), home / REPORTS, out)}")
+    home, lake = find_place()
+    echo(f"report: {write_report(open_warehouse(home, lake), home / REPORTS, out)}")

@@ -44,11 +44,12 @@ def explain_rejection(origin: Origin, details: Sequence[Mapping[str, Any]]) -> S
     key = _key(loc)
     place = f"{origin.where}: {key}" if key else origin.where
     preset = origin.default
-    if len(loc) >= SOURCE_KEY:
+    if len(loc) >= SOURCE_KEY and loc[0] == "sources":
         place = origin.variables.get((loc[1], loc[2]), place)
         preset = origin.presets.get(loc[1], preset)
     name = str(loc[-1]) if loc else ""
-    fields = MODELS[len(loc)].model_fields if len(loc) in MODELS else {}
+    model = MODELS.get(len(loc)) if loc[:1] == ("sources",) or len(loc) == 1 else None
+    fields = model.model_fields if model else {}
     if first["type"] == "extra_forbidden":
         return SettingsError(place, "unknown key", suggest_name(name, list(fields), "keys here"))
     if first["type"] == "missing" and name in {"sources", "sessions"}:

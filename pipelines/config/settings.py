@@ -21,6 +21,7 @@ from pydantic import (
 
 from pipelines.config.discovery import DiscoverKey
 from pipelines.config.document import reject_tilde
+from pipelines.config.lake import Lake, ObjectStore, WarehouseKey
 from pipelines.config.polling import Polling
 from pipelines.config.values import (
     BaseUrl,
@@ -185,12 +186,21 @@ class Settings(Strict):
     run_deadline_minutes: int = Field(default=30, ge=1)
     webhook_url_env: Name | None = None
     polling: Polling = Field(default_factory=Polling)
+    warehouse: WarehouseKey | None = None
+    s3: ObjectStore | None = None
     _home: Path = PrivateAttr(default_factory=data_home)
+    # With secrets of the environment: in no dump or repr of the settings.
+    _lake: Lake | None = PrivateAttr(default=None)
 
     @property
     def home(self) -> Path:
         """The data directory, absolute."""
         return self._home
+
+    @property
+    def lake(self) -> Lake | None:
+        """The lake that the tables are in; None if they are in a file of the data directory."""
+        return self._lake
 
     @property
     def stale_after(self) -> timedelta:

@@ -103,12 +103,13 @@ def describe_pages() -> Metadata:
 
 
 def describe_publication(
-    path: Path, health: Sequence[Mapping[str, Any]], seconds: float
+    place: Path | str, health: Sequence[Mapping[str, Any]], seconds: float
 ) -> Metadata:
     """Return what was published, by the rows of ingestion_health."""
-    return {
-        "path": dg.MetadataValue.path(str(path)),
-        "bytes": path.stat().st_size,
+    metadata: Metadata = {"path": dg.MetadataValue.path(str(place))}
+    if isinstance(place, Path):
+        metadata["bytes"] = place.stat().st_size
+    return metadata | {
         "seconds": seconds,
         "sessions": len(health),
         "threads": sum(row["threads"] for row in health),

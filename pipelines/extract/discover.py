@@ -74,7 +74,8 @@ async def discover_sessions(
     """Ask each source that discovers for its sessions, side by side; return all that there are.
 
     A selection of sessions asks for none: they are known already. A listing that fails leaves a
-    source with the sessions that it had.
+    source with the sessions that it had. Sessions of sources that are not configured any more are
+    out of scope.
     """
     found = await asyncio.gather(
         *(
@@ -84,7 +85,10 @@ async def discover_sessions(
     )
     return Discovery(
         [each for discovery in found for each in discovery.sources],
-        [each for discovery in found for each in discovery.decisions],
+        [
+            *([] if selection.sessions else decide_removed(settings, history)),
+            *(each for discovery in found for each in discovery.decisions),
+        ],
         [each for discovery in found for each in discovery.fetched],
     )
 
@@ -111,10 +115,12 @@ async def discover_source(
 ) -> Discovery:
     """Return the sessions of one source: named, found, and those that are leaving."""
     named = name_sessions(source)
+    # Who names one that is gone wants to know.
+    ended = ENDED - {"gone"} if selection.sessions else ENDED
     known = {
         id_: ScopedSession(id_, row.label, "discovered")
         for id_, row in registry.items()
-        if row.origin == "discovered" and row.state not in ENDED and id_ not in source.exclude
+        if row.origin == "discovered" and row.state not in ended and id_ not in source.exclude
     }
     if source.discover is None or selection.sessions:
         kept = known | named if source.discover else named
@@ -137,11 +143,11 @@ async def discover_source(
     }
     kept |= named
     decisions = decide(source, registry, kept, gone)
-    ended = listing.error if listing.error and listing.error.ends_source else None
+    stopped_by = listing.error if listing.error and listing.error.ends_source else None
     present = Present(
         listing.evidence, clock.count_microseconds(poll.started_at - poll.clock_error)
     )
-    sessions = SourceSessions(source, tuple(kept.values()), ended=ended, present=present)
+    sessions = SourceSessions(source, tuple(kept.values()), ended=stopped_by, present=present)
     return Discovery([sessions], decisions, [*listing.pages, poll])
 
 
@@ -162,6 +168,17 @@ def decide(
         if id_ not in kept and row.state not in ENDED
     }
     return [Decision(source.name, id_, *reason) for id_, reason in reasons.items()]
+
+
+def decide_removed(settings: Settings, history: History) -> list[Decision]:
+    """Return what the registry is to say of sessions whose whole source is configured no more."""
+    configured = {source.name for source in settings.sources}
+    reason = "its source is configured no more"
+    return [
+        Decision(source, id_, "out_of_scope", reason)
+        for (source, id_), row in history.registry.items()
+        if source not in configured and row.state not in ENDED
+    ]
 
 
 async def follow(

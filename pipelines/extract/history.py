@@ -12,11 +12,17 @@ SessionKey = tuple[str, str]
 
 
 class Registered(msgspec.Struct, frozen=True):
-    """What the registry says of a session: where it came from, and whether it is asked for."""
+    """What the registry says of a session: where it came from, and whether it is asked for.
+
+    It was asked for last `asked_at` (microseconds since 1970, by the server's clock if ours was
+    wrong: by so many seconds ahead), None if it never was.
+    """
 
     label: str | None
     origin: str
     state: str
+    asked_at: int | None = None
+    clock_skew_seconds: float | None = None
 
 
 class LastListing(msgspec.Struct, frozen=True):

@@ -10,6 +10,7 @@ import msgspec
 
 from pipelines.config.polling import Polling
 from pipelines.errors import SettingsError
+from pipelines.extract.absent import leave_absent
 from pipelines.extract.discover import SourceSessions
 from pipelines.extract.history import History, Trials
 from pipelines.extract.resting import Choice, choose
@@ -57,7 +58,12 @@ def plan_polls(
     else:
         asked = polling.model_copy(update={"strategy": "full"}) if selection.is_full else polling
         planned = [
-            plan_source(each, history, asked, (readings or {}).get(each.source.provider))
+            plan_source(
+                each if selection.is_full else leave_absent(each, history, polling),
+                history,
+                asked,
+                (readings or {}).get(each.source.provider),
+            )
             for each in found
         ]
     return [

@@ -44,10 +44,10 @@ class Warehouse(Protocol):
     def is_published(self) -> bool:
         """Whether there is something to read."""
 
-    def publish(self, tables: Connection) -> Path:
-        """Let readers see what is written in the open tables now, whole; return what they open.
+    def publish(self, tables: Connection) -> Path | str:
+        """Let readers see what is written in the open tables now, whole.
 
-        Readers keep what they have opened.
+        Return the copy that they open, or the name of the place. They keep what they have opened.
         """
 
     def rebuild(self) -> AbstractContextManager[Connection]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -13,10 +13,11 @@ from pydantic import BaseModel, ConfigDict
 from pipelines.errors import AnalysisError
 from pipelines.warehouse.analyses import BUILT, SCHEMA, Analysis
 from pipelines.warehouse.checks import find_failures, read_types
+from pipelines.warehouse.shared import shared_views
 from pipelines.warehouse.sql import quote_name, seal, transaction
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 KEPT = "The previous table is kept"
 LIMIT_S = 300.0
@@ -46,24 +47,41 @@ class Outcome(BaseModel):
 def build_all(
     connection: duckdb.DuckDBPyConnection, analyses: Mapping[str, Analysis]
 ) -> list[Outcome]:
-    """Fill the tables of the analyses, in this order and in one transaction; return how each went.
+    """Fill the tables of the analyses, in this order; return how each went.
 
     A table is commented and checked before anyone can see it. An analysis that fails keeps its
-    previous table and undoes no other: a query that fails ends DuckDB's transaction, so the others
-    are built once more without it. One that failed so the last time, and what reads it, is tried
-    after the others, in a separate transaction. Raises KeyboardInterrupt, with nothing built.
+    previous table and undoes no other. Raises KeyboardInterrupt, with nothing more built.
     """
     seal(connection)
+    with shared_views(connection) if len(analyses) > 1 else nullcontext():
+        groups = _group(connection, analyses)
+        outcomes = [outcome for group in groups for outcome in _build_group(connection, group)]
+    order = list(analyses)
+    return sorted(outcomes, key=lambda outcome: order.index(outcome.analysis.name))
+
+
+def _group(
+    connection: duckdb.DuckDBPyConnection, analyses: Mapping[str, Analysis]
+) -> list[dict[str, Analysis]]:
+    """Return what is built together, in one transaction each, in order.
+
+    These are those that read nothing of each other: of the size of a table that is not committed
+    DuckDB knows nothing, and plans badly. A query that fails ends DuckDB's transaction, so the
+    others are built once more without it: one that failed so the last time, and what reads it, is
+    tried after the others, alone.
+    """
     query = "SELECT name FROM analysis_builds WHERE error IS NOT NULL"
     apart = {name for (name,) in connection.execute(query).fetchall()} & analyses.keys()
+    levels: dict[str, int] = {}
     for name, analysis in analyses.items():
         if analysis.after & apart:
             apart.add(name)
-    groups = [{n: a for n, a in analyses.items() if n not in apart}]
-    groups += [{n: a} for n, a in analyses.items() if n in apart]
-    outcomes = [outcome for group in groups for outcome in _build_group(connection, group)]
-    order = list(analyses)
-    return sorted(outcomes, key=lambda outcome: order.index(outcome.analysis.name))
+        levels[name] = max((levels.get(other, 0) + 1 for other in analysis.after), default=0)
+    together = [
+        {n: a for n, a in analyses.items() if levels[n] == level and n not in apart}
+        for level in sorted(set(levels.values()))
+    ]
+    return [*filter(None, together), *({n: a} for n, a in analyses.items() if n in apart)]
 
 
 def _build_group(
@@ -121,8 +139,8 @@ def _build_together(
             if name not in failed:
                 begun.append(analysis)
             outcomes.append(failed.get(name) or _build(connection, analysis))
-            _record_attempt(connection, name, outcomes[-1].failures.get(BUILT))
         begun.clear()
+        _record_attempts(connection, outcomes)
     return outcomes
 
 
@@ -144,10 +162,10 @@ def _build(connection: duckdb.DuckDBPyConnection, analysis: Analysis) -> Outcome
     started = time.monotonic()
     with time_limit(connection):
         connection.execute(f"ALTER TABLE IF EXISTS {table} RENAME TO {previous}")
-        connection.execute(f"CREATE TABLE {table} AS {analysis.query}")
+        query = f"CREATE TABLE {table} AS {analysis.query}"
+        ((rows,),) = connection.execute(query).fetchall()
         types = read_types(connection, analysis)
         failures = find_failures(connection, analysis, types)
-        rows = connection.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0]  # noqa: S608
         if failures:
             connection.execute(f"DROP TABLE {table}")
             restored = f"ALTER TABLE IF EXISTS {SCHEMA}.{previous} RENAME TO"
@@ -164,10 +182,12 @@ def explain(failures: dict[str, str]) -> AnalysisError:
     return AnalysisError(f"{'; '.join(failures.values())}. {KEPT}", failures)
 
 
-def _record_attempt(connection: duckdb.DuckDBPyConnection, name: str, error: str | None) -> None:
-    connection.execute("DELETE FROM analysis_builds WHERE name = ?", [name])
-    query = "INSERT INTO analysis_builds SELECT ?, count(*), ? FROM runs"
-    connection.execute(query, [name, error])
+def _record_attempts(connection: duckdb.DuckDBPyConnection, outcomes: Iterable[Outcome]) -> None:
+    errors = {outcome.analysis.name: outcome.failures.get(BUILT) for outcome in outcomes}
+    names = [list(errors), list(errors.values())]
+    connection.execute("DELETE FROM analysis_builds WHERE name IN (SELECT unnest(?))", names[:1])
+    query = "INSERT INTO analysis_builds SELECT unnest(?), (SELECT count(*) FROM runs), unnest(?)"
+    connection.execute(query, names)
 
 
 def build_outdated(

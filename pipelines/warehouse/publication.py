@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def publish(warehouse: Warehouse, tables: Connection, analyses: Mapping[str, Analysis]) -> Path:
+def publish(
+    warehouse: Warehouse, tables: Connection, analyses: Mapping[str, Analysis]
+) -> Path | str:
     """Publish what the open tables of a warehouse hold; return what readers open.
 
     Analyses that are older than the newest load are built first; one that fails is logged.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -22,12 +23,18 @@ SCHEMA_VERSION = """
     )
 """
 
+# Of a column, up to the end of its line.
+COMMENT = re.compile(r"^COMMENT ON COLUMN .*;$", re.MULTILINE)
 # Its file in sql/migrations, and the digest of that.
 Migration = tuple[str, str | None]
 
 
-def migrate(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+def migrate(
+    connection: duckdb.DuckDBPyConnection, path: Path | str, *, describes_views: bool = True
+) -> None:
     """Bring a file to this version's schema, whole or not at all: tables, then views and macros.
+
+    Not every place can hold what the columns of views mean.
 
     Raises WarehouseNewer for a newer version's file, WarehouseOlder for one made before the first
     release.
@@ -48,11 +55,11 @@ def migrate(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
             connection.execute(
                 "INSERT INTO schema_version (version, name, digest) VALUES (?, ?, ?)", row
             )
-        _renew(connection, path)
+        _renew(connection, path, describes_views=describes_views)
 
 
 def check_schema(
-    path: Path, applied: Mapping[int, Migration], known: Mapping[int, Migration]
+    path: Path | str, applied: Mapping[int, Migration], known: Mapping[int, Migration]
 ) -> None:
     """Raise WarehouseNewer or WarehouseOlder if the file has migrations that are not known."""
     newest, newest_known = max(applied, default=0), max(known)
@@ -71,7 +78,9 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def _renew(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+def _renew(
+    connection: duckdb.DuckDBPyConnection, path: Path | str, *, describes_views: bool
+) -> None:
     """Fill the seeds, and create the views and macros, if the file holds another version's."""
     views, seeds = read_sql("views"), list_seeds()
     texts = [text for _, text in views] + [seed.read_text(encoding="utf-8") for seed in seeds]
@@ -86,11 +95,11 @@ def _renew(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
     ).fetchall():
         connection.execute(f"DROP VIEW {quote_name(name)}")
     for name, text in views:
-        _define(connection, path, name, text)
+        _define(connection, path, name, text if describes_views else COMMENT.sub("", text))
     connection.execute("UPDATE schema_version SET views = ?", [current])
 
 
-def _define(connection: duckdb.DuckDBPyConnection, path: Path, name: str, text: str) -> None:
+def _define(connection: duckdb.DuckDBPyConnection, path: Path | str, name: str, text: str) -> None:
     try:
         connection.execute(text)
     except duckdb.Error as error:

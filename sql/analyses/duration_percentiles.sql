@@ -15,6 +15,7 @@
 --   late_share: share of the group's threads that count from the age at their session's first poll (entry_seconds)
 --   p50: median lifetime, one that occurs, as all percentiles (seconds)
 --   p50_of_sessions: of the dimension all, the median over the sessions of their p50, for which a large session counts as much as a small one (seconds)
+--   km_p50_of_sessions: likewise the median over the sessions of their km_p50; one that does not fall that far counts as longer than any (seconds)
 --   p75: 75th percentile (seconds)
 --   p90: 90th percentile (seconds)
 --   p95: 95th percentile (seconds)
@@ -42,19 +43,15 @@ WITH groups AS (
         unnest(dimension_of(
             grouping(source, session_id, role, agent, agent_version, model), source, session_id, role, agent, agent_version, model
         )),
-        own_role AS role,
-        coalesce(basis, 'closed') AS basis,
-        count(seconds) AS n,
-        count_if(is_censored) AS n_open,
+        own_role AS role, coalesce(basis, 'closed') AS basis,
+        count(seconds) AS n, count_if(is_censored) AS n_open,
         count_if(basis = 'vanished' AND seconds IS NOT NULL) AS n_vanished,
-        count_if(entry_seconds > 0) AS n_late,
-        count(*) AS threads,
+        count_if(entry_seconds > 0) AS n_late, count(*) AS threads,
         quantile_disc(seconds, [0.5, 0.75, 0.9, 0.95, 0.99]) AS percentiles,
         -- Decimals add up to the same in any order.
         avg(seconds::DECIMAL(18, 6)) AS mean,
         max(seconds) AS longest,
-        max(as_of) AS as_of,
-        min(as_of) AS as_of_oldest
+        max(as_of) AS as_of, min(as_of) AS as_of_oldest
     FROM (
         SELECT *, role AS own_role, CASE WHEN NOT is_censored THEN elapsed_seconds END AS seconds
         FROM analytics.thread_durations
@@ -76,8 +73,11 @@ medians AS (
 ),
 
 of_sessions AS (
-    SELECT 'all' AS dimension, role, basis, quantile_disc(percentiles[1], 0.5) AS p50_of_sessions
+    SELECT
+        'all' AS dimension, role, basis, quantile_disc(percentiles[1], 0.5) AS p50_of_sessions,
+        quantile_disc(coalesce(km_p50, 'infinity'), 0.5) FILTER (basis = 'closed') AS typical
     FROM groups
+    LEFT JOIN medians USING (dimension, value, role, basis)
     WHERE dimension = 'session'
     GROUP BY role, basis
 )
@@ -90,6 +90,7 @@ SELECT
     max(n_late) OVER same_group / max(threads) OVER same_group AS late_share,
     percentiles[1] AS p50,
     p50_of_sessions,
+    CASE WHEN isfinite(typical) THEN typical END AS km_p50_of_sessions,
     percentiles[2] AS p75, percentiles[3] AS p90, percentiles[4] AS p95, percentiles[5] AS p99,
     mean, longest AS max,
     km_p50, km_p50_low, km_p50_high, km_p90,

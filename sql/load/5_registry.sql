@@ -10,6 +10,8 @@ sources AS (
     SELECT source FROM polled
     UNION
     SELECT source FROM landed_listings
+    UNION
+    SELECT source FROM landed_decisions
 ),
 
 newest AS (

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import duckdb
 import httpx
+import msgspec
 import pytest
 
 from benchmarks.compare import Case, start_row, summarise
 from benchmarks.contestants import CONTESTANTS, DOWNLOADED, FETCH, FLOORS, PRODUCT, find_fault, run
 from benchmarks.guard import find_excesses, find_written
 from benchmarks.report import SECTIONS, describe_machine, draw_comparison
-from benchmarks.server import CHANGED, FIRST, Fleet
+from benchmarks.server import CHANGED, FIRST, Fleet, grow
 from docs.generate import render
 from docs.performance import gather_performance
 from pipelines.sandbox.server import serve
@@ -34,14 +35,15 @@ def fleet() -> Fleet:
 def test_contestant_is_measured_and_reported(fleet: Fleet, tmp_path: Path) -> None:
     """The product polls in a process of its own, is found right, and stands in the report."""
     with serve(fleet) as base_url:
-        assert run(FETCH, tmp_path / "fetch", base_url, fleet.facts, FIRST)[1] == ""
-        cost, fault = run(PRODUCT, tmp_path, base_url, fleet.facts, FIRST)
+        assert run(FETCH, tmp_path / "fetch", base_url, fleet.facts, FIRST)[-1] == ""
+        cost, times, fault = run(PRODUCT, tmp_path, base_url, fleet.facts, FIRST)
     assert (cost.exit_code, fault) == (0, "")
+    assert 0 < times.fetch_s < times.fetch_s + times.after_s < cost.wall_s + 0.5
     assert cost.wall_s > 0 < cost.cpu_s
     assert 20 < cost.peak_mb < 2000
     row = start_row(Case(THREADS, SESSIONS, 1, [PRODUCT]), "first", PRODUCT)
-    for name in ("wall_s", "cpu_s", "peak_mb"):
-        row[name].append(getattr(cost, name))
+    for name, value in (cost._asdict() | msgspec.structs.asdict(times)).items():
+        row.setdefault(name, []).append(value)
     slower = row | {"contestant": "other", "wall_s": [2 * cost.wall_s], "fault": ""}
     rows = summarise([row, slower])
     assert [row["ratio_wall"] for row in rows] == [1.0, 2.0]
@@ -102,6 +104,15 @@ def test_one_thread_in_a_hundred_changes(fleet: Fleet) -> None:
     assert [row[:2] for row in first] == [row[:2] for row in changed]
     assert len(first) == len({row[:2] for row in first}) == THREADS
     assert fleet.facts.states[FIRST].pages == 4
+
+
+def test_only_durations_of_open_threads_grow() -> None:
+    """Between the last two states nothing happens: an archived thread stays as it is."""
+    thread = {"id": "t", "archived_at": None, "stats": {"duration_seconds": 1.5, "x": 2}}
+    later = thread | {"stats": {"duration_seconds": 901.5, "x": 2}}
+    assert msgspec.json.decode(grow(msgspec.json.encode(thread))) == later
+    for still in (thread | {"archived_at": "2026-10-01"}, {"id": "t"}, {"id": "t", "stats": None}):
+        assert msgspec.json.decode(grow(msgspec.json.encode(still))) == still
 
 
 def test_guard_names_what_is_above_its_limit() -> None:

@@ -2,21 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
 from benchmarks.truth import lifetimes, versions
-from benchmarks.truth.world import Finding, draw, share
-
-if TYPE_CHECKING:
-    from benchmarks.truth.world import Row
-
-
-def look(name: str, seeds: int) -> list[list[Row]]:
-    """Return the compared versions of so many worlds of a kind."""
-    agents, scene = ({**versions.NOTHING} | {n: e[:2] for n, e in versions.EFFECTS.items()})[name]
-    return [versions.look(seed, name, agents, scene) for seed in range(seeds)]
+from benchmarks.truth.world import Finding, share
 
 
 @pytest.mark.parametrize(("sign", "goal"), [("≤", 0.0), ("≥", 0.8), ("within", 0.1)])
@@ -29,7 +18,7 @@ def test_goals(sign: str, goal: float) -> None:
 
 def test_young_version() -> None:
     """Of a version two hours old as many threads fail as of the other within their first hour."""
-    ((row,),) = look("a version two hours old", 1)
+    ((row,),) = versions.look("a version two hours old", 1)
     assert (row["version"], row["compared_with"], row["failures"]) == (2, 1, "unclear")
     assert 3000 < row["common_age_seconds"] < 4200
     assert abs(row["failed_share"] - row["failed_share_compared"]) < 0.1
@@ -38,7 +27,7 @@ def test_young_version() -> None:
 @pytest.mark.slow
 def test_worlds_without_effect() -> None:
     """Threads of a session are alike: of ten worlds at most two get a verdict, most would else."""
-    tables = look("16 sessions of 40 threads, each of one version", 10)
+    tables = versions.look("16 sessions of 40 threads, each of one version", 10)
     assert share(any(map(versions.is_verdict, rows)) for rows in tables) <= 2 / 10
     agents, scene = versions.NOTHING["16 sessions of 40 threads, each of one version"]
     for finding in versions.cover("", tables, agents, scene):
@@ -49,7 +38,7 @@ def test_worlds_without_effect() -> None:
 @pytest.mark.parametrize("name", ["58 % crash within seconds", "both, sessions of one version"])
 def test_effects(name: str) -> None:
     """One effect among forty pairs is found; a version that crashes is not faster alone."""
-    (rows,) = look(name, 1)
+    (rows,) = versions.look(name, 1)
     (row,) = (row for row in rows if row["agent"] == "agent_00")
     assert versions.is_said(row, "failures", "more")
     assert row["compared"] == 40
@@ -59,6 +48,6 @@ def test_effects(name: str) -> None:
 @pytest.mark.parametrize("name", ["closed ones are not listed at first"])
 def test_lifetimes(name: str) -> None:
     """Medians are near the truth, and three tables agree in every hour."""
-    seen = lifetimes.look(lifetimes.WORLDS[name](draw(0, name)))
+    (seen,) = lifetimes.look(name, 1)
     assert seen["km_p50"] == pytest.approx(lifetimes.MEDIAN_S, rel=0.25)
     assert seen["agree"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
@@ -93,6 +94,7 @@ def test_duration_percentiles(name: str) -> None:
                 if lifetimes
                 else None,
                 "p50_of_sessions": None,
+                "km_p50_of_sessions": None,
                 **dict(zip([f"p{share}" for share in wanted], quantiles, strict=True)),
                 "mean": np.mean(lifetimes) if lifetimes else None,
                 "max": max(lifetimes, default=None),
@@ -112,8 +114,20 @@ def test_duration_percentiles(name: str) -> None:
             medians[tuple(kind)].append(row["p50"])
     for key, own in medians.items():
         expected[("all", "all", *key)]["p50_of_sessions"] = find_percentile(own, 50)
+    for key, median in find_typical(expected).items():
+        expected[("all", "all", *key)]["km_p50_of_sessions"] = median
     rows = table_of(name, "duration_percentiles")
     assert_table(rows, ("dimension", "value", "role", "basis"), expected)
+
+
+def find_typical(rows: dict[Group, Row]) -> dict[Group, float | None]:
+    """Return the median of the sessions' km_p50, for each role; none if that is beyond them."""
+    typical: dict[Group, list[float]] = defaultdict(list)
+    for (dimension, _, *kind), row in rows.items():
+        if dimension == "session" and kind[-1] == "closed":
+            typical[tuple(kind)].append(row["km_p50"] or math.inf)
+    medians = {key: find_percentile(own, 50) for key, own in typical.items()}
+    return {key: None if median == math.inf else median for key, median in medians.items()}
 
 
 def find_bound(curve: list[Row], column: str) -> float | None:

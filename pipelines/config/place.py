@@ -1,0 +1,42 @@
+"""Where the tables are, for those who read no other part of the configuration."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from pipelines.config.document import read_document, reject_secrets
+from pipelines.config.lake import make_lake
+from pipelines.config.rejections import Origin, explain_rejection
+from pipelines.config.settings import Settings, data_home
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from pipelines.config.lake import Lake
+
+# The keys that say it.
+OF_THE_PLACE = ("warehouse", "s3")
+
+
+def find_place(environ: Mapping[str, str] | None = None) -> tuple[Path, Lake | None]:
+    """Return the data directory, and the lake that the tables are in, if they are. As read_lake."""
+    environ = os.environ if environ is None else environ
+    return data_home(environ), read_lake(*read_document(environ), environ)
+
+
+def read_lake(where: str, document: dict[str, Any], environ: Mapping[str, str]) -> Lake | None:
+    """Return the lake that a file names, with its secrets.
+
+    Raises SettingsError for what is wrong with it: no other place may stand in.
+    """
+    place = {key: document[key] for key in OF_THE_PLACE if key in document}
+    reject_secrets(where, place)
+    try:
+        settings = Settings.model_validate(place)
+    except ValidationError as error:
+        raise explain_rejection(Origin(where), error.errors()) from None
+    return make_lake(settings.warehouse, settings.s3, environ)

@@ -1,0 +1,157 @@
+"""What a lake has in PostgreSQL: its lock, its path, and which snapshot readers see.
+
+The lock is freed when its holder dies.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import psycopg
+from psycopg.sql import SQL, Composed, Identifier
+
+from pipelines.errors import WarehouseBusy, WarehouseError
+from pipelines.warehouse.lock import WAIT_LIMIT_S
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pipelines.config.lake import Lake
+
+logger = logging.getLogger(__name__)
+
+# Which snapshot readers see; beside DuckLake's tables, so that it is renamed with them.
+PUBLICATION = "session_threads_publication"
+PUBLISH = (
+    "CREATE TABLE IF NOT EXISTS {schema}.session_threads_publication (snapshot_id BIGINT)",
+    "DELETE FROM {schema}.session_threads_publication",
+    "INSERT INTO {schema}.session_threads_publication VALUES (%(snapshot)s)",
+)
+PUBLISHED = "SELECT snapshot_id FROM {schema}.session_threads_publication"
+DATA_PATH = "SELECT value FROM {schema}.ducklake_metadata WHERE key = 'data_path'"
+DROP = "DROP SCHEMA IF EXISTS {schema} CASCADE"
+RENAME = "ALTER SCHEMA {replayed} RENAME TO {schema}"
+# Of the schema's name: two lakes of one database do not meet.
+KEY = "hashtextextended('session-threads ' || %s, 0)"
+HOLDER = """
+    SELECT application_name || coalesce(' from ' || host(client_addr), '')
+    FROM pg_locks JOIN pg_stat_activity USING (pid)
+    WHERE locktype = 'advisory' AND granted AND pg_locks.database = (
+        SELECT oid FROM pg_database WHERE datname = current_database()
+    ) AND (classid::BIGINT << 32 | objid::BIGINT) = """
+OURS = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
+
+
+@contextmanager
+def connect(lake: Lake) -> Iterator[psycopg.Connection]:
+    """Open a connection to the catalog's database. Raises WarehouseError, also for what happens."""
+    catalog = lake.catalog
+    try:
+        with psycopg.connect(
+            host=catalog.host,
+            port=catalog.port,
+            dbname=catalog.database,
+            user=catalog.user,
+            password=lake.password.get_secret_value(),
+            application_name=f"session-threads, process {os.getpid()} on {socket.gethostname()}",
+            connect_timeout=10,
+            autocommit=True,
+        ) as connection:
+            yield connection
+    except psycopg.Error as error:
+        raise WarehouseError(f"{lake.name}: {explain(lake, error)}") from None
+
+
+@contextmanager
+def hold(lake: Lake, wait_s: float = WAIT_LIMIT_S) -> Iterator[psycopg.Connection]:
+    """Be the one process that writes into the lake; wait for another that does.
+
+    Raises WarehouseBusy, naming the holder, after `wait_s` seconds.
+    """
+    with connect(lake) as connection:
+        _acquire(connection, lake, wait_s)
+        confirm(connection, lake)
+        yield connection
+
+
+def confirm(connection: psycopg.Connection, lake: Lake) -> None:
+    """Raise WarehouseError if the lock is not this connection's, as behind a pooler."""
+    if connection.execute(OURS).fetchone() == (0,):
+        problem = "the lock is lost: something pools the connections by transaction"
+        raise WarehouseError(f"{lake.name}: {problem}. Name PostgreSQL itself as the host")
+
+
+def _acquire(connection: psycopg.Connection, lake: Lake, wait_s: float) -> None:
+    schema = [lake.catalog.schema_name]
+    if connection.execute(f"SELECT pg_try_advisory_lock({KEY})", schema).fetchone() == (True,):
+        return
+    if wait_s:
+        logger.warning("%s: waiting for %s", lake.name, _read_holder(connection, schema))
+    connection.execute(f"SET lock_timeout = {max(1, round(wait_s * 1000))}")
+    try:
+        connection.execute(f"SELECT pg_advisory_lock({KEY})", schema)
+    except psycopg.errors.LockNotAvailable:
+        waited = f"{_read_holder(connection, schema)} has written for more than {wait_s:.0f} s"
+        hint = "The next run loads what has landed"
+        raise WarehouseBusy(f"{lake.name}: {waited}. {hint}") from None
+
+
+def _read_holder(connection: psycopg.Connection, schema: list[str]) -> str:
+    row = connection.execute(HOLDER + KEY, schema).fetchone()
+    return str(row[0]) if row else "another process"
+
+
+def explain(lake: Lake, error: psycopg.Error) -> str:
+    """Return what PostgreSQL says, in one line without secrets, and what to do."""
+    said = " ".join(str(error).split())
+    hint = "Look at warehouse.lake.catalog, the variable it names, and the server"
+    return f"{lake.hide(said)}. {hint}"
+
+
+def name(statement: str, **names: str) -> Composed:
+    """Return a statement to PostgreSQL with names in their places."""
+    return SQL(statement).format(**{key: Identifier(value) for key, value in names.items()})
+
+
+def read_path(catalog: psycopg.Connection, schema: str) -> str | None:
+    """Return the path of a schema's files, without a slash at its end; None if it has no lake."""
+    if not _exists(catalog, schema, "ducklake_metadata"):
+        return None
+    row = catalog.execute(name(DATA_PATH, schema=schema)).fetchone()
+    return str(row[0]).rstrip("/") if row else None
+
+
+def read_publication(catalog: psycopg.Connection, schema: str) -> int | None:
+    """Return the snapshot that readers see; None before the first publication."""
+    if not _exists(catalog, schema, PUBLICATION):
+        return None
+    row = catalog.execute(name(PUBLISHED, schema=schema)).fetchone()
+    return int(row[0]) if row else None
+
+
+def _exists(catalog: psycopg.Connection, schema: str, table: str) -> bool:
+    row = catalog.execute("SELECT to_regclass(%s) IS NOT NULL", [f"{schema}.{table}"]).fetchone()
+    return row == (True,)
+
+
+def write_publication(catalog: psycopg.Connection, schema: str, snapshot: int) -> None:
+    """Let readers see this snapshot from now on."""
+    with catalog.transaction():
+        for statement in PUBLISH:
+            catalog.execute(name(statement, schema=schema), {"snapshot": snapshot})
+
+
+def drop(catalog: psycopg.Connection, schema: str) -> None:
+    """Drop a schema; nothing happens if there is none."""
+    catalog.execute(name(DROP, schema=schema))
+
+
+def replace(catalog: psycopg.Connection, schema: str, replayed: str) -> None:
+    """Let a schema take the place of another, whole or not at all."""
+    with catalog.transaction():
+        drop(catalog, schema)
+        catalog.execute(name(RENAME, schema=schema, replayed=replayed))
