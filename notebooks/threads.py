@@ -726,6 +726,45 @@ def _(versions):
 
 @app.cell
 def _(selection):
+    usage = mo.sql(
+        f"""
+        -- What sessions used: as their own objects say, else as those threads do that are known.
+        SELECT
+            shown(coalesce(label, session_id)) AS session,
+            tokens_from,
+            format('{{}} of {{}}', tokens_known, threads + missing) AS tokens_known,
+            input_tokens,
+            output_tokens,
+            cost_from,
+            format('{{}} of {{}}', cost_known, threads + missing) AS cost_known,
+            cost_amount::DOUBLE AS cost,
+            shown(cost_currency) AS currency
+        FROM analytics.session_summary
+        SEMI JOIN selected USING (source, session_id)
+        WHERE tokens_from IS NOT NULL OR cost_from IS NOT NULL
+        ORDER BY cost_currency NULLS LAST, cost_amount DESC, input_tokens DESC NULLS LAST
+        """,
+        output=False,
+        engine=selection,
+    )
+    return (usage,)
+
+
+@app.cell
+def _(usage):
+    _text = mo.md("""
+    ## What did it use?
+
+    Per session, the whole of it. Costs of threads do not add up to those of their sessions, and
+    different currencies are not added.
+    """)
+    _nothing = mo.md("The server says nothing of tokens or costs.")
+    mo.vstack([_text, show_table(usage)]) if len(usage) else _nothing
+    return
+
+
+@app.cell
+def _(selection):
     by_session = mo.sql(
         f"""
         -- Wrap what a server has written into shown(), as here.

@@ -101,7 +101,7 @@ def land(
         wait_seconds=0.0,
         bytes=len(body),
         threads_listed=len(threads),
-        duplicates=0,
+        duplicates=fields.pop("duplicates", 0),
     )
     run_id = fields.pop("run_id", f"run-{minute:g}")
     run = Run(

@@ -93,13 +93,23 @@ def write_rows(
         if target.form != "table":
             copy_rows(connection, subquery, target, file)
             return
-        rows = execute(connection, subquery)
-        names = [column[0] for column in connection.description]
-        columns = make_columns(names, rows[:SHOWN_ROWS], durations)
+        rows, names, total = read_first(connection, subquery)
+        columns = make_columns(names, rows, durations)
         with open_console(target, file) as console:
             if rows:
                 print_columns(console, dict(zip(names, columns, strict=True)))
-            print_rest(console, len(rows))
+            print_rest(console, total)
+
+
+def read_first(
+    connection: Connection, subquery: str
+) -> tuple[list[tuple[Any, ...]], list[str], int]:
+    """Return the rows of a query that are shown, its columns, and how many rows it has in all."""
+    rows = execute(connection, f"{subquery} LIMIT {SHOWN_ROWS + 1}")
+    names, total = [column[0] for column in connection.description], len(rows)
+    if total > SHOWN_ROWS:
+        ((total,),) = execute(connection, f"SELECT count(*) {subquery}")
+    return rows[:SHOWN_ROWS], names, total
 
 
 def reject_all_but_select(connection: Connection, query: str) -> None:

@@ -15,8 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from pipelines.frames.drift import Drift
+    from pipelines.frames.known import ThreadDigests
     from pipelines.records import Poll
 
+Session = tuple[str, str]
+# Threads, those that are known, and look-ups.
+Batch = tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]
 KEY = ("source", "session_id")
 # Of a page; a look-up that found no thread has landed with another.
 OK = 200
@@ -24,14 +28,17 @@ OK = 200
 
 def flatten_pages(
     pages: pl.DataFrame,
-    sessions: Collection[tuple[str, str]],
+    sessions: Collection[Session],
     polls: Sequence[Poll] = (),
     *,
     providers: Mapping[str, str],
     keep: bool,
+    digests: ThreadDigests,
     drift: Drift,
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the threads and the look-ups of these sessions, with the schemas THREADS and LOOKUPS.
+) -> Batch:
+    """Return the threads of these sessions, those that are known, and the look-ups.
+
+    They have the schemas THREADS, SEEN and LOOKUPS.
 
     `polls` say what was asked for, and by how much our clock was wrong; `providers` is source ->
     provider. What is new in them is added to `drift`. Raises LandingError if a body is no page.
@@ -39,11 +46,12 @@ def flatten_pages(
     wanted = pl.DataFrame(list(sessions), schema=dict.fromkeys(KEY, pl.String()), orient="row")
     news = correct_pages(pages.join(wanted, on=KEY, how="semi", maintain_order="left"), polls)
     is_of_threads = pl.col("endpoint").is_in((THREADS_ENDPOINT, THREAD_ENDPOINT))
+    # Of a thread that is listed twice one row is chosen, and of a filter it depends who is listed.
+    odd = {
+        (poll.source, poll.session_id) for poll in polls if poll.duplicates or poll.status_filter
+    }
+    came, seen = digests.leave_known(news.filter(is_of_threads, status=OK), odd)
     threads = threads_frame(
-        news.filter(is_of_threads, status=OK),
-        polls,
-        providers=providers,
-        keep_agent_definition=keep,
-        drift=drift,
+        came, polls, providers=providers, keep_agent_definition=keep, drift=drift
     )
-    return threads, lookups_frame(news)
+    return threads, seen, lookups_frame(news)

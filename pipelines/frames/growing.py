@@ -41,14 +41,22 @@ class GrowingFields:
         """Return the paths of those that grow in a thread, whether it has them or not."""
         return self._paths[thread.status in RUNNING, is_archived(thread, extra)]
 
-    def blank(self, thread: Thread, extra: Fields) -> Fields:
-        """Set them to 0 in the thread, and return its extra fields without them."""
-        paths = self.list_paths(thread, extra)
+    def blank(self, thread: Thread, extra: Fields) -> Fields | None:
+        """Set them to 0 in the thread, and return its extra fields without them.
+
+        None if it has none of them.
+        """
+        paths, is_blank = self.list_paths(thread, extra), False
         for path in paths:
             owner = getattr(thread, path[0]) if len(path) > 1 else thread
-            if owner is not None and getattr(owner, path[-1]) is not None:
+            if owner is None:
+                continue
+            value = getattr(owner, path[-1])
+            if value is not None and value != {}:
                 msgspec.structs.force_setattr(owner, path[-1], 0)
-        return drop_all(extra, paths)
+                is_blank = True
+        left = drop_all(extra, paths)
+        return left if is_blank or left is not extra else None
 
 
 @cache

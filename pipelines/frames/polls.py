@@ -13,7 +13,7 @@ from pipelines.frames.values import TIMESTAMP
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pipelines.records import Poll
+    from pipelines.records import Poll, Run
 
 POLLS = pl.Schema(
     {
@@ -45,6 +45,16 @@ POLLS = pl.Schema(
     }
 )
 
+RUN = pl.Schema(
+    {
+        "run_id": pl.String(),
+        "sequence": pl.Int64(),
+        "started_at": TIMESTAMP,
+        "finished_at": TIMESTAMP,
+        "version": pl.String(),
+        "door": pl.String(),
+    }
+)
 TIMES = ("started_at", "finished_at")
 
 
@@ -88,3 +98,11 @@ def run_error(polls: Sequence[Poll]) -> timedelta:
     """Return what must be taken from a run's times: the median of its polls that know."""
     errors = sorted(poll.clock_error for poll in polls if poll.clock_skew_seconds is not None)
     return errors[len(errors) // 2] if errors else timedelta()
+
+
+def run_frame(run: Run, polls: Sequence[Poll]) -> pl.DataFrame:
+    """Return a run as one row with the schema RUN."""
+    error = run_error(polls)
+    times = (run.started_at - error, run.finished_at - error)
+    row = (run.id, run.place, *times, run.version, run.door)
+    return pl.DataFrame([row], schema=RUN, orient="row")

@@ -9,8 +9,8 @@ import polars as pl
 from pipelines.errors import LandingError
 from pipelines.extract.evidence import name_tokens
 from pipelines.frames.bounds import encode_objects, shorten_texts
-from pipelines.frames.threads import NO_AGENT, NO_STATS, to_columns
-from pipelines.frames.values import TIMESTAMP
+from pipelines.frames.threads import NO_AGENT, NO_STATS
+from pipelines.frames.values import TIMESTAMP, to_columns
 from pipelines.providers.instants import read_instant
 from pipelines.providers.registry import find_endpoint
 from pipelines.providers.session import Session

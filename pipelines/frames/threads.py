@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import operator
-from itertools import chain
+from itertools import repeat
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -20,7 +20,7 @@ from pipelines.files import list_statuses
 from pipelines.frames.bounds import encode_objects, shorten_texts
 from pipelines.frames.growing import GrowingFields, Path, drop_all, name_columns
 from pipelines.frames.odd import keep_odd_values, read_reason
-from pipelines.frames.values import TIMESTAMP, Columns
+from pipelines.frames.values import TIMESTAMP, to_columns
 from pipelines.providers.instants import means_archived, read_instant
 from pipelines.providers.items import Fields
 from pipelines.providers.registry import find_endpoint
@@ -64,6 +64,7 @@ THREADS = pl.Schema(
         "workflow_run_id": pl.String(),
         "extra": pl.String(),
         "growing": pl.String(),
+        "digest": pl.UInt64(),
     }
 )
 
@@ -82,6 +83,7 @@ TYPES: dict[str, pl.DataType] = {
     "has_odd_parent": pl.Boolean(),
     "has_odd_archival": pl.Boolean(),
     "has_odd_growth": pl.Boolean(),
+    "digest": pl.UInt64(),
 } | dict.fromkeys(INSTANTS, pl.Int64())
 # A column that may grow by itself, and its value.
 GROWING = {
@@ -169,12 +171,16 @@ def describe_reading(provider: str = DEFAULT_PROVIDER) -> str:
 
 
 class Listed(msgspec.Struct, frozen=True):
-    """Of each thread on pages: which page, the thread, what no column can hold, what grows."""
+    """Of each thread on pages: which page, the thread, what no column can hold, what grows.
+
+    And its digest, if there is one.
+    """
 
     pages: list[int] = []
     threads: list[Thread] = []
     extras: list[Fields] = []
     growing: list[tuple[Path, ...]] = []
+    digests: list[int | None] = []
 
 
 def list_threads(
@@ -184,19 +190,23 @@ def list_threads(
     keep_agent_definition: bool,  # noqa: FBT001
 ) -> Listed:
     """Return each thread on the pages that the filter of its poll lets through."""
-    listed = Listed([], [], [], [])
+    listed = Listed([], [], [], [], [])
+    digests = pages["digests"].to_list() if "digests" in pages else [[]] * len(pages)
     columns = pages.select("source", "endpoint", "session_id", "body")
     for number, (source, name, session_id, body) in enumerate(columns.iter_rows()):
         wanted = filters.get((source, session_id))
         endpoint = find_endpoint(name, providers.get(source, DEFAULT_PROVIDER))
         growing = GrowingFields(endpoint.documented.growing)
         try:
-            for thread, extra in endpoint.read_items(body, keep_prompts=keep_agent_definition):
+            items = endpoint.read_items(body, keep_prompts=keep_agent_definition)
+            of_items = digests[number] if len(digests[number]) == len(items) else repeat(None)
+            for (thread, extra), digest in zip(items, of_items, strict=False):
                 if wanted is None or thread.status in wanted:
                     listed.pages.append(number)
                     listed.threads.append(thread)
                     listed.extras.append(extra)
                     listed.growing.append(growing.list_paths(thread, extra))
+                    listed.digests.append(digest)
         except (ValueError, RecursionError) as error:
             problem = f"{type(error).__name__}: {error}"
             raise LandingError(f"a page of session {session_id} is none ({problem})") from None
@@ -230,6 +240,7 @@ def flatten_threads(origins: pl.DataFrame, listed: Listed, drift: Drift | None) 
         "agent.model": [m.id if isinstance(m, Model) else m for m in came["agent.model"]],
         "stop_reason_type": [kind if isinstance(kind, str) else None for kind in kinds],
         "growing": list(map(name_columns, listed.growing)),
+        "digest": listed.digests,
         "has_odd_parent": ["parent_thread_id" in extra for extra in listed.extras],
         "has_odd_archival": [means_archived(extra.get("archived_at")) for extra in kept],
     }
@@ -247,10 +258,3 @@ def flatten_threads(origins: pl.DataFrame, listed: Listed, drift: Drift | None) 
     return origins.hstack(columns).select(
         DERIVED.get(name, pl.col(name)).cast(dtype).alias(name) for name, dtype in THREADS.items()
     )
-
-
-def to_columns(struct: type[msgspec.Struct], objects: Iterable[msgspec.Struct]) -> Columns:
-    """Return field -> its value in each of the objects."""
-    names = struct.__struct_fields__
-    values = list(chain.from_iterable(map(msgspec.structs.astuple, objects)))
-    return {name: values[index :: len(names)] for index, name in enumerate(names)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -10,13 +11,20 @@ import polars as pl
 from pipelines.providers.items import NOTHING, Fields
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 # Field -> its value in each of several objects.
 Columns = dict[str, list[Any]]
 TIMESTAMP = pl.Datetime("us", "UTC")
 
 _encoder = msgspec.json.Encoder(order="sorted")
+
+
+def to_columns(struct: type[msgspec.Struct], objects: Iterable[msgspec.Struct]) -> Columns:
+    """Return field -> its value in each of the objects."""
+    names = struct.__struct_fields__
+    values = list(chain.from_iterable(map(msgspec.structs.astuple, objects)))
+    return {name: values[index :: len(names)] for index, name in enumerate(names)}
 
 
 def to_json(objects: Sequence[Fields | None]) -> list[str | None]:

@@ -9,7 +9,7 @@ A module of this folder that lists such objects as its PROVIDERS makes them conf
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 from urllib.parse import quote
 
@@ -149,6 +149,14 @@ class Endpoint(Generic[S]):
     def raw_items(self, body: bytes) -> bytes | msgspec.Raw:
         """Return a page's items as they came, without what leads to other pages."""
         return self._items.raw_items(body)
+
+    def split_items(self, body: bytes) -> Sequence[msgspec.Raw]:
+        """Return each of a page's items as it came. Raises ValueError if the body is no page."""
+        return self._items.split_items(body)
+
+    def join_items(self, items: Iterable[bytes]) -> bytes:
+        """Return items as they came as the body of a page that lists them alone."""
+        return self._items.join_items(items)
 
 
 def quote_segment(id_: str) -> str:

@@ -12,7 +12,7 @@ import msgspec
 from pipelines.http.bodies import TOO_DEEP, check_depth, quote
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 Fields = dict[str, Any]
 # A float would hold less of a larger one.
@@ -90,6 +90,15 @@ class ItemReader(Generic[S]):
         except (ValueError, RecursionError):
             return body
         return raw
+
+    def split_items(self, body: bytes) -> Sequence[msgspec.Raw]:
+        """Return each item of a page as it came. Raises ValueError if it is none."""
+        raws: Sequence[msgspec.Raw] = getattr(self._decode_raw_items(body), self._key) or []
+        return raws
+
+    def join_items(self, items: Iterable[bytes]) -> bytes:
+        """Return items as the body of a page that lists them alone."""
+        return b'{"%s":[%s]}' % (self._key.encode(), b",".join(items))
 
     def describe(self) -> tuple[Any, ...]:
         """Return what is read of an item: its key, its fields with types, and what is left out."""

@@ -73,6 +73,10 @@ class SingleEndpoint(Endpoint[S]):
         """Return the object as it came."""
         return body
 
+    def split_items(self, body: bytes) -> Sequence[msgspec.Raw]:  # noqa: ARG002
+        """Return nothing: an object that was asked for is always read."""
+        return ()
+
 
 def wrap(body: bytes) -> bytes:
     """Return an object as the page that lists it. Raises ValueError if the body is no JSON."""

@@ -6,13 +6,12 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import duckdb
-import polars as pl
 
 from pipelines.errors import LandingError, LoadRejected
 from pipelines.frames.drift import Drift
 from pipelines.frames.flatten import flatten_pages
-from pipelines.frames.polls import polls_frame, run_error
-from pipelines.frames.values import TIMESTAMP
+from pipelines.frames.known import ThreadDigests
+from pipelines.frames.polls import polls_frame, run_frame
 from pipelines.landing.aside import Tries
 from pipelines.landing.directory import list_runs
 from pipelines.landing.format import MOVE_HINT, read_run
@@ -21,7 +20,7 @@ from pipelines.providers.registry import find_endpoint
 from pipelines.records import THREADS_ENDPOINT
 from pipelines.warehouse.ledger import read_ages
 from pipelines.warehouse.registry import lists_sessions, registry_frames
-from pipelines.warehouse.repeats import PollDigests, read_known
+from pipelines.warehouse.repeats import PollDigests, read_known, read_known_threads
 from pipelines.warehouse.sql import ArrowStream, read_query, read_sql, transaction
 from pipelines.warehouse.staged import read_known_drift
 
@@ -29,21 +28,14 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
     from pathlib import Path
 
+    import polars as pl
+
+    from pipelines.frames.flatten import Batch, Session
     from pipelines.landing.format import Landed
     from pipelines.providers.documented import Documented
     from pipelines.records import Poll
     from pipelines.warehouse.staged import Staged
 
-RUN = pl.Schema(
-    {
-        "run_id": pl.String(),
-        "sequence": pl.Int64(),
-        "started_at": TIMESTAMP,
-        "finished_at": TIMESTAMP,
-        "version": pl.String(),
-        "door": pl.String(),
-    }
-)
 # What there is to do only if threads were read, if they hold new fields or values, and if a source
 # was asked for its sessions.
 OF_THREADS = frozenset(
@@ -131,13 +123,17 @@ def load_run(
     What was staged of it is taken, if the tables are as they were when it began. Leaves the tables
     as they were, and raises LoadRejected if a check finds a row, LandingError if a body is no page.
     """
-    digests = PollDigests(landed, read_known(connection), staged.states if staged else {})
+    known = read_known(connection)
+    if staged and staged.before.polls != known:
+        staged = None
+    threads = staged.digests if staged else thread_digests(connection, landed)
+    digests = PollDigests(landed, known, threads)
     skipped = frozenset() if lists_sessions(landed) else OF_LISTINGS
     with ExitStack() as views:
         register(
             connection,
             views,
-            landed_run=run_frame(landed),
+            landed_run=run_frame(landed.run, landed.polls),
             landed_polls=polls_frame(thread_polls(landed)),
             landed_digests=digests.frame(),
             **registry_frames(landed),
@@ -148,12 +144,12 @@ def load_run(
             apply(connection, landed, {*skipped, OF_DRIFT, *OF_THREADS})
             return
         with reading(connection):
-            known = read_known_drift(connection)
-            if staged and staged.sessions == sessions and staged.before.drift == known:
+            earlier = read_known_drift(connection)
+            if staged and staged.sessions == sessions and staged.before.drift == earlier:
                 drift, batches = staged.drift, staged.read_batches()
             else:
-                drift = Drift(documented_of(landed), known)
-                batches = read_threads(landed, sessions, drift)
+                drift = Drift(documented_of(landed), earlier)
+                batches = read_threads(landed, sessions, threads, drift)
             stage_threads(connection, batches)
             growing = connection.execute(read_query("ledger", "growing_sessions")).fetchall()
             states, found = digests.states_frame(growing), drift.frame()
@@ -163,7 +159,7 @@ def load_run(
 
 @contextmanager
 def reading(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    """Load threads in the block: with one thread, and no temporary table of theirs after it.
+    """Load threads in the block: with one thread, and none of their large tables after it.
 
     More threads make a load no faster, and each needs buffers.
     """
@@ -205,28 +201,47 @@ def find_news(connection: duckdb.DuckDBPyConnection) -> set[tuple[str, str]]:
 
 def stage_threads(
     connection: duckdb.DuckDBPyConnection,
-    batches: Iterable[tuple[pl.DataFrame, pl.DataFrame]],
+    batches: Iterable[Batch],
 ) -> None:
-    """Fill the tables `incoming_…` with threads and look-ups, a batch at a time.
+    """Fill the tables `incoming_…`, a batch at a time.
 
     What a transaction writes stays in memory; these tables are seen by nobody else.
     """
     connection.execute(read_query("stage", "3_tables"))
-    for threads, lookups in batches:
+    for threads, seen, lookups in batches:
         with ExitStack() as views:
-            register(connection, views, landed_threads=threads, landed_lookups=lookups)
+            register(
+                connection,
+                views,
+                landed_threads=threads,
+                landed_seen=seen,
+                landed_lookups=lookups,
+            )
             connection.execute(read_query("stage", "4_threads"))
     connection.execute(read_query("stage", "5_newest"))
 
 
 def read_threads(
-    landed: Landed, sessions: Collection[tuple[str, str]], drift: Drift
-) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
-    """Yield the threads and the look-ups of these sessions, a batch of pages at a time."""
-    polls = thread_polls(landed)
+    landed: Landed,
+    sessions: Collection[Session],
+    digests: ThreadDigests,
+    drift: Drift,
+) -> Iterator[Batch]:
+    """Yield what is to be read of these sessions, a batch of pages at a time."""
+    polls, keep = thread_polls(landed), landed.run.keep_agent_definition
     for pages in landed.read_batches():
-        keep = landed.run.keep_agent_definition
-        yield flatten_pages(pages, sessions, polls, providers={}, keep=keep, drift=drift)
+        yield flatten_pages(
+            pages, sessions, polls, providers={}, keep=keep, digests=digests, drift=drift
+        )
+
+
+def thread_digests(connection: duckdb.DuckDBPyConnection, landed: Landed) -> ThreadDigests:
+    """Return what finds the threads of a run that the tables hold as they came."""
+    return ThreadDigests(
+        {poll.source: poll.provider for poll in thread_polls(landed)},
+        lambda: read_known_threads(connection),
+        keep_agent_definition=landed.run.keep_agent_definition,
+    )
 
 
 def documented_of(landed: Landed) -> dict[str, Documented]:
@@ -235,14 +250,6 @@ def documented_of(landed: Landed) -> dict[str, Documented]:
         poll.source: find_endpoint(poll.endpoint, poll.provider).documented
         for poll in thread_polls(landed)
     }
-
-
-def run_frame(landed: Landed) -> pl.DataFrame:
-    """Return the run as one row with the schema RUN."""
-    run, error = landed.run, run_error(landed.polls)
-    times = (run.started_at - error, run.finished_at - error)
-    row = (run.id, run.place, *times, run.version, run.door)
-    return pl.DataFrame([row], schema=RUN, orient="row")
 
 
 def thread_polls(landed: Landed) -> list[Poll]:

@@ -7,14 +7,15 @@ themselves differ, as long as the numbers that are stored are recent.
 from __future__ import annotations
 
 import hashlib
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import msgspec
 import polars as pl
 
+from pipelines.frames.known import REFRESH
 from pipelines.frames.threads import describe_reading
-from pipelines.landing.digests import poll_key, read_state_digests
+from pipelines.landing.digests import poll_key
 from pipelines.landing.digests import read_digests as read_poll_digests
 from pipelines.records import THREADS_ENDPOINT
 from pipelines.warehouse.sql import read_query
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
+    from pipelines.frames.known import ThreadDigests
     from pipelines.landing.digests import PollKey
     from pipelines.landing.format import Landed
     from pipelines.records import Poll
@@ -38,8 +40,6 @@ DIGESTS = pl.Schema(
     }
 )
 STATES = pl.Schema({"source": pl.String(), "session_id": pl.String(), "state_digest": pl.String()})
-# Numbers that grow by themselves are stored anew when those that are stored are so old.
-REFRESH = timedelta(hours=1)
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -62,6 +62,11 @@ def read_known(tables: duckdb.DuckDBPyConnection) -> dict[PollKey, Known]:
     """Return what is kept of each session's last complete poll."""
     rows = tables.execute(read_query("ledger", "digests")).fetchall()
     return {(source, endpoint, session): Known(*rest) for source, endpoint, session, *rest in rows}
+
+
+def read_known_threads(tables: duckdb.DuckDBPyConnection) -> pl.DataFrame:
+    """Return the digests of threads that need not be read if they come so again: KNOWN."""
+    return pl.DataFrame(tables.sql(read_query("ledger", "known_threads")))
 
 
 def is_whole(poll: Poll) -> bool:
@@ -90,18 +95,18 @@ class PollDigests:
     """The digests of a run's complete polls of threads.
 
     Those without the numbers that grow by themselves are computed where they are needed: of
-    sessions that have such numbers. `states` are those that are computed already.
+    sessions that have such numbers.
     """
 
     def __init__(
         self,
         landed: Landed,
         known: Mapping[PollKey, Known],
-        states: Mapping[PollKey, str],
+        threads: ThreadDigests,
     ) -> None:
         self._landed = landed
         self._known = known
-        self._computed = states
+        self._threads = threads
         polls = {poll_key(poll): poll for poll in landed.polls if is_whole(poll)}
         self._polls = polls
         readings = {poll.provider: describe_reading(poll.provider) for poll in polls.values()}
@@ -134,11 +139,17 @@ class PollDigests:
         return repeats(self._polls[key], self._known.get(key), digest, state)
 
     def _compute_states(self, keys: Iterable[PollKey]) -> None:
-        wanted = set(keys)
-        found = {key: self._computed[key] for key in wanted if key in self._computed}
-        if missing := wanted - found.keys():
-            found |= read_state_digests(self._landed, missing)
-        self._states |= self._finish(found)
+        wanted = {key: (key[0], key[2]) for key in keys}
+        missing = [
+            session
+            for key, session in wanted.items()
+            if self._threads.pages(session) < self._polls[key].pages
+        ]
+        if missing:
+            for pages in self._landed.read_batches():
+                self._threads.add(pages, missing)
+        states = {key: self._threads.state(session) for key, session in wanted.items()}
+        self._states |= self._finish(states)
 
     def _finish(self, digests: Mapping[PollKey, str]) -> dict[PollKey, str]:
         keep = self._landed.run.keep_agent_definition

@@ -13,8 +13,9 @@ import msgspec
 import polars as pl
 
 from pipelines.frames.drift import Drift
+from pipelines.frames.known import KNOWN, ThreadDigests
 from pipelines.landing.digests import PollKey
-from pipelines.warehouse.repeats import Known, read_known
+from pipelines.warehouse.repeats import Known, read_known, read_known_threads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,16 +23,21 @@ if TYPE_CHECKING:
 
     import duckdb
 
+    from pipelines.frames.flatten import Batch
     from pipelines.warehouse.base import Warehouse
 
 Session = tuple[str, str]
 
 
 class Before(msgspec.Struct, frozen=True):
-    """What the tables held when the run began: of polls, and of new fields and values."""
+    """What the tables held when the run began: of polls, of new fields and values, and of threads.
+
+    The last with the schema KNOWN.
+    """
 
     polls: Mapping[PollKey, Known] = {}
     drift: list[tuple[str, str | None]] = []
+    threads: pl.DataFrame = pl.DataFrame(schema=KNOWN)
 
 
 def read_before(warehouse: Warehouse) -> Before:
@@ -39,7 +45,7 @@ def read_before(warehouse: Warehouse) -> Before:
     if not warehouse.is_published():
         return Before()
     with warehouse.read() as tables:
-        return Before(read_known(tables), read_known_drift(tables))
+        return Before(read_known(tables), read_known_drift(tables), read_known_threads(tables))
 
 
 def read_known_drift(tables: duckdb.DuckDBPyConnection) -> list[tuple[str, str | None]]:
@@ -74,19 +80,15 @@ class Spool:
 
 
 class Staged(msgspec.Struct, frozen=True):
-    """What was read of a run: the threads and look-ups of these sessions, and the drift in them.
-
-    `states` are the digests of polls without numbers that grow by themselves, as far as they were
-    computed.
-    """
+    """What was read of a run: the threads of these sessions, and the drift in them."""
 
     before: Before
     sessions: set[Session]
-    states: dict[PollKey, str]
+    digests: ThreadDigests
     drift: Drift
     frames: Spool
 
-    def read_batches(self) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
-        """Yield the threads and the look-ups of each file."""
+    def read_batches(self) -> Iterator[Batch]:
+        """Yield what was read of each file."""
         frames = self.frames.read()
-        yield from zip(frames, frames, strict=True)
+        yield from zip(frames, frames, frames, strict=True)

@@ -18,8 +18,8 @@ import polars as pl
 from pipelines.frames.drift import Drift
 from pipelines.frames.evidence import name_readings
 from pipelines.frames.flatten import flatten_pages
+from pipelines.frames.known import ThreadDigests
 from pipelines.landing.arrivals import Arrivals
-from pipelines.landing.digests import StateDigests, poll_key
 from pipelines.landing.format import read_pages
 from pipelines.providers.registry import find_endpoint
 from pipelines.records import THREAD_ENDPOINT, THREADS_ENDPOINT, Poll
@@ -52,7 +52,7 @@ class Stager:
         self._hashed = self._flattened = 0
         self._ended: dict[Session, Poll] = {}
         self._pages: Counter[Session] = Counter()
-        self._states = StateDigests(providers)
+        self._digests = ThreadDigests(providers, lambda: before.threads, keep_agent_definition=keep)
         self._sessions: set[Session] = set()
         documented = {
             source: find_endpoint(THREADS_ENDPOINT, name).documented
@@ -86,8 +86,7 @@ class Stager:
         is_odd = any(poll.clock_error or poll.status_filter for poll in self._ended.values())
         if is_odd or self._flattened < len(self._files):
             return None
-        states = self._states.conclude()
-        return Staged(self._before, self._sessions, states, self._drift, self._spool)
+        return Staged(self._before, self._sessions, self._digests, self._drift, self._spool)
 
     def _has_next(self, number: int, is_ready: Callable[[Session], bool]) -> bool:
         return number < len(self._files) and all(map(is_ready, self._files[number][1]))
@@ -122,31 +121,32 @@ class Stager:
         return finish_digest(poll.digest or "", self._readings[poll.provider], keep=self._keep)
 
     def _hash(self, pages: pl.DataFrame) -> None:
-        listed = pages.filter(endpoint=THREADS_ENDPOINT)
-        needed: dict[Session, bool] = {}
-        for source, session_id, body in listed.select("source", "session_id", "body").iter_rows():
-            session = source, session_id
-            if session not in needed:
-                needed[session] = self._needs_state(session)
-            if needed[session]:
-                self._states.add((source, THREADS_ENDPOINT, session_id), body)
-            self._pages[session] += 1
+        listed = pages.filter(endpoint=THREADS_ENDPOINT).select("source", "session_id").rows()
+        self._pages.update(listed)
+        self._digests.add(pages, [session for session in set(listed) if self._needs_state(session)])
 
     def _brings_news(self, session: Session) -> bool:
         known, poll = self._known(session), self._ended.get(session)
         if known is None or poll is None or not is_whole(poll):
             return True
-        state = self._states.get(poll_key(poll))
-        finished = state and finish_digest(state, self._readings[poll.provider], keep=self._keep)
-        return not repeats(poll, known, self._digest(poll), finished)
+        state = None
+        if self._digests.pages(session):
+            reading = self._readings[poll.provider]
+            state = finish_digest(self._digests.state(session), reading, keep=self._keep)
+        return not repeats(poll, known, self._digest(poll), state)
 
     def _flatten(self, number: int) -> None:
         news = [session for session in self._files[number][1] if self._brings_news(session)]
         self._sessions.update(news)
         if news:
-            pages = self._read(number)
             for frame in flatten_pages(
-                pages, news, providers=self._providers, keep=self._keep, drift=self._drift
+                self._read(number),
+                news,
+                [self._ended[session] for session in news if session in self._ended],
+                providers=self._providers,
+                keep=self._keep,
+                digests=self._digests,
+                drift=self._drift,
             ):
                 self._spool.add(frame)
 

@@ -1,6 +1,6 @@
 -- answers: What does each session look like at a glance?
 -- grain: one row per session that was ever polled
--- show: [label or session_id, threads, open, running, idle, blocked, missing, peak_concurrency, last_updated_at]
+-- show: [label or session_id, threads, open, running, idle, blocked, missing, peak_concurrency, cost_amount, cost_currency, last_updated_at]
 -- columns:
 --   source: name of the source
 --   session_id: session
@@ -24,6 +24,14 @@
 --   last_updated_at: when a thread of it was updated last (UTC)
 --   span_seconds: last_updated_at - first_created_at (seconds)
 --   last_child_lag_seconds: last update of a coordinator - last update of a child; negative if a child moved after it, null without one of them (seconds)
+--   tokens_from: "session: its own object says how many tokens it used; threads: those do that are counted in tokens_known; null if nobody does"
+--   tokens_known: how many of its threads, missing ones included, say how many tokens they used
+--   input_tokens: tokens read, as tokens_from says; null if nobody says it
+--   output_tokens: tokens written, as tokens_from says; null if nobody says it
+--   cost_from: "session: its own object says what it cost, which is authoritative; threads: the costs of those that are counted in cost_known, in one currency, added up, though each was rounded; null if nobody says it, or in several currencies, which are never added"
+--   cost_known: how many of its threads, missing ones included, say what they cost
+--   cost_amount: what it cost by list price, in major units, as cost_from says
+--   cost_currency: currency of that, or credits
 --   as_of: beginning of the newest poll of the session that brought something; null if none did (UTC)
 -- checks:
 --   one_row_per_session: >-
@@ -35,6 +43,8 @@
 --   statuses_add_up: >-
 --     FROM analytics.session_summary WHERE threads <>
 --     idle + running + rescheduling + blocked + archived + terminated + other
+--   cost_has_a_currency: >-
+--     FROM analytics.session_summary WHERE (cost_amount IS NULL) <> (cost_currency IS NULL)
 WITH counts AS (
     SELECT
         source,
@@ -52,7 +62,13 @@ WITH counts AS (
         min(created_at) AS first_created_at,
         max(updated_at) AS last_updated_at,
         max(updated_at) FILTER (role = 'coordinator') AS parent_moved,
-        max(updated_at) FILTER (role = 'child') AS child_moved
+        max(updated_at) FILTER (role = 'child') AS child_moved,
+        count(coalesce(input_tokens, output_tokens, cache_read_tokens, cache_write_tokens)) AS tokens_known,
+        sum(input_tokens)::BIGINT AS input_tokens,
+        sum(output_tokens)::BIGINT AS output_tokens,
+        count(cost_amount) AS cost_known,
+        CASE WHEN min(cost_currency) = max(cost_currency) THEN sum(cost_amount) END AS cost_amount,
+        min(cost_currency) AS cost_currency
     FROM latest_polls
     LEFT JOIN (SELECT *, missing_since IS NULL AS is_listed FROM threads) AS members
         USING (source, session_id)
@@ -73,6 +89,33 @@ rootless AS (
     WHERE durations.depth IS NULL
 ),
 
+-- Who says what a session used: its own object, or its threads.
+used AS (
+    SELECT
+        source,
+        session_id,
+        CASE
+            WHEN coalesce(said.input_tokens, said.output_tokens) IS NOT NULL THEN 'session'
+            WHEN tokens_known > 0 THEN 'threads'
+        END AS tokens_from,
+        tokens_known,
+        CASE tokens_from WHEN 'session' THEN said.input_tokens ELSE counts.input_tokens END AS input_tokens,
+        CASE tokens_from WHEN 'session' THEN said.output_tokens ELSE counts.output_tokens END AS output_tokens,
+        CASE
+            WHEN said.cost_amount IS NOT NULL THEN 'session'
+            WHEN counts.cost_amount IS NOT NULL THEN 'threads'
+        END AS cost_from,
+        cost_known,
+        coalesce(said.cost_amount, counts.cost_amount) AS cost_amount,
+        CASE cost_from WHEN 'session' THEN said.cost_currency WHEN 'threads' THEN counts.cost_currency END
+        AS cost_currency
+    FROM counts
+    LEFT JOIN (
+        SELECT source, session_id, input_tokens, output_tokens, cost_amount, cost_currency
+        FROM sessions
+    ) AS said USING (source, session_id)
+),
+
 orphans AS (
     SELECT source, session_id, count(*) AS orphans
     FROM rootless
@@ -82,7 +125,10 @@ orphans AS (
 
 SELECT
     source, session_id, latest.label, unwatched.unwatched_since,
-    counts.* EXCLUDE (source, session_id, first_created_at, last_updated_at, parent_moved, child_moved),
+    counts.* EXCLUDE (
+        source, session_id, first_created_at, last_updated_at, parent_moved, child_moved,
+        tokens_known, input_tokens, output_tokens, cost_known, cost_amount, cost_currency
+    ),
     trees.depth,
     coalesce(trees.max_fan_out, 0) AS max_fan_out,
     coalesce(orphans.orphans, 0) AS orphans,
@@ -90,9 +136,11 @@ SELECT
     counts.first_created_at, counts.last_updated_at,
     seconds_between(counts.first_created_at, counts.last_updated_at) AS span_seconds,
     seconds_between(counts.child_moved, counts.parent_moved) AS last_child_lag_seconds,
+    used.* EXCLUDE (source, session_id),
     latest.loaded_at AS as_of
 FROM latest_polls AS latest
 JOIN counts USING (source, session_id)
+JOIN used USING (source, session_id)
 LEFT JOIN unwatched_sessions AS unwatched USING (source, session_id)
 LEFT JOIN trees USING (source, session_id)
 LEFT JOIN orphans USING (source, session_id)

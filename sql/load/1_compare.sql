@@ -8,9 +8,11 @@ WITH pairs AS (
         incoming.rowid AS number,
         known.rowid AS known_row,
         lookups.status AS lookup,
-        row(*COLUMNS(incoming.* EXCLUDE (observed_at, growing, active_seconds, duration_seconds, usage))) AS content,
+        row(*COLUMNS(incoming.* EXCLUDE (
+            observed_at, growing, digest, active_seconds, duration_seconds, usage
+        ))) AS content,
         row(*COLUMNS(known.* EXCLUDE (
-            active_seconds, duration_seconds, usage,
+            digest, grows, active_seconds, duration_seconds, usage,
             input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cost_amount, cost_currency,
             first_seen_at, last_changed_at, last_changed_sequence, missing_since, missing_sequence
         ))) AS known_content
@@ -85,6 +87,7 @@ LEFT JOIN (FROM incoming_lookups WHERE status = 404) AS lookups USING (source, s
 WHERE is_complete_poll(polls.outcome, polls.status_filter)
     AND polls.is_read
     AND threads.missing_since IS NULL
+    AND NOT EXISTS (FROM incoming_seen WHERE incoming_seen.digest = threads.digest)
     AND NOT EXISTS (FROM thread_changes WHERE thread_changes.known_row = threads.rowid);
 
 UPDATE incoming_polls
@@ -105,6 +108,8 @@ FROM (
         count_if(change_type = 'missing') AS threads_missing
     FROM (
         SELECT source, session_id, change_type FROM thread_changes
+        UNION ALL
+        SELECT source, session_id, 'unchanged' FROM incoming_seen
         UNION ALL
         SELECT source, session_id, 'missing' FROM unlisted WHERE is_missing
     )

@@ -122,6 +122,16 @@ WHERE changes.source = spells_unseen.source
         AND coalesce(changes.lookup = 200, TRUE)
     );
 
+DELETE FROM spells_unseen
+USING threads, incoming_seen AS seen, incoming_polls AS polls
+WHERE threads.source = spells_unseen.source
+    AND threads.session_id = spells_unseen.session_id
+    AND threads.thread_id = spells_unseen.thread_id
+    AND seen.digest = threads.digest
+    AND polls.source = spells_unseen.source
+    AND polls.session_id = spells_unseen.session_id
+    AND is_complete_poll(polls.outcome, polls.status_filter);
+
 INSERT INTO spells_unseen BY NAME
 SELECT
     spell_sightings.source,

@@ -4,6 +4,7 @@ WHERE rowid IN (SELECT known_row FROM thread_changes WHERE change_type = 'change
 INSERT INTO threads BY NAME
 SELECT
     incoming.* EXCLUDE (observed_at, growing),
+    incoming.growing IS NOT NULL AS grows,
     unnest(read_usage(incoming.usage)),
     changes.first_seen_at,
     incoming.observed_at AS last_changed_at,

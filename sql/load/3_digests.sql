@@ -13,7 +13,11 @@ WITH read AS (
         session_id,
         min(growing_since) AS growing_since,
         bool_or(change_type = 'regressed') AS regressed
-    FROM thread_changes
+    FROM (
+        SELECT source, session_id, growing_since, change_type FROM thread_changes
+        UNION ALL
+        SELECT source, session_id, growing_since, 'unchanged' FROM incoming_seen
+    )
     GROUP BY source, session_id
 )
 

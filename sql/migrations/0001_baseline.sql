@@ -40,7 +40,9 @@ CREATE TABLE threads (
     last_changed_at TIMESTAMPTZ NOT NULL,
     last_changed_sequence BIGINT NOT NULL,
     missing_since TIMESTAMPTZ,
-    missing_sequence BIGINT
+    missing_sequence BIGINT,
+    digest UBIGINT,
+    grows BOOLEAN NOT NULL DEFAULT FALSE
 );
 COMMENT ON TABLE threads IS 'The current state, one row per thread. Key: source, session_id, thread_id.';
 COMMENT ON COLUMN threads.source IS 'Name of the source in the configuration';
@@ -79,6 +81,8 @@ COMMENT ON COLUMN threads.last_changed_at IS 'Client clock: arrival of the page 
 COMMENT ON COLUMN threads.last_changed_sequence IS 'Place among all of the run that last changed this row';
 COMMENT ON COLUMN threads.missing_since IS 'Beginning of the first complete poll that did not list the thread and, if the server can be asked for one, did not find it by its id either; null while it is there';
 COMMENT ON COLUMN threads.missing_sequence IS 'Place among all of the run of that poll; null while the thread is listed';
+COMMENT ON COLUMN threads.digest IS 'Digest of the thread as it came when this row changed last, without numbers that grow by themselves: one that comes so again is not read. Null of one that was looked up';
+COMMENT ON COLUMN threads.grows IS 'Whether numbers grow by themselves in it: those stored are as of last_changed_at';
 
 CREATE TABLE session_polls (
     run_id VARCHAR NOT NULL,

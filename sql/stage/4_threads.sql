@@ -3,3 +3,6 @@ FROM landed_threads;
 
 INSERT INTO incoming_lookups BY NAME
 FROM landed_lookups;
+
+INSERT INTO incoming_seen BY NAME
+FROM landed_seen;

@@ -176,7 +176,8 @@ def test_partial_run(fleet: World, home: Path, monkeypatch: pytest.MonkeyPatch) 
 
     again, status = invoke("run", "--json"), invoke("status", "--json")
     assert (again.returncode, status.returncode) == (0, 0)
-    assert sum(row["is_known"] for row in json.loads(again.stdout)["sessions"]) == 1
+    asked = {row["session_id"] for row in json.loads(again.stdout)["sessions"]}
+    assert asked == {row["session_id"] for row in document["sessions"]} - {"sess_unknown"}
     states = {line["session_id"]: line["state"] for line in json.loads(status.stdout)["sessions"]}
     assert states == dict.fromkeys(fleet.sessions, "ok") | {"sess_unknown": "gone"}
 

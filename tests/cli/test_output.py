@@ -14,7 +14,7 @@ import duckdb
 import polars as pl
 import pytest
 
-from pipelines.cli.output import explain_failures, write_rows
+from pipelines.cli.output import SHOWN_ROWS, explain_failures, write_rows
 from pipelines.cli.target import Target, choose_target
 from pipelines.errors import QueryError, SettingsError
 from tests.support import ROOT
@@ -133,6 +133,24 @@ def test_table_obeys_nothing() -> None:
     """A table for a terminal holds printable characters alone, and fits it."""
     lines = write(HARD, choose_target(out=Path("hard.txt"))).decode().split("\n")
     assert all(line.isprintable() and len(line) <= 80 for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("rows", "rest"),
+    [
+        (0, "no rows"),
+        (SHOWN_ROWS, ""),
+        (SHOWN_ROWS + 1, "and 1 more rows: --format csv shows them all"),
+        (10**7, "and 9999800 more rows: --format csv shows them all"),
+    ],
+)
+def test_rows_that_are_not_shown(rows: int, rest: str) -> None:
+    """A table says how many rows it does not show, and reads none of those far behind them."""
+    query = f"SELECT if(i < 5_000_000, i, error('was read')) AS i FROM range({rows}) AS _(i)"
+    lines = write(query, choose_target(out=Path("rows.txt"))).decode().splitlines()
+    numbers = [line.strip() for line in lines if line.strip().isdigit()]
+    assert numbers == list(map(str, range(min(rows, SHOWN_ROWS))))
+    assert lines[-1].strip() == (rest or numbers[-1])
 
 
 def test_words_stay_whole() -> None:

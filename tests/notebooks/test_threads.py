@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow  # together they take long
 
-READ = ("thread_durations", "attention", "ingestion_health", "agent_versions")
+READ = ("thread_durations", "attention", "ingestion_health", "agent_versions", "session_summary")
 HOSTILE = (
     "<script>document.title = 'pwned'</script><img src=x onerror=\"document.title = 'pwned'\">",
     "![picture](https://elsewhere.example/a.png) [link](javascript:document.title='pwned')",

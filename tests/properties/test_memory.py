@@ -30,7 +30,7 @@ IDS = ("a", "b", "c")
 YEAR_S = 365 * 86400
 STATUSES = ("idle", "running", "hibernating")
 TABLES = {
-    "threads": "SELECT * FROM threads",
+    "threads": "SELECT * EXCLUDE (digest, grows) FROM threads",
     "history": "SELECT * FROM thread_status_history",
     "spells": "SELECT * FROM thread_spells",
     "ledger": "SELECT * FROM session_polls",

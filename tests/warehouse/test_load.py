@@ -242,7 +242,7 @@ def test_changes_cover_every_column(home: Path) -> None:
         table = [row[0] for row in connection.execute("DESCRIBE threads").fetchall()]
     known = {"source", "session_id", "thread_id", "first_seen_at", "last_changed_at"}
     known |= {"last_changed_sequence", "missing_since", "missing_sequence", "observed_at"}
-    known |= {"growing", "cost_amount", "cost_currency"}
+    known |= {"growing", "digest", "grows", "cost_amount", "cost_currency"}
     known |= {f"{kind}_tokens" for kind in ("input", "output", "cache_read", "cache_write")}
     assert set(THREADS) - known == set(table) - known
     derived = {"is_open", "extra", "agent_type", "stop_reason_type", "agent_name", "agent_model"}

@@ -118,6 +118,21 @@ LAYOUTS: Mapping[str, Layout] = {
             Column("cost_per_closed_thread", "cost of a closed one", "amount"),
         ),
     ),
+    "session_usage": Layout(
+        "What sessions used",
+        "session_summary",
+        "The server says nothing of tokens or costs.",
+        (
+            SESSION,
+            Column("input_tokens", "input tokens"),
+            Column("output_tokens", "output tokens"),
+            Column("tokens_said_by", "tokens said by", "text"),
+            Column("cost_amount", "cost", "amount"),
+            Column("currency", "currency", "text"),
+            Column("cost_said_by", "cost said by", "text"),
+            Column("source", "source", "text"),
+        ),
+    ),
     "durations": Layout(
         "Lifetimes of closed threads",
         "duration_percentiles",

@@ -206,6 +206,7 @@ def test_nothing_yet(tmp_path: Path) -> None:
     assert read_headline(page)["as_of"] == "never"
     for said in ("No session was polled yet", "No thread is known yet", "No thread is closed yet"):
         assert said in page
+    assert "The server says nothing of tokens or costs." in page
 
 
 def test_text_stays_text(tmp_path: Path) -> None:

@@ -266,11 +266,15 @@ def test_usage_is_of_those_that_say_it() -> None:
     world.poll(10, state("a", "archived", 0, 5, **fields, **used), state("b", **fields))
     quiet = World()
     quiet.poll(10, state("a", "archived", 0, 5), state("b"))
-    shown = [make_tables(read_world(given))["usage"] for given in (world, quiet)]
+    sections = [read_world(given) for given in (world, quiet)]
+    shown = [make_tables(each)["usage"] for each in sections]
     rows = [[cell.text for cell in row] for row in shown[0].rows]
+    ((_, *row),) = make_tables(sections[0])["session_usage"].rows
+    said = "1 of 2 threads"
+    assert [cell.text for cell in row] == ["100", "7", said, "0.25", "USD", said, "qoder"]
     assert rows[0] == ["all agents", "2", "1", "100", "7", "–", "1", "0.25", "USD", "0.25"]  # noqa: RUF001
     assert rows[1][0] == "planner"
-    assert shown[1].rows == []
+    assert shown[1].rows == make_tables(sections[1])["session_usage"].rows == []
 
 
 def test_one_poll_has_no_period_and_no_course() -> None:

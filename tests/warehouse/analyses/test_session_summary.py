@@ -30,6 +30,18 @@ if TYPE_CHECKING:
 SHOWN = [status for status in KNOWN if status != "cancelled"]
 
 
+NOTHING_USED = {
+    "tokens_from": None,
+    "tokens_known": 0,
+    "input_tokens": None,
+    "output_tokens": None,
+    "cost_from": None,
+    "cost_known": 0,
+    "cost_amount": None,
+    "cost_currency": None,
+}
+
+
 def test_session_summary_by_hand() -> None:
     """The same world at a glance, every column."""
     world = overlapping()
@@ -58,11 +70,12 @@ def test_session_summary_by_hand() -> None:
         "last_updated_at": at(105),
         "span_seconds": 105 * MINUTE,
         "last_child_lag_seconds": -45 * MINUTE,
+        **NOTHING_USED,
         "as_of": at(150),
     }
     numbers = [cell for cell in lost.values() if isinstance(cell, int)]
     assert (lost["session_id"], lost["as_of"], lost["depth"]) == ("lost", None, None)
-    assert numbers == [0] * 13
+    assert numbers == [0] * 15
     assert lost["unwatched_since"] == at(40)
 
 
@@ -108,6 +121,7 @@ def test_session_summary(name: str) -> None:
             "last_updated_at": newest(facts, "updated_at"),
             "span_seconds": seconds(first, newest(facts, "updated_at")),
             "last_child_lag_seconds": seconds(moved["child"], moved["coordinator"]),
+            **NOTHING_USED,
             "as_of": newest_loaded(world, source=session[0], session_id=session[1]),
         }
     assert_table(table_of(name, "session_summary"), ("source", "session_id"), expected)
