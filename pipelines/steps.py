@@ -194,11 +194,18 @@ def load(settings: Settings, tables: Connection, landed: Landed | None = None) -
 
 
 def build(
-    settings: Settings, tables: Connection, analyses: Mapping[str, Analysis]
+    settings: Settings,
+    tables: Connection,
+    analyses: Mapping[str, Analysis],
+    *,
+    anew: bool = False,
 ) -> list[Outcome]:
-    """Build these analyses, whatever was built before, in this order; return how each went."""
+    """Build these analyses, in this order; return how each went.
+
+    Unless all are built `anew`, one keeps its table if nothing that it reads has changed.
+    """
     write_settings(tables, settings.for_analyses)
-    return build_all(tables, analyses)
+    return build_all(tables, analyses, anew=anew)
 
 
 def publish(

@@ -117,7 +117,7 @@ def build(name: str | None) -> None:
     known = list_analyses(settings.analyses_dir)
     chosen = choose_analyses(known, name) if name else known
     with warehouse.write() as tables:
-        outcomes = steps.build(settings, tables, chosen)
+        outcomes = steps.build(settings, tables, chosen, anew=True)
         path = steps.publish(warehouse, tables, known)
     echo(f"built {count(len(outcomes), 'analysis', 'analyses')}. Data: {path}")
     conclude(exit_of_build(outcomes))

@@ -287,11 +287,15 @@ COMMENT ON COLUMN analysis_settings.value IS 'Its value when the analyses were b
 CREATE TABLE analysis_builds (
     name VARCHAR NOT NULL,
     runs BIGINT NOT NULL,
+    version VARCHAR,
+    inputs VARCHAR,
     error VARCHAR
 );
 COMMENT ON TABLE analysis_builds IS 'Per analysis, the state of the tables for which it was built, or tried, last.';
 COMMENT ON COLUMN analysis_builds.name IS 'Table in schema analytics';
 COMMENT ON COLUMN analysis_builds.runs IS 'Number of runs that were loaded then';
+COMMENT ON COLUMN analysis_builds.version IS 'Digest of its file then';
+COMMENT ON COLUMN analysis_builds.inputs IS 'Digest of what it may have read then; while it is the same, the table is kept. Null if it failed';
 COMMENT ON COLUMN analysis_builds.error IS 'Why its query failed then; it is tried again apart from the others';
 
 CREATE SCHEMA analytics;
