@@ -14,6 +14,7 @@ from pipelines.errors import (
     WarehouseError,
 )
 from pipelines.landing.aside import describe_aside
+from pipelines.reporting.health import FINE
 from pipelines.reporting.wording import count
 from pipelines.warehouse.build import KEPT
 from pipelines.warehouse.ledger import ABSENT, ENDED_WELL, list_failures
@@ -88,8 +89,8 @@ def exit_of_health(lines: Sequence[Health]) -> ExitStatus:
     """
     if not lines:
         return ExitStatus(1, "no session was polled yet. Run `session-threads run` first")
-    unhealthy = [line for line in lines if line.state != "ok" and line.state not in ABSENT]
-    if not unhealthy and any(line.state == "ok" for line in lines):
+    unhealthy = [line for line in lines if line.state not in FINE | ABSENT]
+    if not unhealthy and any(line.state in FINE for line in lines):
         return ExitStatus()
     unhealthy = unhealthy or list(lines)
     first = unhealthy[0]

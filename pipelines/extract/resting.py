@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from pipelines.extract.history import LastListing, Trials
 
 Reason = Literal[
-    "selected",
     "full",
     "leaving",
     "new",
