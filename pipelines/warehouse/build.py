@@ -13,11 +13,17 @@ from pydantic import BaseModel, ConfigDict
 from pipelines.errors import AnalysisError
 from pipelines.warehouse.analyses import BUILT, SCHEMA, Analysis
 from pipelines.warehouse.checks import find_failures, read_types
+from pipelines.warehouse.current import (
+    find_current,
+    read_inputs,
+    record_attempts,
+    record_kept,
+)
 from pipelines.warehouse.shared import shared_views
 from pipelines.warehouse.sql import quote_name, seal, transaction
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
 KEPT = "The previous table is kept"
 LIMIT_S = 300.0
@@ -45,19 +51,36 @@ class Outcome(BaseModel):
 
 
 def build_all(
-    connection: duckdb.DuckDBPyConnection, analyses: Mapping[str, Analysis]
+    connection: duckdb.DuckDBPyConnection,
+    analyses: Mapping[str, Analysis],
+    *,
+    anew: bool = True,
 ) -> list[Outcome]:
     """Fill the tables of the analyses, in this order; return how each went.
 
     A table is commented and checked before anyone can see it. An analysis that fails keeps its
-    previous table and undoes no other. Raises KeyboardInterrupt, with nothing more built.
+    previous table and undoes no other. Unless all are built `anew`, one whose inputs have not
+    changed keeps its table. Raises KeyboardInterrupt, with nothing more built.
     """
     seal(connection)
-    with shared_views(connection) if len(analyses) > 1 else nullcontext():
-        groups = _group(connection, analyses)
-        outcomes = [outcome for group in groups for outcome in _build_group(connection, group)]
+    inputs = read_inputs(connection)
+    current = set() if anew else find_current(connection, analyses, inputs)
+    outdated = {name: each for name, each in analyses.items() if name not in current}
+    outcomes = [_keep(connection, analyses[name]) for name in current]
+    with shared_views(connection) if len(outdated) > 1 else nullcontext():
+        for group in _group(connection, outdated):
+            outcomes += _build_group(connection, group, inputs)
+    record_kept(connection, current)
     order = list(analyses)
     return sorted(outcomes, key=lambda outcome: order.index(outcome.analysis.name))
+
+
+def _keep(connection: duckdb.DuckDBPyConnection, analysis: Analysis) -> Outcome:
+    """Return what building an analysis gave, of a table that stays."""
+    count = f"SELECT count(*) FROM {analysis.table}"  # noqa: S608 - the name of an analysis
+    ((rows,),) = connection.execute(count).fetchall()
+    built = Built(rows=rows, types=read_types(connection, analysis))
+    return Outcome(analysis=analysis, built=built, failures={}, seconds=0.0)
 
 
 def _group(
@@ -85,10 +108,10 @@ def _group(
 
 
 def _build_group(
-    connection: duckdb.DuckDBPyConnection, analyses: Mapping[str, Analysis]
+    connection: duckdb.DuckDBPyConnection, analyses: Mapping[str, Analysis], inputs: str
 ) -> list[Outcome]:
     failed = {a.name: _fail(a, a.problem, 0.0) for a in analyses.values() if a.problem}
-    while (outcomes := _try_all(connection, analyses, failed)) is None:
+    while (outcomes := _try_all(connection, analyses, failed, inputs)) is None:
         pass
     return outcomes
 
@@ -105,12 +128,13 @@ def _try_all(
     connection: duckdb.DuckDBPyConnection,
     analyses: Mapping[str, Analysis],
     failed: dict[str, Outcome],
+    inputs: str,
 ) -> list[Outcome] | None:
     """Build all but those that have failed. If a query fails, add it to these, and give nothing."""
     begun: list[Analysis] = []
     started = time.monotonic()
     try:
-        return _build_together(connection, analyses, failed, begun)
+        return _build_together(connection, analyses, failed, begun, inputs)
     except duckdb.Error as error:
         if not begun:
             raise
@@ -131,6 +155,7 @@ def _build_together(
     analyses: Mapping[str, Analysis],
     failed: Mapping[str, Outcome],
     begun: list[Analysis],
+    inputs: str,
 ) -> list[Outcome]:
     """Build all but those that have failed; the last of `begun` is the one that it is at."""
     outcomes = []
@@ -140,7 +165,12 @@ def _build_together(
                 begun.append(analysis)
             outcomes.append(failed.get(name) or _build(connection, analysis))
         begun.clear()
-        _record_attempts(connection, outcomes)
+        record_attempts(
+            connection,
+            inputs,
+            {o.analysis.name: (o.analysis.version, o.failures.get(BUILT)) for o in outcomes},
+            {o.analysis.name for o in outcomes if o.failures},
+        )
     return outcomes
 
 
@@ -182,14 +212,6 @@ def explain(failures: dict[str, str]) -> AnalysisError:
     return AnalysisError(f"{'; '.join(failures.values())}. {KEPT}", failures)
 
 
-def _record_attempts(connection: duckdb.DuckDBPyConnection, outcomes: Iterable[Outcome]) -> None:
-    errors = {outcome.analysis.name: outcome.failures.get(BUILT) for outcome in outcomes}
-    names = [list(errors), list(errors.values())]
-    connection.execute("DELETE FROM analysis_builds WHERE name IN (SELECT unnest(?))", names[:1])
-    query = "INSERT INTO analysis_builds SELECT unnest(?), (SELECT count(*) FROM runs), unnest(?)"
-    connection.execute(query, names)
-
-
 def build_outdated(
     connection: duckdb.DuckDBPyConnection, analyses: Mapping[str, Analysis]
 ) -> list[AnalysisError]:
@@ -201,7 +223,7 @@ def build_outdated(
     current = {name for (name,) in connection.execute(query).fetchall()}
     drop_orphaned_tables(connection, analyses)
     outdated = {name: analysis for name, analysis in analyses.items() if name not in current}
-    outcomes = build_all(connection, outdated) if outdated else []
+    outcomes = build_all(connection, outdated, anew=False) if outdated else []
     return [explain(outcome.failures) for outcome in outcomes if outcome.failures]
 
 

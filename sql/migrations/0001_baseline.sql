@@ -278,19 +278,24 @@ CREATE TABLE analysis_settings (
     name VARCHAR NOT NULL,
     value DOUBLE NOT NULL
 );
-INSERT INTO analysis_settings VALUES ('attention_after_minutes', 60), ('stale_after_minutes', 30);
+INSERT INTO analysis_settings VALUES
+('attention_after_minutes', 60), ('stale_after_minutes', 30), ('resting_stale_after_minutes', 510);
 COMMENT ON TABLE analysis_settings IS 'Settings that the analyses read, so that a query gives the same answer wherever it is run.';
-COMMENT ON COLUMN analysis_settings.name IS 'Key of the configuration, or what follows from one: stale_after_minutes is two intervals of poll_interval_minutes';
+COMMENT ON COLUMN analysis_settings.name IS 'Key of the configuration, or what follows from one: stale_after_minutes is two intervals of poll_interval_minutes, and resting_stale_after_minutes full_listing_hours more';
 COMMENT ON COLUMN analysis_settings.value IS 'Its value when the analyses were built last';
 
 CREATE TABLE analysis_builds (
     name VARCHAR NOT NULL,
     runs BIGINT NOT NULL,
+    version VARCHAR,
+    inputs VARCHAR,
     error VARCHAR
 );
 COMMENT ON TABLE analysis_builds IS 'Per analysis, the state of the tables for which it was built, or tried, last.';
 COMMENT ON COLUMN analysis_builds.name IS 'Table in schema analytics';
 COMMENT ON COLUMN analysis_builds.runs IS 'Number of runs that were loaded then';
+COMMENT ON COLUMN analysis_builds.version IS 'Digest of its file then';
+COMMENT ON COLUMN analysis_builds.inputs IS 'Digest of what it may have read then; while it is the same, the table is kept. Null if it failed';
 COMMENT ON COLUMN analysis_builds.error IS 'Why its query failed then; it is tried again apart from the others';
 
 CREATE SCHEMA analytics;

@@ -1,0 +1,96 @@
+"""An analysis whose inputs are as they were keeps its table, as if it had been built anew."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pipelines.warehouse.analyses import list_analyses
+from pipelines.warehouse.build import build_all
+from pipelines.warehouse.current import STEADY
+from pipelines.warehouse.duckdb_file import DuckdbFile
+from pipelines.warehouse.parser import find_tables
+from pipelines.warehouse.sql import fetch_records, read_sql
+from tests.builders import born, load
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import duckdb
+
+pytestmark = pytest.mark.slow  # every analysis is built many times
+
+# What follows from the ledger's newest rows, and from nothing else in it: STEADY begins with these.
+GROUND = frozenset({"latest_polls", "complete_polls", "loaded_polls", "unwatched_sessions"})
+# Those that say how every poll went.
+OF_ALL_POLLS = {"concurrency", "data_quality", "ingestion_health", "status_over_time"}
+OUTCOMES = ("complete", "incomplete", "failed", "failed", "gone", "overtaken", "filtered", "none")
+
+
+def read_all(connection: duckdb.DuckDBPyConnection) -> dict[str, list[dict[str, Any]]]:
+    """Return every analysis with its rows in order."""
+    return {name: fetch_records(connection, f"FROM analytics.{name}") for name in list_analyses()}
+
+
+def poll_at_random(home: Path, rng: random.Random, minute: int) -> None:
+    """Load a poll of any outcome, of threads that have changed or not; or load nothing."""
+    outcome = rng.choice(OUTCOMES)
+    fields: dict[str, Any] = {"session_id": rng.choice(["one", "two"])}
+    threads = [
+        born(f"t{number}", number, rng.choice([5, minute]), status=rng.choice(["idle", "archived"]))
+        for number in range(rng.randint(0, 4))
+    ]
+    if outcome == "filtered":
+        outcome, fields["status_filter"] = "complete", "idle"
+    if outcome in {"failed", "gone"}:
+        threads, fields["pages"] = [], 0
+    if outcome == "overtaken":
+        outcome, fields["sequence"] = "complete", 1
+    if outcome != "none":
+        load(home, minute, *threads, outcome=outcome, **fields)
+
+
+def test_same_as_built_from_nothing(home: Path, tmp_path: Path) -> None:
+    """After any polls every table has the rows, in order, that it has if all are built anew."""
+    rng = random.Random(4)  # noqa: S311 - no secret
+    load(home, 0, born("t0", 0, 1), born("t1", 0, 1), session_id="one")
+    for minute in range(10, 60, 10):
+        poll_at_random(home, rng, minute)
+        with DuckdbFile(home).write() as connection:
+            build_all(connection, list_analyses(), anew=False)
+            kept = read_all(connection)
+        other = tmp_path / f"other{minute}"
+        other.mkdir(mode=0o700)
+        shutil.copy(home / "warehouse.duckdb", other)
+        with DuckdbFile(other).write() as connection:
+            build_all(connection, list_analyses())
+            assert kept == read_all(connection)
+
+
+def test_what_is_kept(home: Path) -> None:
+    """A poll that brings nothing has all but the ledger's analyses kept; any other keeps none."""
+    changes = []
+    load(home, 0, born("t0", 0, 1))
+    for minute, how in enumerate(["failed", "failed", "complete"], 10):
+        with DuckdbFile(home).write() as connection:
+            build_all(connection, list_analyses(), anew=False)
+        threads = [born("t0", 0, 1)] if how == "complete" else []
+        load(home, minute, *threads, outcome=how, pages=len(threads))
+        with DuckdbFile(home).write() as connection:
+            outcomes = build_all(connection, list_analyses(), anew=False)
+            counted = {name: len(rows) for name, rows in read_all(connection).items()}
+        assert {o.analysis.name: o.built and o.built.rows for o in outcomes} == counted
+        changes.append({outcome.analysis.name for outcome in outcomes if outcome.seconds > 0})
+    assert changes == [set(list_analyses()), OF_ALL_POLLS, set(list_analyses())]
+
+
+def test_steady_views_read_steady_tables() -> None:
+    """What is said to change with certain tables alone reads nothing else."""
+    for name, text in read_sql("views"):
+        view = name.partition("_")[2]
+        if view in STEADY - GROUND:
+            query = text.partition(" AS\n")[2].partition("COMMENT ON VIEW")[0].strip()
+            assert find_tables(query.removesuffix(";")) <= STEADY, view
