@@ -131,6 +131,14 @@ def plan(
     return plan_polls(found, selection, history, deadline_s, settings.polling, readings)
 
 
+def preview(settings: Settings) -> tuple[list[PlannedSource], list[Poll]]:
+    """Return what the next run would ask, and how sessions were listed to know; nothing lands."""
+    history = read_history(open_warehouse(settings.home, settings.lake))
+    found = discover(settings, history)
+    planned = plan(settings, found.sources, Selection(), history)
+    return planned, [item for item in found.fetched if isinstance(item, Poll)]
+
+
 def poll(
     settings: Settings,
     planned: Sequence[PlannedSource],

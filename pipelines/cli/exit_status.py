@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from pipelines.records import Poll
     from pipelines.reporting.health import Health
     from pipelines.warehouse.build import Outcome
 
@@ -61,6 +62,12 @@ def exit_of_run(ledger: Records, findings: Sequence[str], listings: Records = ()
         return ExitStatus(WarehouseError.exit_code, problem)
     problem = f"{len(failing)} of {len(ledger)} sessions are not complete; {reason}"
     return ExitStatus(1, ". ".join([problem, *kept]))
+
+
+def exit_of_plan(listings: Sequence[Poll]) -> ExitStatus:
+    """Return what the lists of sessions that a plan rests on mean."""
+    failed = [msgspec.structs.asdict(poll) for poll in listings if poll.outcome != "complete"]
+    return exit_of_listings(failed, ()) if failed else ExitStatus()
 
 
 def exit_of_listings(listings: Records, ledger: Records) -> ExitStatus:

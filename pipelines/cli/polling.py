@@ -55,6 +55,30 @@ def run(
 
 
 @click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document, for machines.")
+def plan(*, as_json: bool) -> None:
+    """Say what the next run would ask, and why.
+
+    Asks only for the list of sessions. What it says of requests is by the pages that came last.
+
+    Exit status: 0 all is well, 2 configuration, 3 token rejected, 4 the sessions cannot be listed.
+    """
+    from pipelines import steps
+    from pipelines.cli.exit_status import exit_of_plan
+    from pipelines.cli.plans import print_plan, print_plan_json
+    from pipelines.config.loader import load_settings
+    from pipelines.providers.registry import PROVIDERS
+
+    planned, listings = steps.preview(load_settings(PROVIDERS))
+    ending = exit_of_plan(listings)
+    if as_json:
+        print_plan_json(planned, ending)
+    else:
+        print_plan(planned, listings)
+    conclude(ending)
+
+
+@click.command()
 @click.argument("session_ids", nargs=-1, metavar="[SESSION_ID]...")
 def init(session_ids: tuple[str, ...]) -> None:
     """Write a commented configuration, sessions.yaml, of these sessions.

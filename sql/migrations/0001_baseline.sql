@@ -41,8 +41,8 @@ CREATE TABLE threads (
     last_changed_sequence BIGINT NOT NULL,
     missing_since TIMESTAMPTZ,
     missing_sequence BIGINT,
-    digest UBIGINT,
-    grows BOOLEAN NOT NULL DEFAULT FALSE
+    digest BIGINT,
+    grows BOOLEAN
 );
 COMMENT ON TABLE threads IS 'The current state, one row per thread. Key: source, session_id, thread_id.';
 COMMENT ON COLUMN threads.source IS 'Name of the source in the configuration';

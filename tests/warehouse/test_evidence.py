@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,11 +13,11 @@ from pipelines.config.polling import Polling
 from pipelines.extract.resting import count_reasons
 from pipelines.records import Selection
 from tests.builders import build, read, replay_all
+from tests.support import CANARY, invoke
 from tests.warehouse.fleet import Fleet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from pipelines.extract.plan import PlannedSource
 
@@ -224,3 +226,46 @@ def test_quiet_sessions_rest(home: Path) -> None:
     rows = [read(home, query) for query in TABLES]
     replay_all(home)
     assert [read(home, query) for query in TABLES] == rows
+
+
+CONFIG = """
+sources:
+  - {{name: fleet, base_url: "{}", token_env: FLEET_PAT, discover: true}}
+"""
+
+
+@pytest.mark.usefixtures("home")
+def test_plan_is_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`plan` asks for the list of sessions alone, and says what the next run asks, and why."""
+    fleet = Fleet(3)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FLEET_PAT", CANARY)
+    with fleet.serve():
+        Path("sessions.yaml").write_text(CONFIG.format(fleet.base_url), encoding="utf-8")
+        planned = invoke("plan")
+        assert fleet.requests == ["sessions"]
+        ran = invoke("run")
+        fleet.minute += 5
+        again = invoke("plan")
+        document = json.loads(invoke("plan", "--json").stdout)
+        fleet.sessions["s0001"]["id"] = 7
+        failed = invoke("plan")
+    assert planned.stdout.splitlines()[-2:] == [
+        "3 of 3 sessions asked: 3 new; 0 resting",
+        "4 requests expected: 1 for the list of sessions, 3 for their threads",
+    ]
+    assert "it was never listed to its end" in planned.stdout
+    assert "3 of 3 sessions asked: 3 new; 0 resting" in ran.stdout
+    untrusted = "3 of 3 sessions asked: 3 of untrusted sources; 0 resting"
+    assert untrusted in again.stdout.splitlines()
+    assert document["sessions"][0] == {
+        "source": "fleet",
+        "session_id": "s0000",
+        "label": None,
+        "is_asked": True,
+        "reason": "untrusted",
+        "requests": 1,
+    }
+    statuses = (planned.returncode, ran.returncode, again.returncode, failed.returncode)
+    assert statuses == (0, 0, 0, 4)
+    assert "the sessions of source fleet were not listed to the end" in failed.stderr
