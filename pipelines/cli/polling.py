@@ -73,7 +73,8 @@ def init(session_ids: tuple[str, ...]) -> None:
 def check() -> None:
     """Look for what would make a run fail: a line for each thing to fix.
 
-    Asks for one thread of the first session of each source.
+    Asks each source for one session, or one thread of its first session if it lists none, and
+    those that discover for all their sessions.
 
     Exit status: 0 all is well, 2 the configuration or the environment must be fixed, 3 token
     rejected, 4 the tables cannot be opened.

@@ -122,6 +122,7 @@ class Source(Strict):
     max_attempts: int = Field(default=6, ge=1)
     retry_budget_s: float = Field(default=300, ge=0)
     page_limit: int = Field(default=100, ge=1)
+    paging: Literal["cursors", "none"] = "cursors"
     lookup_limit: int = Field(default=100, ge=0)
     max_pages_per_session: int = Field(default=10_000, ge=1)
     auth: Literal["bearer", "x-api-key"] = "bearer"
@@ -139,6 +140,12 @@ class Source(Strict):
     _token: SecretStr = PrivateAttr(default=SecretStr(""))
     _file_sessions: dict[str, str | None] = PrivateAttr(default_factory=dict)
     _variables: dict[str, SecretStr] = PrivateAttr(default_factory=dict)
+
+    def limit_page(self, most: int | None = None) -> int | None:
+        """Return how many items to ask for at once, at most so many; None if it cannot be asked."""
+        if self.paging == "none":
+            return None
+        return min(self.page_limit, most or self.page_limit)
 
     @property
     def file_sessions(self) -> dict[str, str | None]:
