@@ -22,6 +22,7 @@ from pydantic import (
 from pipelines.config.discovery import DiscoverKey
 from pipelines.config.document import reject_tilde
 from pipelines.config.lake import Lake, ObjectStore, WarehouseKey
+from pipelines.config.polling import Polling
 from pipelines.config.values import (
     BaseUrl,
     Directory,
@@ -191,6 +192,7 @@ class Settings(Strict):
     attention_after_minutes: int = Field(default=60, ge=1)
     run_deadline_minutes: int = Field(default=30, ge=1)
     webhook_url_env: Name | None = None
+    polling: Polling = Field(default_factory=Polling)
     warehouse: WarehouseKey | None = None
     s3: ObjectStore | None = None
     _home: Path = PrivateAttr(default_factory=data_home)
@@ -213,9 +215,15 @@ class Settings(Strict):
         return STALE_AFTER_INTERVALS * timedelta(minutes=self.poll_interval_minutes)
 
     @property
+    def resting_stale_after(self) -> timedelta:
+        """How long after its last complete poll began a session that rests is stale."""
+        return timedelta(hours=self.polling.full_listing_hours) + self.stale_after
+
+    @property
     def for_analyses(self) -> dict[str, float]:
         """What the analyses read of the configuration, and what follows from it, by its key."""
         return {
             "attention_after_minutes": float(self.attention_after_minutes),
             "stale_after_minutes": self.stale_after.total_seconds() / 60,
+            "resting_stale_after_minutes": self.resting_stale_after.total_seconds() / 60,
         }
