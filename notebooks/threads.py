@@ -191,7 +191,7 @@ def _(agent, all_days, connection, days, kept, session, source):
     )
     connection.execute("""
         CREATE OR REPLACE TEMP VIEW selected_spells AS
-        SELECT spells.* REPLACE (shown(spells.status) AS status), basis, missing_since
+        SELECT spells.* REPLACE (shown(spells.status) AS status), basis
         FROM thread_spells AS spells
         JOIN selected USING (source, session_id, thread_id)
     """)
@@ -235,7 +235,7 @@ def _(selection):
             count(*) AS threads,
             (threads / sum(threads) OVER ())::DOUBLE AS share
         FROM selected
-        WHERE missing_since IS NULL
+        WHERE missing_since IS NULL AND unwatched_since IS NULL
         GROUP BY status
         ORDER BY threads DESC, status
         LIMIT 20
@@ -251,7 +251,8 @@ def _(statuses):
     _text = mo.md("""
     ## In which status are they?
 
-    Without the threads that the newest complete poll no longer listed.
+    Without the threads that the newest complete poll no longer listed, and those of sessions that
+    nobody watches any more.
     """)
     _rows = [
         {
@@ -283,21 +284,16 @@ def _(statuses):
 def _(selection):
     over_time = mo.sql(
         f"""
-        -- A thread enters a status when its spell begins, and leaves it when that ends.
         -- Statuses without a colour count together, as in the report.
-        WITH spells AS (
-            SELECT selected_spells.* REPLACE (coalesce(known.status, 'other') AS status)
-            FROM selected_spells
+        WITH moves AS (
+            SELECT
+                coalesce(known.status, 'other') AS status,
+                changed_at AS moved_at,
+                sum(change) AS change
+            FROM status_changes
             LEFT JOIN statuses AS known USING (status)
-        ),
-
-        moves AS (
-            SELECT status, changed_at AS moved_at, 1 AS change
-            FROM spells
-            UNION ALL
-            SELECT status, coalesce(ended_at, greatest(missing_since, changed_at)), -1
-            FROM spells
-            WHERE NOT is_current OR missing_since IS NOT NULL
+            SEMI JOIN selected USING (source, session_id, thread_id)
+            GROUP BY ALL
         ),
 
         polls AS (
@@ -465,61 +461,28 @@ def _(lifetimes):
 def _(selection):
     survival = mo.sql(
         f"""
-        -- Kaplan-Meier. Bounds, and curves by one dimension: analytics.survival.
-        WITH ends AS (
-            SELECT
-                role,
-                elapsed_seconds AS seconds,
-                count_if(NOT is_censored) AS closed,
-                count(*) AS threads
-            FROM selected
-            WHERE elapsed_seconds IS NOT NULL
-            GROUP BY role, elapsed_seconds
-        ),
-
-        risks AS (
-            SELECT
-                *,
-                (sum(threads) OVER (PARTITION BY role ORDER BY seconds DESC))::BIGINT AS at_risk
-            FROM ends
-        ),
-
-        curves AS (
-            SELECT
-                role,
-                seconds,
-                at_risk,
-                product(1 - closed / at_risk) OVER (PARTITION BY role ORDER BY seconds) AS survival
-            FROM risks
-        ),
-
-        -- One point for each 200th part of the threads, the beginning, and the end.
-        points AS (
-            SELECT role, min(seconds) AS seconds, max(survival) AS survival, max(at_risk) AS at_risk
-            FROM curves
-            GROUP BY role, floor(survival * 200)
-            UNION
-            SELECT role, max(seconds), min(survival), min(at_risk)
-            FROM curves
-            GROUP BY role
-            UNION
-            SELECT role, 0, 1, max(at_risk)
-            FROM curves
-            GROUP BY role
+        -- Kaplan-Meier, as in analytics.survival, of what is chosen.
+        WITH lifetimes AS (
+            SELECT *, hash(role) AS curve
+            FROM curve_lifetimes('selected')
         ),
 
         legend AS (
             SELECT
-                role,
-                role || ': ' || sum(closed) || ' closed, ' || sum(threads - closed) || ' open'
-                    AS threads
-            FROM ends
-            GROUP BY role
+                curve,
+                any_value(role) AS role,
+                any_value(role) || ': ' || count_if(NOT is_censored) || ' closed, '
+                    || count_if(is_censored) || ' open' AS threads
+            FROM lifetimes
+            GROUP BY curve
         )
 
-        SELECT role, threads, seconds, survival, at_risk
-        FROM points
-        JOIN legend USING (role)
+        SELECT role, threads, t_seconds AS seconds, survival, at_risk, ci_low, ci_high
+        FROM kaplan_meier('lifetimes')
+        JOIN legend USING (curve)
+        UNION ALL
+        SELECT role, threads, 0, 1, NULL, NULL, NULL
+        FROM legend
         ORDER BY role, seconds, survival DESC
         """,
         output=False,
@@ -548,6 +511,8 @@ def _(survival):
                 "role:N",
                 alt.Tooltip("after:N"),
                 alt.Tooltip("survival:Q", title="still open", format=".1%"),
+                alt.Tooltip("ci_low:Q", title="at least", format=".1%"),
+                alt.Tooltip("ci_high:Q", title="at most", format=".1%"),
                 alt.Tooltip("at_risk:Q", title="at risk"),
             ],
         )

@@ -15,25 +15,28 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from pipelines.config.polling import Polling
 from pipelines.extract.discover import Discovery, discover_sessions, follow
 from pipelines.extract.plan import PlannedSource, describe_plans, plan_polls
 from pipelines.extract.poll import poll_sessions
+from pipelines.extract.resting import Choice
 from pipelines.frames.evidence import name_readings
 from pipelines.landing.directory import RAW
 from pipelines.landing.writer import land_polls
 from pipelines.records import Decided, Poll, Progress, Selection
 from pipelines.reporting.clocks import warn_of_clocks
+from pipelines.reporting.plans import describe_miss
 from pipelines.warehouse.analyses import Analysis, list_analyses
 from pipelines.warehouse.base import Warehouse
 from pipelines.warehouse.build import Outcome, build_all, write_settings
 from pipelines.warehouse.history import read_history
 from pipelines.warehouse.ledger import (
+    count_resting,
     find_newest_run,
     read_clocks,
     read_drift,
     read_failed_listings,
     read_ledger,
+    read_missed,
 )
 from pipelines.warehouse.load import load_landed
 from pipelines.warehouse.place import open_warehouse
@@ -78,27 +81,32 @@ class Landed(msgspec.Struct, frozen=True):
 class Loaded(msgspec.Struct, frozen=True):
     """The runs that a load has brought in, their rows of the ledger, and what they saw first.
 
-    `warnings` are lines on a clock that was wrong.
-    Where nothing was left to load, the ledger is that of the newest run.
+    `warnings` are lines on a clock that was wrong, `missed` changes that were not announced; so
+    many sessions were `resting`. Where nothing was left to load, the ledger is that of the newest
+    run.
     """
 
     run_ids: list[str]
     ledger: list[dict[str, Any]]
     drift: list[str]
     warnings: list[str]
+    missed: list[dict[str, Any]]
+    resting: int
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
     """What a run has brought: its rows of the ledger, the largest session first.
 
     `listings` are the sources whose sessions could not be listed to the end.
-    `drift` is what it saw first, `warnings` what is to be said of clocks, `findings` what the
-    checks of analyses have found, a line each.
+    `choices` say of each session whether it was asked, and why: none in a run of certain sessions
+    or statuses. `drift` is what it saw first, `warnings` what is to be said of clocks and
+    evidence, `findings` what the checks of analyses have found, a line each.
     """
 
     run_id: str
     ledger: list[dict[str, Any]]
     listings: list[dict[str, Any]]
+    choices: list[Choice] = []
     drift: list[str]
     warnings: list[str]
     findings: list[str]
@@ -121,7 +129,15 @@ def plan(
     providers = {each.source.provider for each in found}
     readings = name_readings(providers, keep_agent_definition=settings.keep_agent_definition)
     deadline_s = settings.run_deadline_minutes * 60
-    return plan_polls(found, selection, history, deadline_s, Polling(strategy="full"), readings)
+    return plan_polls(found, selection, history, deadline_s, settings.polling, readings)
+
+
+def preview(settings: Settings) -> tuple[list[PlannedSource], list[Poll]]:
+    """Return what the next run would ask, and how sessions were listed to know; nothing lands."""
+    history = read_history(open_warehouse(settings.home, settings.lake))
+    found = discover(settings, history)
+    planned = plan(settings, found.sources, Selection(), history)
+    return planned, [item for item in found.fetched if isinstance(item, Poll)]
 
 
 def poll(
@@ -181,6 +197,8 @@ def load(settings: Settings, tables: Connection, landed: Landed | None = None) -
         ledger=read_ledger(tables, run_ids or find_newest_run(tables)),
         drift=read_drift(tables, run_ids),
         warnings=warn_of_clocks(read_clocks(tables, run_ids)),
+        missed=read_missed(tables, run_ids),
+        resting=count_resting(tables, run_ids),
     )
 
 
@@ -231,8 +249,9 @@ def run(
         run_id=begun.id,
         ledger=[row for row in loaded.ledger if row["run_id"] == begun.id],
         listings=listings,
+        choices=[choice for each in planned for choice in each.choices],
         drift=loaded.drift,
-        warnings=loaded.warnings,
+        warnings=[*loaded.warnings, *map(describe_miss, loaded.missed)],
         findings=list(dict.fromkeys(line for each in outcomes for line in each.failures.values())),
         seconds=time.monotonic() - started,
         data=settings.home,

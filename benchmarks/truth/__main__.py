@@ -14,17 +14,10 @@ import sys
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from benchmarks.truth import lifetimes, silences, versions
-
-if TYPE_CHECKING:
-    from benchmarks.truth.world import Finding
+from benchmarks.truth.parts import measure
 
 RESULTS = Path(__file__).parents[2] / "docs" / "truth.json"
-
-
-PARTS = {"lifetimes": lifetimes, "silences": silences, "versions": versions}
 
 
 def main(seeds: int = 400) -> None:
@@ -37,15 +30,6 @@ def main(seeds: int = 400) -> None:
     said |= {"polled_often": counts["lifetimes"], "silent": counts["silences"]}
     text = json.dumps({**said, "findings": rows}, indent=1, ensure_ascii=False)
     RESULTS.write_text(text + "\n", encoding="utf-8")
-
-
-def measure(part: str, seeds: int) -> list[Finding]:
-    """Measure a part, and print each row."""
-    findings = []
-    for finding in PARTS[part].measure(seeds):
-        findings.append(finding)
-        print("ok  " if finding.holds else "MISS", *finding, flush=True)  # noqa: T201
-    return findings
 
 
 if __name__ == "__main__":

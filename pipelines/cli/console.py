@@ -11,7 +11,9 @@ import msgspec
 
 from pipelines.cli.printing import echo, make_console, print_text, stamp
 from pipelines.cli.tables import print_records
+from pipelines.extract.resting import count_reasons
 from pipelines.reporting.clocks import warn_of_skews
+from pipelines.reporting.plans import describe_resting, sum_up_plan
 from pipelines.reporting.wording import Duration, count, describe_wait
 from pipelines.warehouse.ledger import ENDED_WELL
 
@@ -41,7 +43,13 @@ SUMMARY_COLUMNS = {
 def print_summary(result: Result, *, verbose: bool = False) -> None:
     """Print what a run has brought: tables for people, one line with its time for a log."""
     console = make_console()
-    lines = [sum_up(result), *describe_drift(result.drift), *result.warnings]
+    plan = sum_up_plan(result.choices)
+    lines = [
+        sum_up(result),
+        *([plan] if plan else []),
+        *describe_drift(result.drift),
+        *result.warnings,
+    ]
     if console.is_terminal or verbose:
         print_sessions(console, result.ledger)
         for line in lines:
@@ -125,6 +133,8 @@ def print_health(lines: Sequence[Health], now: datetime) -> None:
     states = Counter(line.state for line in lines)
     found = ", ".join(f"{number} {state}" for state, number in states.most_common())
     print_text(console, f"{count(len(lines), 'session')}: {found}")
+    for text in describe_resting(lines, now):
+        print_text(console, text)
     for text in warn_of_skews({line.source: line.clock_skew_seconds for line in lines}):
         print_text(console, text)
     if console.is_terminal:
@@ -155,6 +165,7 @@ def print_run_json(result: Result, ending: ExitStatus) -> None:
     print_json(
         msgspec.structs.asdict(ending)
         | {name: getattr(result, name) for name in named}
+        | {"plan": count_reasons(result.choices)}
         | {"sessions": result.ledger}
     )
 

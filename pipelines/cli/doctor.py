@@ -101,7 +101,7 @@ def estimate_run(home: Path) -> int:
 
 
 def check_servers(settings: Settings) -> Iterator[Finding]:
-    """Ask each source for one thread, and compare its clock with ours."""
+    """Ask each source for little, and compare its clock with ours."""
     for source in settings.sources:
         name = f"source {source.name}"
         named = count(len(name_sessions(source)), "session")

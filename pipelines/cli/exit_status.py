@@ -14,6 +14,7 @@ from pipelines.errors import (
     WarehouseError,
 )
 from pipelines.landing.aside import describe_aside
+from pipelines.reporting.health import FINE
 from pipelines.reporting.wording import count
 from pipelines.warehouse.build import KEPT
 from pipelines.warehouse.ledger import ABSENT, ENDED_WELL, list_failures
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from pipelines.records import Poll
     from pipelines.reporting.health import Health
     from pipelines.warehouse.build import Outcome
 
@@ -62,6 +64,12 @@ def exit_of_run(ledger: Records, findings: Sequence[str], listings: Records = ()
     return ExitStatus(1, ". ".join([problem, *kept]))
 
 
+def exit_of_plan(listings: Sequence[Poll]) -> ExitStatus:
+    """Return what the lists of sessions that a plan rests on mean."""
+    failed = [msgspec.structs.asdict(poll) for poll in listings if poll.outcome != "complete"]
+    return exit_of_listings(failed, ()) if failed else ExitStatus()
+
+
 def exit_of_listings(listings: Records, ledger: Records) -> ExitStatus:
     """Return what it means that the sessions of a source could not be listed to the end."""
     rejected = [row for row in listings if row["error_type"] == TOKEN_REJECTED]
@@ -88,8 +96,8 @@ def exit_of_health(lines: Sequence[Health]) -> ExitStatus:
     """
     if not lines:
         return ExitStatus(1, "no session was polled yet. Run `session-threads run` first")
-    unhealthy = [line for line in lines if line.state != "ok" and line.state not in ABSENT]
-    if not unhealthy and any(line.state == "ok" for line in lines):
+    unhealthy = [line for line in lines if line.state not in FINE | ABSENT]
+    if not unhealthy and any(line.state in FINE for line in lines):
         return ExitStatus()
     unhealthy = unhealthy or list(lines)
     first = unhealthy[0]

@@ -84,6 +84,7 @@ def main(*, debug: bool) -> None:
 
 for command in (
     polling.run,
+    polling.plan,
     polling.init,
     polling.check,
     polling.build,

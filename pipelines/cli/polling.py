@@ -15,12 +15,18 @@ from pipelines.reporting.wording import count
 @click.command()
 @click.option("--session", "sessions", multiple=True, metavar="ID", help="Only this session.")
 @click.option("--status", "statuses", multiple=True, metavar="S", help="Only this status.")
+@click.option("--full", is_flag=True, help="List every session, whatever the plan says.")
 @click.option("-v", "--verbose", is_flag=True, help="A line for each session, also in a log.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document, for machines.")
 def run(
-    sessions: tuple[str, ...], statuses: tuple[str, ...], *, verbose: bool, as_json: bool
+    sessions: tuple[str, ...],
+    statuses: tuple[str, ...],
+    *,
+    full: bool,
+    verbose: bool,
+    as_json: bool,
 ) -> None:
-    """Poll every configured session once, load, analyse and publish.
+    """Poll every session that may have news once, load, analyse and publish.
 
     Listing a session that has no thread yet makes the server create its coordinator.
 
@@ -38,13 +44,37 @@ def run(
 
     settings = load_settings(PROVIDERS)
     with watch_poll(verbose=verbose) as progress:
-        result = steps.run(settings, Selection(sessions, statuses), progress)
+        result = steps.run(settings, Selection(sessions, statuses, full), progress)
     ending = exit_of_run(result.ledger, result.findings, result.listings)
     ending = add_aside(ending, result.data / RAW)
     if as_json:
         print_run_json(result, ending)
     else:
         print_summary(result, verbose=verbose)
+    conclude(ending)
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document, for machines.")
+def plan(*, as_json: bool) -> None:
+    """Say what the next run would ask, and why.
+
+    Asks only for the list of sessions. What it says of requests is by the pages that came last.
+
+    Exit status: 0 all is well, 2 configuration, 3 token rejected, 4 the sessions cannot be listed.
+    """
+    from pipelines import steps
+    from pipelines.cli.exit_status import exit_of_plan
+    from pipelines.cli.plans import print_plan, print_plan_json
+    from pipelines.config.loader import load_settings
+    from pipelines.providers.registry import PROVIDERS
+
+    planned, listings = steps.preview(load_settings(PROVIDERS))
+    ending = exit_of_plan(listings)
+    if as_json:
+        print_plan_json(planned, ending)
+    else:
+        print_plan(planned, listings)
     conclude(ending)
 
 
@@ -73,7 +103,8 @@ def init(session_ids: tuple[str, ...]) -> None:
 def check() -> None:
     """Look for what would make a run fail: a line for each thing to fix.
 
-    Asks for one thread of the first session of each source.
+    Asks each source for one session, or one thread of its first session if it lists none, and
+    those that discover for all their sessions.
 
     Exit status: 0 all is well, 2 the configuration or the environment must be fixed, 3 token
     rejected, 4 the tables cannot be opened.

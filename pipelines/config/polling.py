@@ -18,7 +18,7 @@ class Polling(Strict):
 
     strategy: Literal["adaptive", "full"] | None = None
     full_listing_hours: int = Field(default=8, ge=1, le=24 * 7)
-    trust_after_changes: int = Field(default=60, ge=20)
+    trust_after_changes: int = Field(default=60, ge=1)
     trust_after_days: int = Field(default=3, ge=1)
 
     def lets_rest(self, origin: str) -> bool:

@@ -22,6 +22,7 @@ from pydantic import (
 from pipelines.config.discovery import DiscoverKey
 from pipelines.config.document import reject_tilde
 from pipelines.config.lake import Lake, ObjectStore, WarehouseKey
+from pipelines.config.polling import Polling
 from pipelines.config.values import (
     BaseUrl,
     Directory,
@@ -122,6 +123,7 @@ class Source(Strict):
     max_attempts: int = Field(default=6, ge=1)
     retry_budget_s: float = Field(default=300, ge=0)
     page_limit: int = Field(default=100, ge=1)
+    paging: Literal["cursors", "none"] = "cursors"
     lookup_limit: int = Field(default=100, ge=0)
     max_pages_per_session: int = Field(default=10_000, ge=1)
     auth: Literal["bearer", "x-api-key"] = "bearer"
@@ -139,6 +141,12 @@ class Source(Strict):
     _token: SecretStr = PrivateAttr(default=SecretStr(""))
     _file_sessions: dict[str, str | None] = PrivateAttr(default_factory=dict)
     _variables: dict[str, SecretStr] = PrivateAttr(default_factory=dict)
+
+    def limit_page(self, most: int | None = None) -> int | None:
+        """Return how many items to ask for at once, at most so many; None if it cannot be asked."""
+        if self.paging == "none":
+            return None
+        return min(self.page_limit, most or self.page_limit)
 
     @property
     def file_sessions(self) -> dict[str, str | None]:
@@ -185,6 +193,7 @@ class Settings(Strict):
     run_deadline_minutes: int = Field(default=30, ge=1)
     analyses_memory_mb: int = Field(default=300, ge=100)
     webhook_url_env: Name | None = None
+    polling: Polling = Field(default_factory=Polling)
     warehouse: WarehouseKey | None = None
     s3: ObjectStore | None = None
     _home: Path = PrivateAttr(default_factory=data_home)
@@ -207,9 +216,15 @@ class Settings(Strict):
         return STALE_AFTER_INTERVALS * timedelta(minutes=self.poll_interval_minutes)
 
     @property
+    def resting_stale_after(self) -> timedelta:
+        """How long after its last complete poll began a session that rests is stale."""
+        return timedelta(hours=self.polling.full_listing_hours) + self.stale_after
+
+    @property
     def for_analyses(self) -> dict[str, float]:
         """What the analyses read of the configuration, and what follows from it, by its key."""
         return {
             "attention_after_minutes": float(self.attention_after_minutes),
             "stale_after_minutes": self.stale_after.total_seconds() / 60,
+            "resting_stale_after_minutes": self.resting_stale_after.total_seconds() / 60,
         }

@@ -15,6 +15,7 @@ from pipelines.defs.checks import (
     LOAD_CHECKS,
     PUBLICATION_CHECKS,
     check_drift,
+    check_evidence,
     check_freshness,
     check_keys,
     check_sessions,
@@ -53,6 +54,9 @@ class PollConfig(dg.Config):
         description="Statuses, such as running, to list threads in these alone; such a poll retires"
         " no thread and counts as no complete one. Empty: all of them.",
     )
+    full: bool = Field(
+        default=False, description="Whether every session is listed, whatever the plan says."
+    )
 
 
 SESSIONS = dg.AssetSpec(
@@ -90,13 +94,13 @@ def thread_pages(
     do, this step fails: after the ledger that says so is published.
     """
     settings = configuration.load()
-    selection = Selection(tuple(config.sessions), tuple(config.statuses))
+    selection = Selection(tuple(config.sessions), tuple(config.statuses), config.full)
     history = read_history(warehouse)
     found = steps.discover(settings, history, selection)
     planned = steps.plan(settings, found.sources, selection, history)
     begun = steps.RunStart(context.run.run_id, warehouse.newest_sequence(), "dagster", warehouse)
     came = steps.poll(settings, planned, selection, Progress(), begun, history.known, found)
-    yield dg.MaterializeResult(asset_key="sessions", metadata=describe_discovery(found))
+    yield dg.MaterializeResult(asset_key="sessions", metadata=describe_discovery(found, planned))
     for line in filter(None, map(Failures().describe, came.polls)):
         context.log.warning(line)
     if problem := find_problem(came.polls):
@@ -143,9 +147,10 @@ def threads(
     yield dg.MaterializeResult(
         metadata=describe_ledger(loaded.ledger) | table | {"seconds": seconds},
         check_results=[
-            check_sessions(loaded.ledger),
+            check_sessions(loaded.ledger, loaded.resting),
             check_keys(None),
             check_drift(loaded.drift),
+            check_evidence(loaded.missed),
         ],
     )
 

@@ -9,16 +9,17 @@ from pipelines import clock
 from pipelines.defs.metadata import tabulate
 from pipelines.defs.resources import Configuration
 from pipelines.errors import LoadRejected, SettingsError
-from pipelines.reporting.health import find_oldest, pair_sessions, session_state
+from pipelines.reporting.health import FINE, find_oldest, pair_sessions, session_state
 from pipelines.warehouse.analyses import BUILT, Analysis
 from pipelines.warehouse.ledger import ABSENT, list_failures
 
 Row = Mapping[str, Any]
 COMPLETE, UNIQUE, DRIFT = "every_session_complete", "keys_are_unique", "no_schema_drift"
-FRESH = "every_session_fresh"
+FRESH, EVIDENT = "every_session_fresh", "evidence_holds"
 LAST = "last_complete_poll"
 SHOWN_ROWS = 20
 # What is shown of a poll that failed.
+MISSED = ("source", "session_id", "thread_id", "change")
 EVIDENCE = ("source", "session_id", "outcome", "end_reason", "error_type", "error_message")
 
 LOAD_CHECKS = [
@@ -39,24 +40,31 @@ LOAD_CHECKS = [
         asset="threads",
         description="The server sent no field, type or value that was never seen before.",
     ),
+    dg.AssetCheckSpec(
+        EVIDENT,
+        asset="threads",
+        description="No change of threads was found of which the session's object says nothing."
+        " After one, no session of its source rests until the evidence has proven itself anew.",
+    ),
 ]
 PUBLICATION_CHECKS = [
     dg.AssetCheckSpec(
         FRESH,
         asset="published_database",
         description="Every configured session that is neither gone nor forbidden has a complete"
-        " poll that is not older than two poll intervals.",
+        " poll that is not older than two poll intervals, or was found quiet in that time.",
     ),
 ]
 
 
-def check_sessions(ledger: Sequence[Row]) -> dg.AssetCheckResult:
-    """Return whether no poll needs someone; those that do, as a table."""
+def check_sessions(ledger: Sequence[Row], resting: int = 0) -> dg.AssetCheckResult:
+    """Return whether no poll needs someone; those that do, as a table. So many sessions rest."""
     failing = list_failures(ledger)
     return dg.AssetCheckResult(
         check_name=COMPLETE,
-        passed=bool(ledger) and not failing,
-        metadata={"sessions": len(ledger)} | describe_evidence("failing", failing, EVIDENCE),
+        passed=bool(ledger or resting) and not failing,
+        metadata={"sessions": len(ledger), "sessions_resting": resting}
+        | describe_evidence("failing", failing, EVIDENCE),
     )
 
 
@@ -85,6 +93,16 @@ def check_drift(drift: Sequence[str]) -> dg.AssetCheckResult:
     )
 
 
+def check_evidence(missed: Sequence[Row]) -> dg.AssetCheckResult:
+    """Return whether every change was announced; those that were not, as a table."""
+    return dg.AssetCheckResult(
+        check_name=EVIDENT,
+        passed=not missed,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata=describe_evidence("missed", missed, MISSED),
+    )
+
+
 def check_freshness(configuration: Configuration, health: Sequence[Row]) -> dg.AssetCheckResult:
     """Return whether every configured session has a recent complete poll, by ingestion_health.
 
@@ -99,7 +117,7 @@ def check_freshness(configuration: Configuration, health: Sequence[Row]) -> dg.A
     old = [
         {"source": source, "session_id": session.id, LAST: row[LAST] or "never"}
         for source, session, row in pair_sessions(settings, health)
-        if session_state(dict(row) | {"failure_streak": 0}, settings, now) not in {"ok", *ABSENT}
+        if session_state(dict(row) | {"failure_streak": 0}, settings, now) not in FINE | ABSENT
     ]
     evidence = describe_evidence("stale", old, ("source", "session_id", LAST))
     return dg.AssetCheckResult(

@@ -9,8 +9,10 @@ import dagster as dg
 import duckdb
 
 from pipelines.extract.discover import Discovery
+from pipelines.extract.plan import PlannedSource
 from pipelines.landing.format import PAGES
 from pipelines.records import THREADS_ENDPOINT, Poll
+from pipelines.reporting.plans import sum_up_plan
 from pipelines.warehouse.analyses import SCHEMA, Analysis
 from pipelines.warehouse.build import Built
 from pipelines.warehouse.sql import fetch_records, quote_name, read_query
@@ -31,8 +33,12 @@ COLUMNS_OF_PAGES = {
 }
 
 
-def describe_discovery(found: Discovery) -> Metadata:
-    """Return how many sessions there are, where they come from, and how many are no more."""
+def describe_discovery(found: Discovery, planned: Sequence[PlannedSource]) -> Metadata:
+    """Return how many sessions there are, where they come from, and how many are no more.
+
+    Of a plan also how many are asked and rest, and why.
+    """
+    choices = [choice for each in planned for choice in each.choices]
     sessions = [session for each in found.sources for session in each.sessions]
     origins = Counter(session.origin for session in sessions)
     states = Counter(decision.state for decision in found.decisions)
@@ -44,6 +50,8 @@ def describe_discovery(found: Discovery) -> Metadata:
         },
         "sessions_leaving": sum(session.is_leaving for session in sessions),
         **{f"sessions_{state}": states[state] for state in ("gone", "excluded", "out_of_scope")},
+        **({"sessions_resting": sum(not choice.is_asked for choice in choices)} if choices else {}),
+        **({"plan": plan} if (plan := sum_up_plan(choices)) else {}),
         "listings": len(listings),
         "listings_complete": sum(poll.outcome == "complete" for poll in listings),
         "requests": sum(poll.requests for poll in listings),

@@ -28,14 +28,15 @@ class Registered(msgspec.Struct, frozen=True):
 class LastListing(msgspec.Struct, frozen=True):
     """A session's last complete poll, and what its object had said before its first request.
 
-    It began `at` (microseconds since 1970), in the run of that `sequence`; `is_newest` is false if
-    a later poll was not complete. The session `may_rest` while its object says the same. It is a
-    suspect if its threads had changed and the object had not. `reading` says how its pages were
-    read.
+    It began `at` (microseconds since 1970), in the run of that `sequence`, and brought so many
+    `pages`; `is_newest` is false if a later poll was not complete. The session `may_rest` while its
+    object says the same. It is a suspect if its threads had changed and the object had not.
+    `reading` says how its pages were read.
     """
 
     at: int
     sequence: int = 0
+    pages: int = 1
     is_newest: bool = True
     evidence: Evidence | None = None
     may_rest: bool = False

@@ -56,12 +56,12 @@ def plan_polls(
     if selection.sessions or selection.statuses:
         planned = [select(each, selection) for each in found]
     else:
-        full = Polling(strategy="full") if selection.is_full else polling
+        asked = polling.model_copy(update={"strategy": "full"}) if selection.is_full else polling
         planned = [
             plan_source(
                 each if selection.is_full else leave_absent(each, history, polling),
                 history,
-                full,
+                asked,
                 (readings or {}).get(each.source.provider),
             )
             for each in found

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from pipelines.extract.history import LastListing, Trials
 
 Reason = Literal[
-    "selected",
     "full",
     "leaving",
     "new",
@@ -42,10 +41,11 @@ MISS_US = 30 * DAY_US
 
 
 class Choice(msgspec.Struct, frozen=True):
-    """What a plan says of a session: whether it is asked, and why."""
+    """What a plan says of a session: whether it is asked, why, and how many pages it had last."""
 
     session: ScopedSession
     reason: Reason
+    pages: int = 1
 
     @property
     def is_asked(self) -> bool:
@@ -96,7 +96,7 @@ def choose(
         else:
             news = find_news(last, present.evidence.get(session.id), present.at, reading)
             reason = news or ("due" if session.id in due else waiting)
-        choices.append(Choice(session, reason))
+        choices.append(Choice(session, reason, max(last.pages, 1) if last else 1))
     return choices, is_trusted
 
 

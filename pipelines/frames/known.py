@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
 Session = tuple[str, str]
 
-KNOWN = pl.Schema({"digest": pl.UInt64(), "growing_since": TIMESTAMP})
+KNOWN = pl.Schema({"digest": pl.Int64(), "growing_since": TIMESTAMP})
 SEEN = pl.Schema({"source": pl.String(), "session_id": pl.String(), **KNOWN})
-DIGESTS = pl.List(pl.UInt64)
+DIGESTS = pl.List(pl.Int64)
 # Numbers that grow by themselves are stored anew when those that are stored are so old.
 REFRESH = timedelta(hours=1)
 _encode = msgspec.json.Encoder(order="deterministic").encode
@@ -104,7 +104,7 @@ class ThreadDigests:
         self.add(pages)
         keys = list(pages.select("source", "session_id", "endpoint", "page", "body").iter_rows())
         digests = [
-            self._digests[source, session_id][page] if name == THREADS_ENDPOINT else array("Q")
+            self._digests[source, session_id][page] if name == THREADS_ENDPOINT else array("q")
             for source, session_id, name, page, _ in keys
         ]
         listed = pages.select(
@@ -202,7 +202,7 @@ def digest_all(contents: Iterable[bytes], salt: bytes) -> array[int]:
     """Return digests that fit integers: of 2^64 changes one would go unnoticed."""
     blake2b = hashlib.blake2b
     found = [blake2b(content, digest_size=8, salt=salt).digest() for content in contents]
-    digests = array("Q", b"".join(found))
+    digests = array("q", b"".join(found))
     if sys.byteorder == "big":
         digests.byteswap()
     return digests

@@ -64,7 +64,7 @@ THREADS = pl.Schema(
         "workflow_run_id": pl.String(),
         "extra": pl.String(),
         "growing": pl.String(),
-        "digest": pl.UInt64(),
+        "digest": pl.Int64(),
     }
 )
 
@@ -83,7 +83,7 @@ TYPES: dict[str, pl.DataType] = {
     "has_odd_parent": pl.Boolean(),
     "has_odd_archival": pl.Boolean(),
     "has_odd_growth": pl.Boolean(),
-    "digest": pl.UInt64(),
+    "digest": pl.Int64(),
 } | dict.fromkeys(INSTANTS, pl.Int64())
 # A column that may grow by itself, and its value.
 GROWING = {

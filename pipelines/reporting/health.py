@@ -29,11 +29,19 @@ NEVER: dict[str, Any] = {
     "threads": 0,
     "open_threads": 0,
     "clock_skew_seconds": None,
+    "quiet_as_of": None,
+    "missed_share_upper": None,
 }
+# Nobody has to look at them.
+FINE = frozenset({"ok", "resting"})
 
 
 class Health(msgspec.Struct, frozen=True):
-    """A session's line: `state` is ok, stale, failing, gone, forbidden or never polled."""
+    """A session's line: `state` is ok, resting, stale, failing, gone, forbidden or never polled.
+
+    Of one that rests, `quiet_as_of` is the list of sessions that found it quiet, and
+    `missed_share_upper` a bound of the share of its changes that this would not show.
+    """
 
     source: str
     session_id: str
@@ -44,6 +52,8 @@ class Health(msgspec.Struct, frozen=True):
     open_threads: int
     last_error: str | None
     clock_skew_seconds: float | None = None
+    quiet_as_of: datetime | None = None
+    missed_share_upper: float | None = None
 
     @property
     def name(self) -> str:
@@ -56,7 +66,8 @@ def read_health(warehouse: Warehouse, settings: Settings, now: datetime) -> list
 
     A session is gone, or forbidden, if the server said so last, failing if its last poll was not
     complete for another reason, or the last complete one lies in the future, and stale if that
-    began more than two poll intervals before `now`.
+    began more than two poll intervals before `now`. One that rests is stale if the list that found
+    it quiet did, or its last complete poll full_listing_hours more.
     """
     lines = [
         Health(
@@ -69,7 +80,7 @@ def read_health(warehouse: Warehouse, settings: Settings, now: datetime) -> list
         )
         for source, session, row in pair_sessions(settings, read_rows(warehouse))
     ]
-    return sorted(lines, key=lambda line: line.state == "ok")
+    return sorted(lines, key=lambda line: line.state in FINE)
 
 
 def pair_sessions(
@@ -90,7 +101,7 @@ def pair_sessions(
 
 def is_found(row: Mapping[str, Any]) -> bool:
     """Whether the registry says that a session was discovered, and is asked for."""
-    return row["origin"] == "discovered" and row["state"] in {"polled", "forbidden"}
+    return row["origin"] == "discovered" and row["state"] in {"polled", "resting", "forbidden"}
 
 
 def find_oldest(settings: Settings, now: datetime) -> datetime:
@@ -118,7 +129,11 @@ def session_state(row: Mapping[str, Any], settings: Settings, now: datetime) -> 
         return "failing"
     if row["last_complete_poll"] is None:
         return "never polled"
-    return "ok" if row["last_complete_poll"] >= find_oldest(settings, now) else "stale"
+    oldest, rests = find_oldest(settings, now), row["quiet_as_of"] is not None
+    if not rests:
+        return "ok" if row["last_complete_poll"] >= oldest else "stale"
+    is_old = row["last_complete_poll"] < now - settings.resting_stale_after
+    return "stale" if is_old or row["quiet_as_of"] < oldest else "resting"
 
 
 def find_impossible(row: Mapping[str, Any], now: datetime) -> str | None:

@@ -62,6 +62,7 @@ def make_listing(row: Mapping[str, Any]) -> LastListing:
     return LastListing(
         at=row["complete_at"],
         sequence=row["complete_sequence"],
+        pages=row["complete_pages"],
         is_newest=row["last_outcome"] == "complete",
         evidence=None if row["may_rest"] is None else said,
         may_rest=bool(row["may_rest"]),

@@ -44,6 +44,19 @@ def read_failed_listings(
     return fetch_records(connection, read_query("ledger", "failed_listings"), [list(run_ids)])
 
 
+def read_missed(
+    connection: duckdb.DuckDBPyConnection, run_ids: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Return the changes of threads that these runs found not to have been announced."""
+    return fetch_records(connection, read_query("ledger", "missed_changes"), [list(run_ids)])
+
+
+def count_resting(connection: duckdb.DuckDBPyConnection, run_ids: Sequence[str]) -> int:
+    """Return how many sessions these runs did not ask, because nothing pointed to news."""
+    query = read_query("ledger", "resting_of_runs")
+    return sum(number for (number,) in connection.execute(query, [list(run_ids)]).fetchall())
+
+
 def read_drift(connection: duckdb.DuckDBPyConnection, run_ids: Sequence[str]) -> list[str]:
     """Return what these runs saw first, a line each: a field and its type, or an unknown value."""
     rows = fetch_records(connection, read_query("ledger", "drift_of_runs"), [list(run_ids)])

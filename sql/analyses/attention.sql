@@ -18,14 +18,26 @@
 --   threshold_seconds: how long it is usual to stay quiet (seconds)
 --   threshold_basis: "where that comes from: agent_and_status or status (an upper bound of the 95th percentile of at least 60 silences, that is times between two changes of updated_at that polls saw), or configured (attention_after_minutes)"
 --   severity: "low below the threshold, and of a closed thread, in which nobody waits; medium up to three times as long, high beyond"
---   as_of: beginning of the newest poll that the row rests on (UTC)
+--   as_of: beginning of the newest poll that the row rests on, or of the list of sessions that found its session quiet (UTC)
+--   as_of_basis: "poll, or evidence: the session rests, and nothing pointed to news at as_of"
 -- checks:
 --   one_row_per_thread: >-
 --     SELECT source, session_id, thread_id, count(*) AS found FROM analytics.attention
 --     GROUP BY ALL HAVING count(*) > 1
 --   stuck_threads_exceed_their_threshold: >-
 --     FROM analytics.attention WHERE reason = 'stuck' AND severity = 'low'
-WITH candidates AS (
+WITH seen AS (
+    SELECT
+        durations.* REPLACE (greatest(durations.as_of, resting.quiet_as_of) AS as_of),
+        if(resting.quiet_as_of IS NULL, 'poll', 'evidence') AS as_of_basis
+    FROM analytics.thread_durations AS durations
+    LEFT JOIN resting_sessions AS resting USING (source, session_id)
+    WHERE missing_since IS NULL
+        AND unwatched_since IS NULL
+        AND (is_censored OR gave_up(stop_reason_type))
+),
+
+candidates AS (
     SELECT
         * REPLACE (
             CASE WHEN updated_at IS NOT NULL THEN greatest(seconds_between(updated_at, as_of), 0) END
@@ -40,11 +52,8 @@ WITH candidates AS (
             WHEN status = 'blocked' THEN 'blocked'
             WHEN status IS DISTINCT FROM 'idle' THEN 'stuck'
         END AS reason
-    FROM analytics.thread_durations
-    WHERE missing_since IS NULL
-        AND unwatched_since IS NULL
-        AND (is_censored OR gave_up(stop_reason_type))
-        AND reason IS NOT NULL
+    FROM seen
+    WHERE reason IS NOT NULL
 ),
 
 usual AS MATERIALIZED (FROM usual_silences)
@@ -75,7 +84,8 @@ SELECT
         WHEN quiet_seconds > threshold_seconds THEN 'medium'
         ELSE 'low'
     END AS severity,
-    candidates.as_of
+    candidates.as_of,
+    candidates.as_of_basis
 FROM candidates
 LEFT JOIN usual AS of_agent
     ON of_agent.source = candidates.source

@@ -32,12 +32,9 @@ WITH newest AS (
 -- Clocks may differ: what is dated after the newest poll has happened by then.
 placed AS (
     SELECT
-        source_number,
-        change,
-        is_completion,
+        source_number, change, is_completion,
         changed_at < to_timestamp(first_hour * 3600) AS is_earlier,
-        least(greatest(epoch_us(changed_at), first_hour * 3_600_000_000), seen_us) AS at_us,
-        seen_us
+        least(greatest(epoch_us(changed_at), first_hour * 3_600_000_000), seen_us) AS at_us, seen_us
     FROM open_changes
     JOIN newest USING (source)
 ),
@@ -57,8 +54,7 @@ counted AS (
 
 hourly AS (
     SELECT
-        source_number,
-        hour,
+        source_number, hour,
         -- At the first instant only what it leaves open counts.
         max(opened_in_hour) FILTER (at_us % 3_600_000_000 > 0) AS peak_in_hour,
         sum(change) FILTER (at_us % 3_600_000_000 = 0) AS change_at_first,
@@ -79,8 +75,7 @@ hours AS (
 
 backlogs AS (
     SELECT
-        hours.*,
-        hourly.* EXCLUDE (source_number, hour, change),
+        hours.*, hourly.* EXCLUDE (source_number, hour, change),
         greatest(least(3_600_000_000, hours.seen_us - hours.hour * 3_600_000_000), 0) AS length_us,
         coalesce(sum(hourly.change) OVER in_time, 0) AS backlog,
         coalesce(sum(left_unwatched) OVER in_time, 0)::BIGINT AS threads_unwatched,

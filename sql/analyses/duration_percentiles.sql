@@ -64,10 +64,8 @@ WITH groups AS (
 medians AS (
     SELECT
         dimension, value, role, 'closed' AS basis,
-        min(t_seconds) FILTER (survival <= 0.5) AS km_p50,
-        min(t_seconds) FILTER (ci_low <= 0.5) AS km_p50_low,
-        min(t_seconds) FILTER (ci_high <= 0.5) AS km_p50_high,
-        min(t_seconds) FILTER (survival <= 0.1) AS km_p90
+        min(t_seconds) FILTER (survival <= 0.5) AS km_p50, min(t_seconds) FILTER (survival <= 0.1) AS km_p90,
+        min(t_seconds) FILTER (ci_low <= 0.5) AS km_p50_low, min(t_seconds) FILTER (ci_high <= 0.5) AS km_p50_high
     FROM analytics.survival
     GROUP BY dimension, value, role
 ),
@@ -84,18 +82,15 @@ of_sessions AS (
 
 SELECT
     dimension, value, coalesce(names.name, value) AS name, names.agent, names.agent_version, role, basis,
-    n,
-    max(n_open) OVER same_group AS n_open,
+    n, max(n_open) OVER same_group AS n_open,
     n_vanished / nullif(n, 0) AS vanished_share,
     max(n_late) OVER same_group / max(threads) OVER same_group AS late_share,
-    percentiles[1] AS p50,
-    p50_of_sessions,
+    percentiles[1] AS p50, p50_of_sessions,
     CASE WHEN isfinite(typical) THEN typical END AS km_p50_of_sessions,
     percentiles[2] AS p75, percentiles[3] AS p90, percentiles[4] AS p95, percentiles[5] AS p99,
     mean, longest AS max,
     km_p50, km_p50_low, km_p50_high, km_p90,
-    max(as_of) OVER same_group AS as_of,
-    min(as_of_oldest) OVER same_group AS as_of_oldest
+    max(as_of) OVER same_group AS as_of, min(as_of_oldest) OVER same_group AS as_of_oldest
 FROM groups
 LEFT JOIN medians USING (dimension, value, role, basis)
 LEFT JOIN of_sessions USING (dimension, role, basis)

@@ -16,6 +16,8 @@
 --   open_threads: number of them that are open and not missing
 --   missing: number of them that the newest complete poll no longer listed
 --   clock_skew_seconds: how far this machine's clock was ahead of the server's at the newest poll that shows it; null if none does (seconds)
+--   quiet_as_of: of a session that rests, beginning of the newest list of sessions, which found it quiet; its threads are as old as last_complete_poll (UTC)
+--   missed_share_upper: of a session that rests, upper bound of the share of changes that its source does not announce, with a confidence of 95 %; for the mix of changes seen so far
 --   as_of: beginning of the newest poll of the session, also of one that failed or was overtaken (UTC)
 -- checks:
 --   one_row_per_session: >-
@@ -76,8 +78,11 @@ SELECT
     coalesce(counts.open_threads, 0) AS open_threads,
     coalesce(counts.missing, 0) AS missing,
     sessions.clock_skew_seconds,
+    resting.quiet_as_of,
+    resting.missed_share_upper,
     sessions.as_of
 FROM sessions
 JOIN latest_polls AS latest USING (source, session_id)
 LEFT JOIN counts USING (source, session_id)
+LEFT JOIN resting_sessions AS resting USING (source, session_id)
 ORDER BY sessions.failure_streak DESC, lag_seconds DESC NULLS FIRST, sessions.source, sessions.session_id

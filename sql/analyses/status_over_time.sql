@@ -7,7 +7,8 @@
 --   status: status as the server says it, (none) if it says none, (other) for all but the known and the 20 most frequent others, (unobserved) from a thread's birth to the spell in which it was first seen
 --   threads: number of threads in the status then; those that had gone missing, or that nobody watched any more, left out
 --   sessions_polled: number of sessions with a complete poll that began in the hour
---   sessions_stale: number of sessions polled earlier that had no complete poll in the hour, so that their threads are counted as they were seen before, or no more if nobody watches them
+--   sessions_resting: number of sessions polled earlier that were not asked in the hour because nothing pointed to news, so that their threads are counted as they were seen before
+--   sessions_stale: number of the other sessions polled earlier that had no complete poll in the hour, so that their threads are counted as they were seen before, or no more if nobody watches them
 -- checks:
 --   counts_are_not_negative: FROM analytics.status_over_time WHERE threads < 0
 --   ends_at_the_present: >-
@@ -44,16 +45,30 @@ sessions AS (
     GROUP BY source, hour
 ),
 
+-- Who rests in every run of the hour has no poll in it.
+resting AS (
+    SELECT
+        source,
+        least(greatest(time_bucket(INTERVAL 1 HOUR, polls.started_at), spans.first_hour), spans.last_hour) AS hour,
+        min(sessions_resting) AS sessions
+    FROM source_polls AS polls
+    JOIN source_hours AS spans USING (source)
+    WHERE is_trusted IS NOT NULL
+    GROUP BY ALL
+),
+
 coverage AS (
     SELECT
         hours.*,
         coalesce(sessions.polled, 0) AS sessions_polled,
-        sum(sessions.new) OVER (PARTITION BY source ORDER BY hour) AS sessions_known
+        sum(sessions.new) OVER (PARTITION BY source ORDER BY hour) AS sessions_known,
+        least(coalesce(resting.sessions, 0), sessions_known - sessions_polled)::BIGINT AS sessions_resting
     FROM (
         SELECT source, as_of, unnest(generate_series(first_hour, last_hour, INTERVAL 1 HOUR)) AS hour
         FROM source_hours
     ) AS hours
     LEFT JOIN sessions USING (source, hour)
+    LEFT JOIN resting USING (source, hour)
 ),
 
 hourly AS (
@@ -81,7 +96,8 @@ SELECT
     status,
     coalesce(sum(changes.change) OVER (PARTITION BY source, status ORDER BY hour), 0)::BIGINT AS threads,
     coverage.sessions_polled,
-    (coverage.sessions_known - coverage.sessions_polled)::BIGINT AS sessions_stale
+    coverage.sessions_resting,
+    (coverage.sessions_known - coverage.sessions_polled - coverage.sessions_resting)::BIGINT AS sessions_stale
 FROM coverage
 JOIN (SELECT DISTINCT source, status FROM changes) AS statuses USING (source)
 LEFT JOIN changes USING (source, hour, status)

@@ -28,17 +28,11 @@
 --     HAVING count(*) <> (
 --       SELECT coalesce(sum(closed + censored), 0) FROM analytics.survival WHERE dimension = 'all'
 --     )
-WITH lifetimes AS NOT MATERIALIZED (
-    SELECT
-        * REPLACE (
-            CASE WHEN basis <> 'vanished' THEN elapsed_seconds ELSE spread_between(
-                elapsed_low, elapsed_high, concat_ws('/', source, session_id, thread_id)
-            ) END AS elapsed_seconds
-        ),
-        basis = 'vanished' AS is_vanished,
-        role AS own_role
-    FROM analytics.thread_durations
-    WHERE elapsed_seconds IS NOT NULL
+WITH durations AS NOT MATERIALIZED (FROM analytics.thread_durations),
+
+lifetimes AS NOT MATERIALIZED (
+    SELECT *, role AS own_role
+    FROM curve_lifetimes('durations')
 ),
 
 groups AS MATERIALIZED (

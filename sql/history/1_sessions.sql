@@ -5,6 +5,7 @@ SELECT
     latest.complete_sequence,
     latest.last_outcome,
     epoch_us(latest.complete_at) AS complete_at,
+    latest.complete_pages,
     evidence.may_rest,
     evidence.status,
     epoch_us(evidence.updated_at) AS updated_at,

@@ -12,4 +12,4 @@ SELECT
     sessions.created_at
 FROM sessions
 LEFT JOIN analytics.ingestion_health AS health USING (source, session_id)
-ORDER BY sessions.state <> 'polled', sessions.state, sessions.source, sessions.created_at DESC, sessions.session_id
+ORDER BY sessions.state NOT IN ('polled', 'resting'), sessions.state, sessions.source, sessions.created_at DESC, sessions.session_id

@@ -5,12 +5,12 @@ FROM incoming_polls;
 INSERT INTO runs BY NAME
 SELECT
     landed_run.*,
-    count_if(polls.outcome = 'complete') AS sessions_complete,
-    count_if(polls.outcome = 'incomplete') AS sessions_incomplete,
-    count_if(polls.outcome = 'gone') AS sessions_gone,
-    count_if(polls.outcome = 'forbidden') AS sessions_forbidden,
-    count_if(polls.outcome = 'failed') AS sessions_failed,
-    count_if(polls.outcome = 'overtaken') AS sessions_overtaken
+    count(*) FILTER (polls.outcome = 'complete') AS sessions_complete,
+    count(*) FILTER (polls.outcome = 'incomplete') AS sessions_incomplete,
+    count(*) FILTER (polls.outcome = 'gone') AS sessions_gone,
+    count(*) FILTER (polls.outcome = 'forbidden') AS sessions_forbidden,
+    count(*) FILTER (polls.outcome = 'failed') AS sessions_failed,
+    count(*) FILTER (polls.outcome = 'overtaken') AS sessions_overtaken
 FROM landed_run
 LEFT JOIN session_polls AS polls USING (run_id, sequence)
 WHERE landed_run.run_id NOT IN (SELECT run_id FROM runs)

@@ -41,8 +41,8 @@ CREATE TABLE threads (
     last_changed_sequence BIGINT NOT NULL,
     missing_since TIMESTAMPTZ,
     missing_sequence BIGINT,
-    digest UBIGINT,
-    grows BOOLEAN NOT NULL DEFAULT FALSE
+    digest BIGINT,
+    grows BOOLEAN
 );
 COMMENT ON TABLE threads IS 'The current state, one row per thread. Key: source, session_id, thread_id.';
 COMMENT ON COLUMN threads.source IS 'Name of the source in the configuration';
@@ -278,9 +278,10 @@ CREATE TABLE analysis_settings (
     name VARCHAR NOT NULL,
     value DOUBLE NOT NULL
 );
-INSERT INTO analysis_settings VALUES ('attention_after_minutes', 60), ('stale_after_minutes', 30);
+INSERT INTO analysis_settings VALUES
+('attention_after_minutes', 60), ('stale_after_minutes', 30), ('resting_stale_after_minutes', 510);
 COMMENT ON TABLE analysis_settings IS 'Settings that the analyses read, so that a query gives the same answer wherever it is run.';
-COMMENT ON COLUMN analysis_settings.name IS 'Key of the configuration, or what follows from one: stale_after_minutes is two intervals of poll_interval_minutes';
+COMMENT ON COLUMN analysis_settings.name IS 'Key of the configuration, or what follows from one: stale_after_minutes is two intervals of poll_interval_minutes, and resting_stale_after_minutes full_listing_hours more';
 COMMENT ON COLUMN analysis_settings.value IS 'Its value when the analyses were built last';
 
 CREATE TABLE analysis_builds (

@@ -25,7 +25,11 @@ SELECT
 FROM analytics.ingestion_health
 JOIN attempts USING (source, session_id)
 CROSS JOIN staleness
-WHERE is_polled
-    AND (failure_streak > 0 OR last_complete_poll IS NULL OR lag_seconds > stale_after_seconds)
+WHERE (is_polled OR quiet_as_of IS NOT NULL)
+    AND (
+        failure_streak > 0
+        OR last_complete_poll IS NULL
+        OR lag_seconds > if(quiet_as_of IS NULL, stale_after_seconds, resting_stale_after_seconds)
+    )
 ORDER BY failure_streak DESC, lag_seconds DESC NULLS FIRST, source, session_id
 LIMIT 20

@@ -26,12 +26,18 @@ polled AS (
         count(*) FILTER (failure_streak = 0 AND last_complete_poll IS NOT NULL) AS sessions_complete,
         count(*) FILTER (failure_streak > 0) AS sessions_failing,
         count(*) FILTER (failure_streak = 0 AND last_complete_poll IS NULL) AS sessions_filtered,
-        count(*) FILTER (failure_streak = 0 AND lag_seconds > stale_after_seconds) AS sessions_behind,
-        max(lag_seconds) AS largest_lag_seconds
+        count(*) FILTER (
+            failure_streak = 0
+            AND lag_seconds > if(quiet_as_of IS NULL, stale_after_seconds, resting_stale_after_seconds)
+        ) AS sessions_behind,
+        max(lag_seconds) FILTER (quiet_as_of IS NULL) AS largest_lag_seconds,
+        count(quiet_as_of) AS sessions_resting,
+        max(lag_seconds) FILTER (quiet_as_of IS NOT NULL) AS largest_resting_lag_seconds,
+        max(missed_share_upper) AS missed_share_upper
     FROM analytics.ingestion_health
     JOIN attempts USING (source, session_id)
     CROSS JOIN staleness
-    WHERE is_polled
+    WHERE is_polled OR quiet_as_of IS NOT NULL
 ),
 
 health AS (

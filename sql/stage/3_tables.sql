@@ -10,7 +10,7 @@ CREATE OR REPLACE TEMP TABLE incoming_lookups (
 CREATE OR REPLACE TEMP TABLE incoming_seen (
     source VARCHAR,
     session_id VARCHAR,
-    digest UBIGINT,
+    digest BIGINT,
     growing_since TIMESTAMPTZ
 );
 

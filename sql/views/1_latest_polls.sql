@@ -7,6 +7,7 @@ SELECT
     AS last_outcome,
     arg_min(started_at, sequence) FILTER (is_loaded_poll(outcome, pages)) AS first_loaded_at,
     arg_max(started_at, sequence) FILTER (is_complete_poll(outcome, status_filter)) AS complete_at,
+    arg_max(pages, sequence) FILTER (is_complete_poll(outcome, status_filter)) AS complete_pages,
     max(sequence) FILTER (is_complete_poll(outcome, status_filter)) AS complete_sequence,
     arg_max(started_at, sequence) FILTER (is_loaded_poll(outcome, pages)) AS loaded_at,
     max(sequence) FILTER (is_loaded_poll(outcome, pages)) AS loaded_sequence
@@ -20,6 +21,7 @@ COMMENT ON COLUMN latest_polls.label IS 'What the configuration called the sessi
 COMMENT ON COLUMN latest_polls.last_outcome IS 'Outcome of the newest poll that was not overtaken or filtered; null if there was none';
 COMMENT ON COLUMN latest_polls.first_loaded_at IS 'Beginning of the first poll that brought something; null if none did';
 COMMENT ON COLUMN latest_polls.complete_at IS 'Beginning of the newest complete poll; null if there was none';
+COMMENT ON COLUMN latest_polls.complete_pages IS 'Pages that it brought';
 COMMENT ON COLUMN latest_polls.complete_sequence IS 'Place of its run among all';
 COMMENT ON COLUMN latest_polls.loaded_at IS 'Beginning of the newest poll that brought something; null if none did';
 COMMENT ON COLUMN latest_polls.loaded_sequence IS 'Place of its run among all';

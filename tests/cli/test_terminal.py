@@ -248,6 +248,7 @@ def test_many_sessions(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Non
         run_id="r",
         ledger=ledger,
         listings=[],
+        choices=[],
         drift=[],
         warnings=[],
         findings=[],

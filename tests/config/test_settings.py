@@ -100,6 +100,7 @@ def test_defaults() -> None:
         "auth": "bearer",
         "headers": {},
         "params": {},
+        "paging": "cursors",
     }
 
 
@@ -439,7 +440,11 @@ def test_tolerant_is_not_silent_about_nothing(caplog: pytest.LogCaptureFixture) 
 def test_what_analyses_read() -> None:
     """Analyses are given numbers: what is configured, and after how long a session is stale."""
     settings = load_tolerant(configure({"poll_interval_minutes": 5}))
-    assert settings.for_analyses == {"attention_after_minutes": 60.0, "stale_after_minutes": 10.0}
+    assert settings.for_analyses == {
+        "attention_after_minutes": 60.0,
+        "stale_after_minutes": 10.0,
+        "resting_stale_after_minutes": 490.0,
+    }
 
 
 TWICE = {

@@ -292,5 +292,6 @@ def test_own_analyses_fail_alone(
     assert read_table(home / "threads.duckdb", "FROM analysis_settings") == [
         {"name": "attention_after_minutes", "value": 7.0},
         {"name": "stale_after_minutes", "value": 30.0},
+        {"name": "resting_stale_after_minutes", "value": 510.0},
     ]
     assert read_table(home / "threads.duckdb", "SELECT count(*) AS n FROM runs") == [{"n": 2}]

@@ -72,7 +72,7 @@ def test_ledger(names: set[str]) -> None:
 def test_states() -> None:
     """Every state of a session is named."""
     states = read_code(r'return "(ok|stale|failing|never polled)"')
-    states |= read_code(r'return "(\w+)" if row') | read_code(r' else "(stale)"') | ABSENT
+    states |= read_code(r'return "(ok|stale)" if') | read_code(r' else "(stale|resting)"') | ABSENT
     assert states == read_first_cells("What `status` calls a session") - {"state", "---"}
 
 

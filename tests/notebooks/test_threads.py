@@ -26,6 +26,7 @@ from pipelines.warehouse.duckdb_file import PUBLISHED, open_tables
 from tests.browser import Watched, needs_browser, open_browser
 from tests.builders import at
 from tests.support import ROOT, read_table
+from tests.warehouse.cases import terminated
 from tests.warehouse.worlds import World, fill, parsed_analyses, simulate, state
 
 if TYPE_CHECKING:
@@ -97,8 +98,14 @@ def run(
 
 @pytest.fixture(scope="module")
 def world() -> World:
-    """Return an ordinary world."""
-    return simulate(5, 150, sources=2, sessions=2, polls=12)
+    """Return an ordinary world, with a source that did not list what had closed before."""
+    world = simulate(5, 150, sources=2, sessions=2, polls=12)
+    agent = {"agent_id": "agent_a", "agent_name": "Alpha"}
+    late = [state(f"late{n}", "running", 5 * n, 5 * n, **agent) for n in range(40)]
+    world.poll(210, *late, source="late", session_id="sess_late")
+    ended = [late[n] | terminated(f"late{n}", 5 * n, 211 + n) for n in range(20)]
+    world.poll(250, *ended, *late[20:], source="late", session_id="sess_late")
+    return world
 
 
 @pytest.fixture(scope="module")
@@ -134,23 +141,20 @@ def test_numbers_are_those_of_the_analyses(
     assert shown["percentiles"].rows() == expected
     assert sum(shown["lifetimes"]["threads"]) == sum(row["n"] for row in closed)
 
+    names = ("survival", "at_risk", "ci_low", "ci_high")
     curves = {
-        (row["role"], row["t_seconds"]): (row["at_risk"], row["survival"])
+        (row["role"], row["t_seconds"]): tuple(row[name] for name in names)
         for row in read("survival")
     }
-    falls = {key: point for key, point in curves.items() if 0 < point[1] < 1}
     points = {
-        (role, seconds): (at_risk, survival)
-        for role, _, seconds, survival, at_risk in shown["survival"].rows()
+        (row["role"], row["seconds"]): tuple(row[name] for name in names)
+        for row in shown["survival"].to_dicts()
+        if row["at_risk"] is not None
     }
-    assert len(falls) > 30
-    for (role, seconds), (at_risk, survival) in points.items():
-        if seconds:
-            known = min(curves, key=lambda key: (key[0] != role, abs(key[1] - seconds)))
-            assert known == (role, pytest.approx(seconds))
-            assert curves[known] == (at_risk, pytest.approx(survival))
-    heights = {round(survival, 9) for _, survival in points.values()}
-    assert {round(survival, 9) for _, survival in falls.values()} <= heights
+    late = "SELECT count(*) AS threads FROM analytics.thread_durations WHERE entry_seconds > 0"
+    assert read_table(published / PUBLISHED, late) == [{"threads": 40}]
+    assert len(points) > 30
+    assert points == curves
 
     spent = {row["status"]: row for row in read("time_in_status") if row["status"][0] != "("}
     assert set(shown["time_in_status"]["status"]) == set(spent)

@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from pipelines import steps
+from pipelines.config.polling import Polling
 from pipelines.config.settings import Settings
 from pipelines.landing.directory import RAW
 from pipelines.records import Progress, Selection
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from pipelines.config.polling import Polling
     from pipelines.config.settings import Source
     from pipelines.extract.plan import PlannedSource
 
@@ -116,9 +116,7 @@ class Fleet:
     ) -> PlannedSource:
         """Take the steps of a run but for the analyses; return what it asked."""
         selection, warehouse = selection or Selection(), DuckdbFile(home)
-        settings = Settings(sources=(self.source(**keys),))
-        if polling:
-            settings = settings.model_copy(update={"polling": polling})
+        settings = Settings(sources=(self.source(**keys),), polling=polling or Polling())
         settings._home = home  # noqa: SLF001 - as load_settings does
         begun = steps.RunStart(f"run-{self.minute:010.3f}", warehouse.newest_sequence(), "command")
         history = read_history(warehouse)

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.builders import read, replay_all
+from pipelines.config.polling import Polling
+from pipelines.extract.resting import count_reasons
+from pipelines.records import Selection
+from tests.builders import build, read, replay_all
+from tests.support import CANARY, invoke
 from tests.warehouse.fleet import Fleet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
+
+    from pipelines.extract.plan import PlannedSource
 
 pytestmark = pytest.mark.slow  # together they take long
 
@@ -145,3 +152,120 @@ def test_trials(home: Path) -> None:
     before = [read(home, query) for query in TABLES]
     replay_all(home)
     assert [read(home, query) for query in TABLES] == before
+
+
+SOON = Polling(trust_after_days=1, full_listing_hours=168)
+HOUR = 60
+
+
+def earn_trust(fleet: Fleet, home: Path) -> None:
+    """Poll until every session has announced three changes in the course of a day."""
+    for number in range(4):
+        fleet.minute = 13 * HOUR * number
+        for id_ in fleet.sessions if number else ():
+            fleet.change(id_, status="idle" if number % 2 == 0 else "blocked")
+        fleet.minute += 5
+        fleet.run(home, SOON)
+
+
+def count_reasons_of(planned: PlannedSource) -> dict[str, int]:
+    """Return how many sessions were asked, or rest, for each reason."""
+    return {str(reason): number for reason, number in count_reasons(planned.choices).items()}
+
+
+def test_quiet_sessions_rest(home: Path) -> None:
+    """Once its source is trusted a quiet session is not asked, and nothing else of it moves.
+
+    A change that is announced is seen at once; one that is not ends the trust of the source in the
+    run in which that is known, and every session is listed in that run. Replay gives the same.
+    """
+    fleet, changed = Fleet(20), "s0007"
+    with fleet.serve():
+        earn_trust(fleet, home)
+        tables = ("threads", "thread_spells", "session_digests", "session_evidence")
+        before = [read(home, f"FROM {name} ORDER BY ALL") for name in tables]
+        fleet.minute, fleet.requests = 40 * HOUR + 20, []
+        assert count_reasons_of(fleet.run(home, SOON)) == {"resting": 20}
+        assert fleet.requests == ["sessions"]
+        assert [read(home, f"FROM {name} ORDER BY ALL") for name in tables] == before
+        states = read(home, "SELECT DISTINCT state, state_reason FROM sessions")
+        assert states == [
+            {
+                "state": "resting",
+                "state_reason": "its object says what it had said before it was listed last",
+            }
+        ]
+        fleet.change(changed, status="terminated")
+        fleet.minute, fleet.requests = 40 * HOUR + 35, []
+        assert count_reasons_of(fleet.run(home, SOON)) == {"resting": 19, "changed": 1}
+        assert fleet.requests == ["sessions", "threads"]
+        health = [row for row in build(home, "ingestion_health") if row["quiet_as_of"]]
+        assert len(health) == 19
+        assert {round(row["missed_share_upper"], 3) for row in health} == {0.048}
+        hours = build(home, "status_over_time")
+        assert (hours[-1]["sessions_resting"], hours[-1]["sessions_stale"]) == (19, 0)
+        (stuck,) = [row for row in build(home, "attention") if row["session_id"] == "s0003"]
+        assert (stuck["as_of_basis"], stuck["as_of"]) == ("evidence", health[0]["quiet_as_of"])
+        fleet.change(changed, announce=False, status="idle")
+        fleet.minute += 15
+        assert count_reasons_of(fleet.run(home, SOON)) == {"resting": 20}
+        fleet.minute += 15
+        assert len(fleet.run(home, SOON, Selection(is_full=True)).sessions) == 20
+        assert read(home, "SELECT DISTINCT state FROM sessions") == [{"state": "polled"}]
+        fleet.minute += 15
+        assert count_reasons_of(fleet.run(home, SOON)) == {"untrusted": 20}
+    polls = read(home, "FROM source_polls ORDER BY sequence")
+    assert [row["sessions_polled"] for row in polls] == [20] * 4 + [0, 1, 0, 20, 20]
+    assert [row["sessions_resting"] for row in polls] == [0] * 4 + [20, 19, 20, 0, 0]
+    assert [row["is_trusted"] for row in polls] == [False] * 4 + [True] * 4 + [False]
+    (missed,) = read(home, "FROM unannounced_changes")
+    assert (missed["session_id"], missed["change"]) == (changed, "terminated → idle")
+    (evidence,) = read(home, "FROM evidence")
+    assert not evidence["is_trusted"]
+    assert (evidence["changes_announced"], evidence["missed_share_upper"]) == (0, 1)
+    rows = [read(home, query) for query in TABLES]
+    replay_all(home)
+    assert [read(home, query) for query in TABLES] == rows
+
+
+CONFIG = """
+sources:
+  - {{name: fleet, base_url: "{}", token_env: FLEET_PAT, discover: true}}
+"""
+
+
+@pytest.mark.usefixtures("home")
+def test_plan_is_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`plan` asks for the list of sessions alone, and says what the next run asks, and why."""
+    fleet = Fleet(3)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FLEET_PAT", CANARY)
+    with fleet.serve():
+        Path("sessions.yaml").write_text(CONFIG.format(fleet.base_url), encoding="utf-8")
+        planned = invoke("plan")
+        assert fleet.requests == ["sessions"]
+        ran = invoke("run")
+        fleet.minute += 5
+        again = invoke("plan")
+        document = json.loads(invoke("plan", "--json").stdout)
+        fleet.sessions["s0001"]["id"] = 7
+        failed = invoke("plan")
+    assert planned.stdout.splitlines()[-2:] == [
+        "3 of 3 sessions asked: 3 new; 0 resting",
+        "4 requests expected: 1 for the list of sessions, 3 for their threads",
+    ]
+    assert "it was never listed to its end" in planned.stdout
+    assert "3 of 3 sessions asked: 3 new; 0 resting" in ran.stdout
+    untrusted = "3 of 3 sessions asked: 3 of untrusted sources; 0 resting"
+    assert untrusted in again.stdout.splitlines()
+    assert document["sessions"][0] == {
+        "source": "fleet",
+        "session_id": "s0000",
+        "label": None,
+        "is_asked": True,
+        "reason": "untrusted",
+        "requests": 1,
+    }
+    statuses = (planned.returncode, ran.returncode, again.returncode, failed.returncode)
+    assert statuses == (0, 0, 0, 4)
+    assert "the sessions of source fleet were not listed to the end" in failed.stderr

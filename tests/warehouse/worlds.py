@@ -43,6 +43,7 @@ POLARS = {
     "JSON": pl.String(),
     "DECIMAL(38,9)": pl.Decimal(38, 9),
     "BIGINT": pl.Int64(),
+    "UBIGINT": pl.UInt64(),
     "INTEGER": pl.Int64(),
     "DOUBLE": pl.Float64(),
     "BOOLEAN": pl.Boolean(),
@@ -404,6 +405,10 @@ def parsed_analyses() -> dict[str, Analysis]:
     return list_analyses()
 
 
+# What only a page can say, and no analysis reads.
+OTHERWISE = {"grows": False}
+
+
 def fill(connection: duckdb.DuckDBPyConnection, world: World, seed: int | None = None) -> None:
     """Write a world into migrated tables; with a seed, its rows in another order."""
     tables: dict[str, Iterable[Row]] = {
@@ -424,7 +429,9 @@ def fill(connection: duckdb.DuckDBPyConnection, world: World, seed: int | None =
             row["column_name"]: POLARS[row["column_type"]]
             for row in fetch_records(connection, f"DESCRIBE {table}")
         }
-        frame = pl.DataFrame([[row.get(c) for c in types] for row in rows], types, orient="row")
+        frame = pl.DataFrame(
+            [[row.get(c, OTHERWISE.get(c)) for c in types] for row in rows], types, orient="row"
+        )
         connection.register("given", ArrowStream(frame))
         connection.execute(f"INSERT INTO {table} BY NAME FROM given")
         connection.unregister("given")

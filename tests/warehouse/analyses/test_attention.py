@@ -59,6 +59,7 @@ def test_attention_by_hand() -> None:
     same |= dict.fromkeys(("session_label", "name", "agent_name"))
     same |= {"created_at": at(0)}
     same |= {"threshold_seconds": 1800.0, "threshold_basis": "configured", "as_of": at(1640)}
+    same |= {"as_of_basis": "poll"}
     names = ("thread_id", "status", "stop_reason_type", "reason", "quiet_seconds", "severity")
     assert only(rows, **same) == [
         dict(zip(names, cells, strict=True))
@@ -185,6 +186,7 @@ def test_attention(name: str) -> None:
         if reason == "stuck" and severity == "low":
             continue
         expected[fact["key"]] = {
+            "as_of_basis": "poll",
             **{c: fact[c] for c in ("role", "agent", "status", "stop_reason_type", "as_of")},
             **{c: fact[c] for c in ("session_label", "name", "created_at")},
             "agent_name": fact["called"],

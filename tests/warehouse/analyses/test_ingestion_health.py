@@ -53,6 +53,8 @@ def test_ingestion_health_by_hand(home: Path) -> None:
         "open_threads": 1,
         "missing": 1,
         "clock_skew_seconds": None,
+        "quiet_as_of": None,
+        "missed_share_upper": None,
         "as_of": at(20),
     }
     assert row == well
@@ -106,6 +108,8 @@ def test_ingestion_health(name: str) -> None:
             "open_threads": sum(row["is_open"] and row["missing_since"] is None for row in rows),
             "missing": sum(row["missing_since"] is not None for row in rows),
             "clock_skew_seconds": None,
+            "quiet_as_of": None,
+            "missed_share_upper": None,
             "as_of": polls[-1]["started_at"],
         }
     assert_table(table_of(name, "ingestion_health"), ("source", "session_id"), expected)

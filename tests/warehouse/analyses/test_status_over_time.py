@@ -34,12 +34,12 @@ def test_status_over_time_by_hand() -> None:
     world.poll(-50, outcome="overtaken")
     rows = only(build_one(world, "status_over_time"), source=SOURCE)
     assert columns(rows, *rows[0]) == [
-        (at(0), at(60), "idle", 1, 2, 0),
-        (at(0), at(60), "running", 1, 2, 0),
-        (at(60), at(120), "idle", 1, 1, 1),
-        (at(60), at(120), "running", 2, 1, 1),
-        (at(120), at(130), "idle", 1, 1, 1),
-        (at(120), at(130), "running", 1, 1, 1),
+        (at(0), at(60), "idle", 1, 2, 0, 0),
+        (at(0), at(60), "running", 1, 2, 0, 0),
+        (at(60), at(120), "idle", 1, 1, 0, 1),
+        (at(60), at(120), "running", 2, 1, 0, 1),
+        (at(120), at(130), "idle", 1, 1, 0, 1),
+        (at(120), at(130), "running", 1, 1, 0, 1),
     ]
 
 
@@ -86,6 +86,7 @@ def test_status_over_time(name: str) -> None:
                     "counted_at": min(max(as_of, hour), hour + HOUR),
                     "threads": counts[status],
                     "sessions_polled": len(polled),
+                    "sessions_resting": 0,
                     "sessions_stale": len(known) - len(polled),
                 }
             hour += HOUR
