@@ -239,6 +239,8 @@ def format_value(value: object) -> str:
         return str(value)
     if isinstance(value, float):
         return f"{value:.3f}" if abs(value) < MOST_DIGITS else f"{value:g}"
+    if isinstance(value, Decimal) and value.is_finite():
+        return f"{value.normalize():f}"
     if isinstance(value, time):
         return f"{value:%H:%M:%S}"
     if isinstance(value, datetime):
