@@ -233,8 +233,6 @@ def read_duration(value: object) -> object:
 
 def format_value(value: object) -> str:
     """Return a value for people: control characters shown, seconds of a time cut."""
-    if value is None:
-        return ""
     if isinstance(value, Duration):
         return str(value)
     if isinstance(value, float):
@@ -245,4 +243,4 @@ def format_value(value: object) -> str:
         return f"{value:%H:%M:%S}"
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M:%S}"
-    return to_printable(str(value))
+    return "" if value is None else to_printable(str(value))
