@@ -69,9 +69,10 @@ bench-large: .venv/dev .venv-product/ready .venv-peers/ready ## the same with a 
 	$(BIN)/python -m benchmarks.growth
 	PYTHONPATH=. $(BIN)/python docs/generate.py
 
-bench-parts: .venv/dev ## what loads, publications and analyses cost alone
+bench-parts: .venv/dev ## what loads, publications and analyses cost alone, and sources beside each other
 	$(BIN)/python benchmarks/loads.py
 	$(BIN)/python benchmarks/analyses.py
+	$(BIN)/python -m benchmarks.sources
 
 check: .venv/dev ## format, lint, types, import contracts, and what a poll may cost
 	$(BIN)/ruff format --check

@@ -45,7 +45,8 @@ def run(
     settings = load_settings(PROVIDERS)
     with watch_poll(verbose=verbose) as progress:
         result = steps.run(settings, Selection(sessions, statuses, full), progress)
-    ending = exit_of_run(result.ledger, result.findings, result.listings)
+    resting = sum(not choice.is_asked for choice in result.choices)
+    ending = exit_of_run(result.ledger, result.findings, result.listings, resting=resting)
     ending = add_aside(ending, result.data / RAW)
     if as_json:
         print_run_json(result, ending)
@@ -103,7 +104,8 @@ def init(session_ids: tuple[str, ...]) -> None:
 def check() -> None:
     """Look for what would make a run fail: a line for each thing to fix.
 
-    Asks for one thread of the first session of each source.
+    Asks each source for one session, or one thread of its first session if it lists none, and
+    those that discover for all their sessions.
 
     Exit status: 0 all is well, 2 the configuration or the environment must be fixed, 3 token
     rejected, 4 the tables cannot be opened.

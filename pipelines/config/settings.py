@@ -123,6 +123,7 @@ class Source(Strict):
     max_attempts: int = Field(default=6, ge=1)
     retry_budget_s: float = Field(default=300, ge=0)
     page_limit: int = Field(default=100, ge=1)
+    paging: Literal["cursors", "none"] = "cursors"
     lookup_limit: int = Field(default=100, ge=0)
     max_pages_per_session: int = Field(default=10_000, ge=1)
     auth: Literal["bearer", "x-api-key"] = "bearer"
@@ -140,6 +141,12 @@ class Source(Strict):
     _token: SecretStr = PrivateAttr(default=SecretStr(""))
     _file_sessions: dict[str, str | None] = PrivateAttr(default_factory=dict)
     _variables: dict[str, SecretStr] = PrivateAttr(default_factory=dict)
+
+    def limit_page(self, most: int | None = None) -> int | None:
+        """Return how many items to ask for at once, at most so many; None if it cannot be asked."""
+        if self.paging == "none":
+            return None
+        return min(self.page_limit, most or self.page_limit)
 
     @property
     def file_sessions(self) -> dict[str, str | None]:
@@ -184,6 +191,7 @@ class Settings(Strict):
     analyses_dir: Directory | None = None
     attention_after_minutes: int = Field(default=60, ge=1)
     run_deadline_minutes: int = Field(default=30, ge=1)
+    analyses_memory_mb: int = Field(default=300, ge=100)
     webhook_url_env: Name | None = None
     polling: Polling = Field(default_factory=Polling)
     warehouse: WarehouseKey | None = None

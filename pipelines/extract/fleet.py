@@ -120,7 +120,7 @@ class Fleet:
         return ListRequest(
             endpoint=endpoint,
             ids={"session_id": session.id},
-            limit=self.client.source.page_limit,
+            limit=self.client.source.limit_page(),
             order=self.client.source.order,
             statuses=self._statuses(endpoint),
         )

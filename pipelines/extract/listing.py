@@ -65,7 +65,7 @@ class SessionListing:
         request = ListRequest(
             endpoint=endpoint,
             ids={},
-            limit=min(source.page_limit, endpoint.page_limit or source.page_limit),
+            limit=source.limit_page(endpoint.page_limit),
             statuses=wanted.statuses if endpoint.takes_statuses else (),
             filters=[
                 (name, value)
@@ -124,7 +124,7 @@ class SessionListing:
         """
         endpoint = self._provider.endpoint(SESSIONS_ENDPOINT)
         with suppress(ApiError):
-            params = endpoint.params(limit=1)
+            params = endpoint.params(limit=self._client.source.limit_page(1))
             await self._client.get(endpoint.path({}), params, endpoint.read_page, self._stats)
         return clock.now() - clock.find_error(self._stats.clock_skew_seconds)
 

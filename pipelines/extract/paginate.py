@@ -30,13 +30,15 @@ LONGEST_NAMED = 200
 class ListRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What is listed: the objects of an endpoint below what its path names, so many on a page.
 
+    Without a limit the server cannot page: what it lists at once is all, unless it says otherwise.
+
     In either order, or the server's own; in certain statuses, or all; those that pass filters, as
     the server spells them.
     """
 
     endpoint: Endpoint[Any]
     ids: Mapping[str, str]
-    limit: int
+    limit: int | None
     order: str | None = None
     statuses: tuple[str, ...] = ()
     filters: Sequence[tuple[str, str]] = ()
@@ -153,6 +155,8 @@ async def fetch_page(
     params += request.filters
     parse = partial(endpoint.read_page, cursor=cursor)
     response, listing = await client.get(endpoint.path(request.ids), params, parse, stats)
+    if request.limit is None and not isinstance(listing.following, str):
+        listing = msgspec.structs.replace(listing, following="no_cursor")
     return Page(response.status, response.observed_at, response.body, listing)
 
 

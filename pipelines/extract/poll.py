@@ -7,7 +7,15 @@ from contextlib import AsyncExitStack, aclosing, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
-from pipelines.errors import INTERRUPTED, DeadlineReached, Interrupted
+from pipelines.errors import (
+    INTERRUPTED,
+    DeadlineReached,
+    Forbidden,
+    Interrupted,
+    RequestRejected,
+    SessionGone,
+)
+from pipelines.extract.discover import name_sessions
 from pipelines.extract.fleet import FetchedPages, Fleet
 from pipelines.extract.interrupt import on_interrupt
 from pipelines.extract.progress import Unfailing
@@ -31,17 +39,27 @@ if TYPE_CHECKING:
 
 
 async def ask_once(source: Source) -> float | None:
-    """Ask once for one thread of the source's first session, or else for one session.
+    """Ask for one session, or one thread of the first that is named if the server lists none.
 
-    Return by how many seconds this machine's clock is ahead of the server's, None if that is not
-    known. Raises ApiError.
+    Listing threads makes the server create a coordinator where there is none, listing sessions
+    nothing. Return by how many seconds this machine's clock is ahead of the server's, None if that
+    is not known. Raises ApiError.
     """
-    name = THREADS_ENDPOINT if source.sessions else SESSIONS_ENDPOINT
-    endpoint = PROVIDERS[source.provider].endpoint(name)
-    path = endpoint.path({"session_id": source.sessions[0].id} if source.sessions else {})
-    params = endpoint.params(limit=1)
+    named = [*name_sessions(source)]
+    provider, stats = PROVIDERS[source.provider], RequestStats()
+    asked: dict[str, dict[str, str]] = {SESSIONS_ENDPOINT: {}}
+    asked |= {THREADS_ENDPOINT: {"session_id": named[0]}} if named else {}
     async with open_client(source.model_copy(update={"max_attempts": 1})) as client:
-        await client.get(path, params, endpoint.read_page, stats := RequestStats())
+        for name, ids in asked.items():
+            endpoint = provider.endpoint(name)
+            params = endpoint.params(limit=source.limit_page(1))
+            try:
+                await client.get(endpoint.path(ids), params, endpoint.read_page, stats)
+            except (SessionGone, Forbidden, RequestRejected):
+                if name == [*asked][-1]:
+                    raise
+            else:
+                break
     return stats.clock_skew_seconds
 
 

@@ -100,14 +100,14 @@ class Endpoint(Generic[S]):
     def params(
         self,
         *,
-        limit: int,
+        limit: int | None,
         cursor: Cursor | None = None,
         order: str | None = None,
         statuses: Sequence[str] = (),
     ) -> Params:
-        """Return the parameters of a request, each as the server spells it."""
+        """Return the parameters of a request, each as the server spells it; no limit if None."""
         limit_param, order_param, status_param = self._names
-        params: Params = [(limit_param, str(limit))] if limit_param else []
+        params: Params = [(limit_param, str(limit))] if limit_param and limit else []
         params += [cursor] if cursor else []
         params += [(order_param, order)] if order_param and order else []
         return params + [(status_param, status) for status in statuses if status_param]

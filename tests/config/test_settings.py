@@ -100,6 +100,7 @@ def test_defaults() -> None:
         "auth": "bearer",
         "headers": {},
         "params": {},
+        "paging": "cursors",
     }
 
 

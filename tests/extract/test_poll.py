@@ -15,11 +15,11 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from pipelines.errors import SettingsError
+from pipelines.errors import RequestRejected, SettingsError, TokenRejected
 from pipelines.extract.discover import SourceSessions, name_sessions
 from pipelines.extract.paginate import Pagination
 from pipelines.extract.plan import plan_polls
-from pipelines.extract.poll import poll_sessions
+from pipelines.extract.poll import ask_once, poll_sessions
 from pipelines.records import Poll, Progress, Selection
 from pipelines.reporting.failures import Failures
 from pipelines.sandbox.faults import Faulty
@@ -316,6 +316,47 @@ def test_server_that_cannot_page(page_limit: int | None, ended: tuple[object, ..
     assert (poll.outcome, poll.end_reason, poll.pages, poll.threads_listed) == ended
     says = "this server cannot page: it answered the same page twice. Set page_limit"
     assert (says in str(poll.error_message)) == (poll.outcome == "incomplete")
+
+
+@pytest.mark.parametrize(
+    ("claim", "ended"),
+    [
+        ({}, ("complete", "no_next_page")),
+        ({"has_more": False}, ("complete", "has_more_false")),
+        ({"has_more": True, "last_id": "t1"}, ("incomplete", "no_cursor")),
+        ({"has_more": True, "next_page": "2"}, ("incomplete", "no_cursor")),
+    ],
+)
+def test_server_that_lists_all_at_once(claim: dict[str, Any], ended: tuple[str, str]) -> None:
+    """It is sent neither a limit nor a cursor; what it claims to have beyond is said."""
+    script = Script({"data": [{"id": "t0"}, {"id": "t1"}], **claim})
+    with serve(script.app) as base_url:
+        (polled,) = asyncio.run(run_polls(make_source(base_url, paging="none")))
+    assert (polled.outcome, polled.end_reason, polled.threads_listed) == (*ended, 2)
+    assert script.queries == [""]
+
+
+def test_check_creates_no_coordinator() -> None:
+    """A server is asked for its sessions where it lists them: a session without threads has none.
+
+    One that does not list them is asked for threads of the first; a bad token is one of both.
+    """
+    world = World([0, 1], seed=1)
+    (empty, _) = world.sessions
+    with serve(Sandbox(world, token=CANARY).app) as base_url:
+        assert asyncio.run(ask_once(make_source(base_url, sessions=[empty]))) is not None
+    assert world.sessions[empty].threads == []
+
+    async def answer(request: Request) -> JSONResponse:
+        is_list = request.url.path.endswith("/sessions")
+        return JSONResponse({"data": []}, 405 if is_list else 200)
+
+    with serve(Starlette(routes=[Route("/{path:path}", answer)])) as base_url:
+        asyncio.run(ask_once(make_source(base_url)))
+        with pytest.raises(RequestRejected):
+            asyncio.run(ask_once(make_source(base_url, sessions=[], discover=True)))
+    with serve(Script((401, {}, "")).app) as base_url, pytest.raises(TokenRejected):
+        asyncio.run(ask_once(make_source(base_url)))
 
 
 def test_clipped_limit() -> None:
