@@ -42,6 +42,7 @@ from pipelines.warehouse.load import load_landed
 from pipelines.warehouse.place import open_warehouse
 from pipelines.warehouse.publication import publish as publish_tables
 from pipelines.warehouse.replay import replay as replay_runs
+from pipelines.warehouse.sql import limit_memory
 from pipelines.warehouse.staged import Staged, read_before
 from pipelines.warehouse.staging import Stager, Staging
 
@@ -213,6 +214,7 @@ def build(
     Unless all are built `anew`, one keeps its table if nothing that it reads has changed.
     """
     write_settings(tables, settings.for_analyses)
+    limit_memory(tables, settings.analyses_memory_mb)
     return build_all(tables, analyses, anew=anew)
 
 

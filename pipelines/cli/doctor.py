@@ -104,9 +104,10 @@ def check_servers(settings: Settings) -> Iterator[Finding]:
     """Ask each source for little, and compare its clock with ours."""
     for source in settings.sources:
         name = f"source {source.name}"
-        named = count(len(name_sessions(source)), "session")
+        number = len(name_sessions(source))
+        named = f", {count(number, 'session')} named" if number or not source.discover else ""
         scheme = SCHEMES[source.auth].described
-        yield Finding(f"{name}: {source.provider} at {source.base_url}, {scheme}, {named} named")
+        yield Finding(f"{name}: {source.provider} at {source.base_url}, {scheme}{named}")
         try:
             ahead_s = asyncio.run(ask_once(source))
         except SessionThreadsError as error:

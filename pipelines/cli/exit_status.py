@@ -37,17 +37,21 @@ class ExitStatus(msgspec.Struct, frozen=True):
     error: str | None = None
 
 
-def exit_of_run(ledger: Records, findings: Sequence[str], listings: Records = ()) -> ExitStatus:
+def exit_of_run(
+    ledger: Records, findings: Sequence[str], listings: Records = (), *, resting: int = 0
+) -> ExitStatus:
     """Return what a run's ledger means; what analyses' checks have found counts for less.
 
     `listings` are the sources whose sessions could not be listed to the end.
-    A session that was known to be gone, or forbidden, is no failure, unless nothing else was asked.
+    A session that was known to be gone, or forbidden, is no failure, unless nothing else was asked,
+    and no other was `resting`.
     """
     failing = list_failures(ledger)
     if listings:
         return exit_of_listings(listings, ledger)
     kept = [f"{'; '.join(findings)}. {KEPT}"] if findings else []
-    if not failing and (not ledger or any(row["outcome"] in ENDED_WELL for row in ledger)):
+    is_fine = not ledger or resting or any(row["outcome"] in ENDED_WELL for row in ledger)
+    if is_fine and not failing:
         return ExitStatus(1, *kept) if kept else ExitStatus()
     rejected = [row for row in failing if row["error_type"] == TOKEN_REJECTED]
     reason = explain((rejected or failing or ledger)[0])

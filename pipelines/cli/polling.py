@@ -45,7 +45,8 @@ def run(
     settings = load_settings(PROVIDERS)
     with watch_poll(verbose=verbose) as progress:
         result = steps.run(settings, Selection(sessions, statuses, full), progress)
-    ending = exit_of_run(result.ledger, result.findings, result.listings)
+    resting = sum(not choice.is_asked for choice in result.choices)
+    ending = exit_of_run(result.ledger, result.findings, result.listings, resting=resting)
     ending = add_aside(ending, result.data / RAW)
     if as_json:
         print_run_json(result, ending)

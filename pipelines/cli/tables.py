@@ -233,14 +233,14 @@ def read_duration(value: object) -> object:
 
 def format_value(value: object) -> str:
     """Return a value for people: control characters shown, seconds of a time cut."""
-    if value is None:
-        return ""
     if isinstance(value, Duration):
         return str(value)
     if isinstance(value, float):
         return f"{value:.3f}" if abs(value) < MOST_DIGITS else f"{value:g}"
+    if isinstance(value, Decimal) and value.is_finite():
+        return f"{value.normalize():f}"
     if isinstance(value, time):
         return f"{value:%H:%M:%S}"
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M:%S}"
-    return to_printable(str(value))
+    return "" if value is None else to_printable(str(value))

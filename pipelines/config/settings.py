@@ -191,6 +191,7 @@ class Settings(Strict):
     analyses_dir: Directory | None = None
     attention_after_minutes: int = Field(default=60, ge=1)
     run_deadline_minutes: int = Field(default=30, ge=1)
+    analyses_memory_mb: int = Field(default=300, ge=100)
     webhook_url_env: Name | None = None
     polling: Polling = Field(default_factory=Polling)
     warehouse: WarehouseKey | None = None

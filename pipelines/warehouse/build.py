@@ -20,7 +20,7 @@ from pipelines.warehouse.current import (
     record_kept,
 )
 from pipelines.warehouse.shared import shared_views
-from pipelines.warehouse.sql import quote_name, seal, transaction
+from pipelines.warehouse.sql import limit_memory, quote_name, seal, transaction
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -108,10 +108,11 @@ def _group(
 
 
 def _build_group(
-    connection: duckdb.DuckDBPyConnection, analyses: Mapping[str, Analysis], inputs: str
+    connection: duckdb.DuckDBPyConnection, analyses: Mapping[str, Analysis], inputs: str | None
 ) -> list[Outcome]:
     failed = {a.name: _fail(a, a.problem, 0.0) for a in analyses.values() if a.problem}
-    while (outcomes := _try_all(connection, analyses, failed, inputs)) is None:
+    pressed: set[str] = set()
+    while (outcomes := _try_all(connection, analyses, failed, inputs, pressed)) is None:
         pass
     return outcomes
 
@@ -128,9 +129,13 @@ def _try_all(
     connection: duckdb.DuckDBPyConnection,
     analyses: Mapping[str, Analysis],
     failed: dict[str, Outcome],
-    inputs: str,
+    inputs: str | None,
+    pressed: set[str],
 ) -> list[Outcome] | None:
-    """Build all but those that have failed. If a query fails, add it to these, and give nothing."""
+    """Build all but those that have failed. If a query fails, add it to these, and give nothing.
+
+    One for which memory was too little is `pressed`, and may have all there is the next time.
+    """
     begun: list[Analysis] = []
     started = time.monotonic()
     try:
@@ -138,6 +143,11 @@ def _try_all(
     except duckdb.Error as error:
         if not begun:
             raise
+        if isinstance(error, duckdb.OutOfMemoryException) and begun[-1].name not in pressed:
+            # Not everything that a query holds can be on disk instead.
+            pressed.add(begun[-1].name)
+            limit_memory(connection, None)
+            return None
         failed[begun[-1].name] = _fail(begun[-1], str(error), time.monotonic() - started)
         return None
     except RuntimeError:
@@ -155,7 +165,7 @@ def _build_together(
     analyses: Mapping[str, Analysis],
     failed: Mapping[str, Outcome],
     begun: list[Analysis],
-    inputs: str,
+    inputs: str | None,
 ) -> list[Outcome]:
     """Build all but those that have failed; the last of `begun` is the one that it is at."""
     outcomes = []

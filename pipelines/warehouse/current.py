@@ -5,7 +5,10 @@ Polls that all failed, or a run in which every session rests, change the ledger 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
+
+import duckdb
 
 from pipelines.warehouse.analyses import SCHEMA
 from pipelines.warehouse.sql import read_query
@@ -13,8 +16,6 @@ from pipelines.warehouse.sql import read_query
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from collections.abc import Set as AbstractSet
-
-    import duckdb
 
     from pipelines.warehouse.analyses import Analysis
 
@@ -38,13 +39,15 @@ STEADY = frozenset(
 )
 
 
-def read_inputs(connection: duckdb.DuckDBPyConnection) -> str:
-    """Return what changes if the rows of STEADY do."""
-    return str(connection.execute(read_query("ledger", "inputs")).fetchall()[0][0])
+def read_inputs(connection: duckdb.DuckDBPyConnection) -> str | None:
+    """Return what changes if the rows of STEADY do; None if a view that says so fails."""
+    with suppress(duckdb.Error):
+        return str(connection.execute(read_query("ledger", "inputs")).fetchall()[0][0])
+    return None
 
 
 def find_current(
-    connection: duckdb.DuckDBPyConnection, analyses: Mapping[str, Analysis], inputs: str
+    connection: duckdb.DuckDBPyConnection, analyses: Mapping[str, Analysis], inputs: str | None
 ) -> set[str]:
     """Return the analyses whose tables are those of these inputs, and of the file as it is."""
     query = (
@@ -62,7 +65,7 @@ def find_current(
 
 def record_attempts(
     connection: duckdb.DuckDBPyConnection,
-    inputs: str,
+    inputs: str | None,
     attempts: Mapping[str, tuple[str, str | None]],
     failed: AbstractSet[str],
 ) -> None:

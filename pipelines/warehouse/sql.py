@@ -80,6 +80,30 @@ def seal(connection: duckdb.DuckDBPyConnection, outputs: Sequence[str] = ()) -> 
         """)
 
 
+def limit_memory(connection: duckdb.DuckDBPyConnection, megabytes: int | None) -> None:
+    """Let queries hold so much in memory, and the rest on disk; with None as DuckDB would.
+
+    A connection that was sealed without a limit stays without one.
+    """
+    state = """
+        SELECT
+            current_setting('lock_configuration'),
+            list_contains(current_setting('allowed_configs'), 'max_memory')
+    """
+    ((is_locked, is_allowed),) = connection.execute(state).fetchall()
+    if not is_locked:
+        connection.execute("SET GLOBAL allowed_configs = ['max_memory']")
+    if not is_locked or is_allowed:
+        limit = f"{megabytes}MB" if megabytes else _find_most(connection)
+        connection.execute(f"SET GLOBAL max_memory = {quote(limit)}")
+
+
+def _find_most(connection: duckdb.DuckDBPyConnection) -> str:
+    # RESET changes what DuckDB says, and not what it does.
+    connection.execute("RESET GLOBAL max_memory")
+    return str(connection.execute("SELECT current_setting('max_memory')").fetchall()[0][0])
+
+
 _OPEN: set[int] = set()
 
 

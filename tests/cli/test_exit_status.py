@@ -63,6 +63,8 @@ def test_news_of_a_session(home: Path) -> None:
             assert check_sessions([row, FINE]).passed is not is_news
             alone = 4 if not pages else int(outcome != "complete")
             assert exit_of_run([row], []).exit_status == alone
+            beside = 0 if not is_news else alone
+            assert exit_of_run([row], [], resting=3).exit_status == beside
         # What was new in a run that died before its load is new in the one that loads it too.
         rows = read_ledger(tables, [f"from the first poll on {minute}" for minute in (0, 1)])
         assert [row["is_known"] for row in rows] == [False, False]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
 from rich.cells import cell_len
 
-from pipelines.cli.tables import SHORTEST, Column, fit
+from pipelines.cli.tables import SHORTEST, Column, fit, format_value
 from pipelines.warehouse.analyses import list_analyses
 from tests.builders import land, load_all, publish_all, thread
 from tests.support import invoke
@@ -204,6 +205,12 @@ def test_words_stay_apart(words: list[str]) -> None:
     """Words that are shortened differ as they did, wherever they differ."""
     (column,) = fit([make_words(*words)], 20)
     assert len(set(column.cells)) == len(words)
+
+
+@pytest.mark.parametrize("amount", ["139.5", "150", "0", "0.000000001", "13162.42"])
+def test_amounts_have_no_empty_digits(amount: str) -> None:
+    """An amount is shown with the digits that it has, whatever its column could hold."""
+    assert format_value(Decimal(amount).quantize(Decimal("1e-9"))) == amount
 
 
 def test_least_important_first() -> None:

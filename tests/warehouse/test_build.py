@@ -10,7 +10,7 @@ from pipelines.warehouse.analyses import parse_analysis
 from pipelines.warehouse.build import build_all, build_outdated
 from pipelines.warehouse.duckdb_file import DuckdbFile
 from pipelines.warehouse.shared import SHARED
-from pipelines.warehouse.sql import fetch_records, quote
+from pipelines.warehouse.sql import fetch_records, limit_memory, quote
 from tests.builders import HEADER
 
 if TYPE_CHECKING:
@@ -87,6 +87,26 @@ def test_one_transaction(home: Path) -> None:
         build_all(connection, parse(a="SELECT 3 AS x", c="SELECT look() AS x"))
         tables = [fetch_records(connection, f"FROM analytics.{name}") for name in ("a", "c")]
     assert tables == [[{"x": 3}], [{"x": 1}]]
+
+
+def test_memory(home: Path) -> None:
+    """Analyses are built within the limit, on disk as well; if not, with all there is."""
+    limit = "SELECT current_setting('memory_limit') AS x"
+    analyses = parse(
+        a=limit,
+        b="SELECT len(list(x)) - 30_000_000 AS x FROM range(30_000_000) AS numbers (x)",
+        c=f"{limit} FROM analytics.b",
+    )
+    with DuckdbFile(home).write() as connection:
+        limit_memory(connection, 120)
+        outcomes = build_all(connection, analyses)
+        tables = [fetch_records(connection, f"FROM analytics.{name}") for name in analyses]
+        limit_memory(connection, 120)
+        build_all(connection, parse(a=limit))
+        again = fetch_records(connection, "FROM analytics.a")
+    assert [outcome.failures for outcome in outcomes] == [{}, {}, {}]
+    assert tables[1] == [{"x": 0}]
+    assert tables[0] == tables[2] != again == [{"x": "114.4 MiB"}]
 
 
 def test_size_of_what_is_read_is_known(home: Path) -> None:
