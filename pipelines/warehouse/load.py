@@ -21,14 +21,12 @@ from pipelines.records import THREADS_ENDPOINT
 from pipelines.warehouse.ledger import read_ages
 from pipelines.warehouse.registry import lists_sessions, registry_frames
 from pipelines.warehouse.repeats import PollDigests, read_known, read_known_threads
-from pipelines.warehouse.sql import ArrowStream, read_query, read_sql, transaction
+from pipelines.warehouse.sql import read_query, read_sql, register, transaction
 from pipelines.warehouse.staged import read_known_drift
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
     from pathlib import Path
-
-    import polars as pl
 
     from pipelines.frames.flatten import Batch, Session
     from pipelines.landing.format import Landed
@@ -41,10 +39,11 @@ if TYPE_CHECKING:
 OF_THREADS = frozenset(
     {"1_compare", "2_history", "2_news_of_threads", "2_silences", "3_apply", "3_digests", "3_sums"}
 )
-OF_DRIFT = "5_drift"
 OF_LISTINGS = frozenset({"2_news", "2_news_of_threads", "5_sessions", "5_trials"})
-# What returns a row if something is wrong.
-SUMS, CHECK = "3_sums", "6_check"
+# Of DuckDB, while it loads threads.
+MEMORY = "256MB"
+# The last two return a row if something is wrong.
+OF_DRIFT, SUMS, CHECK = "5_drift", "3_sums", "6_check"
 FIX = "The tables are as before; `session-threads replay` rebuilds them from the landed pages"
 
 
@@ -154,21 +153,33 @@ def load_run(
             growing = connection.execute(read_query("ledger", "growing_sessions")).fetchall()
             states, found = digests.states_frame(growing), drift.frame()
             register(connection, views, landed_drift=found, landed_states=states)
-            apply(connection, landed, {*skipped, OF_DRIFT} if found.is_empty() else skipped)
+            skipped |= {OF_DRIFT} if found.is_empty() else set()
+            apply_in_memory(connection, landed, skipped)
 
 
 @contextmanager
 def reading(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    """Load threads in the block: with one thread, and none of their large tables after it.
+    """Load threads in the block: in little memory, and none of their large tables after it.
 
-    More threads make a load no faster, and each needs buffers.
+    More threads make a load no faster, and each needs buffers. What does not fit goes to disk.
     """
-    connection.execute("SET threads = 1")
+    connection.execute(f"SET threads = 1; SET memory_limit = '{MEMORY}'")
     try:
         yield
     finally:
         connection.execute(read_query("stage", "6_end"))
-        connection.execute("RESET threads")
+        connection.execute("RESET threads; RESET memory_limit")
+
+
+def apply_in_memory(
+    connection: duckdb.DuckDBPyConnection, landed: Landed, skipped: Collection[str]
+) -> None:
+    """Take the staged run into the tables; beyond the limit if it needs more at a time."""
+    try:
+        apply(connection, landed, skipped)
+    except duckdb.OutOfMemoryException:
+        connection.execute("RESET memory_limit")
+        apply(connection, landed, skipped)
 
 
 def apply(connection: duckdb.DuckDBPyConnection, landed: Landed, skipped: Collection[str]) -> None:
@@ -183,15 +194,6 @@ def apply(connection: duckdb.DuckDBPyConnection, landed: Landed, skipped: Collec
             if name in {SUMS, CHECK} and found:
                 lines = "; ".join(line for (line,) in found)
                 raise LoadRejected(f"run {landed.run.id} is not loaded: {lines}. {FIX}")
-
-
-def register(
-    connection: duckdb.DuckDBPyConnection, views: ExitStack, **frames: pl.DataFrame
-) -> None:
-    """Let queries read the frames by their names, until `views` ends."""
-    for name, frame in frames.items():
-        connection.register(name, ArrowStream(frame))
-        views.callback(connection.unregister, name)
 
 
 def find_news(connection: duckdb.DuckDBPyConnection) -> set[tuple[str, str]]:

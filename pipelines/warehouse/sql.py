@@ -11,6 +11,7 @@ from pipelines.files import sql_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from contextlib import ExitStack
 
     import duckdb
     import polars as pl
@@ -47,6 +48,15 @@ class ArrowStream:
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         """Hand over the frame (Arrow PyCapsule interface)."""
         return self._frame.__arrow_c_stream__(requested_schema)
+
+
+def register(
+    connection: duckdb.DuckDBPyConnection, views: ExitStack, **frames: pl.DataFrame
+) -> None:
+    """Let queries read the frames by their names, until `views` ends."""
+    for name, frame in frames.items():
+        connection.register(name, ArrowStream(frame))
+        views.callback(connection.unregister, name)
 
 
 _SEALING = threading.Lock()

@@ -334,6 +334,7 @@ def test_run_launched_from_the_ui(checkout: Checkout, dev: Tool) -> None:
         "threads": {
             "every_session_complete": "ERROR",
             "keys_are_unique": "ERROR",
+            "evidence_holds": "WARN",
             "no_schema_drift": "WARN",
         },
         "data_quality": {"examples_stand_beside_findings": "ERROR", "nothing_is_odd": "WARN"},

@@ -27,7 +27,7 @@ RUNS = ["run-0", "run-1", "run-2"]
 ADDED = {
     "runs": ("sequence", "door"),
     "session_polls": ("sequence", "threads_unlisted", "lookups", "threads_unconfirmed"),
-    "threads": ("last_changed_sequence", "missing_sequence"),
+    "threads": ("last_changed_sequence", "missing_sequence", "digest", "grows"),
 }
 
 

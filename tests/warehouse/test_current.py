@@ -25,8 +25,8 @@ pytestmark = pytest.mark.slow  # every analysis is built many times
 
 # What follows from the ledger's newest rows, and from nothing else in it: STEADY begins with these.
 GROUND = frozenset({"latest_polls", "complete_polls", "loaded_polls", "unwatched_sessions"})
-# Those that say how every poll went.
-OF_ALL_POLLS = {"concurrency", "data_quality", "ingestion_health", "status_over_time"}
+# Those that say how every poll went, or when a session was found quiet.
+OF_ALL_POLLS = {"attention", "concurrency", "data_quality", "ingestion_health", "status_over_time"}
 OUTCOMES = ("complete", "incomplete", "failed", "failed", "gone", "overtaken", "filtered", "none")
 
 
