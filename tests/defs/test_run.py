@@ -201,7 +201,7 @@ def test_nothing_polled_is_not_complete(home: Path, instance: dg.DagsterInstance
     """On an empty warehouse the check does not claim that every session is complete."""
     result = execute(instance, "threads")
     checks = result.get_asset_check_evaluations()
-    assert [check.passed for check in checks] == [False, True, True]
+    assert [check.passed for check in checks] == [False, True, True, True]
     assert (home / "warehouse.duckdb").exists()
 
 
