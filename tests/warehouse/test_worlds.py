@@ -43,7 +43,7 @@ def test_outage_by_hand() -> None:
     names = ("hour", "open_peak", "open_mean", "arrivals", "completions", "backlog", "as_of")
     assert columns(tables["concurrency"], *names) == [
         (at(0), 3, (60 + 40 + 60) / 60, 3, 1, 2, at(70)),
-        (at(60), 2, 2, 0, 0, 2, at(70)),
+        *((at(60 * hour), 2, 2, 0, 0, 2, at(70)) for hour in range(1, 24)),
     ]
     assert columns(tables["session_summary"], "open", "peak_concurrency", "as_of") == [
         (2, 3, at(70))
