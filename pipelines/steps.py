@@ -23,21 +23,13 @@ from pipelines.frames.evidence import name_readings
 from pipelines.landing.directory import RAW
 from pipelines.landing.writer import land_polls
 from pipelines.records import Decided, Poll, Progress, Selection
-from pipelines.reporting.clocks import warn_of_clocks
+from pipelines.reporting.loads import Loaded, describe_load
 from pipelines.reporting.plans import describe_miss
 from pipelines.warehouse.analyses import Analysis, list_analyses
 from pipelines.warehouse.base import Warehouse
 from pipelines.warehouse.build import Outcome, build_all, write_settings
 from pipelines.warehouse.history import read_history
-from pipelines.warehouse.ledger import (
-    count_resting,
-    find_newest_run,
-    read_clocks,
-    read_drift,
-    read_failed_listings,
-    read_ledger,
-    read_missed,
-)
+from pipelines.warehouse.ledger import read_failed_listings
 from pipelines.warehouse.load import load_landed
 from pipelines.warehouse.place import open_warehouse
 from pipelines.warehouse.publication import publish as publish_tables
@@ -76,22 +68,6 @@ class Landed(msgspec.Struct, frozen=True):
     path: Path
     polls: list[Poll]
     staged: Staged | None = None
-
-
-class Loaded(msgspec.Struct, frozen=True):
-    """The runs that a load has brought in, their rows of the ledger, and what they saw first.
-
-    `warnings` are lines on a clock that was wrong, `missed` changes that were not announced; so
-    many sessions were `resting`. Where nothing was left to load, the ledger is that of the newest
-    run.
-    """
-
-    run_ids: list[str]
-    ledger: list[dict[str, Any]]
-    drift: list[str]
-    warnings: list[str]
-    missed: list[dict[str, Any]]
-    resting: int
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -192,14 +168,7 @@ def load(settings: Settings, tables: Connection, landed: Landed | None = None) -
     staged = {landed.run_id: landed.staged} if landed and landed.staged else {}
     run_ids = load_landed(tables, settings.home / RAW, settings.raw_retention_days, staged)
     write_settings(tables, settings.for_analyses)
-    return Loaded(
-        run_ids=run_ids,
-        ledger=read_ledger(tables, run_ids or find_newest_run(tables)),
-        drift=read_drift(tables, run_ids),
-        warnings=warn_of_clocks(read_clocks(tables, run_ids)),
-        missed=read_missed(tables, run_ids),
-        resting=count_resting(tables, run_ids),
-    )
+    return describe_load(tables, run_ids)
 
 
 def build(

@@ -47,16 +47,8 @@ async def land_polls(  # noqa: PLR0913 - what a run is
     each file and each poll.
     """
     make_private(directory)  # before the first request, not after the last
-    now, decided = clock.now(), decided or Decided()
-    run = Run(
-        id=run_id,
-        sequence=take_sequence(directory, newest),
-        started_at=now,
-        finished_at=now,
-        door=door,
-        keep_agent_definition=keep_agent_definition,
-    )
-    arrivals = arrivals or Arrivals()
+    run = begin_run(run_id, take_sequence(directory, newest), door, keep=keep_agent_definition)
+    arrivals, decided = arrivals or Arrivals(), decided or Decided()
     writer, is_complete = ShardWriter(directory, run, arrivals), False
     try:
         ended, shards = await write_polls(polls, writer)
@@ -71,6 +63,19 @@ async def land_polls(  # noqa: PLR0913 - what a run is
     writer.conclude()
     arrivals.pages(path)
     return path, ended
+
+
+def begin_run(run_id: str, sequence: int, door: str, *, keep: bool) -> Run:
+    """Return a run that begins now, and has not ended."""
+    now = clock.now()
+    return Run(
+        id=run_id,
+        sequence=sequence,
+        started_at=now,
+        finished_at=now,
+        door=door,
+        keep_agent_definition=keep,
+    )
 
 
 async def write_polls(

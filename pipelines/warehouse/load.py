@@ -123,8 +123,7 @@ def load_run(
     as they were, and raises LoadRejected if a check finds a row, LandingError if a body is no page.
     """
     known = read_known(connection)
-    if staged and staged.before.polls != known:
-        staged = None
+    staged = staged if staged and staged.before.polls == known else None
     threads = staged.digests if staged else thread_digests(connection, landed)
     digests = PollDigests(landed, known, threads)
     skipped = frozenset() if lists_sessions(landed) else OF_LISTINGS

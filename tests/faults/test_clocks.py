@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from pipelines.reporting.loads import Loaded
+
 pytestmark = pytest.mark.slow  # together they take long
 
 HOUR, DAY, YEAR = timedelta(hours=1), timedelta(days=1), timedelta(days=365)
@@ -119,7 +121,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         yield server
 
 
-def poll(server: Server, number: int, error: timedelta) -> steps.Loaded:
+def poll(server: Server, number: int, error: timedelta) -> Loaded:
     """Load the poll of this number, a step after the one before, with a clock that is so wrong."""
     server.poll, server.error = number, error
     server.now = START + number * STEP

@@ -1,0 +1,50 @@
+"""What a load has brought, as every door says it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from pipelines.reporting.clocks import warn_of_clocks
+from pipelines.warehouse.ledger import (
+    count_resting,
+    find_newest_run,
+    read_clocks,
+    read_drift,
+    read_ledger,
+    read_missed,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pipelines.warehouse.base import Connection
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    """The runs that a load has brought in, their rows of the ledger, and what they saw first.
+
+    `warnings` are lines on a clock that was wrong, `missed` changes that were not announced; so
+    many sessions were `resting`. Where nothing was left to load, the ledger is that of the newest
+    run.
+    """
+
+    run_ids: list[str]
+    ledger: list[dict[str, Any]]
+    drift: list[str]
+    warnings: list[str]
+    missed: list[dict[str, Any]]
+    resting: int
+
+
+def describe_load(tables: Connection, run_ids: Sequence[str]) -> Loaded:
+    """Return what these runs have brought; without any, the ledger of the newest one."""
+    return Loaded(
+        run_ids=list(run_ids),
+        ledger=read_ledger(tables, run_ids or find_newest_run(tables)),
+        drift=read_drift(tables, run_ids),
+        warnings=warn_of_clocks(read_clocks(tables, run_ids)),
+        missed=read_missed(tables, run_ids),
+        resting=count_resting(tables, run_ids),
+    )
