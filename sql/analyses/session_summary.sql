@@ -62,13 +62,7 @@ WITH counts AS (
         min(created_at) AS first_created_at,
         max(updated_at) AS last_updated_at,
         max(updated_at) FILTER (role = 'coordinator') AS parent_moved,
-        max(updated_at) FILTER (role = 'child') AS child_moved,
-        count(coalesce(input_tokens, output_tokens, cache_read_tokens, cache_write_tokens)) AS tokens_known,
-        sum(input_tokens)::BIGINT AS input_tokens,
-        sum(output_tokens)::BIGINT AS output_tokens,
-        count(cost_amount) AS cost_known,
-        CASE WHEN min(cost_currency) = max(cost_currency) THEN sum(cost_amount) END AS cost_amount,
-        min(cost_currency) AS cost_currency
+        max(updated_at) FILTER (role = 'child') AS child_moved
     FROM latest_polls
     LEFT JOIN (SELECT *, missing_since IS NULL AS is_listed FROM threads) AS members
         USING (source, session_id)
@@ -89,33 +83,6 @@ rootless AS (
     WHERE durations.depth IS NULL
 ),
 
--- Who says what a session used: its own object, or its threads.
-used AS (
-    SELECT
-        source,
-        session_id,
-        CASE
-            WHEN coalesce(said.input_tokens, said.output_tokens) IS NOT NULL THEN 'session'
-            WHEN tokens_known > 0 THEN 'threads'
-        END AS tokens_from,
-        tokens_known,
-        CASE tokens_from WHEN 'session' THEN said.input_tokens ELSE counts.input_tokens END AS input_tokens,
-        CASE tokens_from WHEN 'session' THEN said.output_tokens ELSE counts.output_tokens END AS output_tokens,
-        CASE
-            WHEN said.cost_amount IS NOT NULL THEN 'session'
-            WHEN counts.cost_amount IS NOT NULL THEN 'threads'
-        END AS cost_from,
-        cost_known,
-        coalesce(said.cost_amount, counts.cost_amount) AS cost_amount,
-        CASE cost_from WHEN 'session' THEN said.cost_currency WHEN 'threads' THEN counts.cost_currency END
-        AS cost_currency
-    FROM counts
-    LEFT JOIN (
-        SELECT source, session_id, input_tokens, output_tokens, cost_amount, cost_currency
-        FROM sessions
-    ) AS said USING (source, session_id)
-),
-
 orphans AS (
     SELECT source, session_id, count(*) AS orphans
     FROM rootless
@@ -126,8 +93,7 @@ orphans AS (
 SELECT
     source, session_id, latest.label, unwatched.unwatched_since,
     counts.* EXCLUDE (
-        source, session_id, first_created_at, last_updated_at, parent_moved, child_moved,
-        tokens_known, input_tokens, output_tokens, cost_known, cost_amount, cost_currency
+        source, session_id, first_created_at, last_updated_at, parent_moved, child_moved
     ),
     trees.depth,
     coalesce(trees.max_fan_out, 0) AS max_fan_out,
@@ -140,7 +106,7 @@ SELECT
     latest.loaded_at AS as_of
 FROM latest_polls AS latest
 JOIN counts USING (source, session_id)
-JOIN used USING (source, session_id)
+JOIN session_usage AS used USING (source, session_id)
 LEFT JOIN unwatched_sessions AS unwatched USING (source, session_id)
 LEFT JOIN trees USING (source, session_id)
 LEFT JOIN orphans USING (source, session_id)

@@ -47,6 +47,6 @@ def test_one_view_a_file() -> None:
 
 @pytest.mark.parametrize("name", list_analyses())
 def test_length(name: str) -> None:
-    """No analysis is longer than a screen and a half, header and all."""
+    """No query of an analysis is longer than a screen and a half; its header says what it means."""
     (text,) = (text for file, text in read_sql("analyses") if file == name)
-    assert len(text.splitlines()) <= 100
+    assert len([line for line in text.splitlines() if not line.startswith("--")]) <= 85
