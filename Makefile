@@ -53,7 +53,7 @@ soak: .venv/dev ## the long tests: hundreds of kills, full disks, storms, 5,000 
 	KILLS=200 $(BIN)/python -m pytest tests/faults/test_crashes.py
 	STORM_SEEDS=20 $(BIN)/python -m pytest tests/faults/test_storm.py
 	FLEET=5000 $(BIN)/python -m pytest tests/faults/test_fleet.py
-	HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest tests/properties
+	HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest tests/properties tests/faults/test_clocks.py
 	FLEET=1000 $(BIN)/python -m pytest tests/warehouse/test_resting_costs.py
 	$(BIN)/python -m benchmarks.resting
 	$(BIN)/python -m benchmarks.truth

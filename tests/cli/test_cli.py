@@ -116,6 +116,7 @@ def test_run_into_a_log(fleet: World, home: Path, monkeypatch: pytest.MonkeyPatc
     assert last.startswith("session-threads: 1 of 5 sessions are not complete")
 
 
+@pytest.mark.slow
 def test_full_log(fleet: World, home: Path) -> None:
     """A log that is full takes nothing from a run: all is polled, loaded and published."""
     with Path("/dev/full").open("w", encoding="utf-8") as full:
@@ -149,6 +150,7 @@ def test_run_of_one_session(fleet: World, home: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_partial_run(fleet: World, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One unknown session ends the command with 1 and a line, once; the others are loaded."""
     monkeypatch.setenv("QODER_SESSION_IDS", ",".join([*fleet.sessions, "sess_unknown"]))
@@ -556,6 +558,7 @@ def test_build(fleet: World, home: Path, tmp_path: Path) -> None:
         )
 
 
+@pytest.mark.slow
 def test_build_heeds_the_settings(fleet: World, home: Path, tmp_path: Path) -> None:
     """What the configuration says of the analyses holds for a build without a poll, too."""
     assert fleet.sessions
@@ -641,6 +644,7 @@ def test_closed_pipe(published: Path, form: str) -> None:
         assert process.stderr.read() == b""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["table", "csv"])
 def test_interrupted_query(published: Path, form: str) -> None:
     """Ctrl-C ends a long query at once, as a signal does: to a shell that is 130."""

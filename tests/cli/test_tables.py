@@ -158,6 +158,7 @@ def test_headers_obey_nothing() -> None:
         assert "[/]" in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [40, 140])
 def test_several_sessions(
     width: int, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch

@@ -140,6 +140,7 @@ def test_status(polled: str, variables: dict[str, str]) -> None:
     assert not [harm for harm in HARMFUL if harm in text]
 
 
+@pytest.mark.slow
 def test_pipes_obey_nothing(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the server calls things, no command prints a character that commands a terminal.
 

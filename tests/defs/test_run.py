@@ -164,6 +164,7 @@ def test_token_is_in_no_event(
     assert [path for path in files if CANARY.encode() in path.read_bytes()] == []
 
 
+@pytest.mark.slow
 def test_run_of_one_session(
     home: Path, world: World, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -77,6 +77,7 @@ def find(base_url: str, **keys: Any) -> Source:
     return make_source(base_url, **{"sessions": [], "discover": True, **keys})
 
 
+@pytest.mark.slow
 def test_registry_follows_the_server(home: Path) -> None:
     """Sessions that appear, are archived or deleted between polls are so in the registry.
 

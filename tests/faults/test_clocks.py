@@ -7,9 +7,10 @@ place that reads it.
 from __future__ import annotations
 
 import json
+import os
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from itertools import product
+from itertools import cycle, product
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -167,9 +168,13 @@ QUICK = {
     ("1970 at first", "no Date"),
 }
 HOURLY = ("status_over_time", "concurrency")
+# `make soak` takes each error with each server, the slow tests each at least once.
+IS_SOAK = os.environ.get("HYPOTHESIS_PROFILE") == "soak"
+PAIRS = set(zip(ERRORS, cycle(SERVERS), strict=False)) | set(product(ERRORS, ["no Date"]))
 CASES = [
     pytest.param(*case, marks=() if case in QUICK else pytest.mark.slow)
     for case in product(ERRORS, SERVERS)
+    if IS_SOAK or case in PAIRS | QUICK
 ]
 
 

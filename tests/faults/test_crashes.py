@@ -325,6 +325,7 @@ def test_full_disk_in_a_replay(small_disk: Path, leave: int) -> None:
     assert {path.name for path in home.iterdir()} == KNOWN - {"threads.duckdb"}
 
 
+@pytest.mark.slow
 def test_readers_do_not_keep_old_copies_alive(home: Path) -> None:
     """A publication goes on while a thread of this process reads the copy before."""
     load(home, 0, thread("a"))

@@ -86,6 +86,7 @@ def test_older_files_are_loaded(older: Path) -> None:
     assert read_tables(older) == read_expected()
 
 
+@pytest.mark.slow
 def test_newer_runs_come_after_older_files(older: Path) -> None:
     """A run with a number comes after them, also if its clock says that it began before."""
     land(older, 0, thread("t1"), sequence=1, run_id="newer")

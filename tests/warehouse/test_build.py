@@ -89,6 +89,7 @@ def test_one_transaction(home: Path) -> None:
     assert tables == [[{"x": 3}], [{"x": 1}]]
 
 
+@pytest.mark.slow
 def test_memory(home: Path) -> None:
     """Analyses are built within the limit, on disk as well; if not, with all there is."""
     limit = "SELECT current_setting('memory_limit') AS x"

@@ -360,5 +360,6 @@ def test_views_are_created_anew(home: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.undo()
     with DuckdbFile(home).write():
         pass
-    assert read(home, "FROM staleness") == [{"stale_after_seconds": 1800.0}]
+    stale = read(home, "SELECT stale_after_seconds FROM staleness")
+    assert stale == [{"stale_after_seconds": 1800.0}]
     assert read(home, "SELECT count(*) AS n FROM threads") == [{"n": 1}]
