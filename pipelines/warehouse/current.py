@@ -33,7 +33,7 @@ STEADY = frozenset(
             "thread_spells",
             "thread_intervals",
         ),
-        *("earlier_observations", "source_entry", "open_changes", "session_peaks"),
+        *("earlier_observations", "source_entry", "open_changes", "session_peaks", "session_usage"),
         *("status_changes", "status_intervals"),
     }
 )
