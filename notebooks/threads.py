@@ -21,14 +21,14 @@ with app.setup:
     import marimo as mo
     import polars as pl
 
-    from pipelines.config.settings import data_home
-    from pipelines.errors import WarehouseError
+    from pipelines.config.place import find_place
+    from pipelines.errors import SessionThreadsError
     from pipelines.reporting.formats import format_value
     from pipelines.reporting.palette import classify, list_variables
     from pipelines.reporting.report.axes import scale_durations, scale_time
     from pipelines.reporting.report.style import CONFIG, color_series, color_statuses, leave_room
     from pipelines.reporting.report.versions import describe_version
-    from pipelines.warehouse.duckdb_file import DuckdbFile
+    from pipelines.warehouse.place import open_warehouse
 
     WRAPPED = ("agent", "session", "thread")
 
@@ -70,8 +70,8 @@ def _():
 def _(reopen):
     reopen.value  # a press runs this cell again
     try:
-        connection = DuckdbFile(data_home()).attach()
-    except WarehouseError as error:
+        connection = open_warehouse(*find_place()).attach()
+    except SessionThreadsError as error:
         mo.stop(True, mo.callout(mo.plain_text(str(error)), kind="danger"))
     return (connection,)
 

@@ -40,6 +40,8 @@ EXTENSIONS = ("ducklake", "postgres_scanner")
 ON_STORES = "httpfs"
 # The schema that a replay fills, until it takes the name of the other.
 REPLAYED = "{}_replay"
+# How a lake is attached by those who do not write.
+READ_ONLY = "READ_ONLY"
 NEWEST_SNAPSHOT = "SELECT max(snapshot_id) FROM lake.snapshots()"
 RUNS = "SELECT run_id FROM runs ORDER BY rowid"
 NEWEST = "SELECT coalesce(max(sequence), 0) FROM runs"
@@ -84,7 +86,9 @@ class DuckLake:
     def attach(self) -> duckdb.DuckDBPyConnection:
         """Return a connection to the published snapshot."""
         path, snapshot = self._find_published()
-        return self._attach(self._lake.catalog.schema_name, path, snapshot=snapshot)
+        return self._attach(
+            self._lake.catalog.schema_name, path, READ_ONLY, f"SNAPSHOT_VERSION {snapshot}"
+        )
 
     def is_published(self) -> bool:
         """Whether a snapshot is published."""
@@ -136,7 +140,7 @@ class DuckLake:
             path = read_path(catalog, schema)
         if path is None:
             return []
-        connection = self._attach(schema, path, snapshot=None)
+        connection = self._attach(schema, path, READ_ONLY)
         with self._explaining(connection):
             return connection.execute(query).fetchall()
 
@@ -158,7 +162,7 @@ class DuckLake:
     @contextmanager
     def _open(self, schema: str, path: str) -> Iterator[duckdb.DuckDBPyConnection]:
         """Open the tables of a schema for writing, made or upgraded if need be."""
-        connection = self._attach(schema, path)
+        connection = self._attach(schema, path, f"DATA_PATH {quote(f'{path}/')}")
         with self._explaining(connection):
             migrate(connection, self._lake.name, describes_views=False)
             connection.execute("SET enable_external_access = false")
@@ -177,17 +181,12 @@ class DuckLake:
         finally:
             connection.close()
 
-    def _attach(
-        self, schema: str, path: str, *, snapshot: int | None = -1
-    ) -> duckdb.DuckDBPyConnection:
-        """Return a connection whose tables are the lake's; for writing if no snapshot is given."""
-        connection = duckdb.connect(":memory:", config={"allow_unsigned_extensions": "false"})
+    def _attach(self, schema: str, path: str, *options: str) -> duckdb.DuckDBPyConnection:
+        """Return a connection whose tables are the lake's, attached with these options."""
+        connection = duckdb.connect(":memory:")
         try:
             self._load_extensions(connection)
             self._create_secrets(connection, schema)
-            options = [] if snapshot == -1 else ["READ_ONLY"]
-            options += [f"DATA_PATH {quote(f'{path}/')}"] if snapshot == -1 else []
-            options += [f"SNAPSHOT_VERSION {snapshot}"] if snapshot not in {-1, None} else []
             connection.execute(f"ATTACH 'ducklake:lake' AS lake ({', '.join(options)})")
             connection.execute(f"SET allowed_directories = [{quote(f'{path}/')}]")
             connection.execute(f"SET temp_directory = {quote(str(self._home / 'lake.tmp'))}")

@@ -134,6 +134,8 @@ def test_readers_see_what_was_published(lake: Lake, tmp_path: Path) -> None:
         publish(warehouse, tables, {})
     assert len(read_all(warehouse)["main.threads"]) == 2
     assert attached.execute("SELECT count(*) FROM threads").fetchall() == [(1,)]
+    attached.execute("CREATE TEMP MACRO twice(x) AS 2 * x")  # as the notebook does
+    assert attached.execute("SELECT twice(count(*)) FROM threads").fetchall() == [(2,)]
     attached.close()
 
 
