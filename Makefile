@@ -46,7 +46,7 @@ test: .venv/dev ## the quick tests, in three minutes on two cores
 test-slow: .venv/dev ## the others: Dagster's servers, browsers, packaging, kills, full disks
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(SLOW)
 
-test-lake: .venv/dev ## the tests of tables in a lake, with a PostgreSQL server of theirs; among the slow ones
+test-lake: .venv/dev ## the tests of tables in a lake, with PostgreSQL and S3 servers of theirs; among the slow ones
 	$(BIN)/python -m pytest tests/lake
 
 soak: .venv/dev ## the long tests: hundreds of kills, full disks, storms, 5,000 sessions, 100,000 bodies, worlds of known truth
