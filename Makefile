@@ -18,6 +18,8 @@ SLOW := -m "slow or packaging"
 # Slow ones that DuckDB 2 repeats too: what a load does, and the analyses of whole worlds.
 LOADS := $(addprefix tests/warehouse/,test_load.py test_history.py test_worlds.py)
 DUCKDB_2 := 2.0.1
+# The rooms that speak to DuckDB themselves.
+ON_DUCKDB := $(addprefix tests/,warehouse landing frames reporting notebooks properties docs test_steps.py test_doors.py)
 PACKAGE := --no-deps --no-build-isolation --editable .
 
 help: ## list the targets
@@ -81,9 +83,9 @@ check: .venv/dev ## format, lint, types, import contracts, and what a poll may c
 	$(BIN)/lint-imports
 	$(BIN)/python -m benchmarks.guard
 
-test-duckdb-2: .venv-duckdb-2/dev-$(DUCKDB_2) ## types, the quick tests and loads with DuckDB 2
+test-duckdb-2: .venv-duckdb-2/dev-$(DUCKDB_2) ## types, the quick tests of tables, and loads, with DuckDB 2
 	.venv-duckdb-2/bin/mypy
-	PATH="$(CURDIR)/.venv-duckdb-2/bin:$$PATH" .venv-duckdb-2/bin/python -m pytest $(SIDE_BY_SIDE) $(QUICK)
+	PATH="$(CURDIR)/.venv-duckdb-2/bin:$$PATH" .venv-duckdb-2/bin/python -m pytest $(SIDE_BY_SIDE) $(QUICK) $(ON_DUCKDB)
 	PATH="$(CURDIR)/.venv-duckdb-2/bin:$$PATH" .venv-duckdb-2/bin/python -m pytest $(SIDE_BY_SIDE) $(LOADS)
 
 figures: .venv/dev ## what polling cannot see, by simulation, and where assumption and world part: figures of the docs
