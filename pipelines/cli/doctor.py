@@ -21,6 +21,7 @@ from pipelines.files import make_private, try_directory
 from pipelines.http.auth import SCHEMES
 from pipelines.landing.aside import describe_aside
 from pipelines.landing.directory import RAW
+from pipelines.landing.place import open_landing
 from pipelines.reporting.clocks import MOST_SKEW_S, describe_skew
 from pipelines.reporting.wording import count
 from pipelines.warehouse.place import open_warehouse
@@ -159,7 +160,7 @@ def check_tables(settings: Settings) -> Iterator[Finding]:
 
 def check_landed(settings: Settings) -> Iterator[Finding]:
     """Look for landed runs that could not be loaded."""
-    if aside := describe_aside(settings.home / RAW):
+    if aside := describe_aside(open_landing(settings)):
         yield Finding(aside, 1)
 
 

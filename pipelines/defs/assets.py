@@ -33,7 +33,7 @@ from pipelines.defs.report import report
 from pipelines.defs.resources import AnalysesParam, ConfigurationParam, LandedParam, WarehouseParam
 from pipelines.errors import INTERRUPTED, LoadRejected
 from pipelines.landing.aside import describe_aside
-from pipelines.landing.directory import RAW
+from pipelines.landing.place import open_landing
 from pipelines.records import Poll, Progress, Selection
 from pipelines.reporting.failures import Failures
 from pipelines.reporting.health import read_rows
@@ -110,7 +110,7 @@ def thread_pages(
         evidence = check_sessions([row for row in ledger if row["run_id"] == begun.id]).metadata
         raise dg.Failure(problem, metadata=evidence, allow_retries=False)
     landed[begun.id] = came
-    metadata = describe_polls(came.path, came.polls)
+    metadata = describe_polls(came.file, came.polls)
     yield dg.MaterializeResult(asset_key="thread_pages", metadata=metadata)
 
 
@@ -140,7 +140,7 @@ def threads(
     except LoadRejected as rejection:
         yield check_keys(rejection)
         raise
-    aside = describe_aside(settings.home / RAW)
+    aside = describe_aside(open_landing(settings))
     for line in [*loaded.warnings, *([aside] if aside else [])]:
         context.log.warning(line)
     seconds = round(time.monotonic() - started, 3)
