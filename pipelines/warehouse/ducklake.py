@@ -20,6 +20,7 @@ from pipelines.warehouse.lake_catalog import (
     connect,
     drop,
     hold,
+    hold_sources,
     read_path,
     read_publication,
     replace,
@@ -30,11 +31,13 @@ from pipelines.warehouse.sql import quote, seal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     import psycopg
 
     from pipelines.config.lake import Lake
+    from pipelines.config.settings import Source
 
 EXTENSIONS = ("ducklake", "postgres_scanner")
 ON_STORES = "httpfs"
@@ -121,6 +124,12 @@ class DuckLake:
                 yield connection
             confirm(holder, self._lake)
             replace(holder, schema, replayed)
+
+    def hold_sources(
+        self, sources: Sequence[Source], wait_s: float | None = None
+    ) -> AbstractContextManager[None]:
+        """Be the one process that asks these sources; see Warehouse."""
+        return hold_sources(self._lake, sources, wait_s)
 
     def list_loaded_runs(self) -> list[str]:
         """Return the runs in the order of their loads; none if there is no lake."""

@@ -38,7 +38,8 @@ READERS = 4 if IS_SOAK else 2
 # A disk may fill up while pages land, while they are loaded, or while the copy is published.
 LEFT_BYTES = range(0, 2_000_000, 40_000) if IS_SOAK else [1_600_000]
 LEFT_BYTES_IN_REPLAY = range(0, 4_000_000, 80_000 if IS_SOAK else 1_600_000)
-KNOWN = {"raw", "threads.duckdb", "warehouse.duckdb", "warehouse.lock", "warehouse.holder"}
+KNOWN = {"raw", "sources", "threads.duckdb", "warehouse.duckdb"}
+KNOWN |= {"warehouse.lock", "warehouse.holder"}
 TABLES = {
     "threads": "SELECT * FROM threads",
     "history": "SELECT * FROM thread_status_history",
