@@ -35,8 +35,8 @@ from pipelines.warehouse.place import open_warehouse
 from pipelines.warehouse.publication import publish as publish_tables
 from pipelines.warehouse.replay import replay as replay_runs
 from pipelines.warehouse.sql import limit_memory
-from pipelines.warehouse.staged import Staged, read_before
-from pipelines.warehouse.staging import Stager, Staging
+from pipelines.warehouse.staged import Staged
+from pipelines.warehouse.staging import Staging, prepare_stager
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -177,17 +177,6 @@ def ask(
         planned = plan(settings, found.sources, selection, history)
         landed = poll(settings, planned, selection, progress, begun, history.known, found)
     return Asked(found, planned, landed)
-
-
-def prepare_stager(settings: Settings, warehouse: Warehouse | None) -> Stager | None:
-    """Return what reads a run's pages as they land; what a first load must make is made."""
-    if warehouse is None:
-        return None
-    before = read_before(warehouse)
-    warehouse.prepare()
-    list_analyses(settings.analyses_dir)  # for the next who asks, who finds them parsed
-    providers = {source.name: source.provider for source in settings.sources}
-    return Stager(providers, before, settings.home, keep=settings.keep_agent_definition)
 
 
 def load(settings: Settings, tables: Connection, landed: Landed | None = None) -> Loaded:
