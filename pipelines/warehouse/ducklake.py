@@ -82,7 +82,8 @@ class DuckLake:
     @contextmanager
     def read(self, outputs: Sequence[str] = ()) -> Iterator[duckdb.DuckDBPyConnection]:
         """Open the published snapshot, sealed; see Warehouse."""
-        with self._open_published() as connection:
+        connection = self.attach()
+        with self._explaining(connection):
             seal(connection, outputs)
             yield connection
 
@@ -161,12 +162,6 @@ class DuckLake:
             hint = "Run `session-threads run` first"
             raise WarehouseError(f"{self._lake.name}: nothing is published yet. {hint}")
         return path, snapshot
-
-    @contextmanager
-    def _open_published(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        connection = self.attach()
-        with self._explaining(connection):
-            yield connection
 
     @contextmanager
     def _open(self, schema: str, path: str) -> Iterator[duckdb.DuckDBPyConnection]:
