@@ -24,6 +24,7 @@
     │   ├── LoadRejected         rows that must not exist: the load is undone
     │   ├── WarehouseNewer       the file was made by a newer version
     │   └── WarehouseOlder       the file was made before the first release
+    ├── SourceBusy               another process polls the source
     ├── AnalysisError            an analysis is malformed, fails, or breaks one of its checks
     ├── QueryError               a query of the user's fails
     ├── ReportError              the report cannot be drawn or written
@@ -207,6 +208,12 @@ class WarehouseNewer(WarehouseError):
 
 class WarehouseOlder(WarehouseError):
     """The warehouse was made before the first release: `replay` rebuilds it."""
+
+
+class SourceBusy(SessionThreadsError):
+    """Another process polls the source: its rate holds for one alone."""
+
+    exit_code = 4
 
 
 class AnalysisError(SessionThreadsError):

@@ -6,6 +6,7 @@ it is read from the environment.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from datetime import timedelta
 from pathlib import Path
@@ -166,6 +167,12 @@ class Source(Strict):
             else value
             for name, value in sent.items()
         }
+
+    @property
+    def identity(self) -> str:
+        """Its name, and a digest of server and token: what two configurations call one source."""
+        asked = f"{self.base_url} {self._token.get_secret_value()}"
+        return f"source {self.name} {hashlib.sha256(asked.encode()).hexdigest()[:16]}"
 
     @property
     def token(self) -> SecretStr:

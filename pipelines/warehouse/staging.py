@@ -23,13 +23,16 @@ from pipelines.landing.arrivals import Arrivals
 from pipelines.landing.format import read_pages
 from pipelines.providers.registry import find_endpoint
 from pipelines.records import THREAD_ENDPOINT, THREADS_ENDPOINT, Poll
+from pipelines.warehouse.analyses import list_analyses
 from pipelines.warehouse.repeats import finish_digest, is_whole, repeats
-from pipelines.warehouse.staged import Spool, Staged
+from pipelines.warehouse.staged import Spool, Staged, read_before
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from pipelines.config.settings import Settings
+    from pipelines.warehouse.base import Warehouse
     from pipelines.warehouse.repeats import Known
     from pipelines.warehouse.staged import Before, Session
 
@@ -195,3 +198,14 @@ class Staging(Arrivals):
             if stager:
                 stager.take(arrival)
         return stager.conclude() if stager else None
+
+
+def prepare_stager(settings: Settings, warehouse: Warehouse | None) -> Stager | None:
+    """Return what reads a run's pages as they land; what a first load must make is made."""
+    if warehouse is None:
+        return None
+    before = read_before(warehouse)
+    warehouse.prepare()
+    list_analyses(settings.analyses_dir)  # for the next who asks, who finds them parsed
+    providers = {source.name: source.provider for source in settings.sources}
+    return Stager(providers, before, settings.home, keep=settings.keep_agent_definition)

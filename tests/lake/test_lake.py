@@ -96,6 +96,7 @@ def read_all(warehouse: Warehouse) -> dict[str, list[dict[str, Any]]]:
         return dump(tables)
 
 
+@pytest.mark.parametrize("place", ["directory", "s3"])
 def test_tables_are_those_of_a_file(lake: Lake, tmp_path: Path) -> None:
     """The same landed runs give the same rows of every table; a replay gives them again."""
     land_some(tmp_path)
@@ -111,8 +112,6 @@ def test_tables_are_those_of_a_file(lake: Lake, tmp_path: Path) -> None:
     replay(on_lake, tmp_path / RAW)
     load(on_lake, tmp_path, list_analyses())
     assert read_all(on_lake) == expected
-    generations = {path.name for path in (tmp_path / "lake" / "team_a").iterdir()}
-    assert generations <= {"1", "2"}
 
 
 def test_readers_see_what_was_published(lake: Lake, tmp_path: Path) -> None:
