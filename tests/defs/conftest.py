@@ -5,13 +5,15 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
-import dagster as dg
 import pytest
 
+from tests.defs.instances import open_instance
 from tests.support import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import dagster as dg
 
 
 @pytest.fixture(scope="module")
@@ -19,5 +21,5 @@ def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.DagsterIns
     """Return the instance that the checkout configures, in a directory of its own."""
     dagster_home = tmp_path_factory.mktemp("dagster_home")
     shutil.copy(ROOT / "dagster_home" / "dagster.yaml", dagster_home)
-    with dg.DagsterInstance.from_config(str(dagster_home)) as opened:
+    with open_instance(dagster_home) as opened:
         yield opened
