@@ -19,6 +19,7 @@
     │   ├── TooManySessions      a source finds more sessions than it may
     │   └── PaginationIncomplete  the pages do not end, or contain something that is no thread
     ├── LandingError             a landed file cannot be read or written
+    ├── StoreUnavailable         the object store of landed files does not do what it is asked
     ├── WarehouseError           the tables cannot be opened, loaded or published
     │   ├── WarehouseBusy        another process writes
     │   ├── LoadRejected         rows that must not exist: the load is undone
@@ -186,6 +187,13 @@ class LandingError(SessionThreadsError):
     """A landed file cannot be read or written. The message names it."""
 
     exit_code = 4
+
+
+class StoreUnavailable(SessionThreadsError):
+    """The object store of landed files does not do what it is asked: no fault of a file."""
+
+    exit_code = 4
+    fix = "Look at landing, s3 and the server; then run again: what has landed is kept"
 
 
 class WarehouseError(SessionThreadsError):

@@ -20,7 +20,8 @@ from pipelines.extract.plan import PlannedSource, describe_plans, plan_polls
 from pipelines.extract.poll import poll_sessions
 from pipelines.extract.resting import Choice
 from pipelines.frames.evidence import name_readings
-from pipelines.landing.directory import RAW
+from pipelines.landing.place import open_landing
+from pipelines.landing.store import LandedFile
 from pipelines.landing.writer import land_polls
 from pipelines.records import Decided, Poll, Progress, Selection
 from pipelines.reporting.loads import Loaded, describe_load
@@ -50,10 +51,7 @@ if TYPE_CHECKING:
 
 
 class RunStart(msgspec.Struct, frozen=True):
-    """A run that begins: its id, what its sequence number must exceed, and who runs it.
-
-    For the tables of `warehouse` its pages are read while they land.
-    """
+    """A run that begins, who runs it, and whose tables its pages are read for while they land."""
 
     id: str
     newest_sequence: int
@@ -65,7 +63,7 @@ class Landed(msgspec.Struct, frozen=True):
     """A run's file, how each session's poll has ended, and what was read for its load meanwhile."""
 
     run_id: str
-    path: Path
+    file: LandedFile
     polls: list[Poll]
     staged: Staged | None = None
 
@@ -143,10 +141,10 @@ def poll(
     found = found or Discovery([])
     polls = poll_sessions(planned, selection, progress, known=known)
     with Staging(partial(prepare_stager, settings, run.warehouse)) as staging:
-        path, ended = asyncio.run(
+        file, ended = asyncio.run(
             land_polls(
                 follow(found.fetched, polls),
-                settings.home / RAW,
+                open_landing(settings),
                 run.id,
                 newest=run.newest_sequence,
                 door=run.door,
@@ -155,7 +153,7 @@ def poll(
                 arrivals=staging,
             )
         )
-        return Landed(run.id, path, ended, staging.conclude())
+        return Landed(run.id, file, ended, staging.conclude())
 
 
 def ask(
@@ -188,7 +186,7 @@ def load(settings: Settings, tables: Connection, landed: Landed | None = None) -
     keep them are removed then. Raises LoadRejected, LandingError, WarehouseError.
     """
     staged = {landed.run_id: landed.staged} if landed and landed.staged else {}
-    run_ids = load_landed(tables, settings.home / RAW, settings.raw_retention_days, staged)
+    run_ids = load_landed(tables, open_landing(settings), settings.raw_retention_days, staged)
     write_settings(tables, settings.for_analyses)
     return describe_load(tables, run_ids)
 
@@ -253,8 +251,8 @@ def replay(
 
     Return what was replayed, and what readers open.
     """
-    warehouse, directory = open_warehouse(settings.home, settings.lake), settings.home / RAW
-    replayed = replay_runs(warehouse, directory, partial=partial, skip_damaged=skip_damaged)
+    warehouse, landing = open_warehouse(settings.home, settings.lake), open_landing(settings)
+    replayed = replay_runs(warehouse, landing, partial=partial, skip_damaged=skip_damaged)
     with warehouse.write() as tables:
         write_settings(tables, settings.for_analyses)
         return replayed, publish(warehouse, tables, list_analyses(settings.analyses_dir))

@@ -31,7 +31,7 @@ from pipelines.defs.results import (
     describe_published,
 )
 from pipelines.errors import LoadRejected
-from pipelines.landing.directory import RAW
+from pipelines.landing.place import open_landing
 from pipelines.records import Progress, Selection
 from pipelines.reporting.failures import Failures, find_problem
 from pipelines.reporting.health import read_rows
@@ -134,7 +134,7 @@ def threads(
     except LoadRejected as rejection:
         yield check_keys(rejection)
         raise
-    for line in list_warnings(loaded, settings.home / RAW):
+    for line in list_warnings(loaded, open_landing(settings)):
         context.log.warning(line)
     yield describe_loaded(loaded, table, time.monotonic() - started)
 

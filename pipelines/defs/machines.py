@@ -34,7 +34,7 @@ from pipelines.defs.results import (
 )
 from pipelines.defs.schedule import TABLES, list_unfinished, name_tables, schedule_polls
 from pipelines.errors import LoadRejected
-from pipelines.landing.directory import RAW
+from pipelines.landing.place import open_landing
 from pipelines.records import Progress, Selection
 from pipelines.reporting.failures import Failures, find_problem
 from pipelines.reporting.health import read_rows
@@ -114,7 +114,7 @@ def take_steps(
         place = steps.publish(warehouse, tables, analyses)
     health, seconds = read_rows(warehouse), time.monotonic() - started
     yield describe_published(configuration, place, health, seconds)
-    for line in list_warnings(loaded, settings.home / RAW):
+    for line in list_warnings(loaded, open_landing(settings)):
         context.log.warning(line)
 
 
@@ -196,7 +196,7 @@ def watch_landed(settings: Settings) -> dg.SensorDefinition:
         waiting = list_unfinished(context.instance, LOAD, {TABLES: place})
         if any(run.status == dg.DagsterRunStatus.QUEUED for run in waiting):
             return dg.SkipReason("A run that loads it waits already.")
-        pending = list_pending(warehouse, configuration.load_tolerant().home / RAW)
+        pending = list_pending(warehouse, open_landing(configuration.load_tolerant()))
         if not pending:
             return dg.SkipReason("Everything that has landed is loaded.")
         # A load that fails is not asked for again before something else has landed.

@@ -36,7 +36,7 @@ def describe_found(asked: Asked) -> dg.MaterializeResult:
 
 def describe_landed(asked: Asked) -> dg.MaterializeResult:
     """Return what the polls have brought."""
-    metadata = describe_polls(asked.landed.path, asked.landed.polls)
+    metadata = describe_polls(asked.landed.file, asked.landed.polls)
     return dg.MaterializeResult(asset_key="thread_pages", metadata=metadata)
 
 

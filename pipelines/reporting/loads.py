@@ -19,8 +19,8 @@ from pipelines.warehouse.ledger import (
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
+    from pipelines.landing.store import Store
     from pipelines.warehouse.base import Connection
 
 
@@ -52,7 +52,7 @@ def describe_load(tables: Connection, run_ids: Sequence[str]) -> Loaded:
     )
 
 
-def list_warnings(loaded: Loaded, directory: Path) -> list[str]:
+def list_warnings(loaded: Loaded, landing: Store) -> list[str]:
     """Return what is to be said after a load, a line each: of clocks, and of what is set aside."""
-    aside = describe_aside(directory)
+    aside = describe_aside(landing)
     return [*loaded.warnings, *([aside] if aside else [])]

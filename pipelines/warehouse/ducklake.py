@@ -213,7 +213,7 @@ class DuckLake:
 
     def _create_secrets(self, connection: duckdb.DuckDBPyConnection, schema: str) -> None:
         """Tell DuckDB who asks the catalog and the store: a connection string would be printed."""
-        catalog, store = self._lake.catalog, self._lake.store
+        catalog, access = self._lake.catalog, self._lake.access
         connection.execute(f"""
             CREATE SECRET catalog (
                 TYPE postgres, HOST {quote(catalog.host)}, PORT {catalog.port},
@@ -227,8 +227,10 @@ class DuckLake:
                 METADATA_PARAMETERS MAP {{'TYPE': 'postgres', 'SECRET': 'catalog'}}
             )
         """)
-        if store is not None and self._lake.keys is not None:
-            key_id, secret = (quote(key.get_secret_value()) for key in self._lake.keys)
+        if access is not None:
+            store = access.store
+            keys = (access.key_id, access.secret)
+            key_id, secret = (quote(key.get_secret_value()) for key in keys)
             endpoint = (
                 f"ENDPOINT {quote(store.endpoint)}, URL_STYLE 'path'," if store.endpoint else ""
             )

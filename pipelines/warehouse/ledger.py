@@ -13,10 +13,10 @@ from pipelines.warehouse.sql import fetch_records, read_query
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     import duckdb
 
+    from pipelines.landing.store import Store
     from pipelines.warehouse.base import Warehouse
 
 # Of an overtaken poll, what a later one saw is loaded.
@@ -85,11 +85,11 @@ def find_newest_run(connection: duckdb.DuckDBPyConnection) -> list[str]:
     return [run_id for (run_id,) in connection.execute(query).fetchall()]
 
 
-def list_pending(warehouse: Warehouse, directory: Path) -> list[str]:
+def list_pending(warehouse: Warehouse, landing: Store) -> list[str]:
     """Return the runs that have landed and are not published, in their order."""
     published = set[str]()
     if warehouse.is_published():
         with warehouse.read() as tables:
             rows = tables.execute("SELECT run_id FROM runs").fetchall()
             published = {run_id for (run_id,) in rows}
-    return [run_id for run_id in list_runs(directory) if run_id not in published]
+    return [run_id for run_id in list_runs(landing) if run_id not in published]

@@ -13,7 +13,7 @@ pytest.importorskip("obstore", reason="the extra lake is not installed")
 import msgspec
 from pydantic import SecretStr
 
-from pipelines.config.lake import Catalog, Lake, ObjectStore
+from pipelines.config.lake import Access, Catalog, Lake, ObjectStore
 from tests.lake.objects import BUCKET, KEY_ID, SECRET, find_server, run_objects
 from tests.lake.postgres import connect, find_binaries, run_postgres
 from tests.support import CANARY
@@ -24,11 +24,10 @@ if TYPE_CHECKING:
 
 
 class Files(msgspec.Struct, frozen=True):
-    """Where a test's files are, and who asks the store, if it is one."""
+    """Where a test's files are; `access` is that to the store, if it is on one."""
 
     path: str
-    store: ObjectStore | None = None
-    keys: tuple[SecretStr, SecretStr] | None = None
+    access: Access | None = None
 
 
 @pytest.fixture(scope="session")
@@ -64,11 +63,9 @@ def files(place: str, tmp_path: Path, request: pytest.FixtureRequest) -> Files:
         return Files(str(tmp_path / "lake"))
     store = {"endpoint": f"127.0.0.1:{request.getfixturevalue('objects')}", "use_ssl": False}
     names = {"key_id_env": "LAKE_KEY_ID", "secret_env": "LAKE_SECRET"}
-    return Files(
-        f"s3://{BUCKET}/{tmp_path.name}",
-        ObjectStore.model_validate(store | names),
-        (SecretStr(KEY_ID), SecretStr(SECRET)),
-    )
+    server = ObjectStore.model_validate(store | names)
+    access = Access(server, SecretStr(KEY_ID), SecretStr(SECRET))
+    return Files(f"s3://{BUCKET}/{tmp_path.name}", access)
 
 
 @pytest.fixture
@@ -91,8 +88,7 @@ def make_lake(port: int, tmp_path: Path, files: Files) -> Callable[[str], Lake]:
             Catalog.model_validate(catalog),
             f"{files.path}/{schema}",
             SecretStr(CANARY),
-            files.store,
-            files.keys,
+            files.access,
         )
 
     return make
