@@ -44,6 +44,7 @@ from pipelines.warehouse.base import Warehouse
 from pipelines.warehouse.ledger import list_pending
 
 POLL, LOAD = "poll_source", "load_landed"
+POLL_OP = "poll"
 # The tag that dagster.postgres.yaml limits: a source has one poll at a time.
 SOURCE = "session-threads/source"
 SENSOR_S = 15
@@ -59,7 +60,9 @@ class SourceConfig(dg.Config):
     full: bool = Field(default=False, description="Whether every session is listed.")
 
 
-@dg.op(name=POLL, out={}, description="Polls a source and lands its pages; another run loads them.")
+@dg.op(
+    name=POLL_OP, out={}, description="Polls a source and lands its pages; another run loads them."
+)
 def poll_source(
     context: dg.OpExecutionContext,
     config: SourceConfig,
@@ -138,7 +141,7 @@ def define_jobs(settings: Settings) -> list[dg.JobDefinition]:
     """Return the jobs: one polls a source, one loads what has landed; each in one process."""
     tags = {TABLES: name_tables(settings)}
     load = dg.op(
-        name=LOAD,
+        name="load",
         out={},
         description="Loads all that has landed, builds the analyses and publishes.",
         pool=f"load_{name_tables(settings)}",
@@ -214,7 +217,7 @@ def request_polls(place: str) -> Callable[..., Iterator[dg.RunRequest | dg.SkipR
         tags = {name: {SOURCE: f"{place}.{name}"} for name in names}
         free = [name for name in names if not list_unfinished(context.instance, POLL, tags[name])]
         for name in free:
-            config = {"ops": {POLL: {"config": {"source": name}}}}
+            config = {"ops": {POLL_OP: {"config": {"source": name}}}}
             key = f"{name} {context.scheduled_execution_time.isoformat()}"
             yield dg.RunRequest(run_key=key, run_config=config, tags=tags[name])
         if not free:
