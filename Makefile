@@ -56,6 +56,7 @@ soak: .venv/dev ## the long tests: hundreds of kills, full disks, storms, 5,000 
 	HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest tests/properties tests/faults/test_clocks.py
 	FLEET=1000 $(BIN)/python -m pytest tests/warehouse/test_resting_costs.py
 	$(BIN)/python -m benchmarks.resting
+	$(BIN)/python -m benchmarks.resting.requests
 	$(BIN)/python -m benchmarks.truth
 	PYTHONPATH=. $(BIN)/python docs/generate.py
 
@@ -67,6 +68,7 @@ bench: .venv/dev .venv-product/ready .venv-peers/ready ## what it costs, against
 bench-large: .venv/dev .venv-product/ready .venv-peers/ready ## the same with a million threads, and a thousand polls
 	$(BIN)/python -m benchmarks.compare --large
 	$(BIN)/python -m benchmarks.growth
+	$(BIN)/python -m benchmarks.planned 1000000
 	PYTHONPATH=. $(BIN)/python docs/generate.py
 
 bench-parts: .venv/dev ## what loads, publications and analyses cost alone, and sources beside each other
