@@ -15,6 +15,7 @@ from pipelines import steps
 from pipelines.config.polling import Polling
 from pipelines.config.settings import Settings
 from pipelines.landing.directory import RAW
+from pipelines.landing.store import Directory
 from pipelines.records import Progress, Selection
 from pipelines.sandbox.faults import Faulty
 from pipelines.sandbox.server import serve
@@ -146,6 +147,6 @@ class Fleet:
         planned = self.land(home, polling, selection, **keys)
         warehouse = DuckdbFile(home)
         with warehouse.write() as tables:
-            load_landed(tables, home / RAW)
+            load_landed(tables, Directory(home / RAW))
             warehouse.publish(tables)
         return planned
