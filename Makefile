@@ -100,7 +100,7 @@ docs: .venv/dev ## the pages that are made from the code
 
 lock: ## resolve the locked dependencies again (needs uv)
 	uv pip compile $(COMPILE) --group build --output-file requirements.lock pyproject.toml
-	uv pip compile $(COMPILE) --group dev --extra notebook --extra lake \
+	uv pip compile $(COMPILE) --group dev --extra notebook --extra lake --extra dagster-postgres \
 		--constraints requirements.lock --output-file requirements-dev.lock pyproject.toml
 	uv pip compile $(COMPILE) --constraints requirements.lock \
 		--output-file benchmarks/requirements.txt benchmarks/requirements.in
