@@ -28,7 +28,12 @@ def print_plan(planned: Sequence[PlannedSource], listings: Sequence[Poll]) -> No
     console = make_console()
     sources = name_sources([each.source.name for each in planned])
     asked = [
-        (sources[each.source.name], choice, REASONS[choice.reason][1])
+        (
+            sources[each.source.name],
+            choice,
+            each.titles.get(choice.session.id),
+            REASONS[choice.reason][1],
+        )
         for each in planned
         for choice in in_order(each)
     ]
@@ -36,16 +41,16 @@ def print_plan(planned: Sequence[PlannedSource], listings: Sequence[Poll]) -> No
         console,
         [
             source
-            | {"session": choice.session.label or choice.session.id}
+            | {"session": choice.session.label or title or choice.session.id}
             | {"requests": choice.pages, "why it is asked": reason}
-            for source, choice, reason in asked[:SHOWN]
+            for source, choice, title, reason in asked[:SHOWN]
         ],
     )
     if len(asked) > SHOWN:
         print_text(console, f"and {count(len(asked) - SHOWN, 'more session')}")
     choices = [choice for each in planned for choice in each.choices]
     print_text(console, sum_up_plan(choices) or f"{count(len(choices), 'session')}, all asked")
-    pages = sum(choice.pages for _, choice, _ in asked)
+    pages = sum(choice.pages for _, choice, *_ in asked)
     lists = sum(poll.pages for poll in listings)
     print_text(
         console,
@@ -67,6 +72,7 @@ def print_plan_json(planned: Sequence[PlannedSource], ending: ExitStatus) -> Non
             "source": each.source.name,
             "session_id": choice.session.id,
             "label": choice.session.label,
+            "title": each.titles.get(choice.session.id),
             "is_asked": choice.is_asked,
             "reason": choice.reason,
             "requests": choice.pages if choice.is_asked else 0,

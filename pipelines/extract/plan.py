@@ -102,6 +102,7 @@ def plan_source(
         tuple(choice.session for choice in choices if choice.is_asked),
         ended=found.ended,
         present=found.present,
+        titles=found.titles,
         choices=tuple(choices),
         is_trusted=is_trusted,
     )

@@ -12,7 +12,9 @@ import pytest
 from pipelines.config.polling import Polling
 from pipelines.extract.resting import count_reasons
 from pipelines.records import Selection
-from tests.builders import build, read, replay_all
+from pipelines.warehouse.analyses import list_analyses
+from tests.builders import build, publish_all, read, replay_all
+from tests.reporting.report.pages import draw_report
 from tests.support import CANARY, invoke
 from tests.warehouse.fleet import Fleet
 
@@ -192,7 +194,7 @@ def test_quiet_sessions_rest(home: Path) -> None:
         assert states == [
             {
                 "state": "resting",
-                "state_reason": "its object says what it had said before it was listed last",
+                "state_reason": "the list of sessions says nothing new of it",
             }
         ]
         fleet.change(changed, status="terminated")
@@ -206,6 +208,10 @@ def test_quiet_sessions_rest(home: Path) -> None:
         assert (hours[-1]["sessions_resting"], hours[-1]["sessions_stale"]) == (19, 0)
         (stuck,) = [row for row in build(home, "attention") if row["session_id"] == "s0003"]
         assert (stuck["as_of_basis"], stuck["as_of"]) == ("evidence", health[0]["quiet_as_of"])
+        publish_all(home, list_analyses())
+        page = draw_report(home).read_text(encoding="utf-8")
+        assert "sessions whose last poll was complete; 19 rest since, at most 1h 30m</dd>" in page
+        assert "<strong>19 sessions</strong> resting" in page
         fleet.change(changed, announce=False, status="idle")
         fleet.minute += 15
         assert count_reasons_of(fleet.run(home, SOON)) == {"resting": 20}
@@ -238,6 +244,7 @@ sources:
 def test_plan_is_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`plan` asks for the list of sessions alone, and says what the next run asks, and why."""
     fleet = Fleet(3)
+    fleet.say("s0002", title="Nightly\x1b[2J build")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FLEET_PAT", CANARY)
     with fleet.serve():
@@ -255,13 +262,16 @@ def test_plan_is_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         "4 requests expected: 1 for the list of sessions, 3 for their threads",
     ]
     assert "it was never listed to its end" in planned.stdout
+    assert "Nightly" in planned.stdout
+    assert "\x1b" not in planned.stdout
     assert "3 of 3 sessions asked: 3 new; 0 resting" in ran.stdout
-    untrusted = "3 of 3 sessions asked: 3 of untrusted sources; 0 resting"
+    untrusted = "3 of 3 sessions asked: 3 not trusted yet; 0 resting"
     assert untrusted in again.stdout.splitlines()
     assert document["sessions"][0] == {
         "source": "fleet",
         "session_id": "s0000",
         "label": None,
+        "title": None,
         "is_asked": True,
         "reason": "untrusted",
         "requests": 1,
