@@ -16,6 +16,7 @@ from pipelines import steps
 from pipelines.config.settings import Settings
 from pipelines.defs.analyses import describe_outcome
 from pipelines.defs.checks import check_keys
+from pipelines.defs.maintenance import define_maintenance
 from pipelines.defs.metadata import describe_table
 from pipelines.defs.resources import (
     AnalysesParam,
@@ -32,7 +33,7 @@ from pipelines.defs.results import (
     evaluate,
     list_events,
 )
-from pipelines.defs.schedule import TABLES, list_unfinished, name_tables, schedule_polls
+from pipelines.defs.schedule import TABLES, list_unfinished, name_pool, name_tables, schedule_polls
 from pipelines.errors import LoadRejected
 from pipelines.landing.place import open_landing
 from pipelines.records import Progress, Selection
@@ -125,6 +126,7 @@ def take_steps(
 class Machines:
     """What runs on several machines are made of."""
 
+    assets: Sequence[dg.AssetsDefinition] = ()
     jobs: Sequence[dg.JobDefinition] = ()
     schedules: Sequence[dg.ScheduleDefinition] = ()
     sensors: Sequence[dg.SensorDefinition] = ()
@@ -134,7 +136,13 @@ def define_machines(settings: Settings) -> Machines:
     """Return what there is if the tables are in a lake; nothing otherwise."""
     if settings.lake is None:
         return Machines()
-    return Machines(define_jobs(settings), [schedule_sources(settings)], [watch_landed(settings)])
+    lake_files, maintain_lake, nightly = define_maintenance(settings)
+    return Machines(
+        [lake_files],
+        [*define_jobs(settings), maintain_lake],
+        [schedule_sources(settings), nightly],
+        [watch_landed(settings)],
+    )
 
 
 def define_jobs(settings: Settings) -> list[dg.JobDefinition]:
@@ -144,7 +152,7 @@ def define_jobs(settings: Settings) -> list[dg.JobDefinition]:
         name="load",
         out={},
         description="Loads all that has landed, builds the analyses and publishes.",
-        pool=f"load_{name_tables(settings)}",
+        pool=name_pool(settings),
         retry_policy=RETRY,
     )(load_landed)
 

@@ -66,7 +66,9 @@ def servers(teams: dict[str, Path]) -> Iterator[Deployment]:
 def load(deployment: Deployment, team: str, home: Path) -> None:
     """Load a thread, named after its team, into the team's lake, and publish."""
     land(home, 5, thread(team))
-    warehouse = DuckLake(home, find_place(deployment.configure(team))[1])
+    lake = find_place(deployment.configure(team))[1]
+    assert lake is not None
+    warehouse = DuckLake(home, lake)
     with warehouse.write() as tables:
         load_landed(tables, Directory(home / RAW))
         publish(warehouse, tables, {})
