@@ -50,19 +50,22 @@ SECRETS = ("admin", "dagster", "loader", "reader", "loader_secret", "reader_secr
 class Deployment:
     """The processes, by their names, and what they need in a directory."""
 
-    def __init__(self, home: Path, teams: Mapping[str, Path]) -> None:
+    def __init__(self, home: Path, servers: Mapping[str, Path]) -> None:
         # Where PostgreSQL is another user's process, it passes through and reads nothing.
         home.mkdir(parents=True, exist_ok=True)
         home.chmod(0o711 if POSTGRES_USER else 0o700)
         self.home = home
-        self.teams = teams
+        self.servers = servers
+        self.teams = sorted({find_team(server) for server in servers})
+        # What stands before the S3 server, where something does.
+        self.front: int | None = None
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
-        names = ["postgres", "webserver", *teams]
+        names = ["postgres", "webserver", *servers]
         names += [f"{name}{kind}" for name in WEED for kind in ("", ".grpc")]
         self.ports = {
             name: int(port) for name, port in self._keep("ports", names, draw_port).items()
         }
-        words = [f"{team}.{word}" for team in ("all", *teams) for word in SECRETS]
+        words = [f"{team}.{word}" for team in ("all", *self.teams) for word in SECRETS]
         self.secrets = self._keep("secrets", words, lambda: secrets.token_hex(16))
 
     def _keep(self, name: str, keys: Sequence[str], draw: Any) -> dict[str, str]:
@@ -80,8 +83,8 @@ class Deployment:
         self.start_objects()
         self.make_databases()
         self.make_instance()
-        for team in self.teams:
-            self.start_code_server(team)
+        for server in self.servers:
+            self.start_code_server(server)
         self.start_dagster()
 
     def run(
@@ -209,7 +212,7 @@ class Deployment:
             # The administrator's first object makes the bucket.
             wait_for(partial(store.put, "started", b""), BaseError)
 
-    def find_place(self, team: str, role: str = "loader", s3: int | None = None) -> dict[str, Any]:
+    def find_place(self, team: str, role: str = "loader") -> dict[str, Any]:
         """Return where a team's tables are, as its configuration says it for a role."""
         catalog = {
             "host": LOOPBACK,
@@ -219,7 +222,7 @@ class Deployment:
             "schema": team,
             "password_env": "LAKE_PASSWORD",
         }
-        store = {"endpoint": f"{LOOPBACK}:{s3 or self.ports['s3']}", "use_ssl": False}
+        store = {"endpoint": f"{LOOPBACK}:{self.front or self.ports['s3']}", "use_ssl": False}
         names = {"key_id_env": "LAKE_KEY_ID", "secret_env": "LAKE_SECRET"}
         place: dict[str, Any] = {"s3": store | names}
         place["warehouse"] = {
@@ -228,14 +231,14 @@ class Deployment:
         landing = {"landing": f"s3://{name_bucket(team)}/raw"} if role == "loader" else {}
         return place | landing
 
-    def configure(self, team: str, role: str = "loader", s3: int | None = None) -> dict[str, str]:
+    def configure(self, server: str, role: str = "loader") -> dict[str, str]:
         """Write a team's configuration and what its processes have in their environment."""
-        home = self.home / f"{team}_{role}"
+        home, team = self.home / f"{server}_{role}", find_team(server)
         home.mkdir(mode=0o700, exist_ok=True)
-        polled = yaml.safe_load(self.teams[team].read_text()) if role == "loader" else {}
+        polled = yaml.safe_load(self.servers[server].read_text()) if role == "loader" else {}
         file = home / "sessions.yaml"
         file.touch(mode=0o600)
-        file.write_text(yaml.safe_dump(polled | self.find_place(team, role, s3)))
+        file.write_text(yaml.safe_dump(polled | self.find_place(team, role)))
         variables = {
             "SESSION_THREADS_CONFIG": str(file),
             "SESSION_THREADS_HOME": str(home),
@@ -269,25 +272,30 @@ class Deployment:
         run, environment = [f"{BIN}/dagster", "instance", "info"], {**os.environ, **self.instance}
         subprocess.run(run, check=True, capture_output=True, env=environment)
 
-    def start_code_server(self, team: str, s3: int | None = None) -> None:
-        """Start a team's code server, which runs what the daemon launches for it."""
-        self.configure(team, "reader")
-        environment = self.configure(team, s3=s3) | self.instance
+    def start_code_server(self, server: str) -> None:
+        """Start a code server, which runs what the daemon launches for it."""
+        self.configure(find_team(server), "reader")
+        environment = self.configure(server) | self.instance
         run = [f"{BIN}/dagster", "api", "grpc", "-m", "pipelines.definitions"]
-        run += ["-h", LOOPBACK, "-p", str(self.ports[team]), "--location-name", team]
-        self.run(team, run, environment)
+        run += ["-h", LOOPBACK, "-p", str(self.ports[server]), "--location-name", server]
+        self.run(server, run, environment)
 
     def start_dagster(self) -> None:
         """Start the daemon and the web server, which know the teams' code servers."""
         locations = [
-            {"grpc_server": {"host": LOOPBACK, "port": self.ports[team], "location_name": team}}
-            for team in self.teams
+            {"grpc_server": {"host": LOOPBACK, "port": self.ports[name], "location_name": name}}
+            for name in self.servers
         ]
         file = self.home / "workspace.yaml"
         file.write_text(yaml.safe_dump({"load_from": locations}))
         self.run("daemon", [f"{BIN}/dagster-daemon", "run", "-w", str(file)], self.instance)
         run = [sys.executable, "-m", "pipelines.defs.server", "-w", str(file)]
         self.run("webserver", [*run, "-p", str(self.ports["webserver"])], self.instance)
+
+
+def find_team(server: str) -> str:
+    """Return whose a code server is."""
+    return server.partition("-")[0]
 
 
 def name_bucket(team: str) -> str:
@@ -334,16 +342,16 @@ def wait_for(attempt: Callable[[], object], *errors: type[BaseException]) -> Non
 
 def main() -> None:
     """Start everything, say where it is, and end it with this process."""
-    if len(sys.argv) < 3 or not all("=" in team for team in sys.argv[2:]):  # noqa: PLR2004
+    if len(sys.argv) < 3 or not all("=" in server for server in sys.argv[2:]):  # noqa: PLR2004
         raise SystemExit("usage: python docs/deploy/lake/start.py DIRECTORY TEAM=FILE …")
-    teams = dict(team.split("=", 1) for team in sys.argv[2:])
-    paths = {team: Path(file).absolute() for team, file in teams.items()}
+    servers = dict(server.split("=", 1) for server in sys.argv[2:])
+    paths = {server: Path(file).absolute() for server, file in servers.items()}
     os.umask(0o077)
     deployment = Deployment(Path(sys.argv[1]).absolute(), paths)
     try:
         deployment.start()
         print(f"Dagster: http://{LOOPBACK}:{deployment.ports['webserver']}")
-        for team in teams:
+        for team in deployment.teams:
             print(f"{team}: . {deployment.home}/{team}_loader/env, or {team}_reader to read")
         print("Ctrl-C ends everything.", flush=True)
         signal.signal(signal.SIGTERM, signal.default_int_handler)
