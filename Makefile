@@ -18,6 +18,8 @@ SLOW := -m "slow or packaging"
 # Slow ones that DuckDB 2 repeats too: what a load does, and the analyses of whole worlds.
 LOADS := $(addprefix tests/warehouse/,test_load.py test_history.py test_worlds.py)
 DUCKDB_2 := 2.0.1
+# The rooms that speak to DuckDB themselves.
+ON_DUCKDB := $(addprefix tests/,warehouse landing frames reporting notebooks properties docs test_steps.py test_doors.py)
 PACKAGE := --no-deps --no-build-isolation --editable .
 
 help: ## list the targets
@@ -46,7 +48,7 @@ test: .venv/dev ## the quick tests, in three minutes on two cores
 test-slow: .venv/dev ## the others: Dagster's servers, browsers, packaging, kills, full disks
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(SLOW)
 
-test-lake: .venv/dev ## the tests of tables in a lake, with a PostgreSQL server of theirs; among the slow ones
+test-lake: .venv/dev ## the tests of tables in a lake, with PostgreSQL and S3 servers of theirs; among the slow ones
 	$(BIN)/python -m pytest tests/lake
 
 soak: .venv/dev ## the long tests: hundreds of kills, full disks, storms, 5,000 sessions, 100,000 bodies, worlds of known truth
@@ -81,9 +83,9 @@ check: .venv/dev ## format, lint, types, import contracts, and what a poll may c
 	$(BIN)/lint-imports
 	$(BIN)/python -m benchmarks.guard
 
-test-duckdb-2: .venv-duckdb-2/dev-$(DUCKDB_2) ## types, the quick tests and loads with DuckDB 2
+test-duckdb-2: .venv-duckdb-2/dev-$(DUCKDB_2) ## types, the quick tests of tables, and loads, with DuckDB 2
 	.venv-duckdb-2/bin/mypy
-	PATH="$(CURDIR)/.venv-duckdb-2/bin:$$PATH" .venv-duckdb-2/bin/python -m pytest $(SIDE_BY_SIDE) $(QUICK)
+	PATH="$(CURDIR)/.venv-duckdb-2/bin:$$PATH" .venv-duckdb-2/bin/python -m pytest $(SIDE_BY_SIDE) $(QUICK) $(ON_DUCKDB)
 	PATH="$(CURDIR)/.venv-duckdb-2/bin:$$PATH" .venv-duckdb-2/bin/python -m pytest $(SIDE_BY_SIDE) $(LOADS)
 
 figures: .venv/dev ## what polling cannot see, by simulation, and where assumption and world part: figures of the docs

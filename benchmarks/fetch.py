@@ -15,6 +15,7 @@ from pipelines.config.loader import load_settings
 from pipelines.extract.discover import list_configured
 from pipelines.extract.poll import poll_sessions
 from pipelines.landing.directory import RAW
+from pipelines.landing.store import Directory
 from pipelines.landing.writer import land_polls
 from pipelines.providers.registry import PROVIDERS
 from pipelines.records import Progress, Selection
@@ -24,7 +25,7 @@ def main() -> None:
     """Fetch what is configured; write what came."""
     settings = load_settings(PROVIDERS)
     polls = poll_sessions(list_configured(settings), Selection(), Progress())
-    _, ended = asyncio.run(land_polls(polls, settings.home / RAW, "fetch"))
+    _, ended = asyncio.run(land_polls(polls, Directory(settings.home / RAW), "fetch"))
     came = {"pages": sum(poll.pages for poll in ended), "bytes": sum(poll.bytes for poll in ended)}
     Path("downloaded.json").write_text(json.dumps(came), encoding="utf-8")
 

@@ -23,6 +23,7 @@ from rich.table import Table
 
 from pipelines.landing.directory import RAW
 from pipelines.landing.format import Footer, page_row, write_run
+from pipelines.landing.store import Directory
 from pipelines.providers.registry import find_endpoint
 from pipelines.records import Page, PageFetch, Poll, Run
 from pipelines.warehouse.analyses import list_analyses
@@ -99,7 +100,7 @@ def land_pages(
     run = Run(
         id=f"run-{started:%Y%m%d%H%M}", started_at=started, finished_at=started, version="bench"
     )
-    write_run(home / RAW, Footer(run, polls), rows)
+    write_run(Directory(home / RAW), Footer(run, polls), rows)
 
 
 def measure(step: Callable[[], object]) -> float:
@@ -138,7 +139,7 @@ def measure_round(count: int, sessions: int) -> dict[str, tuple[float, float]]:
 def load_home(home: Path) -> None:
     """Load what has landed in a data directory."""
     with DuckdbFile(home).write() as tables:
-        load_landed(tables, home / RAW)
+        load_landed(tables, Directory(home / RAW))
 
 
 def publish_home(home: Path) -> None:

@@ -26,6 +26,7 @@ from pipelines.extract.discover import discover_sessions, follow
 from pipelines.extract.history import History
 from pipelines.extract.plan import plan_polls
 from pipelines.extract.poll import poll_sessions
+from pipelines.landing.store import Directory
 from pipelines.landing.writer import land_polls
 from pipelines.providers.registry import PROVIDERS
 from pipelines.records import Progress, Selection
@@ -110,7 +111,7 @@ async def poll(sources: Sequence[Source], directory: Path) -> list[Poll]:
     found = await discover_sessions(Settings(sources=tuple(sources)), history, selection)
     planned = plan_polls(found.sources, selection, history)
     items = follow(found.fetched, poll_sessions(planned, selection, Progress()))
-    return (await land_polls(items, directory, f"run-{time.monotonic_ns()}"))[1]
+    return (await land_polls(items, Directory(directory), f"run-{time.monotonic_ns()}"))[1]
 
 
 def time_sources(sources: Sequence[Source]) -> dict[str, tuple[float, int, int]]:

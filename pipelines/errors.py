@@ -19,11 +19,13 @@
     │   ├── TooManySessions      a source finds more sessions than it may
     │   └── PaginationIncomplete  the pages do not end, or contain something that is no thread
     ├── LandingError             a landed file cannot be read or written
+    ├── StoreUnavailable         the object store of landed files does not do what it is asked
     ├── WarehouseError           the tables cannot be opened, loaded or published
     │   ├── WarehouseBusy        another process writes
     │   ├── LoadRejected         rows that must not exist: the load is undone
     │   ├── WarehouseNewer       the file was made by a newer version
     │   └── WarehouseOlder       the file was made before the first release
+    ├── SourceBusy               another process polls the source
     ├── AnalysisError            an analysis is malformed, fails, or breaks one of its checks
     ├── QueryError               a query of the user's fails
     ├── ReportError              the report cannot be drawn or written
@@ -187,6 +189,13 @@ class LandingError(SessionThreadsError):
     exit_code = 4
 
 
+class StoreUnavailable(SessionThreadsError):
+    """The object store of landed files does not do what it is asked: no fault of a file."""
+
+    exit_code = 4
+    fix = "Look at landing, s3 and the server; then run again: what has landed is kept"
+
+
 class WarehouseError(SessionThreadsError):
     """The tables cannot be opened, loaded or published."""
 
@@ -207,6 +216,12 @@ class WarehouseNewer(WarehouseError):
 
 class WarehouseOlder(WarehouseError):
     """The warehouse was made before the first release: `replay` rebuilds it."""
+
+
+class SourceBusy(SessionThreadsError):
+    """Another process polls the source: its rate holds for one alone."""
+
+    exit_code = 4
 
 
 class AnalysisError(SessionThreadsError):

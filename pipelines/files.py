@@ -121,9 +121,8 @@ def replace_file(path: Path) -> Iterator[BinaryIO]:
     raises, what was there before stays, and nothing else. Raises OSError.
     """
     temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with create(temporary) as file:
             yield file
             file.flush()
             _synchronize(file.fileno())
@@ -133,6 +132,49 @@ def replace_file(path: Path) -> Iterator[BinaryIO]:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
+
+
+def create(path: Path) -> BinaryIO:
+    """Make a file that its owner alone may read. Raises FileExistsError; no link is followed."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
+
+
+def add_file(path: Path, content: bytes | memoryview) -> None:
+    """Make a file with this content, on disk with its name: as a whole, or not at all.
+
+    Raises FileExistsError if there is one of its name, of several at once for all but one; OSError.
+    """
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with create(temporary) as file:
+            file.write(content)
+            file.flush()
+            _synchronize(file.fileno())
+        _name(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    try:
+        synchronize(path.parent)
+    except BaseException:
+        # It is there, and must not be taken for what came to be.
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+        raise
+
+
+def _name(temporary: Path, path: Path) -> None:
+    """Give a file its name, unless there is one of this name."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        if error.errno not in UNSUPPORTED:
+            raise
+        # A file system without links: there two at once may both succeed.
+        if path.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)) from None
+        temporary.replace(path)
 
 
 def copy_content(source: BinaryIO, target: BinaryIO) -> None:

@@ -222,7 +222,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Selection(msgspec.Struct, frozen=True):
-    """Which of the configured sessions and statuses are polled; all, if empty.
+    """Which of the configured sessions, statuses and sources are polled; all, if empty.
 
     If it `is_full`, no session rests.
     """
@@ -230,6 +230,7 @@ class Selection(msgspec.Struct, frozen=True):
     sessions: tuple[str, ...] = ()
     statuses: tuple[str, ...] = ()
     is_full: bool = False
+    sources: tuple[str, ...] = ()
 
 
 class Progress:

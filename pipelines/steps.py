@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from pipelines.extract.discover import Discovery, discover_sessions, follow
+from pipelines.extract.discover import Discovery, choose_sources, discover_sessions, follow
 from pipelines.extract.plan import PlannedSource, describe_plans, plan_polls
 from pipelines.extract.poll import poll_sessions
 from pipelines.extract.resting import Choice
 from pipelines.frames.evidence import name_readings
-from pipelines.landing.directory import RAW
+from pipelines.landing.place import open_landing
+from pipelines.landing.store import LandedFile
 from pipelines.landing.writer import land_polls
 from pipelines.records import Decided, Poll, Progress, Selection
 from pipelines.reporting.loads import Loaded, describe_load
@@ -35,8 +36,8 @@ from pipelines.warehouse.place import open_warehouse
 from pipelines.warehouse.publication import publish as publish_tables
 from pipelines.warehouse.replay import replay as replay_runs
 from pipelines.warehouse.sql import limit_memory
-from pipelines.warehouse.staged import Staged, read_before
-from pipelines.warehouse.staging import Stager, Staging
+from pipelines.warehouse.staged import Staged
+from pipelines.warehouse.staging import Staging, prepare_stager
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -65,9 +66,17 @@ class Landed(msgspec.Struct, frozen=True):
     """A run's file, how each session's poll has ended, and what was read for its load meanwhile."""
 
     run_id: str
-    path: Path
+    file: LandedFile
     polls: list[Poll]
     staged: Staged | None = None
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """What a run has found, planned and landed."""
+
+    found: Discovery
+    planned: list[PlannedSource]
+    landed: Landed
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,8 +119,10 @@ def plan(
 
 def preview(settings: Settings) -> tuple[list[PlannedSource], list[Poll]]:
     """Return what the next run would ask, and how sessions were listed to know; nothing lands."""
-    history = read_history(open_warehouse(settings.home, settings.lake))
-    found = discover(settings, history)
+    warehouse = open_warehouse(settings.home, settings.lake)
+    with warehouse.hold_sources(settings.sources):
+        history = read_history(warehouse)
+        found = discover(settings, history)
     planned = plan(settings, found.sources, Selection(), history)
     return planned, [item for item in found.fetched if isinstance(item, Poll)]
 
@@ -133,10 +144,10 @@ def poll(
     found = found or Discovery([])
     polls = poll_sessions(planned, selection, progress, known=known)
     with Staging(partial(prepare_stager, settings, run.warehouse)) as staging:
-        path, ended = asyncio.run(
+        file, ended = asyncio.run(
             land_polls(
                 follow(found.fetched, polls),
-                settings.home / RAW,
+                open_landing(settings),
                 run.id,
                 newest=run.newest_sequence,
                 door=run.door,
@@ -145,18 +156,28 @@ def poll(
                 arrivals=staging,
             )
         )
-        return Landed(run.id, path, ended, staging.conclude())
+        return Landed(run.id, file, ended, staging.conclude())
 
 
-def prepare_stager(settings: Settings, warehouse: Warehouse | None) -> Stager | None:
-    """Return what reads a run's pages as they land; what a first load must make is made."""
-    if warehouse is None:
-        return None
-    before = read_before(warehouse)
-    warehouse.prepare()
-    list_analyses(settings.analyses_dir)  # for the next who asks, who finds them parsed
-    providers = {source.name: source.provider for source in settings.sources}
-    return Stager(providers, before, settings.home, keep=settings.keep_agent_definition)
+def ask(
+    settings: Settings,
+    warehouse: Warehouse,
+    selection: Selection,
+    progress: Progress,
+    run_id: str,
+    door: str,
+) -> Asked:
+    """Discover, plan and poll, as the one process that asks these sources; return what came.
+
+    Raises SourceBusy if another asks one of them for too long, and what the steps raise.
+    """
+    with warehouse.hold_sources(choose_sources(settings, selection)):
+        begun = RunStart(run_id, warehouse.newest_sequence(), door, warehouse)
+        history = read_history(warehouse)
+        found = discover(settings, history, selection)
+        planned = plan(settings, found.sources, selection, history)
+        landed = poll(settings, planned, selection, progress, begun, history.known, found)
+    return Asked(found, planned, landed)
 
 
 def load(settings: Settings, tables: Connection, landed: Landed | None = None) -> Loaded:
@@ -166,7 +187,7 @@ def load(settings: Settings, tables: Connection, landed: Landed | None = None) -
     keep them are removed then. Raises LoadRejected, LandingError, WarehouseError.
     """
     staged = {landed.run_id: landed.staged} if landed and landed.staged else {}
-    run_ids = load_landed(tables, settings.home / RAW, settings.raw_retention_days, staged)
+    run_ids = load_landed(tables, open_landing(settings), settings.raw_retention_days, staged)
     write_settings(tables, settings.for_analyses)
     return describe_load(tables, run_ids)
 
@@ -203,22 +224,19 @@ def run(
     """
     started, warehouse = time.monotonic(), open_warehouse(settings.home, settings.lake)
     selection, progress = selection or Selection(), progress or Progress()
-    begun = RunStart(str(uuid.uuid4()), warehouse.newest_sequence(), "command", warehouse)
-    history = read_history(warehouse)
-    found = discover(settings, history, selection)
-    planned = plan(settings, found.sources, selection, history)
-    landed = poll(settings, planned, selection, progress, begun, history.known, found)
+    run_id = str(uuid.uuid4())
+    asked = ask(settings, warehouse, selection, progress, run_id, "command")
     with warehouse.write() as tables:
-        loaded = load(settings, tables, landed)
-        listings = read_failed_listings(tables, [begun.id])
+        loaded = load(settings, tables, asked.landed)
+        listings = read_failed_listings(tables, [run_id])
         analyses = list_analyses(settings.analyses_dir)
         outcomes = build(settings, tables, analyses)
         publish(warehouse, tables, analyses)
     return Result(
-        run_id=begun.id,
-        ledger=[row for row in loaded.ledger if row["run_id"] == begun.id],
+        run_id=run_id,
+        ledger=[row for row in loaded.ledger if row["run_id"] == run_id],
         listings=listings,
-        choices=[choice for each in planned for choice in each.choices],
+        choices=[choice for each in asked.planned for choice in each.choices],
         drift=loaded.drift,
         warnings=[*loaded.warnings, *map(describe_miss, loaded.missed)],
         findings=list(dict.fromkeys(line for each in outcomes for line in each.failures.values())),
@@ -234,8 +252,8 @@ def replay(
 
     Return what was replayed, and what readers open.
     """
-    warehouse, directory = open_warehouse(settings.home, settings.lake), settings.home / RAW
-    replayed = replay_runs(warehouse, directory, partial=partial, skip_damaged=skip_damaged)
+    warehouse, landing = open_warehouse(settings.home, settings.lake), open_landing(settings)
+    replayed = replay_runs(warehouse, landing, partial=partial, skip_damaged=skip_damaged)
     with warehouse.write() as tables:
         write_settings(tables, settings.for_analyses)
         return replayed, publish(warehouse, tables, list_analyses(settings.analyses_dir))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -10,6 +11,7 @@ import msgspec
 from pipelines import steps
 from pipelines.landing.directory import RAW
 from pipelines.landing.format import Footer, page_row, write_run
+from pipelines.landing.store import Directory, LandedFile
 from pipelines.providers.registry import find_endpoint
 from pipelines.records import FetchedPage, Page, PageFetch, Poll, Progress, Run, Selection
 from pipelines.warehouse.analyses import choose_analyses, list_analyses
@@ -24,7 +26,6 @@ from tests.support import read_table
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
-    from pathlib import Path
 
     from pipelines.config.settings import Settings
     from pipelines.warehouse.analyses import Analysis
@@ -111,7 +112,19 @@ def land(
         finished_at=at(minute + 1),
         version="1",
     )
-    write_run(home / RAW, Footer(run, [poll]), [page_row(poll, PageFetch(1, None, page))])
+    write_run(
+        Directory(home / RAW), Footer(run, [poll]), [page_row(poll, PageFetch(1, None, page))]
+    )
+
+
+def as_file(path: Path) -> LandedFile:
+    """Return a landed file of a directory as the program knows it."""
+    return LandedFile(Directory(path.parent), path.name)
+
+
+def as_path(file: LandedFile) -> Path:
+    """Return where a landed file of a directory is."""
+    return Path(str(file))
 
 
 def sequence_of(minute: float) -> int:
@@ -122,7 +135,7 @@ def sequence_of(minute: float) -> int:
 def load_all(home: Path, keep_days: int | None = None) -> list[str]:
     """Load what has landed in a data directory; return the runs' ids."""
     with DuckdbFile(home).write() as tables:
-        return load_landed(tables, home / RAW, keep_days)
+        return load_landed(tables, Directory(home / RAW), keep_days)
 
 
 def poll_once(
@@ -152,7 +165,7 @@ def publish_all(home: Path, analyses: Mapping[str, Analysis]) -> Path:
 def replay_all(home: Path, *, partial: bool = False, skip_damaged: bool = False) -> Replayed:
     """Rebuild the tables of a data directory."""
     warehouse = DuckdbFile(home)
-    return replay(warehouse, home / RAW, partial=partial, skip_damaged=skip_damaged)
+    return replay(warehouse, Directory(home / RAW), partial=partial, skip_damaged=skip_damaged)
 
 
 def load(home: Path, minute: float, *threads: dict[str, Any], **fields: Any) -> dict[str, Any]:

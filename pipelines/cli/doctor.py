@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pipelines.config.dagster_home import find_dagster_home
-from pipelines.errors import ApiError, SessionThreadsError, TokenRejected
+from pipelines.errors import ApiError, SessionThreadsError, SourceBusy, TokenRejected
 from pipelines.extract.discover import count_found, name_sessions
 from pipelines.extract.poll import ask_once
 from pipelines.files import make_private, try_directory
 from pipelines.http.auth import SCHEMES
 from pipelines.landing.aside import describe_aside
 from pipelines.landing.directory import RAW
+from pipelines.landing.place import open_landing
+from pipelines.landing.store import try_store
 from pipelines.reporting.clocks import MOST_SKEW_S, describe_skew
 from pipelines.reporting.wording import count
 from pipelines.warehouse.place import open_warehouse
@@ -101,22 +103,32 @@ def estimate_run(home: Path) -> int:
 
 
 def check_servers(settings: Settings) -> Iterator[Finding]:
-    """Ask each source for little, and compare its clock with ours."""
+    """Ask each source for little, if nobody polls it now."""
+    warehouse = open_warehouse(settings.home, settings.lake)
     for source in settings.sources:
-        name = f"source {source.name}"
-        number = len(name_sessions(source))
-        named = f", {count(number, 'session')} named" if number or not source.discover else ""
-        scheme = SCHEMES[source.auth].described
-        yield Finding(f"{name}: {source.provider} at {source.base_url}, {scheme}{named}")
         try:
-            ahead_s = asyncio.run(ask_once(source))
-        except SessionThreadsError as error:
-            yield Finding(f"{error.advise()}{explain_certificates(error)}", find_status(error))
-            continue
-        yield Finding(f"{name}: the token is accepted")
-        yield from check_discovery(source)
-        is_wrong = abs(ahead_s or 0) > MOST_SKEW_S
-        yield Finding(describe_skew(source.name, ahead_s), ENVIRONMENT if is_wrong else 0)
+            with warehouse.hold_sources((source,), wait_s=0):
+                yield from check_server(source)
+        except SourceBusy as error:
+            yield Finding(f"{str(error).partition('. ')[0]} now, and is not asked")
+
+
+def check_server(source: Source) -> Iterator[Finding]:
+    """Ask a source for little, and compare its clock with ours."""
+    name = f"source {source.name}"
+    number = len(name_sessions(source))
+    named = f", {count(number, 'session')} named" if number or not source.discover else ""
+    scheme = SCHEMES[source.auth].described
+    yield Finding(f"{name}: {source.provider} at {source.base_url}, {scheme}{named}")
+    try:
+        ahead_s = asyncio.run(ask_once(source))
+    except SessionThreadsError as error:
+        yield Finding(f"{error.advise()}{explain_certificates(error)}", find_status(error))
+        return
+    yield Finding(f"{name}: the token is accepted")
+    yield from check_discovery(source)
+    is_wrong = abs(ahead_s or 0) > MOST_SKEW_S
+    yield Finding(describe_skew(source.name, ahead_s), ENVIRONMENT if is_wrong else 0)
 
 
 def check_discovery(source: Source) -> Iterator[Finding]:
@@ -158,8 +170,11 @@ def check_tables(settings: Settings) -> Iterator[Finding]:
 
 
 def check_landed(settings: Settings) -> Iterator[Finding]:
-    """Look for landed runs that could not be loaded."""
-    if aside := describe_aside(settings.home / RAW):
+    """Put a file where runs land, twice, and delete it; look for runs that could not be loaded."""
+    landing = open_landing(settings)
+    if settings.landing is not None:
+        yield Finding(f"landing: {try_store(landing)}")
+    if aside := describe_aside(landing):
         yield Finding(aside, 1)
 
 

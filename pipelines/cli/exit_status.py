@@ -21,8 +21,8 @@ from pipelines.warehouse.ledger import ABSENT, ENDED_WELL, list_failures
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
+    from pipelines.landing.store import Store
     from pipelines.records import Poll
     from pipelines.reporting.health import Health
     from pipelines.warehouse.build import Outcome
@@ -116,9 +116,9 @@ def exit_of_build(outcomes: Sequence[Outcome]) -> ExitStatus:
     return ExitStatus(1, f"{'; '.join(found)}. {KEPT}") if found else ExitStatus()
 
 
-def add_aside(ending: ExitStatus, directory: Path) -> ExitStatus:
+def add_aside(ending: ExitStatus, store: Store) -> ExitStatus:
     """Return the ending with the landed runs that are set aside, which is an error too."""
-    if not (aside := describe_aside(directory)):
+    if not (aside := describe_aside(store)):
         return ending
     error = f"{ending.error.rstrip('.')}. {aside}" if ending.error else aside
     return ExitStatus(ending.exit_status or 1, error)

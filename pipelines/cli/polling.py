@@ -38,7 +38,7 @@ def run(
     from pipelines.cli.exit_status import add_aside, exit_of_run
     from pipelines.cli.progress import watch_poll
     from pipelines.config.loader import load_settings
-    from pipelines.landing.directory import RAW
+    from pipelines.landing.place import open_landing
     from pipelines.providers.registry import PROVIDERS
     from pipelines.records import Selection
 
@@ -47,7 +47,7 @@ def run(
         result = steps.run(settings, Selection(sessions, statuses, full), progress)
     resting = sum(not choice.is_asked for choice in result.choices)
     ending = exit_of_run(result.ledger, result.findings, result.listings, resting=resting)
-    ending = add_aside(ending, result.data / RAW)
+    ending = add_aside(ending, open_landing(settings))
     if as_json:
         print_run_json(result, ending)
     else:
@@ -160,14 +160,14 @@ def replay(*, partial: bool, skip_damaged: bool) -> None:
     from pipelines import steps
     from pipelines.cli.exit_status import ExitStatus, add_aside
     from pipelines.config.loader import load_tolerant
-    from pipelines.landing.directory import RAW
+    from pipelines.landing.place import open_landing
 
     settings = load_tolerant()
     replayed, copy = steps.replay(settings, partial=partial, skip_damaged=skip_damaged)
     for file in replayed.skipped:
         echo(f"left out: {file}", err=True)
     echo(f"replayed {count(len(replayed.runs), 'run')}. Data: {copy}")
-    conclude(add_aside(ExitStatus(), settings.home / RAW))
+    conclude(add_aside(ExitStatus(), open_landing(settings)))
 
 
 @click.command()

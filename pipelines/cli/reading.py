@@ -31,14 +31,14 @@ def status(*, as_json: bool) -> None:
     from pipelines.cli.console import print_health, print_health_json
     from pipelines.cli.exit_status import add_aside, exit_of_health
     from pipelines.config.loader import load_settings
-    from pipelines.landing.directory import RAW
+    from pipelines.landing.place import open_landing
     from pipelines.providers.registry import PROVIDERS
     from pipelines.reporting.health import read_health
     from pipelines.warehouse.place import open_warehouse
 
     now, settings = clock.now(), load_settings(PROVIDERS, with_tokens=False)
     lines = read_health(open_warehouse(settings.home, settings.lake), settings, now)
-    ending = add_aside(exit_of_health(lines), settings.home / RAW)
+    ending = add_aside(exit_of_health(lines), open_landing(settings))
     if as_json:
         print_health_json(lines, now, ending)
     else:

@@ -38,6 +38,10 @@ def check_data(value: str) -> str:
     return value.rstrip("/")
 
 
+# A directory that all machines share, or a place on an object store.
+Data = Annotated[str, AfterValidator(check_data)]
+
+
 class Catalog(Strict):
     """The PostgreSQL database that holds the lake's catalog, in a schema of its own."""
 
@@ -53,7 +57,7 @@ class LakeKey(Strict):
     """`warehouse: lake:` of the configuration: the catalog, and where the files are."""
 
     catalog: Catalog
-    data: Annotated[str, AfterValidator(check_data)]
+    data: Data
 
 
 class WarehouseKey(Strict):
@@ -72,14 +76,25 @@ class ObjectStore(Strict):
     use_ssl: bool = True
 
 
+class Access(msgspec.Struct, frozen=True):
+    """An object store as it is asked."""
+
+    store: ObjectStore
+    key_id: SecretStr
+    secret: SecretStr
+
+    def hide(self, text: str) -> str:
+        """Return the text without the keys."""
+        return hide(text, self.secret, self.key_id)
+
+
 class Lake(msgspec.Struct, frozen=True):
-    """A lake as it is opened. `keys` are (key id, secret) of the object store, if it is on one."""
+    """A lake as it is opened; `access` is that to the object store, if it is on one."""
 
     catalog: Catalog
     data: str
     password: SecretStr
-    store: ObjectStore | None = None
-    keys: tuple[SecretStr, SecretStr] | None = None
+    access: Access | None = None
 
     @property
     def name(self) -> str:
@@ -88,29 +103,50 @@ class Lake(msgspec.Struct, frozen=True):
 
     def hide(self, text: str) -> str:
         """Return the text without the password and the keys."""
-        for secret in (self.password, *(self.keys or ())):
-            text = text.replace(secret.get_secret_value(), "***")
-        return text
+        text = hide(text, self.password)
+        return self.access.hide(text) if self.access else text
 
 
-def make_lake(
-    warehouse: WarehouseKey | None, store: ObjectStore | None, environ: Mapping[str, str]
-) -> Lake | None:
-    """Return the lake with the secrets of the variables; None if the tables are in a file.
+class Places(msgspec.Struct, frozen=True):
+    """Where tables and landed pages are, if not in the data directory, with the secrets."""
 
-    Raises SettingsError for a variable that is not set, and for files on a store without keys.
+    lake: Lake | None = None
+    access: Access | None = None
+
+
+def hide(text: str, *secrets: SecretStr) -> str:
+    """Return the text without the secrets."""
+    for secret in secrets:
+        text = text.replace(secret.get_secret_value(), "***")
+    return text
+
+
+def make_places(
+    warehouse: WarehouseKey | None,
+    landing: str | None,
+    store: ObjectStore | None,
+    environ: Mapping[str, str],
+) -> Places:
+    """Return the places that the keys name, with the secrets of the variables.
+
+    Raises SettingsError for a variable that is not set, and for a place on a store without keys.
     """
-    if warehouse is None:
-        return None
-    lake = warehouse.lake
+    lake = warehouse.lake if warehouse else None
+    named = [place for place in (lake and lake.data, landing) if place and place.startswith(ON_S3)]
+    access = make_access(named[0], store, environ) if named else None
+    if lake is None:
+        return Places(None, access)
     password = _read(lake.catalog.password_env, "password_env", environ)
-    if not lake.data.startswith(ON_S3):
-        return Lake(lake.catalog, lake.data, password)
+    asked = access if lake.data.startswith(ON_S3) else None
+    return Places(Lake(lake.catalog, lake.data, password, asked), access)
+
+
+def make_access(place: str, store: ObjectStore | None, environ: Mapping[str, str]) -> Access:
+    """Return who asks the store that a place is on. Raises SettingsError."""
     if store is None:
-        raise SettingsError("s3", f"is missing, and {lake.data} is on one", "Say who asks it.")
-    named = (("key_id_env", store.key_id_env), ("secret_env", store.secret_env))
-    key_id, secret = (_read(variable, key, environ) for key, variable in named)
-    return Lake(lake.catalog, lake.data, password, store, (key_id, secret))
+        raise SettingsError("s3", f"is missing, and {place} is on one", "Say who asks it.")
+    key_id = _read(store.key_id_env, "key_id_env", environ)
+    return Access(store, key_id, _read(store.secret_env, "secret_env", environ))
 
 
 def _read(variable: str, key: str, environ: Mapping[str, str]) -> SecretStr:

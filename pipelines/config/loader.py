@@ -17,8 +17,7 @@ from pydantic import SecretStr, ValidationError
 
 from pipelines.config.discovery import read_sessions_file
 from pipelines.config.document import read_document, reject_secrets
-from pipelines.config.lake import make_lake
-from pipelines.config.place import read_lake
+from pipelines.config.place import read_places
 from pipelines.config.rejections import Origin, explain_rejection, suggest_name
 from pipelines.config.settings import Settings, Source, data_home
 from pipelines.config.values import is_loopback
@@ -63,7 +62,7 @@ def load_settings(
             source._token = find_token(source, presets, environ)  # noqa: SLF001 - filled here, read elsewhere
             source._variables = find_variables(source, environ)  # noqa: SLF001 - as the token
     settings._home = data_home(environ)  # noqa: SLF001 - as the token
-    settings._lake = make_lake(settings.warehouse, settings.s3, environ)  # noqa: SLF001 - as the token
+    settings._places = read_places(where, document, environ)  # noqa: SLF001 - as the token
     return settings
 
 
@@ -81,7 +80,7 @@ def load_tolerant(environ: Mapping[str, str] | None = None) -> Settings:
     except SettingsError as error:
         problems.append(error)
     document.pop("sources", None)
-    lake = read_lake(where, document, environ)
+    places = read_places(where, document, environ)
     for key in list(document):
         try:
             reject_secrets(where, document[key], key)
@@ -96,7 +95,7 @@ def load_tolerant(environ: Mapping[str, str] | None = None) -> Settings:
         logger.warning("%s Until then a default stands in.", problem)
     keep = {"raw_retention_days": None} if problems else {}
     settings = Settings.model_validate(document | keep)
-    settings._home, settings._lake = data_home(environ), lake  # noqa: SLF001 - read elsewhere
+    settings._home, settings._places = data_home(environ), places  # noqa: SLF001 - read elsewhere
     return settings
 
 

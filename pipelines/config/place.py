@@ -1,4 +1,4 @@
-"""Where the tables are, for those who read no other part of the configuration."""
+"""Where tables and landed pages are, for those who read no other part of the configuration."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from pipelines.config.document import read_document, reject_secrets
-from pipelines.config.lake import make_lake
+from pipelines.config.lake import make_places
 from pipelines.config.rejections import Origin, explain_rejection
 from pipelines.config.settings import Settings, data_home
 
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from pipelines.config.lake import Lake
+    from pipelines.config.lake import Lake, Places
 
 # The keys that say it.
-OF_THE_PLACE = ("warehouse", "s3")
+OF_THE_PLACE = ("warehouse", "landing", "s3")
 
 
 def find_place(environ: Mapping[str, str] | None = None) -> tuple[Path, Lake | None]:
-    """Return the data directory, and the lake that the tables are in, if they are. As read_lake."""
+    """Return the data directory, and the lake that the tables are in, if any. As read_places."""
     environ = os.environ if environ is None else environ
-    return data_home(environ), read_lake(*read_document(environ), environ)
+    return data_home(environ), read_places(*read_document(environ), environ).lake
 
 
-def read_lake(where: str, document: dict[str, Any], environ: Mapping[str, str]) -> Lake | None:
-    """Return the lake that a file names, with its secrets.
+def read_places(where: str, document: dict[str, Any], environ: Mapping[str, str]) -> Places:
+    """Return the places that a file names, with their secrets.
 
-    Raises SettingsError for what is wrong with it: no other place may stand in.
+    Raises SettingsError for what is wrong with them: no other place may stand in.
     """
     place = {key: document[key] for key in OF_THE_PLACE if key in document}
     reject_secrets(where, place)
@@ -39,4 +39,4 @@ def read_lake(where: str, document: dict[str, Any], environ: Mapping[str, str]) 
         settings = Settings.model_validate(place)
     except ValidationError as error:
         raise explain_rejection(Origin(where), error.errors()) from None
-    return make_lake(settings.warehouse, settings.s3, environ)
+    return make_places(settings.warehouse, settings.landing, settings.s3, environ)

@@ -6,6 +6,7 @@ it is read from the environment.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from datetime import timedelta
 from pathlib import Path
@@ -21,7 +22,7 @@ from pydantic import (
 
 from pipelines.config.discovery import DiscoverKey
 from pipelines.config.document import reject_tilde
-from pipelines.config.lake import Lake, ObjectStore, WarehouseKey
+from pipelines.config.lake import Access, Data, Lake, ObjectStore, Places, WarehouseKey
 from pipelines.config.polling import Polling
 from pipelines.config.values import (
     BaseUrl,
@@ -168,6 +169,12 @@ class Source(Strict):
         }
 
     @property
+    def identity(self) -> str:
+        """Its name, and a digest of server and token: what two configurations call one source."""
+        asked = f"{self.base_url} {self._token.get_secret_value()}"
+        return f"source {self.name} {hashlib.sha256(asked.encode()).hexdigest()[:16]}"
+
+    @property
     def token(self) -> SecretStr:
         """The access token; `get_secret_value()` is called by the client alone."""
         return self._token
@@ -195,10 +202,11 @@ class Settings(Strict):
     webhook_url_env: Name | None = None
     polling: Polling = Field(default_factory=Polling)
     warehouse: WarehouseKey | None = None
+    landing: Data | None = None
     s3: ObjectStore | None = None
     _home: Path = PrivateAttr(default_factory=data_home)
     # With secrets of the environment: in no dump or repr of the settings.
-    _lake: Lake | None = PrivateAttr(default=None)
+    _places: Places = PrivateAttr(default=Places())
 
     @property
     def home(self) -> Path:
@@ -208,7 +216,12 @@ class Settings(Strict):
     @property
     def lake(self) -> Lake | None:
         """The lake that the tables are in; None if they are in a file of the data directory."""
-        return self._lake
+        return self._places.lake
+
+    @property
+    def access(self) -> Access | None:
+        """Who asks the object store of a place that is on one."""
+        return self._places.access
 
     @property
     def stale_after(self) -> timedelta:

@@ -33,13 +33,12 @@ from pipelines.defs.report import report
 from pipelines.defs.resources import AnalysesParam, ConfigurationParam, LandedParam, WarehouseParam
 from pipelines.errors import INTERRUPTED, LoadRejected
 from pipelines.landing.aside import describe_aside
-from pipelines.landing.directory import RAW
+from pipelines.landing.place import open_landing
 from pipelines.records import Poll, Progress, Selection
 from pipelines.reporting.failures import Failures
 from pipelines.reporting.health import read_rows
 from pipelines.reporting.wording import count
 from pipelines.warehouse.analyses import Analysis
-from pipelines.warehouse.history import read_history
 
 
 class PollConfig(dg.Config):
@@ -95,22 +94,21 @@ def thread_pages(
     """
     settings = configuration.load()
     selection = Selection(tuple(config.sessions), tuple(config.statuses), config.full)
-    history = read_history(warehouse)
-    found = steps.discover(settings, history, selection)
-    planned = steps.plan(settings, found.sources, selection, history)
-    begun = steps.RunStart(context.run.run_id, warehouse.newest_sequence(), "dagster", warehouse)
-    came = steps.poll(settings, planned, selection, Progress(), begun, history.known, found)
-    yield dg.MaterializeResult(asset_key="sessions", metadata=describe_discovery(found, planned))
+    run_id = context.run.run_id
+    asked = steps.ask(settings, warehouse, selection, Progress(), run_id, "dagster")
+    came = asked.landed
+    metadata = describe_discovery(asked.found, asked.planned)
+    yield dg.MaterializeResult(asset_key="sessions", metadata=metadata)
     for line in filter(None, map(Failures().describe, came.polls)):
         context.log.warning(line)
     if problem := find_problem(came.polls):
         with warehouse.write() as tables:  # the steps after this one will not run
             ledger = steps.load(settings, tables, came).ledger
             steps.publish(warehouse, tables, analyses)
-        evidence = check_sessions([row for row in ledger if row["run_id"] == begun.id]).metadata
+        evidence = check_sessions([row for row in ledger if row["run_id"] == run_id]).metadata
         raise dg.Failure(problem, metadata=evidence, allow_retries=False)
-    landed[begun.id] = came
-    metadata = describe_polls(came.path, came.polls)
+    landed[run_id] = came
+    metadata = describe_polls(came.file, came.polls)
     yield dg.MaterializeResult(asset_key="thread_pages", metadata=metadata)
 
 
@@ -140,7 +138,7 @@ def threads(
     except LoadRejected as rejection:
         yield check_keys(rejection)
         raise
-    aside = describe_aside(settings.home / RAW)
+    aside = describe_aside(open_landing(settings))
     for line in [*loaded.warnings, *([aside] if aside else [])]:
         context.log.warning(line)
     seconds = round(time.monotonic() - started, 3)

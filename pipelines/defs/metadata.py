@@ -11,6 +11,7 @@ import duckdb
 from pipelines.extract.discover import Discovery
 from pipelines.extract.plan import PlannedSource
 from pipelines.landing.format import PAGES
+from pipelines.landing.store import LandedFile
 from pipelines.records import THREADS_ENDPOINT, Poll
 from pipelines.reporting.plans import sum_up_plan
 from pipelines.warehouse.analyses import SCHEMA, Analysis
@@ -67,11 +68,11 @@ def measure(polls: Sequence[Poll]) -> float:
     return (max(poll.finished_at for poll in polls) - begun).total_seconds()
 
 
-def describe_polls(path: Path, polls: Sequence[Poll]) -> Metadata:
+def describe_polls(file: LandedFile, polls: Sequence[Poll]) -> Metadata:
     """Return what the polls of threads cost."""
     polls = [poll for poll in polls if poll.endpoint == THREADS_ENDPOINT]
     return {
-        "path": dg.MetadataValue.path(str(path)),
+        "path": dg.MetadataValue.path(str(file)),
         "sessions": len(polls),
         "sessions_complete": sum(poll.outcome == "complete" for poll in polls),
         "pages": sum(poll.pages for poll in polls),

@@ -10,7 +10,7 @@ import msgspec
 
 from pipelines import clock
 from pipelines.config.settings import Source
-from pipelines.errors import ApiError
+from pipelines.errors import ApiError, SettingsError
 from pipelines.extract.history import History, Registered
 from pipelines.extract.listing import SessionListing
 from pipelines.extract.resting import Present
@@ -80,7 +80,7 @@ async def discover_sessions(
     found = await asyncio.gather(
         *(
             discover_source(source, read_registry(source, history), selection, backoff_s=backoff_s)
-            for source in settings.sources
+            for source in choose_sources(settings, selection)
         )
     )
     return Discovery(
@@ -91,6 +91,16 @@ async def discover_sessions(
         ],
         [each for discovery in found for each in discovery.fetched],
     )
+
+
+def choose_sources(settings: Settings, selection: Selection) -> list[Source]:
+    """Return the sources that are asked. Raises SettingsError for one that is not configured."""
+    known = {source.name: source for source in settings.sources}
+    for name in selection.sources:
+        if name not in known:
+            there = f"There is {', '.join(known)}"
+            raise SettingsError("sources", f"none is called {name}", there)
+    return [source for name, source in known.items() if name in (selection.sources or known)]
 
 
 async def count_found(source: Source) -> int:

@@ -37,19 +37,28 @@ def shorten(text: str, limit: int = MAX_TEXT) -> str:
     return f"{text[: limit - len(digest) - 1]}…{digest}"
 
 
-def shorten_texts(columns: Columns, others: Container[str], lengths: Lengths) -> Columns:
-    """Return those columns of texts that hold too long ones, with these shortened.
+def shorten_texts(
+    columns: Columns, others: Container[str], lengths: Lengths
+) -> dict[str, pl.Series]:
+    """Return the columns of texts, with too long ones shortened.
 
     `others` are the columns that hold no texts; `lengths` gets those of what was cut.
     """
-    short: Columns = {}
-    for name, values in columns.items():
-        if name not in others:
-            too_long = pl.Series(name, values, pl.String()).str.len_chars() > MAX_TEXT
-            for row in too_long.arg_true():
-                short.setdefault(name, list(values))[row] = shorten(values[row])
-                lengths.setdefault(row, {})[name] = len(values[row])
-    return short
+    texts = pl.DataFrame(
+        [
+            pl.Series(name, values, pl.String())
+            for name, values in columns.items()
+            if name not in others
+        ]
+    )
+    longest = texts.select(pl.all().str.len_bytes().max()).row(0, named=True)
+    for name in [name for name, length in longest.items() if (length or 0) > MAX_TEXT]:
+        rows = (texts[name].str.len_chars() > MAX_TEXT).arg_true()
+        for row in rows:
+            lengths.setdefault(row, {})[name] = len(columns[name][row])
+        short = [shorten(columns[name][row]) for row in rows]
+        texts = texts.with_columns(texts[name].scatter(rows, short))
+    return texts.to_dict()
 
 
 def encode_objects(

@@ -85,6 +85,8 @@ class Paths:
     """
 
     def __init__(self, documented: Documented, known: Iterable[str]) -> None:
+        # Whether objects of such keys and types of values are documented whole.
+        self._shapes: dict[tuple[object, ...], bool] = {}
         self._root = Node("")
         self._other = Node(OTHER)
         self._count = 0
@@ -117,6 +119,33 @@ class Paths:
         if self._count - self._documented >= MAX_PATHS:
             return self._other
         return self._add(parent, key)
+
+    def is_documented(self, name: str, value: object) -> bool:
+        """Whether a field is an object without others in it, and documented whole."""
+        if not isinstance(value, dict):
+            return False
+        shape = (name, *value, *map(type, value.values()))
+        is_documented = self._shapes.get(shape)
+        if is_documented is None:
+            is_documented = self._knows(self._root.children.get(name), value)
+            if len(self._shapes) < MAX_PATHS:
+                self._shapes[shape] = is_documented
+        return is_documented
+
+    def _knows(self, node: Node | None, fields: Mapping[str, object]) -> bool:
+        if node is None or "object" not in (node.documented or ()):
+            return False
+        return all(
+            value is None
+            or (KINDS[type(value)] not in {"object", "array"} and self._holds(node, key, value))
+            for key, value in fields.items()
+        )
+
+    def _holds(self, node: Node, key: str, value: object) -> bool:
+        child = node.children.get(key)
+        return child is not None and (
+            child.documented is None or KINDS[type(value)] in child.documented
+        )
 
     def add(self, name: str, value: object, thread: int, seen: datetime) -> None:
         """Look at a field of a thread."""
@@ -180,17 +209,15 @@ class Drift:
         `extra` are all fields that have no other place. `origins` are the source and arrival of
         each thread.
         """
-        sources, seen = origins["source"].to_list(), origins["observed_at"].to_list()
+        sources, seen = origins["source"].to_list(), origins["observed_at"]
+        paths = {source: self._paths_of(source) for source in dict.fromkeys(sources)}
         for name, values in columns.items():
             for row, value in enumerate(values):
-                if value:
-                    paths = self._paths_of(sources[row])
-                    thread = self._threads + row
-                    if name != "extra":
-                        paths.add(name, value, thread, seen[row])
-                    elif isinstance(value, dict):
-                        for key, inner in value.items():
-                            paths.add(key, inner, thread, seen[row])
+                if value and not paths[sources[row]].is_documented(name, value):
+                    fields = value if name == "extra" else {name: value}
+                    if isinstance(fields, dict):
+                        for key, inner in fields.items():
+                            paths[sources[row]].add(key, inner, self._threads + row, seen[row])
         self._threads += len(sources)
 
     def _paths_of(self, source: str) -> Paths:

@@ -50,8 +50,9 @@ def flatten_pages(
     odd = {
         (poll.source, poll.session_id) for poll in polls if poll.duplicates or poll.status_filter
     }
-    came, seen = digests.leave_known(news.filter(is_of_threads, status=OK), odd)
+    came = news.filter(is_of_threads, status=OK)
+    items, seen = digests.leave_known(came, odd)
     threads = threads_frame(
-        came, polls, providers=providers, keep_agent_definition=keep, drift=drift
+        came, polls, providers=providers, keep_agent_definition=keep, drift=drift, items=items
     )
     return threads, seen, lookups_frame(news)

@@ -6,19 +6,22 @@ They are another number at each reading, though nothing happens to the thread (d
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec.structs import force_setattr
 
-from pipelines.providers.instants import means_archived, read_instant
+from pipelines.providers.instants import POSSIBLE, means_archived, read_instant
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from pipelines.providers.base import Endpoint
     from pipelines.providers.documented import Growth
     from pipelines.providers.items import Fields
     from pipelines.providers.thread import Thread
 
+_encode = msgspec.json.Encoder(order="deterministic").encode
 RUNNING = frozenset({"running", "rescheduling"})
 Path = tuple[str, ...]
 
@@ -41,22 +44,30 @@ class GrowingFields:
         """Return the paths of those that grow in a thread, whether it has them or not."""
         return self._paths[thread.status in RUNNING, is_archived(thread, extra)]
 
-    def blank(self, thread: Thread, extra: Fields) -> Fields | None:
-        """Set them to 0 in the thread, and return its extra fields without them.
 
-        None if it has none of them.
-        """
-        paths, is_blank = self.list_paths(thread, extra), False
-        for path in paths:
-            owner = getattr(thread, path[0]) if len(path) > 1 else thread
-            if owner is None:
-                continue
-            value = getattr(owner, path[-1])
-            if value is not None and value != {}:
-                msgspec.structs.force_setattr(owner, path[-1], 0)
-                is_blank = True
-        left = drop_all(extra, paths)
-        return left if is_blank or left is not extra else None
+@cache
+def find_growing(endpoint: Endpoint[Any]) -> GrowingFields:
+    """Return the fields that grow by themselves by what is documented of an endpoint."""
+    return GrowingFields(endpoint.documented.growing)
+
+
+def encode_state(thread: Thread, extra: Fields, paths: tuple[Path, ...]) -> bytes | None:
+    """Return a thread as JSON, with 0 for what is at the paths; None if nothing is there."""
+    grown: list[tuple[msgspec.Struct, str, object]] = []
+    for path in paths:
+        owner = getattr(thread, path[0]) if len(path) > 1 else thread
+        value = None if owner is None else getattr(owner, path[-1])
+        if value is not None and value != {}:
+            grown.append((owner, path[-1], value))
+    left = drop_all(extra, paths)
+    if not grown and left is extra:
+        return None
+    for owner, name, _ in grown:
+        force_setattr(owner, name, 0)
+    state = _encode((thread, left))
+    for place in grown:
+        force_setattr(*place)
+    return state
 
 
 @cache
@@ -72,7 +83,7 @@ def is_archived(thread: Thread, extra: Fields) -> bool:
     moment = thread.archived_at
     if moment is None:
         return bool(extra) and means_archived(extra.get("archived_at"))
-    return read_instant(moment) is not None or means_archived(moment)
+    return moment[:4] in POSSIBLE or read_instant(moment) is not None or means_archived(moment)
 
 
 def drop_all(fields: Fields, paths: Iterable[Path]) -> Fields:

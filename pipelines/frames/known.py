@@ -18,7 +18,8 @@ import msgspec
 import polars as pl
 
 from pipelines.frames.evidence import name_readings
-from pipelines.frames.growing import GrowingFields
+from pipelines.frames.growing import encode_state
+from pipelines.frames.listed import PageItems, read_items, read_one
 from pipelines.frames.values import TIMESTAMP
 from pipelines.providers.registry import find_endpoint
 from pipelines.records import THREADS_ENDPOINT
@@ -29,13 +30,15 @@ if TYPE_CHECKING:
     from pipelines.providers.base import Endpoint
 
 Session = tuple[str, str]
+# A page of a session's threads: source, session and number; and with its body.
+Place = tuple[str, str, int]
+PageRow = tuple[str, str, int, bytes]
 
 KNOWN = pl.Schema({"digest": pl.Int64(), "growing_since": TIMESTAMP})
 SEEN = pl.Schema({"source": pl.String(), "session_id": pl.String(), **KNOWN})
 DIGESTS = pl.List(pl.Int64)
 # Numbers that grow by themselves are stored anew when those that are stored are so old.
 REFRESH = timedelta(hours=1)
-_encode = msgspec.json.Encoder(order="deterministic").encode
 
 
 class ThreadDigests:
@@ -54,33 +57,38 @@ class ThreadDigests:
         keep_agent_definition: bool,
     ) -> None:
         self._providers = providers
+        self._keep = keep_agent_definition
         self._readings = name_readings(
             {*providers.values()}, keep_agent_definition=keep_agent_definition
         )
         self._read_known = read_known
         self._known: pl.DataFrame | None = None
+        # Of the pages that were looked at last, those that hold nothing undocumented.
+        self._items: dict[Place, PageItems] = {}
         self._salts: dict[Session, bytes] = {}
         self._digests: defaultdict[Session, dict[int, array[int]]] = defaultdict(dict)
 
     def add(self, pages: pl.DataFrame, sessions: Collection[Session] | None = None) -> None:
         """Look at landed pages, of these sessions alone, if any are named."""
         wanted = None if sessions is None else set(sessions)
+        columns = pages.filter(endpoint=THREADS_ENDPOINT).select(
+            "source", "session_id", "page", "body"
+        )
         new = [
             row
-            for row in pages.filter(endpoint=THREADS_ENDPOINT)
-            .select("source", "session_id", "page", "body")
-            .iter_rows()
+            for row in columns.iter_rows()
             if (wanted is None or row[:2] in wanted) and row[2] not in self._digests[row[:2]]
         ]
-        items = [self._split(source, body) for source, _, _, body in new]
-        digests = [
-            digest_all(raws, self._salt(source, session_id))
-            for (source, session_id, _, _), raws in zip(new, items, strict=True)
-        ]
-        unmoved = self._find_unmoved(digests)
-        for (source, session_id, page, _), raws, found in zip(new, items, digests, strict=True):
-            self._set_states(source, session_id, raws, found, unmoved)
-            self._digests[source, session_id][page] = found
+        self._items.clear()
+        split = [self._split(source, body) for source, _, _, body in new]
+        digests, unmoved = self._find_unmoved(new, split)
+        for row, raws, found in zip(new, split, digests, strict=True):
+            moved = [number for number, digest in enumerate(found) if digest not in unmoved]
+            contents = self._find_states(row, raws, moved) if moved else []
+            salt = self._salt(*row[:2])
+            for number, digest in zip(moved, digest_all(contents, salt), strict=True):
+                found[number] = digest
+            self._digests[row[:2]][row[2]] = found
 
     def pages(self, session: Session) -> int:
         """Return how many pages of a session were looked at."""
@@ -95,32 +103,40 @@ class ThreadDigests:
 
     def leave_known(
         self, pages: pl.DataFrame, but: Collection[Session] = ()
-    ) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """Return landed pages without the threads that are known, and those, with the schema SEEN.
+    ) -> tuple[list[PageItems], pl.DataFrame]:
+        """Return the threads on each landed page that are not known, and those that are: SEEN.
 
-        Threads of the sessions `but` are all left. The pages get a column `digests`: of each thread
-        that is left on them, in their order; none of a page that is not listed, or cannot be read.
+        Threads of the sessions `but` are all left. Raises LandingError if a body is no page.
         """
         self.add(pages)
-        keys = list(pages.select("source", "session_id", "endpoint", "page", "body").iter_rows())
+        keys = pages.select("source", "session_id", "endpoint", "page", "body").rows()
         digests = [
             self._digests[source, session_id][page] if name == THREADS_ENDPOINT else array("q")
             for source, session_id, name, page, _ in keys
         ]
-        listed = pages.select(
-            *("source", "session_id", "observed_at"), digest=pl.Series(digests, dtype=DIGESTS)
-        )
-        seen = self._find_seen(listed.explode("digest"), but)
+        seen = self._find_seen(pages, digests, but)
         known = set(seen["digest"])
-        is_left = [[digest not in known for digest in page] for page in digests]
-        bodies = [
-            body if all(left) else self._keep(source, body, left)
-            for (source, *_, body), left in zip(keys, is_left, strict=True)
-        ]
-        rest = [list(compress(*page)) for page in zip(digests, is_left, strict=True)]
-        return pages.with_columns(
-            body=pl.Series(bodies, dtype=pl.Binary), digests=pl.Series(rest, dtype=DIGESTS)
-        ), seen
+        return [
+            self._leave(row, found, known) for row, found in zip(keys, digests, strict=True)
+        ], seen
+
+    def _leave(
+        self, row: tuple[str, str, str, int, bytes], digests: array[int], known: Collection[int]
+    ) -> PageItems:
+        source, session_id, name, page, body = row
+        is_left = [digest not in known for digest in digests]
+        items = (
+            self._items.pop((source, session_id, page), None) if name == THREADS_ENDPOINT else None
+        )
+        if items is None:
+            endpoint = find_endpoint(name, self._providers[source])
+            if not all(is_left):
+                body = endpoint.join_items(compress(endpoint.split_items(body), is_left))
+                digests, is_left = array("q", compress(digests, is_left)), []
+            items = read_one(endpoint, session_id, body, self._keep)
+        if len(digests) == len(items.threads):
+            items = msgspec.structs.replace(items, digests=digests)
+        return items.choose(is_left)
 
     @property
     def known(self) -> pl.DataFrame:
@@ -129,51 +145,62 @@ class ThreadDigests:
             self._known = self._read_known().cast(KNOWN)
         return self._known
 
-    def _find_seen(self, listed: pl.DataFrame, but: Collection[Session]) -> pl.DataFrame:
+    def _find_seen(
+        self, pages: pl.DataFrame, digests: Sequence[array[int]], but: Collection[Session]
+    ) -> pl.DataFrame:
         """Return the known threads whose growing numbers, if there are any, are recent."""
+        if self.known.is_empty():
+            return pl.DataFrame(schema=SEEN)
         since, came = pl.col("growing_since"), pl.col("observed_at")
         is_recent = (came >= since - REFRESH) & (came < since + REFRESH)
         others = pl.DataFrame(list(but), schema=list(SEEN)[:2], orient="row").cast(pl.String)
         return (
-            listed.join(self.known, on="digest", maintain_order="left")
+            pages.select(
+                *("source", "session_id", "observed_at"), digest=pl.Series(digests, dtype=DIGESTS)
+            )
+            .explode("digest")
+            .join(self.known, on="digest", maintain_order="left")
             .filter(since.is_null() | is_recent)
             .join(others, on=others.columns, how="anti", maintain_order="left")
             .select(*SEEN)
         )
 
-    def _find_unmoved(self, digests: Sequence[array[int]]) -> set[int]:
-        """Return the digests of bytes that are known, in which nothing grows."""
-        fixed = self.known.filter(pl.col("growing_since").is_null())["digest"]
-        came = pl.Series(digests, dtype=DIGESTS).explode()
-        return set(came.filter(came.is_in(fixed.implode())))
+    def _find_unmoved(
+        self, pages: Sequence[PageRow], split: Sequence[Sequence[bytes]]
+    ) -> tuple[list[array[int]], set[int]]:
+        """Return the digests of the bytes of pages' items, and those that are known and fixed.
 
-    def _set_states(
-        self,
-        source: str,
-        session_id: str,
-        raws: Sequence[bytes],
-        digests: array[int],
-        unmoved: Collection[int],
-    ) -> None:
-        """Put digests without the growing numbers into the places of threads that have some."""
-        places = [place for place, found in enumerate(digests) if found not in unmoved]
-        if not places:
-            return
+        If no fixed one is known they are not computed, but all 0.
+        """
+        fixed = self.known.filter(pl.col("growing_since").is_null())["digest"]
+        if fixed.is_empty():
+            return [array("q", bytes(8 * len(raws))) for raws in split], set()
+        digests = [
+            digest_all(raws, self._salt(source, session_id))
+            for (source, session_id, _, _), raws in zip(pages, split, strict=True)
+        ]
+        came = pl.Series(digests, dtype=DIGESTS).explode()
+        return digests, set(came.filter(came.is_in(fixed.implode())))
+
+    def _find_states(
+        self, page: PageRow, raws: Sequence[bytes], places: Sequence[int]
+    ) -> list[bytes]:
+        """Return the items at these places, without the growing numbers if they have some."""
+        source, session_id, number, body = page
+        chosen = [raws[place] for place in places]
+        is_whole = len(chosen) == len(raws)
         endpoint = self._endpoint(source)
-        growing = GrowingFields(endpoint.documented.growing)
         try:
-            body = endpoint.join_items(raws[place] for place in places)
-            items = endpoint.read_items(body, keep_prompts=True)
+            whole = body if is_whole else endpoint.join_items(chosen)
+            items = read_items(endpoint, whole, keep_prompts=True)
         except (ValueError, RecursionError):
-            return  # who reads the page says what is wrong with it
-        if len(items) != len(places):
-            return
-        states = [(thread, growing.blank(thread, extra)) for thread, extra in items]
-        moved = [state for state in states if state[1] is not None]
-        found = iter(digest_all(map(_encode, moved), self._salt(source, session_id)))
-        for place, (_, left) in zip(places, states, strict=True):
-            if left is not None:
-                digests[place] = next(found)
+            return chosen  # who reads the page says what is wrong with it
+        if len(items.threads) != len(chosen):
+            return chosen
+        if is_whole and not any(items.extras):
+            self._items[source, session_id, number] = items
+        states = map(encode_state, items.threads, items.extras, items.growing)
+        return [state or raw for state, raw in zip(states, chosen, strict=True)]
 
     def _salt(self, source: str, session_id: str) -> bytes:
         salt = self._salts.get((source, session_id))
@@ -192,10 +219,6 @@ class ThreadDigests:
             return self._endpoint(source).split_items(body)
         except (ValueError, RecursionError):
             return [body]  # it counts as it came
-
-    def _keep(self, source: str, body: bytes, is_left: Iterable[bool]) -> bytes:
-        endpoint = self._endpoint(source)
-        return endpoint.join_items(compress(endpoint.split_items(body), is_left))
 
 
 def digest_all(contents: Iterable[bytes], salt: bytes) -> array[int]:

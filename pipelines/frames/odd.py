@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import polars as pl
+
 from pipelines.frames.values import Columns, coalesce, merge
 
 if TYPE_CHECKING:
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def keep_odd_values(
-    extras: Sequence[Fields], came: Columns, instants: Columns, session_ids: list[str]
+    extras: Sequence[Fields], came: Columns, instants: pl.DataFrame, session_ids: list[str]
 ) -> list[Fields]:
     """Return what no column can hold, and with it documented fields whose values none can.
 
@@ -32,15 +34,16 @@ def keep_odd_values(
     }
     for path, others in beside.items():
         values = came[path.removeprefix("stats.")]
-        if values.count(None) == len(values):
+        # Nearly always all are equal, or none are there.
+        if values == others or len(values) in {values.count(None), others.count(None)}:
             continue
         for row, (value, other) in enumerate(zip(values, others, strict=True)):
             if value != other and value is not None and other is not None:
                 kept[row] = merge(kept[row], path.split("."), value)
-    for name, read in instants.items():
-        for row, (text, instant) in enumerate(zip(came[name], read, strict=True)):
-            if instant is None and text is not None:
-                kept[row] = merge(kept[row], [name], text)
+    for name in instants.columns:
+        is_text = pl.Series(came[name], dtype=pl.String()).is_not_null()
+        for row in (is_text & instants[name].is_null()).arg_true():
+            kept[row] = merge(kept[row], [name], came[name][row])
     return kept
 
 

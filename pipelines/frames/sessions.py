@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -84,7 +84,7 @@ def flatten_sessions(
     came = to_columns(Session, sessions)
     agents = to_columns(Agent, [agent or NO_AGENT for agent in came["agent"]])
     stats = to_columns(Stats, [stats or NO_STATS for stats in came["stats"]])
-    values = {
+    values: dict[str, Any] = {
         **came,
         **stats,
         **{name: list(map(read_instant, came[name])) for name in INSTANTS},

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import operator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import polars as pl
@@ -17,16 +17,16 @@ import polars as pl
 from pipelines.files import list_statuses
 from pipelines.frames.bounds import encode_objects, shorten_texts
 from pipelines.frames.growing import drop_all, name_columns
-from pipelines.frames.listed import Listed, list_threads
+from pipelines.frames.listed import Listed, PageItems, list_threads, read_landed
 from pipelines.frames.odd import keep_odd_values, read_reason
-from pipelines.frames.values import TIMESTAMP, to_columns
-from pipelines.providers.instants import means_archived, read_instant
+from pipelines.frames.values import TIMESTAMP, read_instants, to_columns
+from pipelines.providers.instants import means_archived
 from pipelines.providers.registry import find_endpoint
 from pipelines.providers.thread import Agent, Model, Stats, Thread
 from pipelines.records import DEFAULT_PROVIDER, THREADS_ENDPOINT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pipelines.frames.drift import Drift
     from pipelines.records import Poll
@@ -70,6 +70,7 @@ CLOSED = list_statuses(closed=True)
 # Raise it when values are read differently, so that the threads are read again.
 DERIVATIONS = 3
 INSTANTS = ("created_at", "updated_at", "archived_at")
+TEXTS = dict.fromkeys(INSTANTS, pl.String())
 # The types of columns that are no text; timestamps are microseconds since 1970.
 TYPES: dict[str, pl.DataType] = {
     "agent_version": pl.Int64(),
@@ -131,12 +132,14 @@ def threads_frame(
     providers: Mapping[str, str] | None = None,
     keep_agent_definition: bool = False,
     drift: Drift | None = None,
+    items: Sequence[PageItems] | None = None,
 ) -> pl.DataFrame:
     """Flatten landed pages into one row per thread, with the schema THREADS.
 
     A thread listed more than once is kept as of its newest `updated_at`; of equal ones the later
     page wins. A poll that asked for certain statuses keeps only those: some servers ignore it.
-    `providers` is source -> provider, where no poll says it.
+    `providers` is source -> provider, where no poll says it; `items` are those of each page, if it
+    was read before.
     What is new in them is added to `drift`.
     Raises LandingError if a body is no page: it was damaged, or nested more deeply than is
     accepted today.
@@ -148,7 +151,10 @@ def threads_frame(
         if poll.status_filter
     }
     providers = {**(providers or {}), **{poll.source: poll.provider for poll in polls}}
-    listed = list_threads(pages, filters, providers, keep_agent_definition)
+    if items is None:
+        items = read_landed(pages, providers, keep=keep_agent_definition)
+    sessions = pages.select("source", "session_id").rows()
+    listed = list_threads(items, [filters.get(session) for session in sessions])
     origins = pages.select("source", "session_id", "observed_at")[listed.pages]
     frame = keep_newest(flatten_threads(origins, listed, drift))
     if drift:
@@ -185,29 +191,36 @@ def flatten_threads(origins: pl.DataFrame, listed: Listed, drift: Drift | None) 
     agents = to_columns(Agent, [agent or NO_AGENT for agent in came.pop("agent")])
     came |= {f"agent.{name}": values for name, values in agents.items()}
     came |= to_columns(Stats, [stats or NO_STATS for stats in came.pop("stats")])
-    instants = {name: list(map(read_instant, came[name])) for name in INSTANTS}
+    instants = read_instants(pl.DataFrame({name: came[name] for name in INSTANTS}, TEXTS))
     kept = keep_odd_values(listed.extras, came, instants, origins["session_id"].to_list())
     reasons = list(map(read_reason, came["stop_reason"]))
     kinds = [reason.get("type") if reason else None for reason in reasons]
     if drift:
         drift.add_fields(origins, extra=kept, usage=came["usage"], stop_reason=reasons)
-    came |= instants | {
+    came |= {
         "agent.model": [m.id if isinstance(m, Model) else m for m in came["agent.model"]],
         "stop_reason_type": [kind if isinstance(kind, str) else None for kind in kinds],
         "growing": list(map(name_columns, listed.growing)),
         "digest": listed.digests,
         "has_odd_parent": ["parent_thread_id" in extra for extra in listed.extras],
-        "has_odd_archival": [means_archived(extra.get("archived_at")) for extra in kept],
+        "has_odd_archival": [
+            bool(extra) and means_archived(extra.get("archived_at")) for extra in kept
+        ],
     }
     objects = {"stop_reason": reasons, "usage": came["usage"]}
     extras = list(map(drop_all, kept, listed.growing))
     came["has_odd_growth"] = list(map(operator.is_not, kept, extras))
     cut: dict[int, dict[str, int]] = {}
-    came |= shorten_texts(came, {*TYPES, *objects}, cut)
-    came |= encode_objects(objects, extras, cut)
+    texts = shorten_texts(came, {*TYPES, *objects}, cut)
+    values: dict[str, Any] = {
+        **came,
+        **instants.to_dict(),
+        **texts,
+        **encode_objects(objects, extras, cut),
+    }
     columns = [
-        pl.Series(name, values, TYPES.get(name, pl.String()))
-        for name, values in came.items()
+        pl.Series(name, of_threads, TYPES.get(name, pl.String()))
+        for name, of_threads in values.items()
         if name not in origins.columns
     ]
     return origins.hstack(columns).select(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import polars as pl
 
+from pipelines.providers.instants import EARLIEST, LATEST, read_instant
 from pipelines.providers.items import NOTHING, Fields
 
 if TYPE_CHECKING:
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 # Field -> its value in each of several objects.
 Columns = dict[str, list[Any]]
 TIMESTAMP = pl.Datetime("us", "UTC")
+# As nearly every server writes an instant, and what reads it so.
+PLAIN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-5][0-9](\.[0-9]{1,9})?Z$"
+PLAIN_FORMAT = "%Y-%m-%dT%H:%M:%S%.fZ"
 
 _encoder = msgspec.json.Encoder(order="sorted")
 
@@ -27,13 +31,33 @@ def to_columns(struct: type[msgspec.Struct], objects: Iterable[msgspec.Struct]) 
     return {name: values[index :: len(names)] for index, name in enumerate(names)}
 
 
+def read_instants(texts: pl.DataFrame) -> pl.DataFrame:
+    """Return columns of timestamps as `read_instant` reads them: microseconds since 1970."""
+    read = texts.select(
+        pl.when(pl.col(name).str.contains(PLAIN))
+        .then(pl.col(name).str.to_datetime(PLAIN_FORMAT, time_unit="us", strict=False))
+        .dt.timestamp("us")
+        .alias(name)
+        for name in texts.columns
+    )
+    read = read.select(pl.when(pl.all().is_between(EARLIEST, LATEST, closed="left")).then(pl.all()))
+    return read.with_columns(_read_odd(texts[name], read[name]) for name in texts.columns)
+
+
+def _read_odd(texts: pl.Series, read: pl.Series) -> pl.Series:
+    odd = (texts.is_not_null() & read.is_null()).arg_true()
+    return read.scatter(odd, list(map(read_instant, texts.gather(odd)))) if len(odd) else read
+
+
 def to_json(objects: Sequence[Fields | None]) -> list[str | None]:
     """Return what is known of each object as JSON with sorted keys; None if nothing is."""
-    lines = _encoder.encode_lines(objects).decode().split("\n")[:-1]
-    return [
-        encode_known(fields) if "null" in line or "{}" in line else line
-        for fields, line in zip(objects, lines, strict=True)
-    ]
+    rows = [row for row, fields in enumerate(objects) if fields]
+    lines = _encoder.encode_lines([objects[row] for row in rows]).decode().split("\n")[:-1]
+    known: list[str | None] = [None] * len(objects)
+    for row, line in zip(rows, lines, strict=True):
+        is_known = "null" not in line and "{}" not in line
+        known[row] = line if is_known else encode_known(objects[row])
+    return known
 
 
 def encode_known(fields: Fields | None) -> str | None:

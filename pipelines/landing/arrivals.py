@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    from pipelines.landing.store import LandedFile
     from pipelines.records import Poll
 
 
@@ -16,8 +15,8 @@ class Arrivals:
     It is called by the event loop, and keeps nobody waiting.
     """
 
-    def pages(self, path: Path) -> None:
-        """These pages are on disk, after those of the files before."""
+    def pages(self, file: LandedFile) -> None:
+        """These pages have landed, after those of the files before."""
 
     def poll(self, poll: Poll) -> None:
-        """A poll has ended; the last of its pages may not be on disk yet."""
+        """A poll has ended; the last of its pages may not have landed yet."""

@@ -1,8 +1,8 @@
 """Landed runs that cannot be loaded: after two failures they are set aside, and stop no other.
 
-What was tried is noted beside the run's file before its load begins, so that a load which ends the
-process is noted too; as processes also end for other reasons, that may happen some times more. What
-is set aside keeps its name and gets an ending more: without that it is loaded again.
+What was tried is marked beside the run's file before its load begins, so that a load which ends the
+process is counted too; as processes also end for other reasons, that may happen some times more.
+What is set aside keeps its place, and has a mark that says so: without it, it is loaded again.
 """
 
 from __future__ import annotations
@@ -10,15 +10,14 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from pipelines.errors import LandingError
-from pipelines.files import replace_file
-from pipelines.landing.directory import SHARD, list_shards
+from pipelines.errors import LandingError, StoreUnavailable
+from pipelines.landing.directory import ASIDE, find_aside
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from pipelines.landing.store import LandedFile, Store
 
-ASIDE = ".aside"
-TRIED = ".tried"
+# What the names of marks end in, with a number.
+BEGUN, FAILED = ".begun-", ".failed-"
 # How often it may fail, and how often it may be begun at all.
 FAILURES = 2
 BEGINNINGS = 5
@@ -27,62 +26,57 @@ BEGINNINGS = 5
 class Tries:
     """How often the load of a landed file was begun, and has failed."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: LandedFile) -> None:
         self._file = file
-        self._mark = file.with_name(file.name + TRIED)
+        self._marks = [name for name in file.store.list() if is_mark(name, file.name)]
 
-    def _read(self) -> str:
-        return self._mark.read_text() if self._mark.exists() else ""
+    def _find(self, kind: str) -> list[str]:
+        return [name for name in self._marks if name.startswith(f"{self._file.name}{kind}")]
 
     @property
     def are_spent(self) -> bool:
         """Whether it was tried often enough."""
-        noted = self._read()
-        return noted.count("failed") >= FAILURES or noted.count("begun") >= BEGINNINGS
+        return len(self._find(FAILED)) >= FAILURES or len(self._find(BEGUN)) >= BEGINNINGS
 
-    def _note(self, noted: str) -> None:
-        try:
-            with replace_file(self._mark) as file:
-                file.write(noted.encode())
-        except OSError as error:
-            problem = f"cannot be written ({error.strerror or error})"
-            raise LandingError(f"{self._mark}: {problem}. Nothing of this run is loaded") from None
+    def _mark(self, kind: str) -> None:
+        name = f"{self._file.name}{kind}{len(self._find(kind)) + 1}"
+        self._file.store.put(name)
+        self._marks.append(name)
 
     def begin(self) -> None:
-        """Note that it begins. Raises LandingError if that cannot be noted."""
-        self._note(f"{self._read()}begun ")
+        """Mark that it begins. Raises LandingError if that cannot be marked."""
+        self._mark(BEGUN)
 
     def fail(self) -> None:
-        """Note that it has failed, if there is room: what failed is to be raised, not this."""
-        with suppress(LandingError):
-            self._note(f"{self._read()}failed ")
+        """Mark that it has failed, if there is room: what failed is to be raised, not this."""
+        with suppress(LandingError, StoreUnavailable):
+            self._mark(FAILED)
 
     def take_back(self) -> None:
         """Forget that it began, likewise: what went wrong is no fault of the file."""
-        with suppress(LandingError):
-            self._note(self._read().removesuffix("begun "))
+        with suppress(StoreUnavailable):
+            self._file.store.delete(self._find(BEGUN)[-1])
 
     def forget(self) -> None:
         """Count none: it is loaded, or set aside."""
-        self._mark.unlink(missing_ok=True)
+        self._file.store.delete(*self._marks)
 
     def set_aside(self) -> None:
-        """Rename the file, its shards first: without them nobody takes it for whole."""
-        stem = self._file.name.rsplit(".", 2)[0]
-        shards = [path for of, path in list_shards(self._file.parent) if of == stem]
-        for path in (*shards, self._file):
-            path.rename(path.with_name(path.name + ASIDE))
+        """Mark the file as one that nobody loads."""
+        self._file.store.put(self._file.name + ASIDE)
         self.forget()
 
 
-def describe_aside(directory: Path) -> str | None:
+def is_mark(name: str, file: str) -> bool:
+    """Whether a name is that of a mark of a file's tries."""
+    return name.startswith((f"{file}{BEGUN}", f"{file}{FAILED}"))
+
+
+def describe_aside(store: Store) -> str | None:
     """Return in one line which landed runs are set aside; None if none is."""
-    found = directory.glob(f"*{ASIDE}")
-    names = sorted(
-        path.name for path in found if not SHARD.fullmatch(path.name.removesuffix(ASIDE))
-    )
+    names = find_aside(store.list())
     if not names:
         return None
     more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-    hint = f"After an upgrade take {ASIDE} off the names of its files, and run again"
-    return f"{directory / names[0]}{more}: could not be loaded twice, and is set aside. {hint}"
+    hint = f"After an upgrade remove the file beside it that ends in {ASIDE}, and run again"
+    return f"{store.locate(names[0])}{more}: could not be loaded twice, and is set aside. {hint}"

@@ -1,4 +1,4 @@
-"""What is in the landing directory: runs in their order, their shards, and claimed numbers.
+"""What is where runs land: runs in their order, their shards, and claimed numbers.
 
 A run's place among all is its sequence number, not a time: clocks are set back. The number is
 in the name of its files, so that a listing is in the order of the runs; files of older versions
@@ -7,17 +7,15 @@ have none, and come first, in the order in which their runs began.
 
 from __future__ import annotations
 
-import os
 import re
-from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from pipelines.errors import LandingError
+from pipelines.landing.store import LandedFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Iterable
 
+    from pipelines.landing.store import Store
     from pipelines.records import Run
 
 # Of the data directory, where runs land.
@@ -30,6 +28,8 @@ NAME = re.compile(
 )
 SHARD = re.compile(r"(?P<run>.*)\.s\d+\.[0-9a-f]{32}\.parquet")
 CLAIM = ".claim"
+# What the name of a run's file is followed by, in that of a file beside it, if it is set aside.
+ASIDE = ".aside"
 NUMBERED = re.compile(r"s(?P<sequence>\d{10,18})(-.*|\.claim)")
 
 
@@ -44,80 +44,90 @@ def name_file(run: Run) -> str:
     return stem if run.sequence is None else f"{name_sequence(run.sequence)}-{stem}"
 
 
-def list_runs(directory: Path) -> dict[str, Path]:
+def list_runs(store: Store) -> dict[str, LandedFile]:
     """Return run id -> file of every landed run, in the order of the runs."""
-    return {name_run(path): path for path in list_files(directory)}
+    return {name_run(file.name): file for file in list_files(store)}
 
 
-def list_files(directory: Path) -> list[Path]:
-    """Return the runs' files, in the order of the runs; foreign ones among them."""
-    files = (path for path in directory.glob("*.parquet") if not SHARD.fullmatch(path.name))
-    return sorted(files, key=attrgetter("name"))
+def list_files(store: Store) -> list[LandedFile]:
+    """Return the runs' files, in the order of the runs; foreign ones among them.
+
+    Those that are set aside are not.
+    """
+    names = store.list()
+    aside = set(find_aside(names))
+    return [LandedFile(store, name) for name in find_files(names) if name not in aside]
 
 
-def list_stems(directory: Path) -> set[str]:
-    """Return what the names of each whole run's files begin with."""
-    return {find_stem(path) for path in list_files(directory)}
+def find_files(names: Iterable[str]) -> list[str]:
+    """Return the names of runs' files among these, in the order of the runs."""
+    return sorted(name for name in names if name.endswith(".parquet") and not SHARD.fullmatch(name))
 
 
-def find_stem(path: Path) -> str:
+def find_aside(names: Iterable[str]) -> list[str]:
+    """Return the names of the runs' files that are set aside."""
+    marked = {name.removesuffix(ASIDE) for name in names if name.endswith(ASIDE)}
+    return [name for name in find_files(names) if name in marked]
+
+
+def find_shards(names: Iterable[str]) -> dict[str, str]:
+    """Return shard -> what the names of its run's files begin with."""
+    matches = filter(None, map(SHARD.fullmatch, names))
+    return {match.string: match["run"] for match in matches}
+
+
+def find_stem(name: str) -> str:
     """Return what the names of the files of a run begin with, from that of its own file."""
-    return path.name.rsplit(".", 2)[0]
+    return name.rsplit(".", 2)[0]
 
 
-def list_shards(directory: Path) -> Iterator[tuple[str, Path]]:
-    """Yield each shard with what the names of its run's files begin with."""
-    for path in directory.glob("*.parquet"):
-        if match := SHARD.fullmatch(path.name):
-            yield match["run"], path
-
-
-def name_run(path: Path) -> str:
+def name_run(name: str) -> str:
     """Return the id of the run that a landed file holds; "" of a foreign one."""
-    match = NAME.fullmatch(path.name)
+    match = NAME.fullmatch(name)
     return match["run_id"] if match else ""
 
 
-def take_sequence(directory: Path, newest: int = 0) -> int:
-    """Claim the number after `newest` and every number in the directory, and return it.
+def take_sequence(store: Store, newest: int = 0) -> int:
+    """Claim the number after `newest` and every number in the store, and return it.
 
-    The claim is a file that is created exclusively, so that no other run is given the number.
-    Raises LandingError if none can be created.
+    The claim is a file that is put there, so that no other run is given the number.
+    Raises LandingError if none can be put.
     """
     number = newest
     while True:
-        number = max(number, *find_numbers(directory)) + 1
-        claim = directory / f"{name_sequence(number)}{CLAIM}"
-        try:
-            os.close(os.open(claim, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-        except FileExistsError:
+        number = max(number, find_highest(store.list())) + 1
+        claim = name_claim(number)
+        if not store.put(claim):
             continue
-        except OSError as error:
-            raise LandingError(f"{claim}: cannot be made ({error}); make room") from None
         # Another run may have come and gone between the listing and the claim.
-        if max(find_numbers(directory, without=claim)) < number:
+        if find_highest(name for name in store.list() if name != claim) < number:
             return number
-        claim.unlink(missing_ok=True)
+        store.delete(claim)
 
 
-def give_back(directory: Path, sequence: int | None) -> None:
+def give_back(store: Store, sequence: int | None) -> None:
     """Remove the claim of a run whose number its landed file says, or that has left nothing."""
     if sequence is not None:
-        (directory / f"{name_sequence(sequence)}{CLAIM}").unlink(missing_ok=True)
+        store.delete(name_claim(sequence))
 
 
-def find_number(path: Path) -> int:
+def name_claim(sequence: int) -> str:
+    """Return the name of the claim of a number."""
+    return f"{name_sequence(sequence)}{CLAIM}"
+
+
+def find_number(name: str) -> int:
     """Return the sequence number that a file's name begins with; 0 of older and foreign ones."""
-    match = NUMBERED.fullmatch(path.name)
+    match = NUMBERED.fullmatch(name)
     return int(match["sequence"]) if match else 0
 
 
-def find_numbers(directory: Path, without: Path | None = None) -> list[int]:
-    """Return 0 and the sequence number of every run's file, shard and claim."""
-    return [0, *(find_number(path) for path in directory.glob("s*") if path != without)]
+def find_highest(names: Iterable[str]) -> int:
+    """Return the highest sequence number of a run's file, shard or claim; 0 if there is none."""
+    return max(map(find_number, names), default=0)
 
 
-def list_spent_claims(directory: Path) -> list[Path]:
+def find_spent_claims(names: Iterable[str]) -> list[str]:
     """Return the claims but that of the highest number there is, which the next run goes by."""
-    highest = f"{name_sequence(max(find_numbers(directory)))}{CLAIM}"
-    return [path for path in directory.glob(f"*{CLAIM}") if path.name != highest]
+    highest = name_claim(find_highest(names))
+    return [name for name in names if name.endswith(CLAIM) and name != highest]

@@ -1,4 +1,4 @@
-"""Raw pages on disk: what the server sent, before anyone has interpreted it.
+"""Raw pages as they land: what the server sent, before anyone has interpreted it.
 
 A run lands as a Parquet file whose rows are pages and whose footer holds the run and its polls, so
 that the tables can be rebuilt from it alone. A large run puts its pages into shards first, which
@@ -10,22 +10,21 @@ from __future__ import annotations
 
 import hashlib
 import io
-from contextlib import suppress
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import polars as pl
 
-from pipelines.errors import LandingError
-from pipelines.files import make_private, replace_file
+from pipelines.errors import LandingError, StoreUnavailable
 from pipelines.landing.directory import NAME, name_file
+from pipelines.landing.store import LandedFile
 from pipelines.records import THREADS_ENDPOINT, Decision, Poll, Run, SourcePlan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pipelines.landing.store import Store
     from pipelines.records import FetchedPage, PageFetch
 
 PAGES = pl.Schema(
@@ -49,6 +48,7 @@ FORMAT = 3
 # Until format 3 threads were all that was polled.
 OLDER_PAGES = pl.Schema({name: type_ for name, type_ in PAGES.items() if name != "endpoint"})
 MOVE_HINT = "Move it away, then run again"
+NOTHING = "Nothing of this run is loaded"
 # A panic of polars is no Exception.
 POLARS_ERRORS = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
 
@@ -74,7 +74,7 @@ class Landed(msgspec.Struct, frozen=True):
     run: Run
     polls: list[Poll]
     pages: pl.DataFrame
-    shards: tuple[Path, ...] = ()
+    shards: tuple[LandedFile, ...] = ()
     decisions: tuple[Decision, ...] = ()
     plans: tuple[SourcePlan, ...] = ()
 
@@ -105,34 +105,40 @@ def page_row(origin: FetchedPage | Poll, fetch: PageFetch) -> PageRow:
     )
 
 
-def write_run(directory: Path, footer: Footer, rows: list[PageRow]) -> Path:
-    """Write a run's file, with the pages that no shard holds; return its path.
+def write_run(store: Store, footer: Footer, rows: list[PageRow]) -> LandedFile:
+    """Write a run's file, with the pages that no shard holds; return it.
 
-    With it the run exists, before it does not. Raises LandingError.
+    With it the run exists, before it does not. Raises as write_pages.
     """
-    make_private(directory)
     stem = name_file(footer.run)
-    return write_pages(directory, stem, rows, {FOOTER: msgspec.json.encode(footer).decode()})
+    return write_pages(store, stem, rows, {FOOTER: msgspec.json.encode(footer).decode()})
 
 
-def write_pages(directory: Path, stem: str, rows: list[PageRow], metadata: dict[str, str]) -> Path:
-    """Write pages as one file, whole or not at all, readable by its owner alone."""
+def write_pages(
+    store: Store, stem: str, rows: list[PageRow], metadata: dict[str, str]
+) -> LandedFile:
+    """Write pages as one file, whole or not at all.
+
+    Raises LandingError if it is not there, StoreUnavailable if that is not known.
+    """
     buffer = io.BytesIO()
     pl.DataFrame(rows, schema=PAGES, orient="row").write_parquet(
         buffer, compression="zstd", compression_level=1, statistics=False, metadata=metadata
     )
     content = buffer.getbuffer()
-    path = directory / f"{stem}.{digest_content(content)}.parquet"
+    file = LandedFile(store, f"{stem}.{digest_content(content)}.parquet")
     try:
-        with replace_file(path) as file:
-            file.write(content)
-    except OSError as error:
-        # If its name alone could not be synchronized it is there, and must not be taken for landed.
-        with suppress(OSError):
-            path.unlink(missing_ok=True)
-        problem = f"cannot be written ({_first_line(error)}). Nothing of this run is loaded"
-        raise LandingError(f"{path}: {problem}; make room, then run again") from None
-    return path
+        if not store.put(file.name, content):
+            check_content(file.name, file.read())
+    except StoreUnavailable as error:
+        file.delete()
+        raise LandingError(f"{error.advise()}. {NOTHING}") from None
+    except LandingError as error:
+        raise LandingError(f"{error}. {NOTHING}") from None
+    except (OSError, ValueError) as error:
+        problem = f"cannot be written, another is there ({_first_line(error)})"
+        raise LandingError(f"{file}: {problem}. {NOTHING}") from None
+    return file
 
 
 def digest_content(content: bytes | memoryview) -> str:
@@ -140,18 +146,18 @@ def digest_content(content: bytes | memoryview) -> str:
     return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
-def read_run(path: Path) -> Landed:
+def read_run(file: LandedFile) -> Landed:
     """Read a landed run. Raises LandingError if the file is damaged or not one of ours."""
-    content, pages = read_pages(path)
+    content, pages = read_pages(file)
     try:
         text = pl.read_parquet_metadata(io.BytesIO(content))[FOOTER]
         format_ = msgspec.json.decode(text, type=_Versioned).format
         if format_ > FORMAT:
-            raise LandingError(f"{path}: landed by a newer version. Upgrade session-threads")
+            raise LandingError(f"{file}: landed by a newer version. Upgrade session-threads")
         footer = read_footer(text) if format_ == FORMAT else read_older_footer(text)
     except (KeyError, ValueError, *POLARS_ERRORS) as error:
-        raise _explain(path, error) from None
-    shards = tuple(path.with_name(name) for name in footer.shards)
+        raise _explain(file, error) from None
+    shards = tuple(LandedFile(file.store, name) for name in footer.shards)
     decided = tuple(footer.decisions), tuple(footer.plans)
     return Landed(footer.run, footer.polls, pages, shards, *decided)
 
@@ -169,30 +175,30 @@ def read_older_footer(text: str) -> Footer:
     return msgspec.convert(document, Footer)
 
 
-def read_pages(path: Path) -> tuple[bytes, pl.DataFrame]:
+def read_pages(file: LandedFile) -> tuple[bytes, pl.DataFrame]:
     """Return a landed file's content and its pages. Raises LandingError if it is damaged."""
     try:
-        content = path.read_bytes()
-        check_content(path, content)
+        content = file.read()
+        check_content(file.name, content)
         if "endpoint" in pl.read_parquet_schema(io.BytesIO(content)):
             return content, pl.read_parquet(io.BytesIO(content), schema=PAGES)
         pages = pl.read_parquet(io.BytesIO(content), schema=OLDER_PAGES)
     except (OSError, ValueError, *POLARS_ERRORS) as error:
-        raise _explain(path, error) from None
+        raise _explain(file, error) from None
     return content, pages.with_columns(endpoint=pl.lit(THREADS_ENDPOINT)).select(*PAGES)
 
 
-def _explain(path: Path, error: BaseException) -> LandingError:
+def _explain(file: LandedFile, error: BaseException) -> LandingError:
     problem = f"not a landed run of session-threads, or damaged ({_first_line(error)})"
-    return LandingError(f"{path}: {problem}. {MOVE_HINT}")
+    return LandingError(f"{file}: {problem}. {MOVE_HINT}")
 
 
-def check_content(path: Path, content: bytes) -> None:
+def check_content(name: str, content: bytes) -> None:
     """Raise ValueError if the file's name holds the digest of another content.
 
     Checked before polars reads the file: some damage it does not notice, and some ends the process.
     """
-    match = NAME.fullmatch(path.name)
+    match = NAME.fullmatch(name)
     if match and match["digest"] and match["digest"] != digest_content(content):
         raise ValueError("its content is not the one that its name was made of")
 

@@ -1,27 +1,27 @@
-"""Land what polls bring, as it comes: pages go to disk while others are fetched."""
+"""Land what polls bring, as it comes: pages are written while others are fetched."""
 
 from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from pipelines import clock
 from pipelines.errors import LandingError
-from pipelines.files import make_private
 from pipelines.landing.arrivals import Arrivals
 from pipelines.landing.digests import PageDigests, poll_key
 from pipelines.landing.directory import give_back, name_file, take_sequence
 from pipelines.landing.format import Footer, page_row, write_pages, write_run
+from pipelines.landing.store import LandedFile
 from pipelines.records import THREAD_ENDPOINT, Decided, Poll, Run
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from pipelines.landing.format import PageRow
+    from pipelines.landing.store import Store
     from pipelines.records import FetchedPage
 
 # As many bytes of pages wait in memory, and as many again are on their way to disk.
@@ -30,7 +30,7 @@ SHARD_BYTES = 4 * 2**20
 
 async def land_polls(  # noqa: PLR0913 - what a run is
     polls: AsyncGenerator[FetchedPage | Poll],
-    directory: Path,
+    store: Store,
     run_id: str,
     *,
     newest: int = 0,
@@ -38,7 +38,7 @@ async def land_polls(  # noqa: PLR0913 - what a run is
     keep_agent_definition: bool = False,
     decided: Decided | None = None,
     arrivals: Arrivals | None = None,
-) -> tuple[Path, list[Poll]]:
+) -> tuple[LandedFile, list[Poll]]:
     """Land everything that the polls bring, as it comes; return the run's file and the polls.
 
     The run's sequence number is taken first, above `newest`, the ledger's highest. Pages are
@@ -46,23 +46,23 @@ async def land_polls(  # noqa: PLR0913 - what a run is
     cancelled while the run's file is being written, the run exists, whole. `arrivals` hears of
     each file and each poll.
     """
-    make_private(directory)  # before the first request, not after the last
-    run = begin_run(run_id, take_sequence(directory, newest), door, keep=keep_agent_definition)
+    # Before the first request, not after the last: whether anything can be put there is known then.
+    run = begin_run(run_id, take_sequence(store, newest), door, keep=keep_agent_definition)
     arrivals, decided = arrivals or Arrivals(), decided or Decided()
-    writer, is_complete = ShardWriter(directory, run, arrivals), False
+    writer, is_complete = ShardWriter(store, run, arrivals), False
     try:
         ended, shards = await write_polls(polls, writer)
         run = msgspec.structs.replace(run, finished_at=clock.now())
         is_complete = True
         footer = Footer(run, ended, shards, decided.decisions, decided.plans)
-        path = await asyncio.to_thread(write_run, directory, footer, writer.rows)
+        file = await asyncio.to_thread(write_run, store, footer, writer.rows)
     except BaseException as error:
         if not is_complete or isinstance(error, LandingError):
             await writer.discard()
         raise
     writer.conclude()
-    arrivals.pages(path)
-    return path, ended
+    arrivals.pages(file)
+    return file, ended
 
 
 def begin_run(run_id: str, sequence: int, door: str, *, keep: bool) -> Run:
@@ -83,7 +83,7 @@ async def write_polls(
 ) -> tuple[list[Poll], list[str]]:
     """Hand each page to the writer; return the polls, each with its pages' digest, and the shards.
 
-    These are on disk then. Raises LandingError.
+    These are there then. Raises LandingError.
     """
     digests = PageDigests()
     ended: list[Poll] = []
@@ -98,7 +98,7 @@ async def write_polls(
                     key = (item.source, item.endpoint, item.session_id)
                     digests.add(key, item.provider, item.fetch.page.body)
                 await writer.add(page_row(item, item.fetch))
-    return ended, [path.name for path in await writer.finish()]
+    return ended, [shard.name for shard in await writer.finish()]
 
 
 class ShardWriter:
@@ -108,13 +108,13 @@ class ShardWriter:
     `arrivals` hears of each shard.
     """
 
-    def __init__(self, directory: Path, run: Run, arrivals: Arrivals) -> None:
+    def __init__(self, store: Store, run: Run, arrivals: Arrivals) -> None:
         self.rows: list[PageRow] = []
         self.arrivals = arrivals
-        self._directory = directory
+        self._store = store
         self._run = run
         self._bytes = 0
-        self._writing: list[asyncio.Task[Path]] = []
+        self._writing: list[asyncio.Task[LandedFile]] = []
 
     async def add(self, row: PageRow) -> None:
         """Take a page. Raises LandingError if a shard before cannot be written."""
@@ -126,22 +126,22 @@ class ShardWriter:
             self._writing.append(asyncio.create_task(self._write(stem, self.rows)))
             self.rows, self._bytes = [], 0
 
-    async def _write(self, stem: str, rows: list[PageRow]) -> Path:
-        path = await asyncio.to_thread(write_pages, self._directory, stem, rows, {})
-        self.arrivals.pages(path)
-        return path
+    async def _write(self, stem: str, rows: list[PageRow]) -> LandedFile:
+        file = await asyncio.to_thread(write_pages, self._store, stem, rows, {})
+        self.arrivals.pages(file)
+        return file
 
-    async def finish(self) -> list[Path]:
-        """Wait until every shard is on disk; return them."""
+    async def finish(self) -> list[LandedFile]:
+        """Wait until every shard is there; return them."""
         return [await shard for shard in self._writing]
 
     async def discard(self) -> None:
         """Remove the shards and the claim of the run's number: they belong to no run."""
         for shard in await asyncio.gather(*self._writing, return_exceptions=True):
-            if isinstance(shard, Path):
-                shard.unlink(missing_ok=True)
+            if isinstance(shard, LandedFile):
+                shard.delete()
         self.conclude()
 
     def conclude(self) -> None:
         """Remove the claim of the run's number, which the name of its file says from now on."""
-        give_back(self._directory, self._run.sequence)
+        give_back(self._store, self._run.sequence)

@@ -12,6 +12,8 @@ _MICROSECOND = timedelta(microseconds=1)
 _LEAP_SECOND = re.compile(r"(?<=:\d\d:)60")
 EARLIEST = (clock.EARLIEST - _EPOCH) // _MICROSECOND
 LATEST = (clock.LATEST - _EPOCH) // _MICROSECOND
+# What begins with such a year is an instant that can be, in any zone, or no instant at all.
+POSSIBLE = frozenset(map(str, range(clock.EARLIEST.year + 1, clock.LATEST.year - 1)))
 
 
 def read_instant(text: str | None) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from itertools import chain
 from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeGuard, TypeVar, get_args
 
@@ -107,7 +108,8 @@ class ItemReader(Generic[S]):
     def _check_depth(self, items: Sequence[S]) -> None:
         if self._open_fields:
             # With the id: of one name alone attrgetter gives the value and no tuple.
-            check_depth(list(map(list, map(attrgetter("id", *self._open_fields), items))))
+            values = chain.from_iterable(map(attrgetter("id", *self._open_fields), items))
+            check_depth([[value for value in values if type(value) is dict]])
 
     def _find_ids(self, items: Sequence[Any]) -> tuple[list[str], str | None]:
         faults = [

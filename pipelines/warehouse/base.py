@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
     import duckdb
 
+    from pipelines.config.settings import Source
+
     Connection = duckdb.DuckDBPyConnection
 
 
@@ -54,6 +56,15 @@ class Warehouse(Protocol):
         """Give new, empty tables, which replace the old ones at the end.
 
         Nothing is replaced if the block raises.
+        """
+
+    def hold_sources(
+        self, sources: Sequence[Source], wait_s: float | None = None
+    ) -> AbstractContextManager[None]:
+        """Be the one process that asks these sources: each has a rate, which is of one process.
+
+        Waits for others that ask them, and raises SourceBusy, naming the one that asks, if that
+        takes longer than `wait_s` seconds (WAIT_LIMIT_S). They are free as soon as a holder dies.
         """
 
     def list_loaded_runs(self) -> list[str]:

@@ -11,12 +11,15 @@ import duckdb
 
 from pipelines.errors import WarehouseBusy, WarehouseError, WarehouseOlder
 from pipelines.files import copy_content, replace_file, replace_synced, restrict
-from pipelines.warehouse.lock import lock
+from pipelines.warehouse.lock import lock, lock_sources
 from pipelines.warehouse.schema import migrate
 from pipelines.warehouse.sql import quote, seal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
+
+    from pipelines.config.settings import Source
 
 WAREHOUSE = "warehouse.duckdb"
 PUBLISHED = "threads.duckdb"
@@ -108,6 +111,12 @@ class DuckdbFile:
             # A log that an unreadable warehouse has left does not belong to the new file.
             self.path.with_suffix(".duckdb.wal").unlink(missing_ok=True)
             replace_synced(temporary, self.path)
+
+    def hold_sources(
+        self, sources: Sequence[Source], wait_s: float | None = None
+    ) -> AbstractContextManager[None]:
+        """Be the one process that asks these sources; see Warehouse."""
+        return lock_sources(self._home, sources, wait_s)
 
     def list_loaded_runs(self) -> list[str]:
         """Return the runs in the order of their loads; none if there is no file."""

@@ -20,6 +20,7 @@ from pipelines.warehouse.lake_catalog import (
     connect,
     drop,
     hold,
+    hold_sources,
     read_path,
     read_publication,
     replace,
@@ -30,11 +31,13 @@ from pipelines.warehouse.sql import quote, seal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     import psycopg
 
     from pipelines.config.lake import Lake
+    from pipelines.config.settings import Source
 
 EXTENSIONS = ("ducklake", "postgres_scanner")
 ON_STORES = "httpfs"
@@ -79,7 +82,8 @@ class DuckLake:
     @contextmanager
     def read(self, outputs: Sequence[str] = ()) -> Iterator[duckdb.DuckDBPyConnection]:
         """Open the published snapshot, sealed; see Warehouse."""
-        with self._open_published() as connection:
+        connection = self.attach()
+        with self._explaining(connection):
             seal(connection, outputs)
             yield connection
 
@@ -122,6 +126,12 @@ class DuckLake:
             confirm(holder, self._lake)
             replace(holder, schema, replayed)
 
+    def hold_sources(
+        self, sources: Sequence[Source], wait_s: float | None = None
+    ) -> AbstractContextManager[None]:
+        """Be the one process that asks these sources; see Warehouse."""
+        return hold_sources(self._lake, sources, wait_s)
+
     def list_loaded_runs(self) -> list[str]:
         """Return the runs in the order of their loads; none if there is no lake."""
         return [run_id for (run_id,) in self._ask(RUNS)]
@@ -152,12 +162,6 @@ class DuckLake:
             hint = "Run `session-threads run` first"
             raise WarehouseError(f"{self._lake.name}: nothing is published yet. {hint}")
         return path, snapshot
-
-    @contextmanager
-    def _open_published(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        connection = self.attach()
-        with self._explaining(connection):
-            yield connection
 
     @contextmanager
     def _open(self, schema: str, path: str) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -209,7 +213,7 @@ class DuckLake:
 
     def _create_secrets(self, connection: duckdb.DuckDBPyConnection, schema: str) -> None:
         """Tell DuckDB who asks the catalog and the store: a connection string would be printed."""
-        catalog, store = self._lake.catalog, self._lake.store
+        catalog, access = self._lake.catalog, self._lake.access
         connection.execute(f"""
             CREATE SECRET catalog (
                 TYPE postgres, HOST {quote(catalog.host)}, PORT {catalog.port},
@@ -223,8 +227,10 @@ class DuckLake:
                 METADATA_PARAMETERS MAP {{'TYPE': 'postgres', 'SECRET': 'catalog'}}
             )
         """)
-        if store is not None and self._lake.keys is not None:
-            key_id, secret = (quote(key.get_secret_value()) for key in self._lake.keys)
+        if access is not None:
+            store = access.store
+            keys = (access.key_id, access.secret)
+            key_id, secret = (quote(key.get_secret_value()) for key in keys)
             endpoint = (
                 f"ENDPOINT {quote(store.endpoint)}, URL_STYLE 'path'," if store.endpoint else ""
             )

@@ -1,6 +1,6 @@
-"""What a lake has in PostgreSQL: its lock, its path, and which snapshot readers see.
+"""What a lake has in PostgreSQL: its locks, its path, and which snapshot readers see.
 
-The lock is freed when its holder dies.
+A lock is freed when its holder dies.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING
 import psycopg
 from psycopg.sql import SQL, Composed, Identifier
 
-from pipelines.errors import WarehouseBusy, WarehouseError
-from pipelines.warehouse.lock import WAIT_LIMIT_S
+from pipelines.errors import SourceBusy, WarehouseBusy, WarehouseError
+from pipelines.warehouse.lock import POLLS, WAIT_LIMIT_S, WRITES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from pipelines.config.lake import Lake
+    from pipelines.config.settings import Source
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +36,12 @@ PUBLISHED = "SELECT snapshot_id FROM {schema}.session_threads_publication"
 DATA_PATH = "SELECT value FROM {schema}.ducklake_metadata WHERE key = 'data_path'"
 DROP = "DROP SCHEMA IF EXISTS {schema} CASCADE"
 RENAME = "ALTER SCHEMA {replayed} RENAME TO {schema}"
-# Of the schema's name: two lakes of one database do not meet.
+# Of a machine that is gone PostgreSQL hears nothing: it asks, and frees the lock.
+KEEP_ALIVE = """
+    SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3
+"""
+# Of a schema's name, so that two lakes of one database do not meet, or of a source's identity,
+# which has spaces.
 KEY = "hashtextextended('session-threads ' || %s, 0)"
 HOLDER = """
     SELECT application_name || coalesce(' from ' || host(client_addr), '')
@@ -72,10 +78,44 @@ def hold(lake: Lake, wait_s: float = WAIT_LIMIT_S) -> Iterator[psycopg.Connectio
 
     Raises WarehouseBusy, naming the holder, after `wait_s` seconds.
     """
+    schema = lake.catalog.schema_name
     with connect(lake) as connection:
-        _acquire(connection, lake, wait_s)
+        connection.execute(KEEP_ALIVE)
+        if holder := _acquire(connection, schema, lake.name, wait_s):
+            raise WarehouseBusy(f"{lake.name}: {holder} {WRITES.format(wait_s)}")
         confirm(connection, lake)
         yield connection
+
+
+@contextmanager
+def hold_sources(
+    lake: Lake, sources: Iterable[Source], wait_s: float | None = None
+) -> Iterator[None]:
+    """Be the one process that asks these sources, of all that use the lake's database.
+
+    Raises SourceBusy, naming the holder, after `wait_s` seconds for one (WAIT_LIMIT_S).
+    """
+    wait_s = WAIT_LIMIT_S if wait_s is None else wait_s
+    with connect(lake) as connection:
+        connection.execute(KEEP_ALIVE)
+        # In one order, so that no two wait for each other.
+        for source in sorted(sources, key=lambda each: each.identity):
+            name = f"source {source.name}"
+            if holder := _acquire(connection, source.identity, name, wait_s):
+                raise SourceBusy(f"{name}: {holder} {POLLS.format(wait_s)}")
+        confirm(connection, lake)
+        yield
+        _warn_of_loss(connection, lake)
+
+
+def _warn_of_loss(connection: psycopg.Connection, lake: Lake) -> None:
+    """Say that sources were polled without their locks: what they brought is as good."""
+    try:
+        confirm(connection, lake)
+    except (psycopg.Error, WarehouseError) as error:
+        said = explain(lake, error) if isinstance(error, psycopg.Error) else error
+        logger.warning("%s: others may have asked the same sources meanwhile", said)
+        connection.close()
 
 
 def confirm(connection: psycopg.Connection, lake: Lake) -> None:
@@ -85,23 +125,22 @@ def confirm(connection: psycopg.Connection, lake: Lake) -> None:
         raise WarehouseError(f"{lake.name}: {problem}. Name PostgreSQL itself as the host")
 
 
-def _acquire(connection: psycopg.Connection, lake: Lake, wait_s: float) -> None:
-    schema = [lake.catalog.schema_name]
-    if connection.execute(f"SELECT pg_try_advisory_lock({KEY})", schema).fetchone() == (True,):
-        return
+def _acquire(connection: psycopg.Connection, locked: str, name: str, wait_s: float) -> str | None:
+    """Acquire the lock of what is locked; return who holds it if that takes too long."""
+    if connection.execute(f"SELECT pg_try_advisory_lock({KEY})", [locked]).fetchone() == (True,):
+        return None
     if wait_s:
-        logger.warning("%s: waiting for %s", lake.name, _read_holder(connection, schema))
+        logger.warning("%s: waiting for %s", name, _read_holder(connection, locked))
     connection.execute(f"SET lock_timeout = {max(1, round(wait_s * 1000))}")
     try:
-        connection.execute(f"SELECT pg_advisory_lock({KEY})", schema)
+        connection.execute(f"SELECT pg_advisory_lock({KEY})", [locked])
     except psycopg.errors.LockNotAvailable:
-        waited = f"{_read_holder(connection, schema)} has written for more than {wait_s:.0f} s"
-        hint = "The next run loads what has landed"
-        raise WarehouseBusy(f"{lake.name}: {waited}. {hint}") from None
+        return _read_holder(connection, locked)
+    return None
 
 
-def _read_holder(connection: psycopg.Connection, schema: list[str]) -> str:
-    row = connection.execute(HOLDER + KEY, schema).fetchone()
+def _read_holder(connection: psycopg.Connection, locked: str) -> str:
+    row = connection.execute(HOLDER + KEY, [locked]).fetchone()
     return str(row[0]) if row else "another process"
 
 

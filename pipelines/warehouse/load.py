@@ -26,10 +26,10 @@ from pipelines.warehouse.staged import read_known_drift
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
-    from pathlib import Path
 
     from pipelines.frames.flatten import Batch, Session
     from pipelines.landing.format import Landed
+    from pipelines.landing.store import LandedFile, Store
     from pipelines.providers.documented import Documented
     from pipelines.records import Poll
     from pipelines.warehouse.staged import Staged
@@ -49,11 +49,11 @@ FIX = "The tables are as before; `session-threads replay` rebuilds them from the
 
 def load_landed(
     tables: duckdb.DuckDBPyConnection,
-    directory: Path,
+    store: Store,
     keep_days: int | None = None,
     staged: Mapping[str, Staged] | None = None,
 ) -> list[str]:
-    """Load every run that landed in the directory and is not in the tables; return their ids.
+    """Load every run that landed in the store and is not in the tables; return their ids.
 
     More than one if an earlier run was interrupted between landing and loading. One whose load
     fails the second time is set aside, and the next ones are loaded. After that, and only then,
@@ -61,33 +61,33 @@ def load_landed(
     `staged` is run id -> what was staged of it while it landed.
     """
     loaded = {run_id for (run_id,) in tables.execute("SELECT run_id FROM runs").fetchall()}
-    runs = list_runs(directory)
-    pending = {run_id: path for run_id, path in runs.items() if run_id not in loaded}
+    runs = list_runs(store)
+    pending = {run_id: file for run_id, file in runs.items() if run_id not in loaded}
     staged = staged or {}
     done = [
         run_id
-        for run_id, path in pending.items()
-        if load_or_set_aside(tables, path, staged.get(run_id))
+        for run_id, file in pending.items()
+        if load_or_set_aside(tables, file, staged.get(run_id))
     ]
     ages = read_ages(tables)
-    remove_unfinished(directory, ages)
+    remove_unfinished(store, ages)
     if keep_days is not None:
-        prune_runs(directory, ages, keep_days)
+        prune_runs(store, ages, keep_days)
     return done
 
 
 def load_or_set_aside(
-    connection: duckdb.DuckDBPyConnection, path: Path, staged: Staged | None = None
+    connection: duckdb.DuckDBPyConnection, file: LandedFile, staged: Staged | None = None
 ) -> bool:
     """Load a landed file, or set it aside if that has failed twice; return whether it is loaded.
 
     The first time it raises what has failed. Faults of the machine do not count.
     """
-    tries = Tries(path)
+    tries = Tries(file)
     if not tries.are_spent:
         tries.begin()
         try:
-            load_file(connection, path, staged)
+            load_file(connection, file, staged)
         except (LandingError, LoadRejected, duckdb.OutOfMemoryException, MemoryError):
             tries.fail()
             if not tries.are_spent:
@@ -103,14 +103,14 @@ def load_or_set_aside(
 
 
 def load_file(
-    connection: duckdb.DuckDBPyConnection, path: Path, staged: Staged | None = None
+    connection: duckdb.DuckDBPyConnection, file: LandedFile, staged: Staged | None = None
 ) -> str:
     """Load a landed file; return its run's id. Raises LandingError if it is damaged."""
-    landed = read_run(path)
+    landed = read_run(file)
     try:
         load_run(connection, landed, staged)
     except LandingError as error:
-        raise LandingError(f"{path}: {error}. {MOVE_HINT}") from None
+        raise LandingError(f"{file}: {error}. {MOVE_HINT}") from None
     return landed.run.id
 
 

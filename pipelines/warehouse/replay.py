@@ -12,10 +12,10 @@ from pipelines.warehouse.load import load_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     import duckdb
 
+    from pipelines.landing.store import LandedFile, Store
     from pipelines.warehouse.base import Warehouse
 
 PARTIAL_HINT = "To replace the tables by what remains, say so: session-threads replay --partial"
@@ -30,9 +30,9 @@ class Replayed(msgspec.Struct, frozen=True):
 
 
 def replay(
-    warehouse: Warehouse, directory: Path, *, partial: bool = False, skip_damaged: bool = False
+    warehouse: Warehouse, store: Store, *, partial: bool = False, skip_damaged: bool = False
 ) -> Replayed:
-    """Load every run that landed in the directory into new tables, which replace the old ones.
+    """Load every run that landed in the store into new tables, which replace the old ones.
 
     Runs are loaded in the order in which the warehouse loaded them, so that the tables are
     equal. Raises, and replaces nothing: WarehouseError if runs of the warehouse have no landed
@@ -41,13 +41,13 @@ def replay(
     """
     with warehouse.rebuild() as connection:
         order = read_load_order(warehouse, partial=partial)
-        files = list_files(directory)
+        files = list_files(store)
         if not files:
-            raise WarehouseError(f"{directory}: there are no landed pages to replay")
+            raise WarehouseError(f"{store.locate()}: there are no landed pages to replay")
         if not partial:
-            reject_gaps(order, [name_run(file) for file in files], directory)
+            reject_gaps(order, [name_run(file.name) for file in files], store)
         rank = {run_id: number for number, run_id in enumerate(order)}
-        files.sort(key=lambda file: rank.get(name_run(file), len(rank)))
+        files.sort(key=lambda file: rank.get(name_run(file.name), len(rank)))
         return load_files(connection, files, skip_damaged=skip_damaged)
 
 
@@ -67,16 +67,16 @@ def read_load_order(warehouse: Warehouse, *, partial: bool) -> list[str]:
         raise WarehouseError(f"{error}; {unknown}. {PARTIAL_HINT}") from None
 
 
-def reject_gaps(order: Sequence[str], landed: Sequence[str], directory: Path) -> None:
+def reject_gaps(order: Sequence[str], landed: Sequence[str], store: Store) -> None:
     """Raise WarehouseError if a run of the warehouse has no landed file."""
     if missing := set(order) - set(landed):
         first = next(run_id for run_id in order if run_id in missing)
         problem = f"{len(missing)} of {len(order)} loaded runs have no landed pages any more"
-        raise WarehouseError(f"{directory}: {problem}, the first is {first}. {PARTIAL_HINT}")
+        raise WarehouseError(f"{store.locate()}: {problem}, the first is {first}. {PARTIAL_HINT}")
 
 
 def load_files(
-    connection: duckdb.DuckDBPyConnection, files: Sequence[Path], *, skip_damaged: bool
+    connection: duckdb.DuckDBPyConnection, files: Sequence[LandedFile], *, skip_damaged: bool
 ) -> Replayed:
     """Load landed files in this order, damaged ones left out if asked to."""
     replayed = Replayed([], [])

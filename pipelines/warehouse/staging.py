@@ -23,13 +23,17 @@ from pipelines.landing.arrivals import Arrivals
 from pipelines.landing.format import read_pages
 from pipelines.providers.registry import find_endpoint
 from pipelines.records import THREAD_ENDPOINT, THREADS_ENDPOINT, Poll
+from pipelines.warehouse.analyses import list_analyses
 from pipelines.warehouse.repeats import finish_digest, is_whole, repeats
-from pipelines.warehouse.staged import Spool, Staged
+from pipelines.warehouse.staged import Spool, Staged, read_before
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from pipelines.config.settings import Settings
+    from pipelines.landing.store import LandedFile
+    from pipelines.warehouse.base import Warehouse
     from pipelines.warehouse.repeats import Known
     from pipelines.warehouse.staged import Before, Session
 
@@ -47,8 +51,8 @@ class Stager:
         self._before = before
         self._keep = keep
         self._readings = name_readings(providers.values(), keep_agent_definition=False)
-        self._files: list[tuple[Path, list[Session]]] = []
-        self._newest: tuple[Path, pl.DataFrame] | None = None
+        self._files: list[tuple[LandedFile, list[Session]]] = []
+        self._newest: tuple[LandedFile, pl.DataFrame] | None = None
         self._hashed = self._flattened = 0
         self._ended: dict[Session, Poll] = {}
         self._pages: Counter[Session] = Counter()
@@ -61,7 +65,7 @@ class Stager:
         self._drift = Drift(documented, before.drift)
         self._spool = Spool(directory)
 
-    def take(self, arrival: Path | Poll) -> None:
+    def take(self, arrival: LandedFile | Poll) -> None:
         """Take a file or a poll. Raises LandingError for a damaged file."""
         if isinstance(arrival, Poll):
             if arrival.endpoint == THREADS_ENDPOINT:
@@ -92,10 +96,10 @@ class Stager:
         return number < len(self._files) and all(map(is_ready, self._files[number][1]))
 
     def _read(self, number: int) -> pl.DataFrame:
-        path = self._files[number][0]
-        if self._newest and self._newest[0] == path:
+        file = self._files[number][0]
+        if self._newest and self._newest[0] == file:
             return self._newest[1]
-        return read_pages(path)[1]
+        return read_pages(file)[1]
 
     def _known(self, session: Session) -> Known | None:
         return self._before.polls.get((session[0], THREADS_ENDPOINT, session[1]))
@@ -158,7 +162,7 @@ class Staging(Arrivals):
     """
 
     def __init__(self, make: Callable[[], Stager | None]) -> None:
-        self._arrivals: SimpleQueue[Path | Poll | None] = SimpleQueue()
+        self._arrivals: SimpleQueue[LandedFile | Poll | None] = SimpleQueue()
         self._is_over = False
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="staging")
         self._staged = self._pool.submit(self._stage, make)
@@ -171,9 +175,9 @@ class Staging(Arrivals):
         self._arrivals.put(None)
         self._pool.shutdown()
 
-    def pages(self, path: Path) -> None:
+    def pages(self, file: LandedFile) -> None:
         """Take note of a file."""
-        self._arrivals.put(path)
+        self._arrivals.put(file)
 
     def poll(self, poll: Poll) -> None:
         """Take note of a poll."""
@@ -195,3 +199,14 @@ class Staging(Arrivals):
             if stager:
                 stager.take(arrival)
         return stager.conclude() if stager else None
+
+
+def prepare_stager(settings: Settings, warehouse: Warehouse | None) -> Stager | None:
+    """Return what reads a run's pages as they land; what a first load must make is made."""
+    if warehouse is None:
+        return None
+    before = read_before(warehouse)
+    warehouse.prepare()
+    list_analyses(settings.analyses_dir)  # for the next who asks, who finds them parsed
+    providers = {source.name: source.provider for source in settings.sources}
+    return Stager(providers, before, settings.home, keep=settings.keep_agent_definition)

@@ -107,43 +107,38 @@ CREATE OR REPLACE MACRO kaplan_meier(lifetimes) AS TABLE (
         GROUP BY curve, part
     ),
 
-    falling AS (
+    running AS (
         SELECT
-            curve,
-            part,
-            is_last,
-            round(exp(sum(log_share) OVER in_parts), 12) AS survival,
-            exp(coalesce(sum(log_share) OVER (in_parts ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0))
-            AS survival_before
+            *,
+            coalesce(sum(log_share) OVER so_far, 0) AS log_so_far,
+            coalesce(sum(variance) OVER so_far, 0) AS variance_so_far,
+            round(exp(log_so_far), 12) AS survival,
+            exp(log_so_far - coalesce(log_share, 0)) AS survival_before,
+            survival <= 0.5 AND survival_before > 0.5 - 1e-9
+            OR survival <= 0.1 AND survival_before > 0.1 - 1e-9
+            OR is_last AS is_drop
         FROM parts
-        WINDOW in_parts AS (PARTITION BY curve ORDER BY part)
-    ),
-
-    km_drops AS (
-        SELECT curve, part
-        FROM falling
-        WHERE (survival <= 0.5 AND survival_before > 0.5 - 1e-9)
-            OR (survival <= 0.1 AND survival_before > 0.1 - 1e-9)
-            OR is_last
+        WINDOW so_far AS (PARTITION BY curve ORDER BY part ROWS UNBOUNDED PRECEDING)
     ),
 
     points AS (
-        SELECT * EXCLUDE (part)
-        FROM parts
-        ANTI JOIN km_drops USING (curve, part)
+        SELECT curve, t_seconds, at_risk, closed, censored, is_last, log_so_far, variance_so_far
+        FROM running
+        WHERE NOT is_drop
         UNION ALL
         SELECT
             curve,
             elapsed_seconds,
-            min(at_risk),
+            min(risks.at_risk),
             count_if(NOT is_censored),
             count_if(is_censored),
-            bool_or(is_last),
-            sum(log_share),
-            sum(variance)
+            bool_or(risks.is_last),
+            any_value(log_so_far - coalesce(drops.log_share, 0)) + coalesce(sum(sum(risks.log_share)) OVER in_part, 0),
+            any_value(variance_so_far - coalesce(drops.variance, 0)) + coalesce(sum(sum(risks.variance)) OVER in_part, 0)
         FROM risks
-        SEMI JOIN km_drops USING (curve, part)
-        GROUP BY curve, elapsed_seconds
+        JOIN (FROM running WHERE is_drop) AS drops USING (curve, part)
+        GROUP BY curve, part, elapsed_seconds
+        WINDOW in_part AS (PARTITION BY curve, part ORDER BY elapsed_seconds ROWS UNBOUNDED PRECEDING)
     ),
 
     -- How many that vanished may have closed by an age though they count later, and the other way about.
@@ -168,14 +163,13 @@ CREATE OR REPLACE MACRO kaplan_meier(lifetimes) AS TABLE (
         WINDOW until_then AS (PARTITION BY curve ORDER BY at_seconds)
     ),
 
+    -- 1.96 standard deviations on the scale of ln(-ln(survival)).
     steps AS (
         SELECT
             *,
-            CASE WHEN bool_or(is_last) OVER in_time THEN 0 ELSE round(exp(coalesce(sum(log_share) OVER in_time, 0)), 12) END AS survival,
-            CASE WHEN survival > 0 AND survival < 1 THEN sqrt(sum(variance) OVER in_time) / -ln(survival) END
-            AS log_error
+            CASE WHEN is_last THEN 0 ELSE round(exp(log_so_far), 12) END AS survival,
+            CASE WHEN survival > 0 AND survival < 1 THEN sqrt(variance_so_far) / -ln(survival) END AS log_error
         FROM points
-        WINDOW in_time AS (PARTITION BY curve ORDER BY t_seconds)
     )
 
     SELECT

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from itertools import product
 from pathlib import Path
+from shutil import copytree
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -87,6 +88,13 @@ def polled(polled_once: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return that directory, configured."""
     monkeypatch.setenv("SESSION_THREADS_HOME", str(polled_once))
     return polled_once
+
+
+@pytest.fixture
+def polled_home(polled_once: Path, home: Path) -> Path:
+    """Return a copy of that directory, configured, for tests that change it."""
+    copytree(polled_once, home)
+    return home
 
 
 def test_run(fleet: World, home: Path) -> None:
@@ -477,10 +485,9 @@ def test_status(fleet: World, home: Path, tmp_path: Path) -> None:
     )
 
 
-def test_replay(fleet: World, home: Path) -> None:
+def test_replay(polled_home: Path) -> None:
     """Replay rebuilds and publishes the same tables; damaged files are skipped only if asked to."""
-    assert fleet.sessions
-    invoke("run")
+    home = polled_home
     before = read_table(home / "threads.duckdb", "FROM thread_status_history ORDER BY ALL")
     (home / "threads.duckdb").unlink()
     (home / "raw" / "foreign.parquet").write_bytes(b"?")
@@ -527,19 +534,19 @@ def test_own_analyses(fleet: World, home: Path, tmp_path: Path) -> None:
     assert read_table(home / "threads.duckdb", "FROM analytics.mine") == [{"x": 7500.0}]
 
 
-def test_build(fleet: World, home: Path, tmp_path: Path) -> None:
+def test_build(polled_home: Path, tmp_path: Path) -> None:
     """Build makes an analysis and what it reads, or all, and publishes; it asks no server."""
     header = "-- answers: What?\n-- grain: one row\n-- columns: {n: number of threads}\n"
     checks = "-- checks: {few: FROM analytics.mine WHERE n > 1}\n"
     query = "SELECT count(*) AS n FROM analytics.thread_durations"
     (tmp_path / "sessions.yaml").write_text("analyses_dir: .\n")
-    assert invoke("run").returncode == 0
+    home = polled_home
     asked = len(read_table(home / "threads.duckdb", "FROM session_polls"))
     (tmp_path / "mine.sql").write_text(f"{header}{query}")
     built = invoke("build", "mine")
     data = f"Data: {home / 'threads.duckdb'}\n"
     assert (built.returncode, built.stdout) == (0, f"built 2 analyses. {data}")
-    listed = sum(len(fleet.list_threads(id_)) for id_ in fleet.sessions)
+    listed = read_count(home)
     assert read_table(home / "threads.duckdb", "FROM analytics.mine") == [{"n": listed}]
     assert len(read_table(home / "threads.duckdb", "FROM session_polls")) == asked
 
@@ -559,14 +566,12 @@ def test_build(fleet: World, home: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_build_heeds_the_settings(fleet: World, home: Path, tmp_path: Path) -> None:
+def test_build_heeds_the_settings(polled_home: Path, tmp_path: Path) -> None:
     """What the configuration says of the analyses holds for a build without a poll, too."""
-    assert fleet.sessions
-    assert invoke("run").returncode == 0
     (tmp_path / "sessions.yaml").write_text("attention_after_minutes: 7\n")
     assert invoke("build").returncode == 0
     query = "SELECT value FROM analysis_settings WHERE name = 'attention_after_minutes'"
-    assert read_table(home / "threads.duckdb", query) == [{"value": 7.0}]
+    assert read_table(polled_home / "threads.duckdb", query) == [{"value": 7.0}]
 
 
 @pytest.fixture

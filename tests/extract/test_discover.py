@@ -22,6 +22,7 @@ from pipelines.extract.history import History, Registered
 from pipelines.extract.plan import plan_polls
 from pipelines.extract.poll import poll_sessions
 from pipelines.landing.directory import RAW
+from pipelines.landing.store import Directory
 from pipelines.landing.writer import land_polls
 from pipelines.providers.session import Session
 from pipelines.providers.thread import Agent
@@ -59,7 +60,10 @@ def run(home: Path, source: Source, number: int, selection: Selection | None = N
         plan_polls(found.sources, selection, history), selection, Progress(), backoff_s=0.001
     )
     landed = land_polls(
-        follow(found.fetched, polls), home / RAW, f"run-{number}", decided=Decided(found.decisions)
+        follow(found.fetched, polls),
+        Directory(home / RAW),
+        f"run-{number}",
+        decided=Decided(found.decisions),
     )
     asyncio.run(landed)
     load_all(home)

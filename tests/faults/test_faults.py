@@ -10,6 +10,7 @@ import pytest
 from pipelines.extract.discover import SourceSessions, name_sessions
 from pipelines.extract.poll import poll_sessions
 from pipelines.landing.directory import RAW
+from pipelines.landing.store import Directory
 from pipelines.landing.writer import land_polls
 from pipelines.records import Poll, Progress, Selection
 from pipelines.sandbox.faults import FAULTS, Faulty
@@ -44,7 +45,7 @@ def poll_once(home: Path, plan: Mapping[int, str], **keys: Any) -> tuple[Poll, F
             Progress(),
             backoff_s=0.01,
         )
-        _, ended = await land_polls(polls, home / RAW, "run-1")
+        _, ended = await land_polls(polls, Directory(home / RAW), "run-1")
         return ended
 
     with serve(faulty) as base_url:

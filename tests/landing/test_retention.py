@@ -10,9 +10,10 @@ import duckdb
 import pytest
 
 from pipelines.landing.directory import RAW, list_runs
+from pipelines.landing.store import Directory
 from pipelines.warehouse.ledger import read_ages
 from pipelines.warehouse.schema import migrate
-from tests.builders import at, land, load_all, thread
+from tests.builders import as_path, at, land, load_all, thread
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,7 +64,7 @@ def test_what_is_removed(home: Path) -> None:
             run_id=f"r{number}",
             sequence=number + 1,
         )
-    files = list(list_runs(home / RAW).values())
+    files = [as_path(file) for file in list_runs(Directory(home / RAW)).values()]
     os.utime(files[5], (0, 0))
     os.utime(files[0], (4e9, 4e9))
     odd = {
@@ -79,8 +80,8 @@ def test_what_is_removed(home: Path) -> None:
         (home / RAW / name).write_bytes(b"")
         os.utime(home / RAW / name, (4e9, 4e9))
     load_all(home, 1)
-    assert list(list_runs(home / RAW)) == ["r4", "r5"]
+    assert list(list_runs(Directory(home / RAW))) == ["r4", "r5"]
     left = {path.name for path in (home / RAW).iterdir()}
     assert left & odd.keys() == {name for name, goes in odd.items() if not goes}
     load_all(home, None)
-    assert len(list_runs(home / RAW)) == 2
+    assert len(list_runs(Directory(home / RAW))) == 2

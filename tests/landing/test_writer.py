@@ -17,8 +17,9 @@ from pipelines.landing import writer as writing
 from pipelines.landing.directory import RAW, SHARD, list_files, list_runs
 from pipelines.landing.format import read_run, write_run
 from pipelines.landing.retention import RunAge, prune_runs, remove_unfinished
+from pipelines.landing.store import Directory, LandedFile
 from pipelines.landing.writer import land_polls
-from tests.builders import Pages, crowd, load_all, poll, replay_all
+from tests.builders import Pages, as_file, as_path, crowd, load_all, poll, replay_all
 from tests.support import ROOT, read_table
 
 if TYPE_CHECKING:
@@ -35,8 +36,8 @@ def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def land(home: Path, run_id: str, pages: Pages, **options: Any) -> Path:
     """Land a run, every page but the last file's in a shard of its own; return the run's file."""
-    path, _ = asyncio.run(land_polls(poll(pages, **options), home / RAW, run_id))
-    return path
+    file, _ = asyncio.run(land_polls(poll(pages, **options), Directory(home / RAW), run_id))
+    return as_path(file)
 
 
 def shards(home: Path) -> list[Path]:
@@ -53,7 +54,7 @@ def statuses(home: Path) -> dict[str, str]:
 def test_round_trip(home: Path) -> None:
     """A run of several files is read back page by page, in order, and loaded as one."""
     path = land(home, "run-1", crowd("idle"))
-    landed = read_run(path)
+    landed = read_run(as_file(path))
     assert [shard.name for shard in landed.shards] == [shard.name for shard in shards(home)]
     batches = list(landed.read_batches())
     assert [number for batch in batches for number in batch["page"]] == [1, 2, 3]
@@ -125,13 +126,15 @@ def test_interrupted_last_file(home: Path, monkeypatch: pytest.MonkeyPatch) -> N
     """A run that is cancelled while its own file is being written exists all the same, whole."""
     begun, goes_on = threading.Event(), threading.Event()
 
-    def write_slowly(*arguments: Any) -> Path:
+    def write_slowly(*arguments: Any) -> LandedFile:
         begun.set()
         assert goes_on.wait(60)
         return write_run(*arguments)
 
     async def cancel() -> None:
-        landing = asyncio.create_task(land_polls(poll(crowd("idle")), home / RAW, "run-1"))
+        landing = asyncio.create_task(
+            land_polls(poll(crowd("idle")), Directory(home / RAW), "run-1")
+        )
         assert await asyncio.to_thread(begun.wait, 60)
         landing.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -147,7 +150,7 @@ def test_interrupted_last_file(home: Path, monkeypatch: pytest.MonkeyPatch) -> N
 def test_run_without_room(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run whose own file cannot be written leaves no shard."""
 
-    def reject(*_: Any) -> Path:
+    def reject(*_: Any) -> LandedFile:
         raise LandingError("no room")
 
     monkeypatch.setattr(writing, "write_run", reject)
@@ -162,18 +165,20 @@ def test_shards_of_killed_runs(home: Path) -> None:
     land(home, "run-2", crowd("running")).unlink()
     assert load_all(home) == ["run-1"]
     assert len(shards(home)) == 6
-    remove_unfinished(home / RAW, LATER)
-    assert [shard.name for shard in shards(home)] == [shard.name for shard in read_run(kept).shards]
+    remove_unfinished(Directory(home / RAW), LATER)
+    assert [shard.name for shard in shards(home)] == [
+        shard.name for shard in read_run(as_file(kept)).shards
+    ]
 
 
 def test_retention(home: Path) -> None:
     """A run's shards are removed with its file."""
     for number, status in enumerate(("idle", "running")):
         land(home, f"run-{number}", crowd(status))
-    prune_runs(home / RAW, [RunAge("run-0", 1, 90000), RunAge("run-1", 2, 80000)], 1)
-    assert list(list_runs(home / RAW)) == ["run-1"]
+    prune_runs(Directory(home / RAW), [RunAge("run-0", 1, 90000), RunAge("run-1", 2, 80000)], 1)
+    assert list(list_runs(Directory(home / RAW))) == ["run-1"]
     assert len(shards(home)) == 3
-    prune_runs(home / RAW, [RunAge("run-1", 2, 90000)], 1)
+    prune_runs(Directory(home / RAW), [RunAge("run-1", 2, 90000)], 1)
     assert list((home / RAW).iterdir()) == []
 
 
@@ -193,11 +198,13 @@ LANDER = """
 import asyncio, sys
 from pathlib import Path
 from pipelines.landing import writer
+from pipelines.landing.store import Directory
 from tests.builders import crowd, poll
 writer.SHARD_BYTES = 1
+raw = Directory(Path(sys.argv[1]))
 print("ready", flush=True)
 for number in range(1000):
-    run = writer.land_polls(poll(crowd("idle", 40)), Path(sys.argv[1]), f"{sys.argv[2]}-{number}")
+    run = writer.land_polls(poll(crowd("idle", 40)), raw, f"{sys.argv[2]}-{number}")
     asyncio.run(run)
 """
 
@@ -213,14 +220,14 @@ def test_killed_while_landing(home: Path) -> None:
             p.stdout.readline()
             time.sleep(draw.random())
             p.kill()
-    files = list_files(home / RAW)
+    files = list_files(Directory(home / RAW))
     assert files
-    for path in files:
-        assert sum(batch.height for batch in read_run(path).read_batches()) == 20
+    for file in files:
+        assert sum(batch.height for batch in read_run(file).read_batches()) == 20
     # A run that came after all of them, days ago.
-    remove_unfinished(home / RAW, [RunAge("last", 10**6, 3 * 86400)])
-    named = {shard.name for path in files for shard in read_run(path).shards}
-    left = {path.name for path in (home / RAW).iterdir()} - {path.name for path in files} - named
+    remove_unfinished(Directory(home / RAW), [RunAge("last", 10**6, 3 * 86400)])
+    named = {shard.name for file in files for shard in read_run(file).shards}
+    left = {path.name for path in (home / RAW).iterdir()} - {file.name for file in files} - named
     # The highest number is kept, if its run left nothing else.
     assert left <= {max(path.name for path in (home / RAW).glob("*"))}
     assert len(load_all(home)) == len(files)

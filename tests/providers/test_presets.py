@@ -19,6 +19,7 @@ from pipelines.extract.discover import list_configured
 from pipelines.extract.plan import plan_polls
 from pipelines.extract.poll import poll_sessions
 from pipelines.landing.directory import RAW
+from pipelines.landing.store import Directory
 from pipelines.landing.writer import land_polls
 from pipelines.providers.registry import PROVIDERS
 from pipelines.records import Poll, Progress, Selection
@@ -93,7 +94,7 @@ def poll(environ: dict[str, str], home: Path, selection: Selection | None = None
     selection = selection or Selection()
     planned = plan_polls(list_configured(settings), selection)
     polls = poll_sessions(planned, selection, Progress(), backoff_s=0.001)
-    return asyncio.run(land_polls(polls, home / RAW, "run"))[1]
+    return asyncio.run(land_polls(polls, Directory(home / RAW), "run"))[1]
 
 
 @pytest.mark.parametrize("provider", SERVERS)

@@ -15,6 +15,7 @@ from pipelines.errors import LandingError
 from pipelines.extract.discover import SourceSessions, name_sessions
 from pipelines.extract.poll import poll_sessions
 from pipelines.landing.directory import RAW
+from pipelines.landing.store import Directory
 from pipelines.landing.writer import land_polls
 from pipelines.providers.base import Endpoint, Provider
 from pipelines.providers.registry import PROVIDERS
@@ -117,7 +118,7 @@ def polled(home: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, Poll]
         )
         plan = [SourceSessions(source, tuple(name_sessions(source).values()))]
         polls = poll_sessions(plan, Selection(statuses=("running",)), Progress())
-        _, ended = asyncio.run(land_polls(polls, home / RAW, "run"))
+        _, ended = asyncio.run(land_polls(polls, Directory(home / RAW), "run"))
     load_all(home)
     return {poll.session_id: poll for poll in ended}, server.queries
 
@@ -146,7 +147,7 @@ def test_provider_that_is_not_known_any_more(
     del polled
     monkeypatch.delitem(PROVIDERS, MADE_UP.name)
     with pytest.raises(LandingError, match="provider made-up are not known to this version"):
-        replay(open_warehouse(home), home / RAW)
+        replay(open_warehouse(home), Directory(home / RAW))
 
 
 def test_requests_are_spelled_its_way(polled: tuple[dict[str, Poll], list[str]]) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from pipelines.sandbox.world import Revision
 
+pytestmark = pytest.mark.slow
 REVISIONS: tuple[Revision, ...] = ("a", "b")
 WORLDS = {
     revision: World([40], revision=revision, clock=lambda: datetime(2026, 6, 15, tzinfo=UTC))

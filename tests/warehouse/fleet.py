@@ -15,6 +15,7 @@ from pipelines import steps
 from pipelines.config.polling import Polling
 from pipelines.config.settings import Settings
 from pipelines.landing.directory import RAW
+from pipelines.landing.store import Directory
 from pipelines.records import Progress, Selection
 from pipelines.sandbox.server import serve
 from pipelines.warehouse.duckdb_file import DuckdbFile
@@ -124,6 +125,6 @@ class Fleet:
         planned = steps.plan(settings, found.sources, selection, history)
         steps.poll(settings, planned, selection, Progress(), begun, history.known, found)
         with warehouse.write() as tables:
-            load_landed(tables, home / RAW)
+            load_landed(tables, Directory(home / RAW))
             warehouse.publish(tables)
         return planned[0]

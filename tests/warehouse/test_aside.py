@@ -10,10 +10,11 @@ import polars as pl
 import pytest
 
 from pipelines.errors import LandingError, LoadRejected
-from pipelines.landing.aside import ASIDE, BEGINNINGS, TRIED, Tries, describe_aside
-from pipelines.landing.directory import RAW, list_runs
+from pipelines.landing.aside import BEGINNINGS, BEGUN, FAILED, Tries, describe_aside
+from pipelines.landing.directory import ASIDE, RAW, find_stem, list_runs
 from pipelines.landing.format import Footer, read_run, write_pages, write_run
-from tests.builders import SESSION, land, load, load_all, read, replay_all, thread
+from pipelines.landing.store import Directory, LandedFile
+from tests.builders import SESSION, as_path, land, load, load_all, read, replay_all, thread
 from tests.support import invoke
 
 if TYPE_CHECKING:
@@ -23,25 +24,25 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow  # together they take long
 
 
-def damage(path: Path) -> None:
+def damage(file: LandedFile) -> None:
     """Write something else into a file."""
-    path.write_bytes(b"PAR1")
+    as_path(file).write_bytes(b"PAR1")
 
 
-def replace_body(path: Path, body: bytes = b"[1]") -> None:
+def replace_body(file: LandedFile, body: bytes = b"[1]") -> None:
     """Replace a run by one whose page, in a shard and in the last file, is none."""
-    landed = read_run(path)
+    landed = read_run(file)
     rows = landed.pages.with_columns(body=pl.lit(body)).rows()
-    path.unlink()
-    shard = write_pages(path.parent, f"{path.name.rsplit('.', 2)[0]}.s1", rows, {})
-    write_run(path.parent, Footer(landed.run, landed.polls, [shard.name]), rows)
+    file.delete()
+    shard = write_pages(file.store, f"{find_stem(file.name)}.s1", rows, {})
+    write_run(file.store, Footer(landed.run, landed.polls, [shard.name]), rows)
 
 
-def twice(path: Path) -> None:
+def twice(file: LandedFile) -> None:
     """Replace a run by one that names its session's poll twice: the ledger has it once."""
-    landed = read_run(path)
-    path.unlink()
-    write_run(path.parent, Footer(landed.run, landed.polls * 2), landed.pages.rows())
+    landed = read_run(file)
+    file.delete()
+    write_run(file.store, Footer(landed.run, landed.polls * 2), landed.pages.rows())
 
 
 @pytest.mark.parametrize("spoil", [damage, replace_body, twice])
@@ -50,14 +51,14 @@ def test_a_run_that_cannot_be_loaded(home: Path, spoil: object) -> None:
     load(home, 0, thread("a"))
     land(home, 10, thread("b"))
     assert callable(spoil)
-    spoil(list_runs(home / RAW)["run-10"])
+    spoil(list_runs(Directory(home / RAW))["run-10"])
     with pytest.raises((LandingError, LoadRejected)):
         load_all(home)
     land(home, 20, thread("a"), thread("c"))
     assert load_all(home) == ["run-20"]
     names = sorted(path.name for path in (home / RAW).iterdir())
-    assert not [name for name in names if name.endswith(TRIED)]
-    assert 1 <= len([name for name in names if name.endswith(ASIDE)]) <= 2
+    assert not [name for name in names if BEGUN in name or FAILED in name]
+    (mark,) = (name for name in names if name.endswith(ASIDE))
     land(home, 30, thread("a"))
     assert load_all(home) == ["run-30"]
     before = read(home, "FROM threads ORDER BY thread_id")
@@ -67,7 +68,11 @@ def test_a_run_that_cannot_be_loaded(home: Path, spoil: object) -> None:
         result = invoke(command, QODER_SESSION_IDS=SESSION)
         assert result.returncode == 1
         assert "run-10" in result.stderr
-        assert f"set aside. After an upgrade take {ASIDE} off" in result.stderr
+        said = f"set aside. After an upgrade remove the file beside it that ends in {ASIDE}"
+        assert said in result.stderr
+    (home / RAW / mark).unlink()
+    assert describe_aside(Directory(home / RAW)) is None  # as if it had never been tried
+    assert "run-10" in list_runs(Directory(home / RAW))
 
 
 def test_a_load_that_ends_the_process(home: Path) -> None:
@@ -75,10 +80,10 @@ def test_a_load_that_ends_the_process(home: Path) -> None:
     land(home, 0, thread("a"))
     land(home, 10, thread("a"))
     for _ in range(BEGINNINGS):
-        assert describe_aside(home / RAW) is None
-        Tries(list_runs(home / RAW)["run-0"]).begin()
+        assert describe_aside(Directory(home / RAW)) is None
+        Tries(list_runs(Directory(home / RAW))["run-0"]).begin()
     assert load_all(home) == ["run-10"]
-    assert str(describe_aside(home / RAW)).startswith(str(home / RAW))
+    assert str(describe_aside(Directory(home / RAW))).startswith(str(home / RAW))
 
 
 def test_faults_of_the_machine_do_not_count(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,20 +101,19 @@ def test_faults_of_the_machine_do_not_count(home: Path, monkeypatch: pytest.Monk
     assert load_all(home) == ["run-0"]
 
 
-def test_note_that_cannot_be_written(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A disk without room for the note is one line; a link in its place is not followed."""
+def test_mark_that_cannot_be_made(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk without room for the mark is one line; a link in its place is not followed."""
     land(home, 0, thread("a"))
-    file = list_runs(home / RAW)["run-0"]
-    other = home / "other"
-    other.touch()
-    file.with_name(f"{file.name}{TRIED}").symlink_to(other)
     with monkeypatch.context() as patch:
 
-        def fail(_: int) -> None:
+        def fail(*_: object) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-        patch.setattr("pipelines.files.os.fsync", fail)
-        with pytest.raises(LandingError, match=r"\.tried: cannot be written \(No space left"):
+        patch.setattr("pipelines.landing.store.create", fail)
+        with pytest.raises(LandingError, match=r"\.begun-1: cannot be written \(No space left"):
             load_all(home)
+    file = list_runs(Directory(home / RAW))["run-0"]
+    other = home / "other"
+    as_path(file).with_name(f"{file.name}{BEGUN}1").symlink_to(other)
     assert load_all(home) == ["run-0"]
-    assert other.read_text() == ""
+    assert not other.exists()

@@ -16,6 +16,7 @@ from pipelines.frames.threads import THREADS
 from pipelines.http.bodies import MAX_DEPTH
 from pipelines.landing.directory import RAW, list_runs
 from pipelines.landing.format import read_run
+from pipelines.landing.store import Directory
 from pipelines.warehouse.duckdb_file import DuckdbFile
 from pipelines.warehouse.load import load_run
 from tests.builders import DAY, SESSION, at, land, load, load_all, publish_all, read, thread
@@ -286,7 +287,7 @@ def test_doubled_rows_undo_the_run(home: Path, table: str, found: str) -> None:
     """A row that is twice in any table undoes the load, and the error says which."""
     load(home, 0, thread("a", colour="red"), outcome="incomplete")
     land(home, 10, thread("a", colour="red"), outcome="incomplete")
-    first, second = list_runs(home / RAW).values()
+    first, second = list_runs(Directory(home / RAW)).values()
     with DuckdbFile(home).write() as connection:
         connection.execute(f"INSERT INTO {table} FROM {table}")
         before = connection.execute(f"FROM {table}").fetchall()

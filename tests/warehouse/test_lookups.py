@@ -14,6 +14,7 @@ from starlette.routing import Route
 from pipelines.extract.discover import SourceSessions, name_sessions
 from pipelines.extract.poll import poll_sessions
 from pipelines.landing.directory import RAW
+from pipelines.landing.store import Directory
 from pipelines.landing.writer import land_polls
 from pipelines.records import Poll, Progress, Selection
 from pipelines.sandbox.dialect import Dialect
@@ -84,9 +85,9 @@ def run(home: Path, source: Source, deadline_s: float | None = None) -> list[Pol
     warehouse = DuckdbFile(home)
     known = read_history(warehouse).known
     polls = poll_sessions(planned, Selection(), Progress(), known=known, backoff_s=0.001)
-    _, ended = asyncio.run(land_polls(polls, home / RAW, f"run-{next(NUMBERS)}"))
+    _, ended = asyncio.run(land_polls(polls, Directory(home / RAW), f"run-{next(NUMBERS)}"))
     with warehouse.write() as tables:
-        load_landed(tables, home / RAW)
+        load_landed(tables, Directory(home / RAW))
         publish(warehouse, tables, {})
     return ended
 

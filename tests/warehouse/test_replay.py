@@ -12,6 +12,7 @@ import pytest
 from pipelines.errors import LandingError, WarehouseError, WarehouseNewer
 from pipelines.landing.directory import RAW, list_files, list_runs
 from pipelines.landing.format import Footer, read_run, write_run
+from pipelines.landing.store import Directory
 from pipelines.records import Run
 from pipelines.warehouse.duckdb_file import DuckdbFile
 from tests.builders import at, land, load, load_all, read, replay_all, thread
@@ -85,7 +86,7 @@ def test_without_a_warehouse(past: Path) -> None:
 def test_gaps_are_rejected(past: Path) -> None:
     """If landed pages do not reach back, nothing is replaced unless asked to."""
     before = tables(past)
-    list_runs(past / RAW)["run-0"].unlink()
+    list_runs(Directory(past / RAW))["run-0"].delete()
     with pytest.raises(WarehouseError, match=r"1 of 5 loaded runs .* first is run-0.*--partial"):
         replay_all(past)
     assert tables(past) == before
@@ -110,11 +111,11 @@ def test_bodies_that_are_no_pages(past: Path, body: bytes) -> None:
     """A body that no page has, from a previous file, is named by its file, and can be skipped."""
     before = tables(past)
     started = at(60)
-    landed = read_run(list_runs(past / RAW)["run-0"])
+    landed = read_run(list_runs(Directory(past / RAW))["run-0"])
     rows = landed.pages.with_columns(body=pl.lit(body)).rows()
     run = Run(id="run-x", sequence=99_999, started_at=started, finished_at=started)
     polls = [msgspec.structs.replace(landed.polls[0], started_at=started)]
-    path = write_run(past / RAW, Footer(run, polls), rows)
+    path = write_run(Directory(past / RAW), Footer(run, polls), rows)
     with pytest.raises(LandingError, match=rf"{path}: a page of session sess_1 is none .*Move it"):
         load_all(past)
     assert tables(past) == before
@@ -158,10 +159,10 @@ def test_retention(home: Path) -> None:
     damaged.write_bytes(b"")
     with pytest.raises(LandingError):
         load_all(home, keep_days=1)
-    assert len(list_files(home / RAW)) == 5
+    assert len(list_files(Directory(home / RAW))) == 5
     damaged.unlink()
     load_all(home, keep_days=1)
-    assert list(list_runs(home / RAW)) == ["run-2880", "run-2890"]
+    assert list(list_runs(Directory(home / RAW))) == ["run-2880", "run-2890"]
 
 
 def test_unfinished_files_are_removed(home: Path) -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from pipelines.errors import LandingError
 from pipelines.landing import writer as writing
-from pipelines.landing.directory import RAW, list_shards
+from pipelines.landing.directory import RAW, find_shards
+from pipelines.landing.store import Directory
 from pipelines.landing.writer import land_polls
 from pipelines.warehouse.duckdb_file import DuckdbFile
 from pipelines.warehouse.load import load_landed
@@ -52,19 +53,19 @@ def run(
     home: Path, run_id: str, fleet: dict[str, Pages], meanwhile: Callable[[], None] = lambda: None
 ) -> None:
     """Land a run and load it from what was staged: its shards are out of reach meanwhile."""
-    warehouse = DuckdbFile(home)
+    warehouse, landing = DuckdbFile(home), Directory(home / RAW)
     before = read_before(warehouse)
     with Staging(lambda: Stager({"qoder": "qoder"}, before, home, keep=False)) as staging:
-        asyncio.run(land_polls(interleave(fleet), home / RAW, run_id, arrivals=staging))
+        asyncio.run(land_polls(interleave(fleet), landing, run_id, arrivals=staging))
         staged = staging.conclude()
         assert staged
         meanwhile()
-        shards = [path for _, path in list_shards(home / RAW)]
+        shards = [home / RAW / name for name in find_shards(landing.list())]
         for path in shards:
             path.rename(path.with_suffix(".away"))
         try:
             with warehouse.write() as tables:
-                assert load_landed(tables, home / RAW, None, {run_id: staged}) == [run_id]
+                assert load_landed(tables, landing, None, {run_id: staged}) == [run_id]
         finally:
             for path in shards:
                 path.with_suffix(".away").rename(path)
@@ -120,14 +121,15 @@ def test_what_others_have_changed_is_read_again(home: Path) -> None:
     warehouse = DuckdbFile(home)
 
     def load_another() -> None:
-        asyncio.run(land_polls(interleave({"sess_1": crowd("running")}), home / RAW, "run-3"))
+        news = interleave({"sess_1": crowd("running")})
+        asyncio.run(land_polls(news, Directory(home / RAW), "run-3"))
         with warehouse.write() as tables:
             tables.execute("DELETE FROM session_digests")
 
     with pytest.raises(LandingError):  # of the shards that are away
         run(home, "run-2", {"sess_1": crowd("idle")}, load_another)
     with warehouse.write() as tables:
-        assert load_landed(tables, home / RAW) == ["run-2", "run-3"]
+        assert load_landed(tables, Directory(home / RAW)) == ["run-2", "run-3"]
     loaded = dump(home)
     replay_all(home)
     assert dump(home)["threads"] == loaded["threads"]

@@ -13,6 +13,7 @@ import msgspec
 
 from pipelines.landing.directory import RAW
 from pipelines.landing.format import Footer, page_row, write_run
+from pipelines.landing.store import Directory
 from pipelines.records import PageFetch, Poll, Run
 from pipelines.sandbox.naming import draw_agents, draw_id, draw_session_id, title_session
 from pipelines.sandbox.plans import Event, SessionPlan, ThreadPlan
@@ -154,7 +155,7 @@ class Fleet:
             started_at=begun,
             finished_at=begun + timedelta(seconds=30),
         )
-        write_run(home / RAW, Footer(run, polls), rows)
+        write_run(Directory(home / RAW), Footer(run, polls), rows)
 
 
 def find_fault(number: int, index: int) -> tuple[str | None, str | None]:
