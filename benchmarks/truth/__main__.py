@@ -3,10 +3,10 @@
     python -m benchmarks.truth [SEEDS] [WORD ...]
 
 400 seeds by default: as many worlds of each kind without an effect, and a fourth of worlds with
-one; of those that are polled many times 40 at most. Words choose the kinds of worlds that have one
-of them in their names; what was measured of others stays. All kinds advance together, and what is
-known is written down after each piece: stopped early, it is of fewer worlds, and says of how many.
-An hour on one core.
+one; of those that are polled many times 40 at most, of silences 20. Words choose the kinds of
+worlds that have one of them in their names; what was measured of others stays. All kinds advance
+together, and what is known is written down after each piece: stopped early, it is of fewer worlds,
+and says of how many. An hour on one core.
 """
 
 from __future__ import annotations

@@ -102,7 +102,7 @@ def stay_silent(chance: np.random.Generator, spread: float) -> float:
 
 def how_many(_name: str, seeds: int) -> int:
     """Return how many worlds of a kind are worth their time: each is polled very often."""
-    return min(seeds, 40)
+    return min(seeds, 20)
 
 
 def look(name: str, seeds: Iterable[int]) -> list[dict[str, list[bool]]]:

@@ -163,7 +163,6 @@ CREATE OR REPLACE MACRO kaplan_meier(lifetimes) AS TABLE (
         WINDOW until_then AS (PARTITION BY curve ORDER BY at_seconds)
     ),
 
-    -- 1.96 standard deviations on the scale of ln(-ln(survival)).
     steps AS (
         SELECT
             *,

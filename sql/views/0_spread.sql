@@ -1,14 +1,16 @@
+-- A number between 0 and 1, all equally probable, and the same whenever an id is asked for it.
+CREATE OR REPLACE MACRO place_of(id) AS
+((md5_number_lower(id) >> 12)::DOUBLE + 0.5) / 4_503_599_627_370_496;
+
 -- When something happened that nobody saw. Of one thread the middle of what is possible is as good as
 -- any time; of many threads it would be a pulse in the middle between any two polls, so that curves
 -- were flat between. In a curve each has its own place between the bounds, by its id, so that it is the
 -- same again tomorrow: as likely to close at any instant as the others of its source, at `rate` a second.
 CREATE OR REPLACE MACRO spread_between(low, high, id, rate) AS
-least(
-    high,
-    low - ln(
-        1 - (1 - exp(-rate * (high - low))) * ((md5_number_lower(id) >> 12)::DOUBLE + 0.5) / 4_503_599_627_370_496
-    ) / rate
-);
+low + CASE
+    WHEN rate * (high - low) > 1e-4 THEN -ln(1 - place_of(id) * (1 - exp(-rate * (high - low)))) / rate
+    ELSE place_of(id) * (high - low)
+END;
 
 -- What kaplan_meier reads of threads: `durations` names rows of thread_durations. All their columns, those
 -- that vanished at the age that they have in a curve.

@@ -224,8 +224,10 @@ def spread(facts: list[Row]) -> list[Row]:
         if fact["basis"] == "vanished" and fact["elapsed"] is not None:
             low, high = (bound or 0 for bound in fact["bounds"])
             rate = rates[fact["source"]]
-            if high > low:
-                share = place_of(fact["key"]) * -math.expm1(-rate * (high - low))
+            place = place_of(fact["key"])
+            fact["spread"] = low + place * (high - low)
+            if rate * (high - low) > 1e-4:
+                share = place * -math.expm1(-rate * (high - low))
                 fact["spread"] = low - math.log1p(-share) / rate
     return facts
 

@@ -201,7 +201,7 @@ def widen(rows: list[Row], members: list[Row]) -> Numbers:
     student = sum(c / df**power for power, c in enumerate(STUDENT)) / STUDENT[0]
     factors = []
     for age in ages:
-        closed = has_closed & (ends <= age)
+        closed = has_closed & (ends <= age * (1 + 1e-12))
         due = np.interp(np.minimum(ends, age), at, hazard)
         due -= np.interp(np.minimum(entries, age), at, hazard)
         squares = float(((own @ (closed - due)) ** 2).sum())
