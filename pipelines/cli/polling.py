@@ -172,6 +172,26 @@ def replay(*, partial: bool, skip_damaged: bool) -> None:
 
 
 @click.command()
+def maintain() -> None:
+    """Keep the files of a lake few: compact them, and remove what nobody reads any more.
+
+    Tables in a file need none.
+    """
+    from pipelines import clock
+    from pipelines.config.loader import load_tolerant
+    from pipelines.warehouse.place import open_warehouse
+
+    settings = load_tolerant()
+    done = open_warehouse(settings.home, settings.lake).maintain(clock.now())
+    if done is None:
+        echo(f"nothing to do: the tables are in a file of {settings.home}")
+        return
+    files = f"{done.before.files} files before, {done.after.files} now"
+    snapshots = f"{done.before.snapshots} snapshots before, {done.after.snapshots} now"
+    echo(f"maintained: {files}; {snapshots}. Data: {done.place}")
+
+
+@click.command()
 def demo() -> None:
     """Poll a made-up fleet while it evolves, and show it.
 
