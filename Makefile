@@ -56,6 +56,7 @@ soak: .venv/dev ## the long tests: hundreds of kills, full disks, storms, 5,000 
 	STORM_SEEDS=20 $(BIN)/python -m pytest tests/faults/test_storm.py
 	FLEET=5000 $(BIN)/python -m pytest tests/faults/test_fleet.py
 	HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest tests/properties tests/faults/test_clocks.py
+	RESTING_SEEDS=20 $(BIN)/python -m pytest tests/warehouse/test_resting_worlds.py
 	FLEET=1000 $(BIN)/python -m pytest tests/warehouse/test_resting_costs.py -k requests
 	FLEET=10000 $(BIN)/python -m pytest tests/warehouse/test_resting_costs.py -k grow
 	$(BIN)/python -m benchmarks.resting

@@ -9,13 +9,14 @@ import msgspec
 from pipelines.cli.console import name_sources, print_json
 from pipelines.cli.printing import make_console, print_text
 from pipelines.cli.tables import print_records
-from pipelines.reporting.plans import REASONS, sum_up_plan
+from pipelines.reporting.plans import REASONS, describe_trust, sum_up_plan
 from pipelines.reporting.wording import count
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pipelines.cli.exit_status import ExitStatus
+    from pipelines.config.polling import Polling
     from pipelines.extract.plan import PlannedSource
     from pipelines.extract.resting import Choice
     from pipelines.records import Poll
@@ -23,8 +24,13 @@ if TYPE_CHECKING:
 SHOWN = 50
 
 
-def print_plan(planned: Sequence[PlannedSource], listings: Sequence[Poll]) -> None:
-    """Print the first sessions in the order of their turn, and how many requests are expected."""
+def print_plan(
+    planned: Sequence[PlannedSource], listings: Sequence[Poll], polling: Polling
+) -> None:
+    """Print the first sessions in the order of their turn, and how many requests are expected.
+
+    Of sources that are not trusted yet it says what is missing.
+    """
     console = make_console()
     sources = name_sources([each.source.name for each in planned])
     asked = [
@@ -57,6 +63,8 @@ def print_plan(planned: Sequence[PlannedSource], listings: Sequence[Poll]) -> No
         f"{count(pages + lists, 'request')} expected: {lists} for the list of sessions, {pages} for"
         " their threads",
     )
+    for line in describe_trust(planned, polling):
+        print_text(console, line)
 
 
 def in_order(planned: PlannedSource) -> list[Choice]:

@@ -70,12 +70,13 @@ def plan(*, as_json: bool) -> None:
     from pipelines.config.loader import load_settings
     from pipelines.providers.registry import PROVIDERS
 
-    planned, listings = steps.preview(load_settings(PROVIDERS))
+    settings = load_settings(PROVIDERS)
+    planned, listings = steps.preview(settings)
     ending = exit_of_plan(listings)
     if as_json:
         print_plan_json(planned, ending)
     else:
-        print_plan(planned, listings)
+        print_plan(planned, listings, settings.polling)
     conclude(ending)
 
 

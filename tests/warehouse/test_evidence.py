@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipelines.config.polling import Polling
+from pipelines.extract.history import Trials
 from pipelines.extract.resting import count_reasons
 from pipelines.records import Selection
+from pipelines.reporting.plans import describe_trials
 from pipelines.warehouse.analyses import list_analyses
 from tests.builders import build, publish_all, read, replay_all
 from tests.reporting.report.pages import draw_report
@@ -234,10 +236,24 @@ def test_quiet_sessions_rest(home: Path) -> None:
     assert [read(home, query) for query in TABLES] == rows
 
 
+UNTRUSTED = (
+    "source fleet: no session rests until {} of 3 sessions were announced over 3 days; so far {}"
+)
 CONFIG = """
 sources:
   - {{name: fleet, base_url: "{}", token_env: FLEET_PAT, discover: true}}
 """
+
+
+def test_what_is_missing() -> None:
+    """Of a source that is not trusted it is said what is missing, a miss in the last month too."""
+    hour = 3_600_000_000
+    trials = Trials(1, 1, hour, 3 * hour, 0)
+    expected = UNTRUSTED.format(
+        "30 days after one was missed (1970-01-01 00:00 UTC), and 1 change",
+        "1 change of 1 session over 2h 00m",
+    )
+    assert describe_trials("fleet", trials, 3, Polling(trust_after_changes=1)) == expected
 
 
 @pytest.mark.usefixtures("home")
@@ -257,9 +273,10 @@ def test_plan_is_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         document = json.loads(invoke("plan", "--json").stdout)
         fleet.sessions["s0001"]["id"] = 7
         failed = invoke("plan")
-    assert planned.stdout.splitlines()[-2:] == [
+    assert planned.stdout.splitlines()[-3:] == [
         "3 of 3 sessions asked: 3 new; 0 resting",
         "4 requests expected: 1 for the list of sessions, 3 for their threads",
+        UNTRUSTED.format("60 changes", "0 changes of 0 sessions over 0.0s"),
     ]
     assert "it was never listed to its end" in planned.stdout
     assert "Nightly" in planned.stdout
