@@ -22,6 +22,7 @@ from pipelines.http.auth import SCHEMES
 from pipelines.landing.aside import describe_aside
 from pipelines.landing.directory import RAW
 from pipelines.landing.place import open_landing
+from pipelines.landing.store import try_store
 from pipelines.reporting.clocks import MOST_SKEW_S, describe_skew
 from pipelines.reporting.wording import count
 from pipelines.warehouse.place import open_warehouse
@@ -169,8 +170,11 @@ def check_tables(settings: Settings) -> Iterator[Finding]:
 
 
 def check_landed(settings: Settings) -> Iterator[Finding]:
-    """Look for landed runs that could not be loaded."""
-    if aside := describe_aside(open_landing(settings)):
+    """Put a file where runs land, twice, and delete it; look for runs that could not be loaded."""
+    landing = open_landing(settings)
+    if settings.landing is not None:
+        yield Finding(f"landing: {try_store(landing)}")
+    if aside := describe_aside(landing):
         yield Finding(aside, 1)
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import re
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError, PreconditionError
+from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 from obstore.store import S3Store
 
 from pipelines.config.lake import ON_S3
@@ -17,6 +18,12 @@ if TYPE_CHECKING:
 
     from pipelines.config.lake import Access
 
+# Of an error: its status, and S3's own words for it.
+SAID = [
+    re.compile(pattern)
+    for pattern in (r"status code: (\d+ [\w ]+)", "<Code>(.*?)</Code>", "<Message>(.*?)</Message>")
+]
+NO_BUCKET = "NoSuchBucket"
 # A server that is started again is back within it.
 PATIENCE = timedelta(seconds=30)
 # Of one request, whatever it carries.
@@ -28,17 +35,7 @@ class Objects:
 
     def __init__(self, place: str, access: Access) -> None:
         self._place, self._access = place, access
-        bucket, _, prefix = place.removeprefix(ON_S3).partition("/")
-        self._store = S3Store(
-            bucket,
-            prefix=prefix or None,
-            endpoint=name_endpoint(access),
-            region=access.store.region,
-            access_key_id=access.key_id.get_secret_value(),
-            secret_access_key=access.secret.get_secret_value(),
-            client_options={"allow_http": not access.store.use_ssl, "timeout": TIMEOUT},
-            retry_config={"retry_timeout": PATIENCE},
-        )
+        self._store = connect(place, access)
 
     def put(self, name: str, content: bytes | memoryview = b"") -> bool:
         """Put an object. The server compares names, so that of several one is put."""
@@ -58,19 +55,13 @@ class Objects:
     def get(self, name: str) -> bytes:
         """Return the content of an object."""
         with self._explaining(name, "read"):
-            try:
-                return bytes(self._store.get(name).bytes())
-            except NotFoundError:
-                raise FileNotFoundError("there is no such object") from None
+            return bytes(self._store.get(name).bytes())
 
     def delete(self, *names: str) -> None:
         """Delete objects."""
         for name in names:
-            with self._explaining(name, "deleted"):
-                try:
-                    self._store.delete(name)
-                except NotFoundError:
-                    continue
+            with self._explaining(name, "deleted"), suppress(FileNotFoundError):
+                self._store.delete(name)
 
     def locate(self, name: str = "") -> str:
         """Return the object's URL."""
@@ -81,9 +72,32 @@ class Objects:
         """Raise what the store answers in one line, without keys."""
         try:
             yield
-        except BaseError as error:
-            said = self._access.hide((str(error).splitlines() or [""])[0])
+        except (BaseError, FileNotFoundError) as error:
+            if isinstance(error, FileNotFoundError) and name and NO_BUCKET not in str(error):
+                raise FileNotFoundError("there is no such object") from None
+            said = self._access.hide(describe(str(error)))
             raise StoreUnavailable(f"{self.locate(name)}: cannot be {verb} ({said})") from None
+
+
+def connect(place: str, access: Access) -> S3Store:
+    """Return the client of a prefix in a bucket."""
+    bucket, _, prefix = place.removeprefix(ON_S3).partition("/")
+    return S3Store(
+        bucket,
+        prefix=prefix or None,
+        endpoint=name_endpoint(access),
+        region=access.store.region,
+        access_key_id=access.key_id.get_secret_value(),
+        secret_access_key=access.secret.get_secret_value(),
+        client_options={"allow_http": not access.store.use_ssl, "timeout": TIMEOUT},
+        retry_config={"retry_timeout": PATIENCE},
+    )
+
+
+def describe(text: str) -> str:
+    """Return what the server said, of a text of many lines; else the first of them."""
+    said = [match[1] for match in (pattern.search(text) for pattern in SAID) if match]
+    return ": ".join(said) or text.partition("\n")[0]
 
 
 def name_endpoint(access: Access) -> str | None:

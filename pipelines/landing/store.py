@@ -6,6 +6,7 @@ the runs that were loaded after it, and no clock is asked.
 
 from __future__ import annotations
 
+import secrets
 from pathlib import Path
 from typing import Protocol
 
@@ -13,6 +14,8 @@ import msgspec
 
 from pipelines.errors import LandingError
 from pipelines.files import add_file, create, make_private
+
+TRIAL = b"session-threads"
 
 
 class Store(Protocol):
@@ -102,3 +105,18 @@ class Directory(msgspec.Struct, frozen=True):
     def locate(self, name: str = "") -> str:
         """Return the path."""
         return str(self.path / name)
+
+
+def try_store(store: Store) -> str:
+    """Put a file, again, read and delete it; return what messages call the place.
+
+    Raises LandingError if two can put one name: two runs would take one number.
+    """
+    name = f"trial-{secrets.token_hex(4)}"
+    try:
+        if not store.put(name, TRIAL) or store.put(name, TRIAL) or store.get(name) != TRIAL:
+            problem = "does not keep what is put first under a name (If-None-Match)"
+            raise LandingError(f"{store.locate()}: {problem}. Name another store in landing")
+    finally:
+        store.delete(name)
+    return f"{store.locate()} can be written to"

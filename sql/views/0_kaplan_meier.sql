@@ -1,10 +1,23 @@
+-- The 95 % interval of a survival, from its standard deviation on the scale of ln(-ln(survival)), and from
+-- the shares of those at risk that may have closed sooner, and later, than they count.
+CREATE OR REPLACE MACRO survival_interval(survival, log_error, sooner, later) AS {
+    'low': CASE
+        WHEN log_error IS NOT NULL
+            THEN pow(survival, exp(1.959963984540054 * log_error)) * greatest(1 - sooner, 0)
+    END,
+    'high': CASE
+        WHEN log_error IS NOT NULL
+            THEN least(pow(survival, exp(-1.959963984540054 * log_error)) * (1 + later), 1)
+    END
+};
+
 -- Kaplan-Meier curves with Greenwood's 95 % intervals on the log-log scale. `lifetimes` names what has
 -- the columns curve, elapsed_seconds, is_censored, entry_seconds: the age after which it was under
 -- observation (delayed entry; 0 if from birth on), listed_seconds: the age at which it was first listed,
 -- and is_vanished: that it closed unseen. That is known only of what had been listed before: it is one of
 -- those at risk that had been listed by that age. When it was is not known: the lower bound takes it for
 -- elapsed_low, the upper one for elapsed_high. A curve has at most 200 points, and every one where it
--- falls to a half and to a tenth.
+-- falls to a half and to a tenth. log_error is the standard deviation on the scale of ln(-ln(survival)).
 CREATE OR REPLACE MACRO kaplan_meier(lifetimes) AS TABLE (
     WITH ranked AS (
         SELECT
@@ -94,43 +107,38 @@ CREATE OR REPLACE MACRO kaplan_meier(lifetimes) AS TABLE (
         GROUP BY curve, part
     ),
 
-    falling AS (
+    running AS (
         SELECT
-            curve,
-            part,
-            is_last,
-            round(exp(sum(log_share) OVER in_parts), 12) AS survival,
-            exp(coalesce(sum(log_share) OVER (in_parts ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0))
-            AS survival_before
+            *,
+            coalesce(sum(log_share) OVER so_far, 0) AS log_so_far,
+            coalesce(sum(variance) OVER so_far, 0) AS variance_so_far,
+            round(exp(log_so_far), 12) AS survival,
+            exp(log_so_far - coalesce(log_share, 0)) AS survival_before,
+            survival <= 0.5 AND survival_before > 0.5 - 1e-9
+            OR survival <= 0.1 AND survival_before > 0.1 - 1e-9
+            OR is_last AS is_drop
         FROM parts
-        WINDOW in_parts AS (PARTITION BY curve ORDER BY part)
-    ),
-
-    km_drops AS (
-        SELECT curve, part
-        FROM falling
-        WHERE (survival <= 0.5 AND survival_before > 0.5 - 1e-9)
-            OR (survival <= 0.1 AND survival_before > 0.1 - 1e-9)
-            OR is_last
+        WINDOW so_far AS (PARTITION BY curve ORDER BY part ROWS UNBOUNDED PRECEDING)
     ),
 
     points AS (
-        SELECT * EXCLUDE (part)
-        FROM parts
-        ANTI JOIN km_drops USING (curve, part)
+        SELECT curve, t_seconds, at_risk, closed, censored, is_last, log_so_far, variance_so_far
+        FROM running
+        WHERE NOT is_drop
         UNION ALL
         SELECT
             curve,
             elapsed_seconds,
-            min(at_risk),
+            min(risks.at_risk),
             count_if(NOT is_censored),
             count_if(is_censored),
-            bool_or(is_last),
-            sum(log_share),
-            sum(variance)
+            bool_or(risks.is_last),
+            any_value(log_so_far - coalesce(drops.log_share, 0)) + coalesce(sum(sum(risks.log_share)) OVER in_part, 0),
+            any_value(variance_so_far - coalesce(drops.variance, 0)) + coalesce(sum(sum(risks.variance)) OVER in_part, 0)
         FROM risks
-        SEMI JOIN km_drops USING (curve, part)
-        GROUP BY curve, elapsed_seconds
+        JOIN (FROM running WHERE is_drop) AS drops USING (curve, part)
+        GROUP BY curve, part, elapsed_seconds
+        WINDOW in_part AS (PARTITION BY curve, part ORDER BY elapsed_seconds ROWS UNBOUNDED PRECEDING)
     ),
 
     -- How many that vanished may have closed by an age though they count later, and the other way about.
@@ -158,14 +166,9 @@ CREATE OR REPLACE MACRO kaplan_meier(lifetimes) AS TABLE (
     steps AS (
         SELECT
             *,
-            CASE WHEN bool_or(is_last) OVER in_time THEN 0 ELSE round(exp(coalesce(sum(log_share) OVER in_time, 0)), 12) END AS survival,
-            -- 1.96 standard deviations on the scale of ln(-ln(survival)).
-            CASE
-                WHEN survival > 0 AND survival < 1
-                    THEN exp(1.959963984540054 * sqrt(sum(variance) OVER in_time) / ln(survival))
-            END AS spread
+            CASE WHEN is_last THEN 0 ELSE round(exp(log_so_far), 12) END AS survival,
+            CASE WHEN survival > 0 AND survival < 1 THEN sqrt(variance_so_far) / -ln(survival) END AS log_error
         FROM points
-        WINDOW in_time AS (PARTITION BY curve ORDER BY t_seconds)
     )
 
     SELECT
@@ -175,12 +178,11 @@ CREATE OR REPLACE MACRO kaplan_meier(lifetimes) AS TABLE (
         closed,
         censored,
         survival,
-        pow(survival, 1 / spread)
-        * greatest(1 - coalesce(maybe_sooner, 0) / greatest(at_risk, 1), 0) AS ci_low,
-        CASE
-            WHEN spread IS NOT NULL
-                THEN least(pow(survival, spread) * (1 + coalesce(maybe_later, 0) / greatest(at_risk, 1)), 1)
-        END AS ci_high
+        log_error,
+        coalesce(maybe_sooner, 0) / greatest(at_risk, 1) AS sooner,
+        coalesce(maybe_later, 0) / greatest(at_risk, 1) AS later,
+        survival_interval(survival, log_error, sooner, later).low AS ci_low,
+        survival_interval(survival, log_error, sooner, later).high AS ci_high
     FROM steps
     ASOF LEFT JOIN doubts ON doubts.curve = steps.curve AND doubts.at_seconds <= steps.t_seconds
 );

@@ -28,7 +28,9 @@ BUCKET = "threads"
 RIGHTS = [f"{right}:{BUCKET}" for right in ("Read", "Write", "List", "Tagging")]
 # Each of its servers listens twice: SeaweedFS has no port of its choice.
 PORTS = ("master.port", "volume.port", "filer.port", "s3.port")
-OPTIONS = ("-s3", "-master.telemetry=false", "-volume.max=40", "-master.volumeSizeLimitMB=64")
+OPTIONS = ["-s3", "-master.telemetry=false", "-volume.max=40", "-master.volumeSizeLimitMB=64"]
+# Of two servers more, whose ports are those of every other such server on this machine.
+OPTIONS += ["-s3.port.iceberg=0", "-s3.port.lance=0"]
 
 
 def find_server() -> str | None:
