@@ -25,7 +25,6 @@ from pipelines.warehouse.sql import limit_memory, quote_name, seal, transaction
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from contextlib import AbstractContextManager
 
 KEPT = "The previous table is kept"
 LIMIT_S = 300.0
@@ -71,7 +70,8 @@ def build_all(
     outdated = {name: each for name, each in analyses.items() if name not in current}
     outcomes = [_keep(connection, analyses[name]) for name in current]
     if outdated:
-        with open_lanes(connection) as lanes, _share(lanes, outdated):
+        several = len(outdated) > 1
+        with open_lanes(connection) as lanes, shared_views(lanes) if several else nullcontext():
             for group in _group(connection, outdated):
                 outcomes += _build_group(lanes, group, inputs)
     record_kept(connection, current)
@@ -109,12 +109,6 @@ def _group(
         for level in sorted(set(levels.values()))
     ]
     return [*filter(None, together), *({n: a} for n, a in analyses.items() if n in apart)]
-
-
-def _share(
-    lanes: Sequence[duckdb.DuckDBPyConnection], analyses: Mapping[str, Analysis]
-) -> AbstractContextManager[None]:
-    return shared_views(lanes) if len(analyses) > 1 else nullcontext()
 
 
 def _build_group(
