@@ -56,8 +56,11 @@ soak: .venv/dev ## the long tests: hundreds of kills, full disks, storms, 5,000 
 	STORM_SEEDS=20 $(BIN)/python -m pytest tests/faults/test_storm.py
 	FLEET=5000 $(BIN)/python -m pytest tests/faults/test_fleet.py
 	HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest tests/properties tests/faults/test_clocks.py
-	FLEET=1000 $(BIN)/python -m pytest tests/warehouse/test_resting_costs.py
+	RESTING_SEEDS=20 $(BIN)/python -m pytest tests/warehouse/test_resting_worlds.py
+	FLEET=1000 $(BIN)/python -m pytest tests/warehouse/test_resting_costs.py -k requests
+	FLEET=10000 $(BIN)/python -m pytest tests/warehouse/test_resting_costs.py -k grow
 	$(BIN)/python -m benchmarks.resting
+	$(BIN)/python -m benchmarks.resting.requests
 	$(BIN)/python -m benchmarks.truth
 	PYTHONPATH=. $(BIN)/python docs/generate.py
 
@@ -69,6 +72,7 @@ bench: .venv/dev .venv-product/ready .venv-peers/ready ## what it costs, against
 bench-large: .venv/dev .venv-product/ready .venv-peers/ready ## the same with a million threads, and a thousand polls
 	$(BIN)/python -m benchmarks.compare --large
 	$(BIN)/python -m benchmarks.growth
+	$(BIN)/python -m benchmarks.planned 1000000
 	PYTHONPATH=. $(BIN)/python docs/generate.py
 
 bench-parts: .venv/dev ## what loads, publications and analyses cost alone, and sources beside each other
@@ -97,7 +101,7 @@ docs: .venv/dev ## the pages that are made from the code
 
 lock: ## resolve the locked dependencies again (needs uv)
 	uv pip compile $(COMPILE) --group build --output-file requirements.lock pyproject.toml
-	uv pip compile $(COMPILE) --group dev --extra notebook --extra lake \
+	uv pip compile $(COMPILE) --group dev --extra notebook --extra lake --extra dagster-postgres \
 		--constraints requirements.lock --output-file requirements-dev.lock pyproject.toml
 	uv pip compile $(COMPILE) --constraints requirements.lock \
 		--output-file benchmarks/requirements.txt benchmarks/requirements.in

@@ -8,9 +8,10 @@ import dagster as dg
 
 from pipelines.config.loader import load_tolerant
 from pipelines.defs.assets import define_assets
+from pipelines.defs.machines import define_machines
 from pipelines.defs.report import write_report_job, write_report_schedule
 from pipelines.defs.resources import Configuration
-from pipelines.defs.schedule import build_schedule, expect_each_interval, poll_threads
+from pipelines.defs.schedule import build_schedule, define_poll_job, expect_each_interval
 from pipelines.defs.sensors import build_sensors
 from pipelines.files import restrict
 from pipelines.warehouse.analyses import list_analyses
@@ -29,12 +30,16 @@ def defs() -> dg.Definitions:
     All steps run in one process: DuckDB has one writer.
     """
     settings = load_tolerant()
+    machines = define_machines(settings)
     analyses = list_analyses(settings.analyses_dir)
     return dg.Definitions(
-        assets=expect_each_interval(settings, define_assets(analyses)),
-        jobs=[poll_threads, write_report_job],
-        schedules=[build_schedule(settings), write_report_schedule],
-        sensors=build_sensors(settings),
+        assets=[
+            *expect_each_interval(settings, define_assets(analyses)),
+            *machines.assets,
+        ],
+        jobs=[define_poll_job(settings), write_report_job, *machines.jobs],
+        schedules=[build_schedule(settings), write_report_schedule, *machines.schedules],
+        sensors=[*build_sensors(settings), *machines.sensors],
         resources={
             "analyses": analyses,
             "configuration": Configuration(),

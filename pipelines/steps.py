@@ -51,10 +51,7 @@ if TYPE_CHECKING:
 
 
 class RunStart(msgspec.Struct, frozen=True):
-    """A run that begins: its id, what its sequence number must exceed, and who runs it.
-
-    For the tables of `warehouse` its pages are read while they land.
-    """
+    """A run that begins, who runs it, and whose tables its pages are read for while they land."""
 
     id: str
     newest_sequence: int
@@ -166,13 +163,15 @@ def ask(
     progress: Progress,
     run_id: str,
     door: str,
+    *,
+    loads: bool = True,
 ) -> Asked:
-    """Discover, plan and poll, as the one process that asks these sources; return what came.
+    """Discover, plan and poll, as the one process that asks these sources.
 
-    Raises SourceBusy if another asks one of them for too long, and what the steps raise.
+    Unless this process `loads` them, pages are not read while they land. Raises SourceBusy.
     """
     with warehouse.hold_sources(choose_sources(settings, selection)):
-        begun = RunStart(run_id, warehouse.newest_sequence(), door, warehouse)
+        begun = RunStart(run_id, warehouse.newest_sequence(), door, warehouse if loads else None)
         history = read_history(warehouse)
         found = discover(settings, history, selection)
         planned = plan(settings, found.sources, selection, history)

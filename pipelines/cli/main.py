@@ -89,6 +89,7 @@ for command in (
     polling.check,
     polling.build,
     polling.replay,
+    polling.maintain,
     polling.demo,
     reading.status,
     reading.sessions,

@@ -9,13 +9,14 @@ import msgspec
 from pipelines.cli.console import name_sources, print_json
 from pipelines.cli.printing import make_console, print_text
 from pipelines.cli.tables import print_records
-from pipelines.reporting.plans import REASONS, sum_up_plan
+from pipelines.reporting.plans import REASONS, describe_trust, sum_up_plan
 from pipelines.reporting.wording import count
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pipelines.cli.exit_status import ExitStatus
+    from pipelines.config.polling import Polling
     from pipelines.extract.plan import PlannedSource
     from pipelines.extract.resting import Choice
     from pipelines.records import Poll
@@ -23,12 +24,22 @@ if TYPE_CHECKING:
 SHOWN = 50
 
 
-def print_plan(planned: Sequence[PlannedSource], listings: Sequence[Poll]) -> None:
-    """Print the first sessions in the order of their turn, and how many requests are expected."""
+def print_plan(
+    planned: Sequence[PlannedSource], listings: Sequence[Poll], polling: Polling
+) -> None:
+    """Print the first sessions in the order of their turn, and how many requests are expected.
+
+    Of sources that are not trusted yet it says what is missing.
+    """
     console = make_console()
     sources = name_sources([each.source.name for each in planned])
     asked = [
-        (sources[each.source.name], choice, REASONS[choice.reason][1])
+        (
+            sources[each.source.name],
+            choice,
+            each.titles.get(choice.session.id),
+            REASONS[choice.reason][1],
+        )
         for each in planned
         for choice in in_order(each)
     ]
@@ -36,22 +47,24 @@ def print_plan(planned: Sequence[PlannedSource], listings: Sequence[Poll]) -> No
         console,
         [
             source
-            | {"session": choice.session.label or choice.session.id}
+            | {"session": choice.session.label or title or choice.session.id}
             | {"requests": choice.pages, "why it is asked": reason}
-            for source, choice, reason in asked[:SHOWN]
+            for source, choice, title, reason in asked[:SHOWN]
         ],
     )
     if len(asked) > SHOWN:
         print_text(console, f"and {count(len(asked) - SHOWN, 'more session')}")
     choices = [choice for each in planned for choice in each.choices]
     print_text(console, sum_up_plan(choices) or f"{count(len(choices), 'session')}, all asked")
-    pages = sum(choice.pages for _, choice, _ in asked)
+    pages = sum(choice.pages for _, choice, *_ in asked)
     lists = sum(poll.pages for poll in listings)
     print_text(
         console,
         f"{count(pages + lists, 'request')} expected: {lists} for the list of sessions, {pages} for"
         " their threads",
     )
+    for line in describe_trust(planned, polling):
+        print_text(console, line)
 
 
 def in_order(planned: PlannedSource) -> list[Choice]:
@@ -67,6 +80,7 @@ def print_plan_json(planned: Sequence[PlannedSource], ending: ExitStatus) -> Non
             "source": each.source.name,
             "session_id": choice.session.id,
             "label": choice.session.label,
+            "title": each.titles.get(choice.session.id),
             "is_asked": choice.is_asked,
             "reason": choice.reason,
             "requests": choice.pages if choice.is_asked else 0,

@@ -70,12 +70,13 @@ def plan(*, as_json: bool) -> None:
     from pipelines.config.loader import load_settings
     from pipelines.providers.registry import PROVIDERS
 
-    planned, listings = steps.preview(load_settings(PROVIDERS))
+    settings = load_settings(PROVIDERS)
+    planned, listings = steps.preview(settings)
     ending = exit_of_plan(listings)
     if as_json:
         print_plan_json(planned, ending)
     else:
-        print_plan(planned, listings)
+        print_plan(planned, listings, settings.polling)
     conclude(ending)
 
 
@@ -168,6 +169,26 @@ def replay(*, partial: bool, skip_damaged: bool) -> None:
         echo(f"left out: {file}", err=True)
     echo(f"replayed {count(len(replayed.runs), 'run')}. Data: {copy}")
     conclude(add_aside(ExitStatus(), open_landing(settings)))
+
+
+@click.command()
+def maintain() -> None:
+    """Keep the files of a lake few: compact them, and remove what nobody reads any more.
+
+    Tables in a file need none.
+    """
+    from pipelines import clock
+    from pipelines.config.loader import load_tolerant
+    from pipelines.warehouse.place import open_warehouse
+
+    settings = load_tolerant()
+    done = open_warehouse(settings.home, settings.lake).maintain(clock.now())
+    if done is None:
+        echo(f"nothing to do: the tables are in a file of {settings.home}")
+        return
+    files = f"{done.before.files} files before, {done.after.files} now"
+    snapshots = f"{done.before.snapshots} snapshots before, {done.after.snapshots} now"
+    echo(f"maintained: {files}; {snapshots}. Data: {done.place}")
 
 
 @click.command()

@@ -4,7 +4,7 @@ Each is a step of `pipelines.steps`, and what it has brought as metadata and che
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 import dagster as dg
 from pydantic import Field
@@ -14,30 +14,28 @@ from pipelines.defs.analyses import define_analyses
 from pipelines.defs.checks import (
     LOAD_CHECKS,
     PUBLICATION_CHECKS,
-    check_drift,
-    check_evidence,
-    check_freshness,
     check_keys,
     check_sessions,
 )
 from pipelines.defs.metadata import (
     OWNERS,
-    describe_discovery,
-    describe_ledger,
     describe_pages,
-    describe_polls,
-    describe_publication,
     describe_table,
 )
 from pipelines.defs.report import report
 from pipelines.defs.resources import AnalysesParam, ConfigurationParam, LandedParam, WarehouseParam
-from pipelines.errors import INTERRUPTED, LoadRejected
-from pipelines.landing.aside import describe_aside
+from pipelines.defs.results import (
+    describe_found,
+    describe_landed,
+    describe_loaded,
+    describe_published,
+)
+from pipelines.errors import LoadRejected
 from pipelines.landing.place import open_landing
-from pipelines.records import Poll, Progress, Selection
-from pipelines.reporting.failures import Failures
+from pipelines.records import Progress, Selection
+from pipelines.reporting.failures import Failures, find_problem
 from pipelines.reporting.health import read_rows
-from pipelines.reporting.wording import count
+from pipelines.reporting.loads import list_warnings
 from pipelines.warehouse.analyses import Analysis
 
 
@@ -97,8 +95,7 @@ def thread_pages(
     run_id = context.run.run_id
     asked = steps.ask(settings, warehouse, selection, Progress(), run_id, "dagster")
     came = asked.landed
-    metadata = describe_discovery(asked.found, asked.planned)
-    yield dg.MaterializeResult(asset_key="sessions", metadata=metadata)
+    yield describe_found(asked)
     for line in filter(None, map(Failures().describe, came.polls)):
         context.log.warning(line)
     if problem := find_problem(came.polls):
@@ -108,8 +105,7 @@ def thread_pages(
         evidence = check_sessions([row for row in ledger if row["run_id"] == run_id]).metadata
         raise dg.Failure(problem, metadata=evidence, allow_retries=False)
     landed[run_id] = came
-    metadata = describe_polls(came.file, came.polls)
-    yield dg.MaterializeResult(asset_key="thread_pages", metadata=metadata)
+    yield describe_landed(asked)
 
 
 @dg.asset(
@@ -138,19 +134,9 @@ def threads(
     except LoadRejected as rejection:
         yield check_keys(rejection)
         raise
-    aside = describe_aside(open_landing(settings))
-    for line in [*loaded.warnings, *([aside] if aside else [])]:
+    for line in list_warnings(loaded, open_landing(settings)):
         context.log.warning(line)
-    seconds = round(time.monotonic() - started, 3)
-    yield dg.MaterializeResult(
-        metadata=describe_ledger(loaded.ledger) | table | {"seconds": seconds},
-        check_results=[
-            check_sessions(loaded.ledger, loaded.resting),
-            check_keys(None),
-            check_drift(loaded.drift),
-            check_evidence(loaded.missed),
-        ],
-    )
+    yield describe_loaded(loaded, table, time.monotonic() - started)
 
 
 def published_database(
@@ -160,22 +146,8 @@ def published_database(
     started = time.monotonic()
     with warehouse.write() as tables:
         path = steps.publish(warehouse, tables, analyses)
-    seconds = round(time.monotonic() - started, 3)
-    health = read_rows(warehouse)
-    return dg.MaterializeResult(
-        metadata=describe_publication(path, health, seconds),
-        check_results=[check_freshness(configuration, health)],
-    )
-
-
-def find_problem(polls: Sequence[Poll]) -> str | None:
-    """Return why a run must not go on, in one line: it was ended, or brought nothing at all."""
-    ended = [poll for poll in polls if poll.error_type == INTERRUPTED]
-    if ended:
-        return str(ended[0].error_message)
-    if polls and not any(poll.pages for poll in polls):
-        return f"{count(len(polls), 'session')} failed; the first: {polls[0].error_message}"
-    return None
+    seconds = time.monotonic() - started
+    return describe_published(configuration, path, read_rows(warehouse), seconds)
 
 
 def define_assets(analyses: Mapping[str, Analysis]) -> list[dg.AssetsDefinition]:

@@ -12,14 +12,16 @@ import dagster as dg
 
 from pipelines import clock
 from pipelines.config.settings import Settings
+from pipelines.defs.machines import LOAD, POLL
 from pipelines.defs.resources import ConfigurationParam, WarehouseParam, WebhookParam
-from pipelines.defs.schedule import poll_threads
+from pipelines.defs.schedule import POLL_THREADS, TABLES, name_tables
 from pipelines.reporting.alerts import ALERTED, compose_failure, describe_polls, send_alerts
 from pipelines.reporting.webhook import find_webhook, post
 from pipelines.warehouse.base import Warehouse
 
 INTERVAL_S = 30
 MOST_RUNS = 10
+JOBS = (POLL_THREADS, POLL, LOAD)
 WILL_RETRY = "dagster/will_retry"
 
 
@@ -52,7 +54,10 @@ def turn_on(
 
 
 def alert_on_failed_run(
-    context: dg.SensorEvaluationContext, warehouse: WarehouseParam, webhook_variable: WebhookParam
+    context: dg.SensorEvaluationContext,
+    configuration: ConfigurationParam,
+    warehouse: WarehouseParam,
+    webhook_variable: WebhookParam,
 ) -> dg.SensorResult:
     """Report the runs that failed since the last tick; at the first tick none."""
     if context.cursor is None:
@@ -61,7 +66,9 @@ def alert_on_failed_run(
         return dg.SensorResult(skip_reason="Reports runs that fail from now on.", cursor=start)
     listed = list_failures(context.instance, after=int(context.cursor), limit=MOST_RUNS)
     failures = list(takewhile(partial(is_decided, context.instance), listed))
-    runs = [run for run in map(partial(find_run, context.instance), failures) if run]
+    place = name_tables(configuration.load_tolerant())
+    found = map(partial(find_run, context.instance), failures)
+    runs = [run for run in found if run and run.tags.get(TABLES) == place]
     if runs:
         text = "\n".join(describe_failure(context.instance, run, warehouse) for run in runs)
         post(find_webhook(webhook_variable), text)
@@ -99,9 +106,9 @@ def is_decided(instance: dg.DagsterInstance, failure: dg.EventLogRecord) -> bool
 
 
 def find_run(instance: dg.DagsterInstance, failure: dg.EventLogRecord) -> dg.DagsterRun | None:
-    """Return the failed run, if it is one of the job and still there."""
+    """Return the failed run, if it is of one of the jobs and still there."""
     run = instance.get_run_by_id(failure.event_log_entry.run_id)
-    return run if run and run.job_name == poll_threads.name else None
+    return run if run and run.job_name in JOBS else None
 
 
 def describe_failure(instance: dg.DagsterInstance, run: dg.DagsterRun, warehouse: Warehouse) -> str:

@@ -32,7 +32,7 @@ class SourceSessions(msgspec.Struct, frozen=True):
     """A source and sessions of it, to be polled in this order, for so long (None: to the end).
 
     Where an answer to the listing of its sessions has `ended` the source, none is asked for.
-    `present` is what that listing says.
+    `present` is what that listing says, and `titles` what it calls them.
     """
 
     source: Source
@@ -40,6 +40,7 @@ class SourceSessions(msgspec.Struct, frozen=True):
     deadline_s: float | None = None
     ended: ApiError | None = None
     present: Present = Present()
+    titles: dict[str, str | None] = {}
 
 
 class Discovery(msgspec.Struct, frozen=True):
@@ -112,7 +113,7 @@ async def count_found(source: Source) -> int:
         await listing.fetch(source.discover)
         if listing.error:
             raise listing.error
-        return len(set(listing.found) - {*source.exclude})
+        return len(listing.found.keys() - {*source.exclude})
 
 
 def read_registry(source: Source, history: History) -> Registry:
@@ -157,7 +158,9 @@ async def discover_source(
     present = Present(
         listing.evidence, clock.count_microseconds(poll.started_at - poll.clock_error)
     )
-    sessions = SourceSessions(source, tuple(kept.values()), ended=stopped_by, present=present)
+    sessions = SourceSessions(
+        source, tuple(kept.values()), ended=stopped_by, present=present, titles=listing.found
+    )
     return Discovery([sessions], decisions, [*listing.pages, poll])
 
 

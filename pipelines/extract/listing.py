@@ -43,12 +43,13 @@ logger = logging.getLogger(__name__)
 class SessionListing:
     """Lists the sessions of one source.
 
-    `found` are those that passed the filters, `evidence` what each that was listed says, `pages`
-    what came, without secrets, to be landed; `error` is why the list is not whole.
+    `found` are the titles of those that passed the filters, by their ids, `evidence` what each that
+    was listed says, `pages` what came, without secrets, to be landed; `error` is why the list is
+    not whole.
     """
 
     def __init__(self, client: Client) -> None:
-        self.found: list[str] = []
+        self.found: dict[str, str | None] = {}
         self.evidence: dict[str, Evidence] = {}
         self.pages: list[FetchedPage] = []
         self.error: ApiError | None = None
@@ -80,7 +81,7 @@ class SessionListing:
             self._keep(endpoint, "", fetch)
             items = endpoint.read_items(fetch.page.body)
             self.evidence |= {session.id: read_evidence(session) for session, _ in items}
-            self.found += [session.id for session, _ in items if passes(session)]
+            self.found |= {each.id: each.title for each, _ in items if passes(each)}
             if len(self.found) > most:
                 self.found.clear()
                 problem = f"more than {most} sessions pass its filters (max_sessions)"

@@ -27,11 +27,13 @@ if TYPE_CHECKING:
 class PlannedSource(SourceSessions, frozen=True):
     """A source and the sessions of it that are asked, with what was decided of each, and why.
 
-    Where a run is of certain sessions or statuses alone, nothing is decided.
+    `trials` are what its evidence has gone through. Where a run is of certain sessions or statuses
+    alone, nothing is decided.
     """
 
     choices: tuple[Choice, ...] = ()
     is_trusted: bool = False
+    trials: Trials = Trials()
 
 
 def plan_polls(
@@ -89,21 +91,17 @@ def plan_source(
     """Return the sessions of a source that are asked, and what was decided of each."""
     name = found.source.name
     listings = {id_: last for (source, id_), last in history.listings.items() if source == name}
-    choices, is_trusted = choose(
-        found.sessions,
-        listings,
-        found.present,
-        history.trials.get(name, Trials()),
-        polling,
-        reading,
-    )
+    trials = history.trials.get(name, Trials())
+    choices, is_trusted = choose(found.sessions, listings, found.present, trials, polling, reading)
     return PlannedSource(
         found.source,
         tuple(choice.session for choice in choices if choice.is_asked),
         ended=found.ended,
         present=found.present,
+        titles=found.titles,
         choices=tuple(choices),
         is_trusted=is_trusted,
+        trials=trials,
     )
 
 

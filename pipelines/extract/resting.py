@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -77,7 +78,7 @@ def choose(
     Trust ends within the run: if a change was missed, no session rests. `reading` says how pages
     are read now.
     """
-    adaptive = [session.id for session in sessions if polling.lets_rest(session.origin)]
+    adaptive = {session.id for session in sessions if polling.lets_rest(session.origin)}
     due = find_due(adaptive, listings, present.at, polling.full_listing_hours * HOUR_US)
     is_trusted = not find_missed(listings, present) and is_trustworthy(
         trials, len(sessions), present.at, polling
@@ -87,7 +88,7 @@ def choose(
     for session in sessions:
         last = listings.get(session.id)
         reason: Reason
-        if not polling.lets_rest(session.origin):
+        if session.id not in adaptive:
             reason = "full"
         elif session.is_leaving:
             reason = "leaving"
@@ -130,14 +131,20 @@ def find_due(
     """
     if now is None:
         return set()
-    places = sorted(session_ids, key=lambda id_: (hashlib.blake2b(id_.encode()).digest(), id_))
     due = set()
-    for place, session_id in enumerate(places):
-        phase = place * period // len(places)
+    for place, session_id in enumerate(order_turns(frozenset(session_ids))):
+        phase = place * period // len(session_ids)
         last = listings.get(session_id)
         if last and (now + phase) // period > (last.at + phase) // period:
             due.add(session_id)
     return due
+
+
+@lru_cache(maxsize=8)
+def order_turns(session_ids: frozenset[str]) -> tuple[str, ...]:
+    """Return the sessions in the order of their turns: by a hash of their ids."""
+    hashed = sorted((hashlib.blake2b(id_.encode()).digest(), id_) for id_ in session_ids)
+    return tuple(id_ for _, id_ in hashed)
 
 
 def find_missed(listings: Mapping[str, LastListing], present: Present) -> list[str]:

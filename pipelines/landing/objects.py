@@ -35,17 +35,7 @@ class Objects:
 
     def __init__(self, place: str, access: Access) -> None:
         self._place, self._access = place, access
-        bucket, _, prefix = place.removeprefix(ON_S3).partition("/")
-        self._store = S3Store(
-            bucket,
-            prefix=prefix or None,
-            endpoint=name_endpoint(access),
-            region=access.store.region,
-            access_key_id=access.key_id.get_secret_value(),
-            secret_access_key=access.secret.get_secret_value(),
-            client_options={"allow_http": not access.store.use_ssl, "timeout": TIMEOUT},
-            retry_config={"retry_timeout": PATIENCE},
-        )
+        self._store = connect(place, access)
 
     def put(self, name: str, content: bytes | memoryview = b"") -> bool:
         """Put an object. The server compares names, so that of several one is put."""
@@ -87,6 +77,21 @@ class Objects:
                 raise FileNotFoundError("there is no such object") from None
             said = self._access.hide(describe(str(error)))
             raise StoreUnavailable(f"{self.locate(name)}: cannot be {verb} ({said})") from None
+
+
+def connect(place: str, access: Access) -> S3Store:
+    """Return the client of a prefix in a bucket."""
+    bucket, _, prefix = place.removeprefix(ON_S3).partition("/")
+    return S3Store(
+        bucket,
+        prefix=prefix or None,
+        endpoint=name_endpoint(access),
+        region=access.store.region,
+        access_key_id=access.key_id.get_secret_value(),
+        secret_access_key=access.secret.get_secret_value(),
+        client_options={"allow_http": not access.store.use_ssl, "timeout": TIMEOUT},
+        retry_config={"retry_timeout": PATIENCE},
+    )
 
 
 def describe(text: str) -> str:

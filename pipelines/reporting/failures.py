@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pipelines.errors import INTERRUPTED
 from pipelines.records import STOPPED
 from pipelines.reporting.wording import count, describe_wait
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pipelines.records import Poll
 
 
@@ -39,3 +42,13 @@ def describe_poll(poll: Poll) -> str:
     reason = f": {poll.error_message}" if poll.error_message else ""
     wait = describe_wait("waited", poll.wait_seconds)
     return f"{name}: {poll.outcome}, {counts}{wait}{reason}"
+
+
+def find_problem(polls: Sequence[Poll]) -> str | None:
+    """Return why a run must not go on, in one line: it was ended, or brought nothing at all."""
+    ended = [poll for poll in polls if poll.error_type == INTERRUPTED]
+    if ended:
+        return str(ended[0].error_message)
+    if polls and not any(poll.pages for poll in polls):
+        return f"{count(len(polls), 'session')} failed; the first: {polls[0].error_message}"
+    return None

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from pipelines.landing.aside import describe_aside
 from pipelines.reporting.clocks import warn_of_clocks
 from pipelines.warehouse.ledger import (
     count_resting,
@@ -19,6 +20,7 @@ from pipelines.warehouse.ledger import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pipelines.landing.store import Store
     from pipelines.warehouse.base import Connection
 
 
@@ -48,3 +50,9 @@ def describe_load(tables: Connection, run_ids: Sequence[str]) -> Loaded:
         missed=read_missed(tables, run_ids),
         resting=count_resting(tables, run_ids),
     )
+
+
+def list_warnings(loaded: Loaded, landing: Store) -> list[str]:
+    """Return what is to be said after a load, a line each: of clocks, and of what is set aside."""
+    aside = describe_aside(landing)
+    return [*loaded.warnings, *([aside] if aside else [])]

@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from pipelines.extract.resting import count_reasons
+from pipelines.extract.resting import DAY_US, MISS_US, TRUST_SESSIONS, count_reasons, is_trustworthy
 from pipelines.reporting.wording import Duration, count
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import datetime
 
+    from pipelines.config.polling import Polling
+    from pipelines.extract.history import Trials
+    from pipelines.extract.plan import PlannedSource
     from pipelines.extract.resting import Choice, Reason
     from pipelines.reporting.health import Health
 
+SECOND_US = 1_000_000
 # Of each reason what a summary calls the sessions, and why one of them is asked.
 REASONS: dict[Reason, tuple[str, str]] = {
     "full": ("always asked", "its threads are listed in every run (polling.strategy)"),
     "leaving": ("leaving", "it has left the list, and is listed one last time"),
     "new": ("new", "it was never listed to its end"),
     "incomplete": ("incomplete last time", "its last poll was not complete"),
-    "impossible age": ("of impossible age", "its last poll lies in the future: a clock was wrong"),
+    "impossible age": ("listed in the future", "its last poll lies there: a clock was wrong"),
     "read otherwise": ("read otherwise now", "its pages would be read otherwise now"),
     "no evidence": ("without evidence", "the list of sessions says nothing of it, or did not then"),
-    "changed": ("changed", "its object says something else than before its last listing"),
+    "changed": ("changed", "the list of sessions says something new of it"),
     "running": ("running", "it ran when it was listed last, or had just changed"),
-    "untrusted": ("of untrusted sources", "what objects of sessions say is not trusted yet"),
+    "untrusted": ("not trusted yet", "its source has not proven yet that it announces changes"),
     "due": ("due", "it is its turn (polling.full_listing_hours)"),
     "resting": ("resting", "rests: nothing points to news"),
 }
@@ -40,6 +44,33 @@ def sum_up_plan(choices: Sequence[Choice]) -> str | None:
     asked = ", ".join(f"{number:,} {REASONS[reason][0]}" for reason, number in counts.items())
     of_all = f"{len(choices) - resting:,} of {len(choices):,} sessions asked"
     return f"{of_all}{': ' if asked else ''}{asked}; {resting:,} resting"
+
+
+def describe_trust(planned: Sequence[PlannedSource], polling: Polling) -> list[str]:
+    """Return what is missing before sessions rest, a line for each source whose trials say so."""
+    return [
+        describe_trials(each.source.name, each.trials, len(each.choices), polling)
+        for each in planned
+        if count_reasons(each.choices).keys() - {"full"}
+        and each.present.at
+        and not is_trustworthy(each.trials, len(each.choices), each.present.at, polling)
+    ]
+
+
+def describe_trials(name: str, trials: Trials, sessions: int, polling: Polling) -> str:
+    """Return one line on what a source's evidence has gone through, and what is missing."""
+    needed = count(polling.trust_after_changes, "change")
+    missed = ""
+    if trials.missed_at is not None:
+        at = datetime.fromtimestamp(trials.missed_at / SECOND_US, UTC)
+        missed = f"{MISS_US // DAY_US} days after one was missed ({at:%Y-%m-%d %H:%M} UTC), and "
+    span = Duration(((trials.last_at or 0) - (trials.first_at or 0)) / SECOND_US)
+    return (
+        f"source {name}: no session rests until {missed}{needed} of"
+        f" {count(min(TRUST_SESSIONS, sessions), 'session')} were announced over"
+        f" {count(polling.trust_after_days, 'day')}; so far {count(trials.announced, 'change')} of"
+        f" {count(trials.sessions, 'session')} over {span}"
+    )
 
 
 def describe_miss(row: Mapping[str, Any]) -> str:

@@ -37,6 +37,7 @@ class Exchange:
         self.query = dict(parse_qsl(scope["query_string"].decode()))
         headers = dict(scope["headers"])
         self.token = headers.get(b"authorization", b"").decode().removeprefix("Bearer ")
+        self._dates: list[tuple[bytes, bytes]] = []
 
     async def pass_on(self) -> tuple[int, bytes]:
         """Return the status and body that the sandbox would answer."""
@@ -47,6 +48,7 @@ class Exchange:
 
         await self._app(self._scope, self._receive, keep)
         body = b"".join(message.get("body", b"") for message in messages)
+        self._dates = [field for field in messages[0]["headers"] if field[0] == b"date"]
         return messages[0]["status"], body
 
     async def answer(
@@ -64,7 +66,8 @@ class Exchange:
         fields = {"content-type": "application/json", "content-length": str(length)}
         fields |= headers or {}
         encoded = [(name.encode(), value.encode()) for name, value in fields.items()]
-        await self._send({"type": "http.response.start", "status": status, "headers": encoded})
+        start = {"type": "http.response.start", "status": status}
+        await self._send({**start, "headers": [*encoded, *self._dates]})
 
     async def write(self, body: bytes, *, more: bool) -> None:
         """Send a part of the body."""

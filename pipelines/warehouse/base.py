@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from contextlib import AbstractContextManager
+    from datetime import datetime
     from pathlib import Path
 
     import duckdb
 
     from pipelines.config.settings import Source
+    from pipelines.warehouse.maintained import Maintained
 
     Connection = duckdb.DuckDBPyConnection
 
@@ -50,6 +52,12 @@ class Warehouse(Protocol):
         """Let readers see what is written in the open tables now, whole.
 
         Return the copy that they open, or the name of the place. They keep what they have opened.
+        """
+
+    def maintain(self, now: datetime) -> Maintained | None:
+        """Keep files and snapshots few, and readers at what is published; None of a file.
+
+        Waits as `write` does. Raises WarehouseError too if another's files are in the place.
         """
 
     def rebuild(self) -> AbstractContextManager[Connection]:

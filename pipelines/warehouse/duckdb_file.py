@@ -18,6 +18,7 @@ from pipelines.warehouse.sql import quote, seal
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
+    from datetime import datetime
 
     from pipelines.config.settings import Source
 
@@ -98,6 +99,10 @@ class DuckdbFile:
                 " The previous copy stays"
             ) from None
         return self.published
+
+    def maintain(self, now: datetime) -> None:
+        """Do nothing: each publication leaves the file without what it holds no more."""
+        del now
 
     @contextmanager
     def rebuild(self) -> Iterator[duckdb.DuckDBPyConnection]:

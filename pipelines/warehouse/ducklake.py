@@ -5,33 +5,38 @@ Readers see the snapshot that was published last. A lake has one writer, who hol
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager, suppress
-from importlib.resources import files
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from pipelines.config.lake import ON_S3
 from pipelines.errors import WarehouseBusy, WarehouseError
 from pipelines.warehouse.duckdb_file import first_line
+from pipelines.warehouse.lake_attach import attach
 from pipelines.warehouse.lake_catalog import (
     confirm,
     connect,
     drop,
     hold,
     hold_sources,
+    read_identity,
     read_path,
     read_publication,
     replace,
     write_publication,
 )
+from pipelines.warehouse.lake_files import claim, count_files, remove_generations
+from pipelines.warehouse.lake_maintenance import FILE_AGE, NEWEST, count, limit_inlining, maintain
+from pipelines.warehouse.lock import WAIT_LIMIT_S
+from pipelines.warehouse.maintained import Counts, Maintained
 from pipelines.warehouse.schema import migrate
 from pipelines.warehouse.sql import quote, seal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
+    from datetime import datetime
     from pathlib import Path
 
     import psycopg
@@ -39,15 +44,12 @@ if TYPE_CHECKING:
     from pipelines.config.lake import Lake
     from pipelines.config.settings import Source
 
-EXTENSIONS = ("ducklake", "postgres_scanner")
-ON_STORES = "httpfs"
 # The schema that a replay fills, until it takes the name of the other.
 REPLAYED = "{}_replay"
 # How a lake is attached by those who do not write.
 READ_ONLY = "READ_ONLY"
-NEWEST_SNAPSHOT = "SELECT max(snapshot_id) FROM lake.snapshots()"
 RUNS = "SELECT run_id FROM runs ORDER BY rowid"
-NEWEST = "SELECT coalesce(max(sequence), 0) FROM runs"
+HIGHEST = "SELECT coalesce(max(sequence), 0) FROM runs"
 
 
 class DuckLake:
@@ -61,12 +63,11 @@ class DuckLake:
     @contextmanager
     def write(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """Open the tables for writing; see Warehouse."""
-        with hold(self._lake) as holder:
+        with self._hold() as holder:
             schema = self._lake.catalog.schema_name
-            path = read_path(holder, schema) or next_path(None, self._lake.data)
             self._holder = holder
             try:
-                with self._open(schema, path) as connection:
+                with self._open(schema, read_path(holder, schema)) as connection:
                     yield connection
             finally:
                 self._holder = None
@@ -74,9 +75,9 @@ class DuckLake:
     def prepare(self) -> None:
         """Make the tables if there are none yet, and nobody writes."""
         schema = self._lake.catalog.schema_name
-        with suppress(WarehouseBusy), hold(self._lake, wait_s=0) as holder:
+        with suppress(WarehouseBusy), self._hold(wait_s=0) as holder:
             if read_path(holder, schema) is None:
-                with self._open(schema, next_path(None, self._lake.data)):
+                with self._open(schema, None):
                     pass
 
     @contextmanager
@@ -90,9 +91,8 @@ class DuckLake:
     def attach(self) -> duckdb.DuckDBPyConnection:
         """Return a connection to the published snapshot."""
         path, snapshot = self._find_published()
-        return self._attach(
-            self._lake.catalog.schema_name, path, READ_ONLY, f"SNAPSHOT_VERSION {snapshot}"
-        )
+        schema, version = self._lake.catalog.schema_name, f"SNAPSHOT_VERSION {snapshot}"
+        return attach(self._home, self._lake, schema, path, READ_ONLY, version)
 
     def is_published(self) -> bool:
         """Whether a snapshot is published."""
@@ -105,9 +105,27 @@ class DuckLake:
             raise WarehouseError(f"{self._lake.name}: only what is open for writing is published")
         confirm(self._holder, self._lake)
         schema = self._lake.catalog.schema_name
-        snapshot = tables.execute(NEWEST_SNAPSHOT).fetchall()[0][0]
-        write_publication(self._holder, schema, snapshot)
+        write_publication(self._holder, schema, count(tables, NEWEST))
         return self._lake.name
+
+    def maintain(self, now: datetime) -> Maintained:
+        """Compact the files, and remove what nobody reads; see Warehouse."""
+        started, schema = time.monotonic(), self._lake.catalog.schema_name
+        with self.write() as tables:
+            assert self._holder is not None  # noqa: S101 - as it is open for writing
+            published = read_publication(self._holder, schema)
+            is_newest = published == count(tables, NEWEST)
+            before = Counts(count_files(self._lake), count(tables))
+            limit_inlining(tables)
+            newest = maintain(tables, now, published)
+            confirm(self._holder, self._lake)
+            if is_newest:
+                write_publication(self._holder, schema, newest)
+            path = read_path(self._holder, schema)
+            if path is not None:
+                remove_generations(self._lake, path, now - FILE_AGE)
+            after = Counts(count_files(self._lake), count(tables))
+        return Maintained(self._lake.name, before, after, time.monotonic() - started)
 
     @contextmanager
     def rebuild(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -117,11 +135,9 @@ class DuckLake:
         """
         schema = self._lake.catalog.schema_name
         replayed = REPLAYED.format(schema)
-        with hold(self._lake) as holder:
+        with self._hold() as holder:
             drop(holder, replayed)
-            with self._open(replayed, next_path(read_path(holder, schema), self._lake.data)) as (
-                connection
-            ):
+            with self._open(replayed, None, read_path(holder, schema)) as connection:
                 yield connection
             confirm(holder, self._lake)
             replace(holder, schema, replayed)
@@ -139,7 +155,7 @@ class DuckLake:
     def newest_sequence(self) -> int:
         """Return the highest sequence number of the loaded runs; 0 if there is none to read."""
         with suppress(WarehouseError, duckdb.Error):
-            for (number,) in self._ask(NEWEST):
+            for (number,) in self._ask(HIGHEST):
                 return max(int(number), 0)
         return 0
 
@@ -150,7 +166,7 @@ class DuckLake:
             path = read_path(catalog, schema)
         if path is None:
             return []
-        connection = self._attach(schema, path, READ_ONLY)
+        connection = attach(self._home, self._lake, schema, path, READ_ONLY)
         with self._explaining(connection):
             return connection.execute(query).fetchall()
 
@@ -164,11 +180,27 @@ class DuckLake:
         return path, snapshot
 
     @contextmanager
-    def _open(self, schema: str, path: str) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Open the tables of a schema for writing, made or upgraded if need be."""
-        connection = self._attach(schema, path, f"DATA_PATH {quote(f'{path}/')}")
+    def _hold(self, wait_s: float = WAIT_LIMIT_S) -> Iterator[psycopg.Connection]:
+        """Be the one process that writes, into files that are no other lake's."""
+        with hold(self._lake, wait_s) as holder:
+            claim(self._lake, read_identity(holder, self._lake.catalog.schema_name))
+            yield holder
+
+    @contextmanager
+    def _open(
+        self, schema: str, path: str | None, previous: str | None = None
+    ) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Open the tables of a schema for writing, upgraded if need be.
+
+        Without a path they are made, on the one after that of the previous generation.
+        """
+        used = path or next_path(previous, self._lake.data)
+        option = f"DATA_PATH {quote(f'{used}/')}"
+        connection = attach(self._home, self._lake, schema, used, option)
         with self._explaining(connection):
             migrate(connection, self._lake.name, describes_views=False)
+            if path is None:
+                limit_inlining(connection)
             connection.execute("SET enable_external_access = false")
             yield connection
 
@@ -184,71 +216,6 @@ class DuckLake:
             ) from None
         finally:
             connection.close()
-
-    def _attach(self, schema: str, path: str, *options: str) -> duckdb.DuckDBPyConnection:
-        """Return a connection whose tables are the lake's, attached with these options."""
-        connection = duckdb.connect(":memory:")
-        try:
-            self._load_extensions(connection)
-            self._create_secrets(connection, schema)
-            connection.execute(f"ATTACH 'ducklake:lake' AS lake ({', '.join(options)})")
-            connection.execute(f"SET allowed_directories = [{quote(f'{path}/')}]")
-            connection.execute(f"SET temp_directory = {quote(str(self._home / 'lake.tmp'))}")
-            connection.execute("USE lake; SET TimeZone = 'UTC'")
-        except duckdb.Error as error:
-            connection.close()
-            said = self._lake.hide(first_line(error))
-            raise WarehouseError(f"{self._lake.name}: cannot be opened ({said})") from None
-        return connection
-
-    def _load_extensions(self, connection: duckdb.DuckDBPyConnection) -> None:
-        names = EXTENSIONS + ((ON_STORES,) if self._lake.data.startswith(ON_S3) else ())
-        for extension in names:
-            try:
-                connection.execute(f"LOAD {find_extension(extension)}")
-            except duckdb.Error as error:
-                fix = f"Install session-threads[lake], or run INSTALL {extension} in DuckDB once"
-                problem = f"DuckDB's extension {extension} cannot be loaded ({first_line(error)})"
-                raise WarehouseError(f"{self._lake.name}: {problem}. {fix}") from None
-
-    def _create_secrets(self, connection: duckdb.DuckDBPyConnection, schema: str) -> None:
-        """Tell DuckDB who asks the catalog and the store: a connection string would be printed."""
-        catalog, access = self._lake.catalog, self._lake.access
-        connection.execute(f"""
-            CREATE SECRET catalog (
-                TYPE postgres, HOST {quote(catalog.host)}, PORT {catalog.port},
-                DATABASE {quote(catalog.database)}, USER {quote(catalog.user)},
-                PASSWORD {quote(self._lake.password.get_secret_value())}
-            )
-        """)
-        connection.execute(f"""
-            CREATE SECRET lake (
-                TYPE ducklake, METADATA_PATH '', METADATA_SCHEMA {quote(schema)},
-                METADATA_PARAMETERS MAP {{'TYPE': 'postgres', 'SECRET': 'catalog'}}
-            )
-        """)
-        if access is not None:
-            store = access.store
-            keys = (access.key_id, access.secret)
-            key_id, secret = (quote(key.get_secret_value()) for key in keys)
-            endpoint = (
-                f"ENDPOINT {quote(store.endpoint)}, URL_STYLE 'path'," if store.endpoint else ""
-            )
-            connection.execute(f"""
-                CREATE SECRET store (
-                    TYPE s3, {endpoint} REGION {quote(store.region)}, USE_SSL {store.use_ssl},
-                    KEY_ID {key_id}, SECRET {secret}, SCOPE {quote(self._lake.data)}
-                )
-            """)
-
-
-def find_extension(name: str) -> str:
-    """Return what DuckDB loads: the file of the extra's package, or the name of one installed."""
-    package = f"duckdb_extension_{name}"
-    if find_spec(package) is None:
-        return name
-    file = files(package) / "extensions" / f"v{duckdb.__version__}" / f"{name}.duckdb_extension"
-    return quote(str(file))
 
 
 def next_path(path: str | None, data: str) -> str:

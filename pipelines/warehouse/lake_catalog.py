@@ -34,6 +34,11 @@ PUBLISH = (
 )
 PUBLISHED = "SELECT snapshot_id FROM {schema}.session_threads_publication"
 DATA_PATH = "SELECT value FROM {schema}.ducklake_metadata WHERE key = 'data_path'"
+# Of the catalog, wherever it is reached from: its server, its database and its schema.
+IDENTITY = """
+    SELECT format('%%s %%s %%s', system_identifier, oid, %s::text)
+    FROM pg_control_system(), pg_database WHERE datname = current_database()
+"""
 DROP = "DROP SCHEMA IF EXISTS {schema} CASCADE"
 RENAME = "ALTER SCHEMA {replayed} RENAME TO {schema}"
 # Of a machine that is gone PostgreSQL hears nothing: it asks, and frees the lock.
@@ -162,6 +167,12 @@ def read_path(catalog: psycopg.Connection, schema: str) -> str | None:
         return None
     row = catalog.execute(name(DATA_PATH, schema=schema)).fetchone()
     return str(row[0]).rstrip("/") if row else None
+
+
+def read_identity(catalog: psycopg.Connection, schema: str) -> str:
+    """Return what no other catalog is called."""
+    row = catalog.execute(IDENTITY, [schema]).fetchone()
+    return str(row[0]) if row else ""
 
 
 def read_publication(catalog: psycopg.Connection, schema: str) -> int | None:

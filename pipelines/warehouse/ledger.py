@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from pipelines import clock
+from pipelines.landing.directory import list_runs
 from pipelines.landing.retention import RunAge
 from pipelines.warehouse.sql import fetch_records, read_query
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
     import duckdb
 
+    from pipelines.landing.store import Store
+    from pipelines.warehouse.base import Warehouse
 
 # Of an overtaken poll, what a later one saw is loaded.
 ENDED_WELL = frozenset({"complete", "overtaken"})
@@ -80,3 +83,13 @@ def find_newest_run(connection: duckdb.DuckDBPyConnection) -> list[str]:
     """Return the id of the run that began last; none of an empty warehouse."""
     query = "SELECT run_id FROM runs ORDER BY sequence DESC LIMIT 1"
     return [run_id for (run_id,) in connection.execute(query).fetchall()]
+
+
+def list_pending(warehouse: Warehouse, landing: Store) -> list[str]:
+    """Return the runs that have landed and are not published, in their order."""
+    published = set[str]()
+    if warehouse.is_published():
+        with warehouse.read() as tables:
+            rows = tables.execute("SELECT run_id FROM runs").fetchall()
+            published = {run_id for (run_id,) in rows}
+    return [run_id for run_id in list_runs(landing) if run_id not in published]

@@ -98,7 +98,7 @@ SELECT
     known.origin,
     landed_run.started_at,
     'resting' AS state,
-    'its object says what it had said before it was listed last' AS state_reason
+    'the list of sessions says nothing new of it' AS state_reason
 FROM sessions AS known
 SEMI JOIN (FROM landed_plans WHERE sessions_resting > 0) AS plans USING (source)
 SEMI JOIN (FROM registry_sources WHERE NOT is_overtaken) AS current_sources USING (source)

@@ -7,6 +7,7 @@ import re
 import tomllib
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -20,6 +21,7 @@ from dagster._core.remote_origin import (
 
 from pipelines.config.settings import Settings
 from pipelines.definitions import defs
+from pipelines.defs.schedule import TABLES
 from pipelines.warehouse.analyses import TAKEN, list_analyses, parse_analysis
 from tests.builders import OWN
 from tests.support import ROOT
@@ -113,16 +115,17 @@ POLL = "poll_threads"
         ([(POLL, STATES.SUCCESS), (POLL, STATES.FAILURE), (POLL, STATES.CANCELED)], 0),
         ([(POLL, STATES.NOT_STARTED)], 0),
         ([("write_report", STATES.STARTED), ("write_report", STATES.QUEUED)], 0),
+        ([(POLL, STATES.STARTED, "another_team")], 0),
     ],
 )
 def test_tick_beside_other_runs(
-    runs: list[tuple[str, dg.DagsterRunStatus]], ahead: int, instance: dg.DagsterInstance
+    runs: list[tuple[Any, ...]], ahead: int, instance: dg.DagsterInstance
 ) -> None:
     """A tick asks for a run unless one of the job runs or waits; it names those, three at most."""
     location = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("pipelines"), "__repository__")
-    for job, status in runs:
-        origin = RemoteJobOrigin(location, job)
-        instance.add_run(dg.DagsterRun(job, status=status, remote_job_origin=origin))
+    for job, status, *team in runs:
+        origin, tags = RemoteJobOrigin(location, job), {TABLES: (*team, "file")[0]}
+        instance.add_run(dg.DagsterRun(job, status=status, tags=tags, remote_job_origin=origin))
     recorded = instance.get_runs()
     tick = read_schedule().evaluate_tick(dg.build_schedule_context(instance))
     for run in recorded:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -52,7 +53,7 @@ def run_postgres(binaries: Path) -> Iterator[int]:
             wait_for(port)
             yield port
         finally:
-            server.terminate()
+            server.send_signal(signal.SIGINT)  # it waits for no connection
             server.wait(timeout=30)
 
 

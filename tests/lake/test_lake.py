@@ -24,26 +24,19 @@ from pipelines.warehouse.lake_catalog import hold
 from pipelines.warehouse.load import load_landed
 from pipelines.warehouse.publication import publish
 from pipelines.warehouse.replay import replay
-from pipelines.warehouse.sql import fetch_records
 from tests.builders import born, land, thread
 from tests.lake.postgres import connect, find_port
+from tests.lake.tables import load, read_all
 from tests.support import CANARY, invoke, serve_world
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from pathlib import Path
 
-    import duckdb
-
     from pipelines.config.lake import Lake
-    from pipelines.warehouse.analyses import Analysis
-    from pipelines.warehouse.base import Warehouse
 
 pytestmark = pytest.mark.slow  # a lake asks its catalog for each statement
 
-EMPTY: Mapping[str, Analysis] = {}
-# When something was done, and not what.
-OF_THE_CLOCK = {"analysis_builds", "schema_version"}
 HOLDER = """
 import sys
 from pathlib import Path
@@ -68,33 +61,6 @@ def land_some(home: Path) -> None:
     land(home, 25, born("a", 1, 20, status="idle"), thread("c", "odd"), thread("d", "terminated"))
     land(home, 45, outcome="failed", pages=0)
     land(home, 65, thread("c", "odd", new_field={"x": [1]}), thread("d", "terminated"))
-
-
-def load(warehouse: Warehouse, home: Path, analyses: Mapping[str, Analysis] = EMPTY) -> None:
-    """Load what has landed, build the analyses and publish."""
-    with warehouse.write() as tables:
-        load_landed(tables, Directory(home / RAW))
-        publish(warehouse, tables, analyses)
-
-
-def dump(tables: duckdb.DuckDBPyConnection) -> dict[str, list[dict[str, Any]]]:
-    """Return every row of every table and analysis."""
-    names = tables.execute(
-        "SELECT schema_name || '.' || table_name FROM duckdb_tables() WHERE NOT internal"
-        " AND database_name = current_database() AND schema_name IN ('main', 'analytics')"
-        " ORDER BY ALL"
-    ).fetchall()
-    return {
-        name: fetch_records(tables, f"FROM {name} ORDER BY ALL")
-        for (name,) in names
-        if name.partition(".")[2] not in OF_THE_CLOCK
-    }
-
-
-def read_all(warehouse: Warehouse) -> dict[str, list[dict[str, Any]]]:
-    """Return every row that is published."""
-    with warehouse.read() as tables:
-        return dump(tables)
 
 
 @pytest.mark.parametrize("place", ["directory", "s3"])

@@ -17,6 +17,7 @@ from pipelines.config.settings import Settings
 from pipelines.landing.directory import RAW
 from pipelines.landing.store import Directory
 from pipelines.records import Progress, Selection
+from pipelines.sandbox.faults import Faulty
 from pipelines.sandbox.server import serve
 from pipelines.warehouse.duckdb_file import DuckdbFile
 from pipelines.warehouse.history import read_history
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from starlette.requests import Request
+    from starlette.types import ASGIApp
 
     from pipelines.config.settings import Source
     from pipelines.extract.plan import PlannedSource
@@ -38,7 +40,8 @@ START = datetime(2026, 10, 1, tzinfo=UTC)
 class Fleet:
     """Sessions with their threads, at a `minute` of the server's clock; it counts its requests.
 
-    What is in `late` the objects of sessions say from their next listing of threads on.
+    What is in `late` the objects of sessions say from their next listing of threads on; if
+    `is_busy`, a thread of each changes whenever they are listed.
     """
 
     def __init__(self, count: int = 1) -> None:
@@ -47,6 +50,7 @@ class Fleet:
         self.sessions: dict[str, dict[str, Any]] = {}
         self.threads: dict[str, dict[str, dict[str, Any]]] = {}
         self.late: dict[str, str] = {}
+        self.is_busy = False
         self.base_url = ""
         for number in range(count):
             self.add(f"s{number:04}")
@@ -86,6 +90,8 @@ class Fleet:
             return JSONResponse(self.sessions[last], headers={"date": date})
         items = list(self.sessions.values())
         if last == "threads":
+            if self.is_busy:
+                self.change(name, status=f"at {self.minute}")
             if name in self.late:
                 self.say(name, updated_at=self.late.pop(name))
             items = list(self.threads[name].values())
@@ -96,9 +102,11 @@ class Fleet:
         return JSONResponse(page, headers={"date": date})
 
     @contextmanager
-    def serve(self) -> Iterator[None]:
-        """Answer on loopback."""
-        app = Starlette(routes=[Route("/{path:path}", self.answer)])
+    def serve(self, rate: float = 0, seed: int = 0) -> Iterator[None]:
+        """Answer on loopback; that share of the requests goes wrong."""
+        app: ASGIApp = Starlette(routes=[Route("/{path:path}", self.answer)])
+        for objects in ("threads", "sessions") if rate else ():
+            app = Faulty(app, objects=objects, rate=rate, seed=seed)
         with serve(app, is_dated=False) as base_url:
             self.base_url = base_url
             yield
@@ -108,6 +116,26 @@ class Fleet:
         keys = {"sessions": [], "discover": True, "page_limit": 100} | keys
         return make_source(self.base_url, **keys)
 
+    def land(
+        self,
+        home: Path,
+        polling: Polling | None = None,
+        selection: Selection | None = None,
+        progress: Progress | None = None,
+        **keys: Any,
+    ) -> PlannedSource:
+        """Take the steps of a run until its pages have landed; return what it asked."""
+        selection, warehouse = selection or Selection(), DuckdbFile(home)
+        settings = Settings(sources=(self.source(**keys),), polling=polling or Polling())
+        settings._home = home  # noqa: SLF001 - as load_settings does
+        begun = steps.RunStart(f"run-{self.minute:010.3f}", warehouse.newest_sequence(), "command")
+        history = read_history(warehouse)
+        found = steps.discover(settings, history, selection)
+        (planned,) = steps.plan(settings, found.sources, selection, history)
+        progress = progress or Progress()
+        steps.poll(settings, [planned], selection, progress, begun, history.known, found)
+        return planned
+
     def run(
         self,
         home: Path,
@@ -116,15 +144,9 @@ class Fleet:
         **keys: Any,
     ) -> PlannedSource:
         """Take the steps of a run but for the analyses; return what it asked."""
-        selection, warehouse = selection or Selection(), DuckdbFile(home)
-        settings = Settings(sources=(self.source(**keys),), polling=polling or Polling())
-        settings._home = home  # noqa: SLF001 - as load_settings does
-        begun = steps.RunStart(f"run-{self.minute:010.3f}", warehouse.newest_sequence(), "command")
-        history = read_history(warehouse)
-        found = steps.discover(settings, history, selection)
-        planned = steps.plan(settings, found.sources, selection, history)
-        steps.poll(settings, planned, selection, Progress(), begun, history.known, found)
+        planned = self.land(home, polling, selection, **keys)
+        warehouse = DuckdbFile(home)
         with warehouse.write() as tables:
             load_landed(tables, Directory(home / RAW))
             warehouse.publish(tables)
-        return planned[0]
+        return planned

@@ -10,9 +10,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipelines.config.polling import Polling
+from pipelines.extract.history import Trials
 from pipelines.extract.resting import count_reasons
 from pipelines.records import Selection
-from tests.builders import build, read, replay_all
+from pipelines.reporting.plans import describe_trials
+from pipelines.warehouse.analyses import list_analyses
+from tests.builders import build, publish_all, read, replay_all
+from tests.reporting.report.pages import draw_report
 from tests.support import CANARY, invoke
 from tests.warehouse.fleet import Fleet
 
@@ -192,7 +196,7 @@ def test_quiet_sessions_rest(home: Path) -> None:
         assert states == [
             {
                 "state": "resting",
-                "state_reason": "its object says what it had said before it was listed last",
+                "state_reason": "the list of sessions says nothing new of it",
             }
         ]
         fleet.change(changed, status="terminated")
@@ -206,6 +210,10 @@ def test_quiet_sessions_rest(home: Path) -> None:
         assert (hours[-1]["sessions_resting"], hours[-1]["sessions_stale"]) == (19, 0)
         (stuck,) = [row for row in build(home, "attention") if row["session_id"] == "s0003"]
         assert (stuck["as_of_basis"], stuck["as_of"]) == ("evidence", health[0]["quiet_as_of"])
+        publish_all(home, list_analyses())
+        page = draw_report(home).read_text(encoding="utf-8")
+        assert "sessions whose last poll was complete; 19 rest since, at most 1h 30m</dd>" in page
+        assert "<strong>19 sessions</strong> resting" in page
         fleet.change(changed, announce=False, status="idle")
         fleet.minute += 15
         assert count_reasons_of(fleet.run(home, SOON)) == {"resting": 20}
@@ -228,16 +236,31 @@ def test_quiet_sessions_rest(home: Path) -> None:
     assert [read(home, query) for query in TABLES] == rows
 
 
+UNTRUSTED = (
+    "source fleet: no session rests until {} of 3 sessions were announced over 3 days; so far {}"
+)
 CONFIG = """
 sources:
   - {{name: fleet, base_url: "{}", token_env: FLEET_PAT, discover: true}}
 """
 
 
+def test_what_is_missing() -> None:
+    """Of a source that is not trusted it is said what is missing, a miss in the last month too."""
+    hour = 3_600_000_000
+    trials = Trials(1, 1, hour, 3 * hour, 0)
+    expected = UNTRUSTED.format(
+        "30 days after one was missed (1970-01-01 00:00 UTC), and 1 change",
+        "1 change of 1 session over 2h 00m",
+    )
+    assert describe_trials("fleet", trials, 3, Polling(trust_after_changes=1)) == expected
+
+
 @pytest.mark.usefixtures("home")
 def test_plan_is_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`plan` asks for the list of sessions alone, and says what the next run asks, and why."""
     fleet = Fleet(3)
+    fleet.say("s0002", title="Nightly\x1b[2J build")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FLEET_PAT", CANARY)
     with fleet.serve():
@@ -250,18 +273,22 @@ def test_plan_is_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         document = json.loads(invoke("plan", "--json").stdout)
         fleet.sessions["s0001"]["id"] = 7
         failed = invoke("plan")
-    assert planned.stdout.splitlines()[-2:] == [
+    assert planned.stdout.splitlines()[-3:] == [
         "3 of 3 sessions asked: 3 new; 0 resting",
         "4 requests expected: 1 for the list of sessions, 3 for their threads",
+        UNTRUSTED.format("60 changes", "0 changes of 0 sessions over 0.0s"),
     ]
     assert "it was never listed to its end" in planned.stdout
+    assert "Nightly" in planned.stdout
+    assert "\x1b" not in planned.stdout
     assert "3 of 3 sessions asked: 3 new; 0 resting" in ran.stdout
-    untrusted = "3 of 3 sessions asked: 3 of untrusted sources; 0 resting"
+    untrusted = "3 of 3 sessions asked: 3 not trusted yet; 0 resting"
     assert untrusted in again.stdout.splitlines()
     assert document["sessions"][0] == {
         "source": "fleet",
         "session_id": "s0000",
         "label": None,
+        "title": None,
         "is_asked": True,
         "reason": "untrusted",
         "requests": 1,

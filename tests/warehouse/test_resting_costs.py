@@ -27,8 +27,8 @@ LISTED = """
 def test_requests(home: Path) -> None:
     """A trusted fleet costs its list, the sessions that changed, and those whose turn it is.
 
-    With 5 % of the sessions changed that is less than 15 % of a full poll. No table grows with the
-    polls of sessions that rest, but for one row per run, and at the end every row is the truth.
+    With 5 % of the sessions changed that is less than 15 % of a full poll. The ledger has a row for
+    each listing, and at the end every row is the truth.
     """
     fleet, chance = Fleet(SIZE), random.Random(1)  # noqa: S311 - made up
     lists, turns, changed = -(-SIZE // 100), -(-SIZE // 32) + 1, SIZE // 20
@@ -52,7 +52,7 @@ def test_requests(home: Path) -> None:
             assert requests < 0.15 * full
         before = read(home, "SELECT count(*) AS polls FROM session_polls")[0]["polls"]
         unchanged = [poll(10, [], "") for _ in range(2)]
-        assert max(unchanged) <= lists + turns
+        assert max(unchanged) <= lists + turns  # of 1,000 sessions: 43 instead of 1,010
         after = read(home, "SELECT count(*) AS polls FROM session_polls")[0]["polls"]
         assert after - before == sum(unchanged) - 2 * lists
     truth = [
@@ -61,3 +61,33 @@ def test_requests(home: Path) -> None:
         for name, thread in threads.items()
     ]
     assert read(home, LISTED) == truth
+
+
+def test_tables_do_not_grow(home: Path) -> None:
+    """A poll leaves a row of its own, one per source, and one for each listing; resting none."""
+    fleet, resting = Fleet(SIZE), Polling(trust_after_days=1, full_listing_hours=168)
+    with fleet.serve():
+        for number in range(4):
+            for id_ in list(fleet.sessions)[:20] if number else ():
+                fleet.change(id_, status=f"idle{number % 2}")
+            fleet.minute += 13 * 60
+            fleet.run(home, resting)
+        before = count_rows(home)
+        for _ in range(3):
+            fleet.minute, fleet.requests = fleet.minute + 15, []
+            fleet.run(home, resting)
+            due = len(fleet.requests) - -(-SIZE // 100)
+            assert due <= SIZE / 500
+            grown = {"runs": 1, "source_polls": 1, "session_polls": due, "evidence_trials": due > 0}
+            expected = {name: rows + grown.get(name, 0) for name, rows in before.items()}
+            before = count_rows(home)
+            assert before == expected
+
+
+def count_rows(home: Path) -> dict[str, int]:
+    """Return how many rows each table has."""
+    names = [row["table_name"] for row in read(home, "SELECT table_name FROM duckdb_tables()")]
+    (counts,) = read(
+        home, f"SELECT {', '.join(f'(SELECT count(*) FROM {n}) AS {n}' for n in names)}"
+    )
+    return counts

@@ -1,0 +1,94 @@
+"""How DuckDB opens a lake: its extensions, its secrets, and what it may reach."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+import duckdb
+
+from pipelines.config.lake import ON_S3
+from pipelines.errors import WarehouseError
+from pipelines.warehouse.duckdb_file import first_line
+from pipelines.warehouse.sql import quote
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipelines.config.lake import Lake
+
+EXTENSIONS = ("ducklake", "postgres_scanner")
+ON_STORES = "httpfs"
+
+
+def attach(
+    home: Path, lake: Lake, schema: str, path: str, *options: str
+) -> duckdb.DuckDBPyConnection:
+    """Return a connection whose tables are those of a lake's schema, attached with these options.
+
+    It reaches the files below the path, and spills into `home`. Raises WarehouseError.
+    """
+    connection = duckdb.connect(":memory:")
+    try:
+        load_extensions(connection, lake)
+        create_secrets(connection, lake, schema)
+        connection.execute(f"ATTACH 'ducklake:lake' AS lake ({', '.join(options)})")
+        connection.execute(f"SET allowed_directories = [{quote(f'{path}/')}]")
+        connection.execute(f"SET temp_directory = {quote(str(home / 'lake.tmp'))}")
+        connection.execute("USE lake; SET TimeZone = 'UTC'")
+    except duckdb.Error as error:
+        connection.close()
+        said = lake.hide(first_line(error))
+        raise WarehouseError(f"{lake.name}: cannot be opened ({said})") from None
+    return connection
+
+
+def load_extensions(connection: duckdb.DuckDBPyConnection, lake: Lake) -> None:
+    """Load what a lake needs. Raises WarehouseError if it is not installed."""
+    names = EXTENSIONS + ((ON_STORES,) if lake.data.startswith(ON_S3) else ())
+    for extension in names:
+        try:
+            connection.execute(f"LOAD {find_extension(extension)}")
+        except duckdb.Error as error:
+            fix = f"Install session-threads[lake], or run INSTALL {extension} in DuckDB once"
+            problem = f"DuckDB's extension {extension} cannot be loaded ({first_line(error)})"
+            raise WarehouseError(f"{lake.name}: {problem}. {fix}") from None
+
+
+def create_secrets(connection: duckdb.DuckDBPyConnection, lake: Lake, schema: str) -> None:
+    """Tell DuckDB who asks the catalog and the store: a connection string would be printed."""
+    catalog, access = lake.catalog, lake.access
+    connection.execute(f"""
+        CREATE SECRET catalog (
+            TYPE postgres, HOST {quote(catalog.host)}, PORT {catalog.port},
+            DATABASE {quote(catalog.database)}, USER {quote(catalog.user)},
+            PASSWORD {quote(lake.password.get_secret_value())}
+        )
+    """)
+    connection.execute(f"""
+        CREATE SECRET lake (
+            TYPE ducklake, METADATA_PATH '', METADATA_SCHEMA {quote(schema)},
+            METADATA_PARAMETERS MAP {{'TYPE': 'postgres', 'SECRET': 'catalog'}}
+        )
+    """)
+    if access is not None:
+        store = access.store
+        keys = (access.key_id, access.secret)
+        key_id, secret = (quote(key.get_secret_value()) for key in keys)
+        endpoint = f"ENDPOINT {quote(store.endpoint)}, URL_STYLE 'path'," if store.endpoint else ""
+        connection.execute(f"""
+            CREATE SECRET store (
+                TYPE s3, {endpoint} REGION {quote(store.region)}, USE_SSL {store.use_ssl},
+                KEY_ID {key_id}, SECRET {secret}, SCOPE {quote(lake.data)}
+            )
+        """)
+
+
+def find_extension(name: str) -> str:
+    """Return what DuckDB loads: the file of the extra's package, or the name of one installed."""
+    package = f"duckdb_extension_{name}"
+    if find_spec(package) is None:
+        return name
+    file = files(package) / "extensions" / f"v{duckdb.__version__}" / f"{name}.duckdb_extension"
+    return quote(str(file))
