@@ -156,9 +156,6 @@ def _try_all(
     except duckdb.Error:
         if not errors:
             raise
-    except RuntimeError:
-        # So DuckDB says that Ctrl-C has ended a query.
-        raise KeyboardInterrupt from None
     for analysis, error, seconds in errors:
         if isinstance(error, duckdb.OutOfMemoryException) and analysis.name not in pressed:
             # Not everything that a query holds can be on disk instead.

@@ -32,16 +32,21 @@ class Failure(NamedTuple):
 def open_lanes(connection: duckdb.DuckDBPyConnection) -> Iterator[list[duckdb.DuckDBPyConnection]]:
     """Give the connections to build on at once: this one alone, or several with one core each.
 
-    Small tables are no work that DuckDB could divide.
+    Small tables are no work that DuckDB could divide. Raises KeyboardInterrupt if Ctrl-C ends a
+    query.
     """
     ((cores, count),) = connection.execute(read_query("ledger", "cores")).fetchall()
-    if count == 1:
-        yield [connection]
-        return
-    with ExitStack() as lanes:
-        lanes.callback(connection.execute, f"SET GLOBAL threads = {cores}")
-        connection.execute("SET GLOBAL threads = 1")
-        yield [lanes.enter_context(closing(connection.cursor())) for _ in range(count)]
+    try:
+        if count == 1:
+            yield [connection]
+            return
+        with ExitStack() as lanes:
+            lanes.callback(connection.execute, f"SET GLOBAL threads = {cores}")
+            connection.execute("SET GLOBAL threads = 1")
+            yield [lanes.enter_context(closing(connection.cursor())) for _ in range(count)]
+    except RuntimeError:
+        # So DuckDB says it.
+        raise KeyboardInterrupt from None
 
 
 def run_lanes(
