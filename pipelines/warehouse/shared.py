@@ -26,6 +26,15 @@ SHARED = (
     "source_as_of",
     "open_changes",
 )
+# Of a lake also the tables: each query that reads one asks the catalog for its files and rows.
+TABLES = (
+    *("threads", "thread_status_history", "spells_unseen", "silences", "statuses", "sessions"),
+    *("session_polls", "source_polls", "session_evidence", "evidence_trials", "runs"),
+    *("schema_drift", "unannounced_changes", "analysis_settings"),
+)
+IS_LAKE = """
+    SELECT type = 'ducklake' FROM duckdb_databases() WHERE database_name = current_database()
+"""
 
 
 @contextmanager
@@ -34,10 +43,12 @@ def shared_views(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
 
     If one cannot be computed, there are none: whoever reads the view will say what is wrong.
     """
+    is_lake = connection.execute(IS_LAKE).fetchall() == [(True,)]
+    names = (*(TABLES if is_lake else ()), *SHARED)
     try:
         with suppress(duckdb.Error), transaction(connection):
-            for name in SHARED:
+            for name in names:
                 connection.execute(f"CREATE TEMP TABLE {name} AS FROM {name}")
         yield
     finally:
-        connection.execute(";".join(f"DROP TABLE IF EXISTS temp.{name}" for name in SHARED))
+        connection.execute(";".join(f"DROP TABLE IF EXISTS temp.{name}" for name in names))
