@@ -463,7 +463,7 @@ def _(selection):
         f"""
         -- Kaplan-Meier, as in analytics.survival, of what is chosen.
         WITH lifetimes AS (
-            SELECT *, hash(role) AS curve
+            SELECT *, hash(role) AS curve, hash(source, session_id) AS session
             FROM curve_lifetimes('selected')
         ),
 
@@ -478,7 +478,7 @@ def _(selection):
         )
 
         SELECT role, threads, t_seconds AS seconds, survival, at_risk, ci_low, ci_high
-        FROM kaplan_meier('lifetimes')
+        FROM kaplan_meier_of_sessions('lifetimes')
         JOIN legend USING (curve)
         UNION ALL
         SELECT role, threads, 0, 1, NULL, NULL, NULL

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from benchmarks.truth.world import (
     HOUR,
     MINUTE,
     Finding,
     Life,
+    Row,
     State,
     World,
     build,
@@ -17,50 +20,113 @@ from benchmarks.truth.world import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     import numpy as np
 
 END = 12 * HOUR
-SESSIONS, THREADS = 4, 15  # of each agent
-# agent -> minutes that its threads stay silent on average; exponential.
-AGENTS = {"brisk": 5.0, "usual": 20.0, "slow": 60.0}
-HUNG = 10  # times that
+SESSIONS = 4
+HUNG = 10  # times as long as an agent's threads stay silent on average
 
 
-def draw_world(chance: np.random.Generator, every: float) -> tuple[World, set[str]]:
-    """Return a world polled so often, and the ids of its threads that hang: one of each agent."""
+class Agent(NamedTuple):
+    """Its threads, for how many minutes they stay silent on average, and of how many hours."""
+
+    minutes: float
+    threads: int = 60
+    hours: float = 12.0
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Agents, how often they are polled, and how the logarithm of silences spreads.
+
+    Without a spread silences are exponential. `watched` are the agents that are assessed.
+    """
+
+    agents: dict[str, Agent]
+    minutes: float = 10.0
+    spread: float = 0.0
+    watched: str = "brisk usual slow"
+
+
+USUAL = {"brisk": Agent(5.0), "usual": Agent(20.0), "slow": Agent(60.0)}
+OTHERS = {"brisk": Agent(5.0), "usual": Agent(20.0)}
+SLOW_OTHERS = {"usual": Agent(20.0), "slow": Agent(60.0)}
+WORLDS = {
+    "silences of 5, 20 and 60 minutes, polled every 10": Scene(USUAL),
+    "silences of 5, 20 and 60 minutes, polled every 30": Scene(USUAL, minutes=30.0),
+    "the same, of heavy tails (log-normal, 1.0)": Scene(USUAL, spread=1.0),
+    "an agent slower than others, of about 30 silences": Scene(
+        OTHERS | {"slow": Agent(60.0, 4, 10.0)}, watched="slow"
+    ),
+    "an agent slower than others, of about 10 silences": Scene(
+        OTHERS | {"slow": Agent(60.0, 2, 6.0)}, watched="slow"
+    ),
+    "an agent faster than others, of about 30 silences": Scene(
+        SLOW_OTHERS | {"brisk": Agent(10.0, 3, 3.0)}, watched="brisk"
+    ),
+}
+
+
+def draw_world(chance: np.random.Generator, scene: Scene) -> tuple[World, set[str]]:
+    """Return a world, and the ids of its threads that hang: one of each agent."""
     threads, hung = [], set()
-    for agent, minutes in AGENTS.items():
-        for number in range(SESSIONS * THREADS):
-            born = chance.random() * END / 4
-            hangs = number == 0
-            until = END - HUNG * minutes * MINUTE if hangs else END
-            id_ = f"{agent}.{number}"
-            at, touches = born, []
-            while (at := at + minutes * MINUTE * chance.exponential()) < until:
-                touches.append(at)
-            if hangs:
-                hung.add(id_)
-            session = f"sess_{number % SESSIONS}"
-            threads.append(
-                Life(session, id_, (State(born, "running"),), agent, touches=tuple(touches))
-            )
-    polls = int(END / every)
-    return World(threads, [every * (number + 1) for number in range(polls)]), hung
+    for name, agent in scene.agents.items():
+        for number in range(agent.threads):
+            first = END - agent.hours * HOUR
+            born = first + chance.random() * agent.hours * HOUR / 4
+            until = END - HUNG * agent.minutes * MINUTE * (number == 0)
+            id_ = f"{name}.{number}"
+            states = (State(min(born, until), "running"),)
+            touches = tuple(touch(chance, agent, scene, born, until))
+            threads.append(Life(f"sess_{number % SESSIONS}", id_, states, name, touches=touches))
+        hung.add(f"{name}.0")
+    every = scene.minutes * MINUTE
+    return World(threads, [every * (number + 1) for number in range(int(END / every))]), hung
 
 
-def measure(seeds: int) -> Iterator[Finding]:
+def touch(
+    chance: np.random.Generator, agent: Agent, scene: Scene, born: float, until: float
+) -> Iterator[float]:
+    """Yield when a thread shows that it lives."""
+    at = born
+    while (at := at + agent.minutes * MINUTE * stay_silent(chance, scene.spread)) < until:
+        yield at
+
+
+def stay_silent(chance: np.random.Generator, spread: float) -> float:
+    """Return the length of a silence, 1 on average."""
+    return chance.lognormal(-spread * spread / 2, spread) if spread else chance.exponential()
+
+
+def how_many(_name: str, seeds: int) -> int:
+    """Return how many worlds of a kind are worth their time: each is polled very often."""
+    return min(seeds, 20)
+
+
+def look(name: str, seeds: Iterable[int]) -> list[dict[str, list[bool]]]:
+    """Return of each world whether attention lists those that hang, and those that do not."""
+    scene = WORLDS[name]
+    drawn = [draw_world(draw(seed, name), scene) for seed in seeds]
+    tables = build((world for world, _ in drawn), "attention")
+    return [find(scene, *each, rows["attention"]) for each, rows in zip(drawn, tables, strict=True)]
+
+
+def find(scene: Scene, world: World, hung: set[str], rows: list[Row]) -> dict[str, list[bool]]:
+    """Return who of the watched agents' threads is listed: those that hang, and the others."""
+    listed = {row["thread_id"] for row in rows if row["reason"] == "stuck"}
+    watched = [life for life in world.threads if life.agent in scene.watched.split()]
+    return {
+        "hung": [life.id in listed for life in watched if life.id in hung],
+        "healthy": [life.id in listed for life in watched if life.id not in hung],
+    }
+
+
+def assess(name: str, looks: list[dict[str, Any]]) -> Iterator[Finding]:
     """Yield of how many that hang, and of how many that do not, attention says so."""
-    for minutes in (10, 30):
-        name = f"silences of 5, 20 and 60 minutes, polled every {minutes}"
-        found, healthy = [], []
-        drawn = [draw_world(draw(seed, name), minutes * MINUTE) for seed in range(seeds)]
-        tables = build((world for world, _ in drawn), "attention")
-        for (world, hung), rows in zip(drawn, tables, strict=True):
-            listed = {row["thread_id"] for row in rows["attention"] if row["reason"] == "stuck"}
-            found += [id_ in listed for id_ in hung]
-            healthy += [life.id in listed for life in world.threads if life.id not in hung]
-        claim = "silent for ten times as long as usual, and listed"
-        yield Finding("attention", name, claim, share(found), "≥", 1.0)
-        yield Finding("attention", name, "healthy, and listed", share(healthy), "≤", 0.05)
+    found = share(chain.from_iterable(seen["hung"] for seen in looks))
+    claim = "silent for ten times as long as usual, and listed"
+    yield Finding("attention", name, claim, found, "≥", 1.0)
+    healthy = share(chain.from_iterable(seen["healthy"] for seen in looks))
+    yield Finding("attention", name, "healthy, and listed", healthy, "≤", 0.05)

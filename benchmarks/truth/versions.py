@@ -23,7 +23,7 @@ from benchmarks.truth.world import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 TYPICAL_S = 1800.0  # mean lifetime of a thread in an average session
 SPREAD = 0.5  # standard deviation of the logarithm of sessions' speeds
@@ -188,29 +188,35 @@ EFFECTS: dict[str, tuple[Agents, Scene, Wanted]] = {
 OPPOSITE = {"slower": "faster", "faster": "slower", "more": "fewer", "fewer": "more"}
 
 
-def measure(seeds: int) -> Iterator[Finding]:
-    """Yield what the comparison of versions says in so many worlds, and in a fourth of effects."""
-    for name, (agents, scene) in NOTHING.items():
-        tables = look(name, seeds)
-        said = share(any(map(is_verdict, rows)) for rows in tables)
+WORLDS = (*NOTHING, *EFFECTS)
+
+
+def how_many(name: str, seeds: int) -> int:
+    """Return how many worlds of a kind are to be looked at: a fourth where there is an effect."""
+    return seeds if name in NOTHING else max(1, seeds // 4)
+
+
+def assess(name: str, looks: list[list[Row]]) -> Iterator[Finding]:
+    """Yield what the comparison of versions says in worlds of a kind."""
+    if name in NOTHING:
+        said = share(any(map(is_verdict, rows)) for rows in looks)
         yield Finding("agent_versions", name, "tables with any verdict", said, "≤", 0.08)
-        yield from cover(name, tables, agents, scene)
-    for name, (_, _, wanted) in EFFECTS.items():
-        tables = look(name, max(1, seeds // 4))
-        changed = [row for rows in tables for row in rows if row["agent"] == "agent_00"]
-        seen = share(any(is_said(row, *item) for item in wanted.items()) for row in changed)
-        yield Finding("agent_versions", name, "effect found", seen, "≥", 0.8)
-        alone = share(
-            is_said(row, "speed", "faster") and not is_said(row, "failures", "more")
-            for row in changed
-        )
-        yield Finding("agent_versions", name, "faster alone", alone, "≤", 0.0)
+        yield from cover(name, looks)
+        return
+    wanted = EFFECTS[name][-1]
+    changed = [row for rows in looks for row in rows if row["agent"] == "agent_00"]
+    seen = share(any(is_said(row, *item) for item in wanted.items()) for row in changed)
+    yield Finding("agent_versions", name, "effect found", seen, "≥", 0.8)
+    alone = share(
+        is_said(row, "speed", "faster") and not is_said(row, "failures", "more") for row in changed
+    )
+    yield Finding("agent_versions", name, "faster alone", alone, "≤", 0.0)
 
 
-def look(name: str, seeds: int) -> list[list[Row]]:
-    """Return the rows of the versions that are compared with one, of so many worlds."""
+def look(name: str, seeds: Iterable[int]) -> list[list[Row]]:
+    """Return the rows of the versions that are compared with one, of these worlds."""
     agents, scene = (NOTHING | {kind: effect[:2] for kind, effect in EFFECTS.items()})[name]
-    worlds = (draw_world(draw(seed, name), agents, scene) for seed in range(seeds))
+    worlds = (draw_world(draw(seed, name), agents, scene) for seed in seeds)
     return [
         [row for row in tables["agent_versions"] if row["compared_with"] is not None]
         for tables in build(worlds, "agent_versions")
@@ -227,8 +233,9 @@ def is_said(row: Row, name: str, verdict: str) -> bool:
     return bool(row[name] == (verdict if row["version"] == 2 else OPPOSITE[verdict]))  # noqa: PLR2004
 
 
-def cover(name: str, tables: list[list[Row]], agents: Agents, scene: Scene) -> Iterator[Finding]:
+def cover(name: str, tables: list[list[Row]]) -> Iterator[Finding]:
     """Yield how often the intervals of both values of both versions hold what is true."""
+    agents, scene = NOTHING[name]
     held: dict[str, list[bool]] = {"failed_share": [], "lifetime": []}
     errors: dict[str, list[float]] = {"failed_share": [], "lifetime": []}
     versions = {v.number: v for v in agents["agent_00"]}

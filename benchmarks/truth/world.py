@@ -172,7 +172,8 @@ def make_poll(source: str, session: str, at: float, outcome: str, size: int) -> 
 
 def instant(at: float) -> str:
     """Return a time as the server writes it."""
-    return f"{START + timedelta(seconds=round(at, 3)):%Y-%m-%dT%H:%M:%S.%fZ}"
+    moment = START + timedelta(seconds=round(at, 3))
+    return f"{moment.replace(tzinfo=None).isoformat()}Z"
 
 
 def connect() -> duckdb.DuckDBPyConnection:

@@ -43,7 +43,9 @@
 --     FROM analytics.agent_versions WHERE NOT coalesce(failed_share BETWEEN failed_share_low - 1e-9
 --     AND failed_share_high + 1e-9 AND lifetime_seconds BETWEEN lifetime_low_seconds AND lifetime_high_seconds, TRUE)
 --   compared_with_an_earlier_one: FROM analytics.agent_versions WHERE created_from_compared > created_from
-WITH lifetimes AS MATERIALIZED (
+WITH durations AS NOT MATERIALIZED (FROM analytics.thread_durations),
+
+lifetimes AS MATERIALIZED (
     SELECT
         agent,
         role,
@@ -54,16 +56,18 @@ WITH lifetimes AS MATERIALIZED (
         -- A thread that closed was followed on: for as long as its session was.
         age_step(seconds_between(created_at, greatest(as_of, complete_at))) AS followed,
         CASE WHEN entry_seconds > 0 THEN age_step(entry_seconds) ELSE -1 END AS entry,
+        CASE WHEN listed_seconds > 0 THEN age_step(least(listed_seconds, elapsed_low)) ELSE -1 END AS listed,
         -- An open thread that gave up did so when it fell quiet.
         age_step(elapsed_seconds - if(is_censored AND gave_up(stop_reason_type), coalesce(quiet_seconds, 0), 0)) AS age,
         CASE
             WHEN basis = 'terminated' OR gave_up(stop_reason_type) THEN 'failed'
             WHEN is_censored THEN 'open'
+            WHEN is_vanished THEN 'vanished'
             ELSE 'closed'
-        END::ENUM ('open', 'closed', 'failed') AS cause
-    FROM analytics.thread_durations
+        END::ENUM ('open', 'closed', 'vanished', 'failed') AS cause
+    FROM curve_lifetimes('durations')
     JOIN latest_polls USING (source, session_id)
-    WHERE elapsed_seconds IS NOT NULL AND agent IS NOT NULL AND agent_version IS NOT NULL
+    WHERE agent IS NOT NULL AND agent_version IS NOT NULL
 ),
 
 pairs AS MATERIALIZED (FROM version_pairs('lifetimes'))

@@ -16,7 +16,7 @@
 --   created_at: when the thread was created (UTC)
 --   quiet_seconds: as_of - updated_at; 0 if it was updated during the poll (seconds)
 --   threshold_seconds: how long it is usual to stay quiet (seconds)
---   threshold_basis: "where that comes from: agent_and_status or status (an upper bound of the 95th percentile of at least 60 silences, that is times between two changes of updated_at that polls saw), or configured (attention_after_minutes)"
+--   threshold_basis: "where that comes from: agent_and_status (silences of the agent in the status, that is times between two changes of updated_at that polls saw: an upper bound of their 95th percentile, and such that 5 % of the time of silence is beyond; below 60 the largest of them, if they are at least 20 or it is longer than what follows), status (the same of at least 60 silences of all agents), or configured (attention_after_minutes)"
 --   severity: "low below the threshold, and of a closed thread, in which nobody waits; medium up to three times as long, high beyond"
 --   as_of: beginning of the newest poll that the row rests on, or of the list of sessions that found its session quiet (UTC)
 --   as_of_basis: "poll, or evidence: the session rests, and nothing pointed to news at as_of"
@@ -56,48 +56,58 @@ candidates AS (
     WHERE reason IS NOT NULL
 ),
 
-usual AS MATERIALIZED (FROM usual_silences)
+usual AS MATERIALIZED (FROM usual_silences),
+
+compared AS (
+    SELECT
+        candidates.*,
+        coalesce(of_status.upper_seconds, configured.value * 60) AS wider_seconds,
+        coalesce(of_agent.n >= 20 OR of_agent.upper_seconds > wider_seconds, FALSE) AS is_of_agent,
+        if(is_of_agent, of_agent.upper_seconds, wider_seconds) AS threshold_seconds,
+        CASE
+            WHEN is_of_agent THEN 'agent_and_status'
+            WHEN of_status.n IS NOT NULL THEN 'status'
+            ELSE 'configured'
+        END AS threshold_basis
+    FROM candidates
+    LEFT JOIN usual AS of_agent
+        ON of_agent.source = candidates.source
+        AND of_agent.agent = coalesce(candidates.agent, '(none)')
+        AND of_agent.status = coalesce(candidates.status, '(none)')
+    LEFT JOIN usual AS of_status
+        ON of_status.agent IS NULL
+        AND of_status.status = coalesce(candidates.status, '(none)')
+    LEFT JOIN analysis_settings AS configured ON configured.name = 'attention_after_minutes'
+)
 
 SELECT
-    candidates.source,
-    candidates.session_id,
-    candidates.session_label,
-    candidates.thread_id,
-    candidates.name,
-    candidates.role,
-    candidates.agent,
-    candidates.agent_name,
-    candidates.status,
-    candidates.stop_reason_type,
-    candidates.reason,
-    candidates.created_at,
-    candidates.quiet_seconds,
-    coalesce(of_agent.upper_seconds, of_status.upper_seconds, configured.value * 60) AS threshold_seconds,
+    source,
+    session_id,
+    session_label,
+    thread_id,
+    name,
+    role,
+    agent,
+    agent_name,
+    status,
+    stop_reason_type,
+    reason,
+    created_at,
+    quiet_seconds,
+    threshold_seconds,
+    threshold_basis,
     CASE
-        WHEN of_agent.n IS NOT NULL THEN 'agent_and_status'
-        WHEN of_status.n IS NOT NULL THEN 'status'
-        ELSE 'configured'
-    END AS threshold_basis,
-    CASE
-        WHEN NOT candidates.is_censored THEN 'low'
+        WHEN NOT is_censored THEN 'low'
         WHEN quiet_seconds > 3 * threshold_seconds THEN 'high'
         WHEN quiet_seconds > threshold_seconds THEN 'medium'
         ELSE 'low'
     END AS severity,
-    candidates.as_of,
-    candidates.as_of_basis
-FROM candidates
-LEFT JOIN usual AS of_agent
-    ON of_agent.source = candidates.source
-    AND of_agent.agent = coalesce(candidates.agent, '(none)')
-    AND of_agent.status = coalesce(candidates.status, '(none)')
-LEFT JOIN usual AS of_status
-    ON of_status.agent IS NULL
-    AND of_status.status = coalesce(candidates.status, '(none)')
-LEFT JOIN analysis_settings AS configured ON configured.name = 'attention_after_minutes'
+    as_of,
+    as_of_basis
+FROM compared
 WHERE reason <> 'stuck' OR quiet_seconds > threshold_seconds
 ORDER BY
     array_position(['high', 'medium', 'low'], severity),
-    candidates.is_censored DESC,
+    is_censored DESC,
     quiet_seconds DESC NULLS LAST,
-    candidates.source, candidates.session_id, candidates.thread_id
+    source, session_id, thread_id

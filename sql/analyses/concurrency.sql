@@ -1,8 +1,9 @@
 -- answers: How many threads were open at once?
--- grain: one row per source and hour since its first poll (of ten years at most), as in status_over_time; what was open before is open as the first begins
+-- grain: one row per source and hour since its first poll (of ten years at most), as in status_over_time, and before that since the first birth of a thread, 31 days at most, if its first polls listed threads that had closed (source_entry); what was open before is open as the first begins
 -- columns:
 --   source: name of the source
 --   hour: beginning of the hour (UTC)
+--   is_polled: whether polls speak of the hour; if not, it is told from the dates of threads that were listed later, and who was listed no more by the first poll is missing
 --   open_peak: largest number of threads open at one time, as the history has it; a thread is open from created_at, or if that is null from when it was first seen, until it closes, goes missing, or its session is no longer watched
 --   open_mean: mean number of open threads; of the hour of as_of in the part before it; in a later one, to which no poll brought anything, as many as then
 --   arrivals: number of threads that were created, or reopened
@@ -20,12 +21,14 @@
 --     OVER (PARTITION BY source ORDER BY hour) + arrivals - completions
 WITH newest AS (
     SELECT
-        * EXCLUDE (first_hour, hour_of_newest, last_hour),
-        epoch_us(first_hour) // 3_600_000_000 AS first_hour,
+        source, as_of, as_of_oldest,
+        epoch_us(first_hour) // 3_600_000_000 AS polled_hour,
+        epoch_us(if(entry.closed_before > 0, dated_hour, first_hour)) // 3_600_000_000 AS first_hour,
         epoch_us(last_hour) // 3_600_000_000 AS last_hour,
-        epoch_us(greatest(as_of, first_hour)) AS seen_us,
+        epoch_us(greatest(as_of, hours.first_hour)) AS seen_us,
         row_number() OVER ()::SMALLINT AS source_number
-    FROM source_hours
+    FROM source_hours AS hours
+    LEFT JOIN source_entry AS entry USING (source)
     WHERE as_of IS NOT NULL
 ),
 
@@ -88,6 +91,7 @@ backlogs AS (
 SELECT
     source,
     to_timestamp(hour * 3600) AS hour,
+    hour >= polled_hour AS is_polled,
     (backlog_before + greatest(coalesce(change_at_first, 0), peak_in_hour))::BIGINT AS open_peak,
     coalesce((backlog_before * length_us::DOUBLE + coalesce(open_us, 0)) / nullif(length_us, 0), backlog)
     AS open_mean,

@@ -10,10 +10,10 @@
 --   role: coordinator or child, never mixed
 --   t_seconds: time since the thread was created (seconds)
 --   at_risk: number of threads that were open until then, as far as is known; of a source that did not list what had closed, those that were younger at their session's first poll (entry_seconds of thread_durations); if the last of the row vanished, those that had been listed by then (listed_seconds)
---   closed: number of threads that closed since the row before, at t_seconds at the latest; vanished ones at times spread evenly over what is possible of each (spread_between)
+--   closed: number of threads that closed since the row before, at t_seconds at the latest; vanished ones at times spread over what is possible of each (spread_between)
 --   censored: number of threads of which no more is known than that they were open until a time since the row before
 --   survival: Kaplan-Meier estimate of the share of threads open for longer than t_seconds
---   ci_low: lower end of its 95 % confidence interval (Greenwood, on the log-log scale), and lower by those that vanished and may have closed before; null if survival is 0 or 1
+--   ci_low: lower end of its 95 % confidence interval (Greenwood, on the log-log scale, wider if threads of a session are alike; of one session, for threads of that session), and lower by those that vanished and may have closed before; null if survival is 0 or 1
 --   ci_high: upper end of it, higher by those that vanished and may have closed later
 --   as_of: beginning of the newest poll that the curve rests on (UTC)
 --   as_of_oldest: the oldest of the newest polls that its threads rest on (UTC)
@@ -31,7 +31,7 @@
 WITH durations AS NOT MATERIALIZED (FROM analytics.thread_durations),
 
 lifetimes AS NOT MATERIALIZED (
-    SELECT *, role AS own_role
+    SELECT *, role AS own_role, hash(source, session_id) AS session
     FROM curve_lifetimes('durations')
 ),
 
@@ -61,7 +61,7 @@ several_sources AS (
 members AS NOT MATERIALIZED (
     SELECT hash('all', 'all', role) AS curve, * FROM lifetimes
     UNION ALL SELECT hash('source', source, role), * FROM lifetimes WHERE EXISTS (FROM several_sources)
-    UNION ALL SELECT hash('session', session_id, role), * FROM lifetimes
+    UNION ALL SELECT hash('session', session_id, role), * REPLACE (NULL::UBIGINT AS session) FROM lifetimes
     UNION ALL SELECT hash('agent', coalesce(agent, '(none)'), role), * FROM lifetimes
     UNION ALL SELECT hash(
         'agent_version', coalesce(agent, '(none)') || '@' || coalesce(agent_version::VARCHAR, '(none)'), role
@@ -70,7 +70,7 @@ members AS NOT MATERIALIZED (
 ),
 
 numbered AS NOT MATERIALIZED (
-    SELECT curve, COLUMNS('^((elapsed|entry|listed)_seconds|elapsed_low|elapsed_high|is_censored|is_vanished)$')
+    SELECT curve, COLUMNS('^((elapsed|entry|listed)_seconds|elapsed_low|elapsed_high|is_censored|is_vanished|session)$')
     FROM members
 ),
 
@@ -88,7 +88,7 @@ SELECT
     dimension, value, coalesce(names.name, value) AS name,
     names.* EXCLUDE (dimension, value, name),
     curves.role, points.* EXCLUDE (curve), curves.as_of, curves.as_of_oldest
-FROM kaplan_meier('numbered') AS points
+FROM kaplan_meier_of_sessions('numbered') AS points
 JOIN curves USING (curve)
 LEFT JOIN group_names AS names USING (dimension, value)
 ORDER BY dimension <> 'all', dimension, value, curves.role, points.t_seconds

@@ -1,29 +1,47 @@
 -- Aalen-Johansen: which share of a curve's threads had failed, and which had closed without failing,
 -- by each age, with open threads in the denominator. `fates` names what has the columns curve, entry (in
--- view only above that age), age (both in steps, see age_step), cause (open, closed or failed) and
--- threads, of which so many had that fate. One row per curve and age; log_age is the part of the mean logarithm of the age at closing.
-CREATE OR REPLACE MACRO aalen_johansen(fates) AS TABLE (
+-- view only above that age), age (both in steps, see age_step), cause (open, closed, vanished or failed) and
+-- threads, of which so many had that fate. That one vanished, closed unseen, is known only of what had been
+-- listed before: it stands for as many as there are at risk for each of those that had (per_vanished).
+-- `listings` names of curves with vanished ones at which age (step) how many threads come to be at risk of
+-- that, or less. One row per curve and age; log_age is the part of the mean logarithm of the age at closing.
+CREATE OR REPLACE MACRO aalen_johansen(fates, listings) AS TABLE (
     WITH flows AS (
         SELECT
             curve,
             age,
             threads AS leaving,
-            CASE WHEN cause = 'closed' THEN threads ELSE 0 END AS closed,
-            CASE WHEN cause = 'failed' THEN threads ELSE 0 END AS failed
+            CASE WHEN cause = 'closed' THEN threads ELSE 0 END AS seen,
+            CASE WHEN cause = 'vanished' THEN threads ELSE 0 END AS vanished,
+            CASE WHEN cause = 'failed' THEN threads ELSE 0 END AS failed,
+            0 AS listed
         FROM query_table(fates)
         UNION ALL
-        SELECT curve, entry, -threads, 0, 0
+        SELECT curve, entry, -threads, 0, 0, 0, 0
         FROM query_table(fates)
+        UNION ALL
+        SELECT curve, age, 0, 0, 0, 0, listed
+        FROM query_table(listings)
     ),
 
     risks AS (
         SELECT
             curve,
             age,
-            sum(closed)::DOUBLE AS closed,
-            sum(failed)::DOUBLE AS failed,
             -sum(sum(leaving)) OVER earlier ::DOUBLE AS at_risk,
-            CASE WHEN at_risk > 0 THEN (sum(closed) + sum(failed)) / at_risk ELSE 0 END AS hazard
+            CASE
+                WHEN sum(vanished) > 0 THEN least(
+                    greatest(at_risk / nullif(sum(sum(listed)) OVER earlier ::DOUBLE, 0), 1),
+                    (at_risk - sum(seen) - sum(failed)) / sum(vanished)
+                )
+                ELSE 1
+            END AS per_vanished,
+            (sum(seen) + sum(vanished) * per_vanished)::DOUBLE AS closed,
+            sum(failed)::DOUBLE AS failed,
+            CASE
+                WHEN at_risk > 0 THEN (sum(seen) + sum(vanished) * per_vanished + sum(failed)) / at_risk
+                ELSE 0
+            END AS hazard
         FROM flows
         GROUP BY curve, age
         WINDOW earlier AS (PARTITION BY curve ORDER BY age ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
@@ -102,6 +120,7 @@ CREATE OR REPLACE MACRO influence_function(points) AS TABLE (
     SELECT
         curve,
         age,
+        per_vanished,
         failures,
         failures_if_closed,
         failures_if_failed,

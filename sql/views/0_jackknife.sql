@@ -11,9 +11,19 @@ CREATE OR REPLACE MACRO session_influences(lifetimes, fates, functions) AS TABLE
             had.cause,
             at_exit.failures,
             at_exit.speed,
-            CASE had.cause WHEN 'closed' THEN at_exit.failures_if_closed WHEN 'failed' THEN at_exit.failures_if_failed ELSE 0 END
+            CASE had.cause
+                WHEN 'closed' THEN at_exit.failures_if_closed
+                WHEN 'vanished' THEN at_exit.failures_if_closed * at_exit.per_vanished
+                WHEN 'failed' THEN at_exit.failures_if_failed
+                ELSE 0
+            END
             - at_exit.failures_compensator + coalesce(at_entry.failures_compensator, 0) AS to_failures,
-            CASE had.cause WHEN 'closed' THEN at_exit.speed_if_closed WHEN 'failed' THEN at_exit.speed_if_failed ELSE 0 END
+            CASE had.cause
+                WHEN 'closed' THEN at_exit.speed_if_closed
+                WHEN 'vanished' THEN at_exit.speed_if_closed * at_exit.per_vanished
+                WHEN 'failed' THEN at_exit.speed_if_failed
+                ELSE 0
+            END
             - at_exit.speed_compensator + coalesce(at_entry.speed_compensator, 0) AS to_speed
         FROM query_table(fates) AS had
         JOIN query_table(functions) AS at_exit USING (curve, age)

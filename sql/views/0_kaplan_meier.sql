@@ -1,10 +1,23 @@
+-- The 95 % interval of a survival, from its standard deviation on the scale of ln(-ln(survival)), and from
+-- the shares of those at risk that may have closed sooner, and later, than they count.
+CREATE OR REPLACE MACRO survival_interval(survival, log_error, sooner, later) AS {
+    'low': CASE
+        WHEN log_error IS NOT NULL
+            THEN pow(survival, exp(1.959963984540054 * log_error)) * greatest(1 - sooner, 0)
+    END,
+    'high': CASE
+        WHEN log_error IS NOT NULL
+            THEN least(pow(survival, exp(-1.959963984540054 * log_error)) * (1 + later), 1)
+    END
+};
+
 -- Kaplan-Meier curves with Greenwood's 95 % intervals on the log-log scale. `lifetimes` names what has
 -- the columns curve, elapsed_seconds, is_censored, entry_seconds: the age after which it was under
 -- observation (delayed entry; 0 if from birth on), listed_seconds: the age at which it was first listed,
 -- and is_vanished: that it closed unseen. That is known only of what had been listed before: it is one of
 -- those at risk that had been listed by that age. When it was is not known: the lower bound takes it for
 -- elapsed_low, the upper one for elapsed_high. A curve has at most 200 points, and every one where it
--- falls to a half and to a tenth.
+-- falls to a half and to a tenth. log_error is the standard deviation on the scale of ln(-ln(survival)).
 CREATE OR REPLACE MACRO kaplan_meier(lifetimes) AS TABLE (
     WITH ranked AS (
         SELECT
@@ -150,15 +163,11 @@ CREATE OR REPLACE MACRO kaplan_meier(lifetimes) AS TABLE (
         WINDOW until_then AS (PARTITION BY curve ORDER BY at_seconds)
     ),
 
-    -- 1.96 standard deviations on the scale of ln(-ln(survival)).
     steps AS (
         SELECT
             *,
             CASE WHEN is_last THEN 0 ELSE round(exp(log_so_far), 12) END AS survival,
-            CASE
-                WHEN survival > 0 AND survival < 1
-                    THEN exp(1.959963984540054 * sqrt(variance_so_far) / ln(survival))
-            END AS spread
+            CASE WHEN survival > 0 AND survival < 1 THEN sqrt(variance_so_far) / -ln(survival) END AS log_error
         FROM points
     )
 
@@ -169,12 +178,11 @@ CREATE OR REPLACE MACRO kaplan_meier(lifetimes) AS TABLE (
         closed,
         censored,
         survival,
-        pow(survival, 1 / spread)
-        * greatest(1 - coalesce(maybe_sooner, 0) / greatest(at_risk, 1), 0) AS ci_low,
-        CASE
-            WHEN spread IS NOT NULL
-                THEN least(pow(survival, spread) * (1 + coalesce(maybe_later, 0) / greatest(at_risk, 1)), 1)
-        END AS ci_high
+        log_error,
+        coalesce(maybe_sooner, 0) / greatest(at_risk, 1) AS sooner,
+        coalesce(maybe_later, 0) / greatest(at_risk, 1) AS later,
+        survival_interval(survival, log_error, sooner, later).low AS ci_low,
+        survival_interval(survival, log_error, sooner, later).high AS ci_high
     FROM steps
     ASOF LEFT JOIN doubts ON doubts.curve = steps.curve AND doubts.at_seconds <= steps.t_seconds
 );

@@ -1,20 +1,35 @@
+-- A number between 0 and 1, all equally probable, and the same whenever an id is asked for it.
+CREATE OR REPLACE MACRO place_of(id) AS
+((md5_number_lower(id) >> 12)::DOUBLE + 0.5) / 4_503_599_627_370_496;
+
 -- When something happened that nobody saw. Of one thread the middle of what is possible is as good as
 -- any time; of many threads it would be a pulse in the middle between any two polls, so that curves
--- were flat between. In a curve each has its own place between the bounds, all equally probable: by its
--- id, so that it is the same again tomorrow.
-CREATE OR REPLACE MACRO spread_between(low, high, id) AS
-low + (high - low) * ((md5_number_lower(id) >> 12)::DOUBLE + 0.5) / 4_503_599_627_370_496;
+-- were flat between. In a curve each has its own place between the bounds, by its id, so that it is the
+-- same again tomorrow: as likely to close at any instant as the others of its source, at `rate` a second.
+CREATE OR REPLACE MACRO spread_between(low, high, id, rate) AS
+low + CASE
+    WHEN rate * (high - low) > 1e-4 THEN -ln(1 - place_of(id) * (1 - exp(-rate * (high - low)))) / rate
+    ELSE place_of(id) * (high - low)
+END;
 
 -- What kaplan_meier reads of threads: `durations` names rows of thread_durations. All their columns, those
 -- that vanished at the age that they have in a curve.
 CREATE OR REPLACE MACRO curve_lifetimes(durations) AS TABLE (
+    WITH rates AS (
+        SELECT source, count_if(NOT is_censored) / sum(elapsed_seconds::DECIMAL(18, 6))::DOUBLE AS rate
+        FROM query_table(durations)
+        GROUP BY source
+        HAVING bool_or(basis = 'vanished')
+    )
+
     SELECT
-        * REPLACE (
-            CASE WHEN basis <> 'vanished' THEN elapsed_seconds ELSE spread_between(
-                elapsed_low, elapsed_high, concat_ws('/', source, session_id, thread_id)
-            ) END AS elapsed_seconds
+        * EXCLUDE (rate) REPLACE (
+            CASE WHEN basis = 'vanished' AND elapsed_high > elapsed_low THEN spread_between(
+                elapsed_low, elapsed_high, concat_ws('/', source, session_id, thread_id), rate
+            ) ELSE elapsed_seconds END AS elapsed_seconds
         ),
         basis = 'vanished' AS is_vanished
     FROM query_table(durations)
+    LEFT JOIN rates USING (source)
     WHERE elapsed_seconds IS NOT NULL
 );

@@ -1,7 +1,7 @@
 -- Whether more of a version's threads fail by the common age than of the one it is compared with, and
 -- whether those that do not fail live longer: both numbers of both, with their intervals, and what chance
 -- says of them. `pairs` names the rows of version_pairs, `lifetimes` what these were made of, with
--- session, entry and age (steps) and cause (open, closed or failed). One row per pair.
+-- session, entry, listed and age (steps) and cause (open, closed, vanished or failed). One row per pair.
 CREATE OR REPLACE MACRO compare_versions(pairs, lifetimes) AS TABLE (
     WITH curves AS MATERIALIZED (
         SELECT curve, agent, role, version, horizon FROM query_table(pairs)
@@ -16,6 +16,7 @@ CREATE OR REPLACE MACRO compare_versions(pairs, lifetimes) AS TABLE (
             curve,
             session,
             least(entry, age - 1) AS entry,
+            listed,
             least(age, horizon) AS age,
             CASE WHEN age <= horizon THEN cause ELSE 'open' END AS cause,
             followed >= horizon AS is_followed
@@ -30,9 +31,17 @@ CREATE OR REPLACE MACRO compare_versions(pairs, lifetimes) AS TABLE (
         GROUP BY curve, entry, age, cause
     ),
 
+    -- Which threads are at risk of closing unseen: from their first listing on.
+    listings AS MATERIALIZED (
+        SELECT curve, unnest([listed, age]) AS age, unnest([1, -1]) AS listed
+        FROM members
+        SEMI JOIN (FROM fates WHERE cause = 'vanished') AS lossy USING (curve)
+        WHERE listed < age
+    ),
+
     points AS MATERIALIZED (
         SELECT at_age.*, horizon
-        FROM aalen_johansen('fates') AS at_age
+        FROM aalen_johansen('fates', 'listings') AS at_age
         JOIN curves USING (curve)
     ),
 

@@ -30,7 +30,8 @@ SELECT
                 greatest(min(polls.hour), any_value(births.hour))
             )
         )
-    ) AS first_hour
+    ) AS first_hour,
+    least(first_hour, greatest(first_hour - INTERVAL 31 DAY, any_value(births.hour))) AS dated_hour
 FROM polls
 LEFT JOIN births USING (source)
 GROUP BY source;
@@ -38,3 +39,4 @@ COMMENT ON VIEW polled_hours IS 'Per source that was ever polled, the hours that
 COMMENT ON COLUMN polled_hours.source IS 'Name of the source in the configuration';
 COMMENT ON COLUMN polled_hours.last_hour IS 'Beginning of the hour in which its newest poll ended';
 COMMENT ON COLUMN polled_hours.first_hour IS 'Beginning of the hour of its first poll';
+COMMENT ON COLUMN polled_hours.dated_hour IS 'Beginning of the hour of the first birth of a thread, 31 days before first_hour at most; first_hour if none was born before';

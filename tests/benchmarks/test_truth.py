@@ -18,7 +18,7 @@ def test_goals(sign: str, goal: float) -> None:
 
 def test_young_version() -> None:
     """Of a version two hours old as many threads fail as of the other within their first hour."""
-    ((row,),) = versions.look("a version two hours old", 1)
+    ((row,),) = versions.look("a version two hours old", [0])
     assert (row["version"], row["compared_with"], row["failures"]) == (2, 1, "unclear")
     assert 3000 < row["common_age_seconds"] < 4200
     assert abs(row["failed_share"] - row["failed_share_compared"]) < 0.1
@@ -27,10 +27,10 @@ def test_young_version() -> None:
 @pytest.mark.slow
 def test_worlds_without_effect() -> None:
     """Threads of a session are alike: of ten worlds at most two get a verdict, most would else."""
-    tables = versions.look("16 sessions of 40 threads, each of one version", 10)
+    name = "16 sessions of 40 threads, each of one version"
+    tables = versions.look(name, range(10))
     assert share(any(map(versions.is_verdict, rows)) for rows in tables) <= 2 / 10
-    agents, scene = versions.NOTHING["16 sessions of 40 threads, each of one version"]
-    for finding in versions.cover("", tables, agents, scene):
+    for finding in versions.cover(name, tables):
         assert finding._replace(goal=0.8 if finding.sign == "≥" else finding.goal).holds, finding
 
 
@@ -38,7 +38,7 @@ def test_worlds_without_effect() -> None:
 @pytest.mark.parametrize("name", ["58 % crash within seconds", "both, sessions of one version"])
 def test_effects(name: str) -> None:
     """One effect among forty pairs is found; a version that crashes is not faster alone."""
-    (rows,) = versions.look(name, 1)
+    (rows,) = versions.look(name, [0])
     (row,) = (row for row in rows if row["agent"] == "agent_00")
     assert versions.is_said(row, "failures", "more")
     assert row["compared"] == 40
@@ -48,6 +48,6 @@ def test_effects(name: str) -> None:
 @pytest.mark.parametrize("name", ["closed ones are not listed at first"])
 def test_lifetimes(name: str) -> None:
     """Medians are near the truth, and three tables agree in every hour."""
-    (seen,) = lifetimes.look(name, 1)
+    (seen,) = lifetimes.look(name, [0])
     assert seen["km_p50"] == pytest.approx(lifetimes.MEDIAN_S, rel=0.25)
     assert seen["agree"]

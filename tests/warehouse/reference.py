@@ -196,13 +196,40 @@ def facts_of(name: str) -> list[Row]:
     children = Counter((*key[:2], row["parent_thread_id"]) for key, row in rows_of(world))
     labels, unwatched = labels_of(world), unwatched_of(world)
     entries = entries_of(world)
-    return [
-        row
-        | measure(world, key, row, find_as_of(row, polls[key[:2]]), entries)
-        | {"session_label": labels.get(key[:2]), "unwatched_since": unwatched.get(key[:2])}
-        | {"key": key, "children": children[key], "depth": find_depth(world, key)}
-        for key, row in rows_of(world)
-    ]
+    return spread(
+        [
+            row
+            | measure(world, key, row, find_as_of(row, polls[key[:2]]), entries)
+            | {"session_label": labels.get(key[:2]), "unwatched_since": unwatched.get(key[:2])}
+            | {"key": key, "children": children[key], "depth": find_depth(world, key)}
+            for key, row in rows_of(world)
+        ]
+    )
+
+
+def spread(facts: list[Row]) -> list[Row]:
+    """Give each thread the age that it has in a curve: of one that vanished a place of its own.
+
+    It is as likely to have closed at any instant between its bounds as the others of its source.
+    """
+    known = [fact for fact in facts if fact["elapsed"] is not None]
+    ages, ended = Counter[str](), Counter[str]()
+    for fact in known:
+        ages[fact["source"]] += fact["elapsed"]
+    for fact in facts:
+        ended[fact["source"]] += fact["basis"] != "open"
+    rates = {source: ended[source] / ages[source] for source in ages if ages[source]}
+    for fact in facts:
+        fact["spread"] = fact["elapsed"]
+        if fact["basis"] == "vanished" and fact["elapsed"] is not None:
+            low, high = (bound or 0 for bound in fact["bounds"])
+            rate = rates[fact["source"]]
+            place = place_of(fact["key"])
+            fact["spread"] = low + place * (high - low)
+            if rate * (high - low) > 1e-4:
+                share = place * -math.expm1(-rate * (high - low))
+                fact["spread"] = low - math.log1p(-share) / rate
+    return facts
 
 
 def rows_of(world: World) -> list[tuple[Key, Row]]:
@@ -291,10 +318,6 @@ def measure(
     listed = seconds(created, row["first_seen_at"])
     if listed is not None and basis in {"open", "vanished"} and bounds[0] is not None:
         listed = min(listed, bounds[0])
-    spread = elapsed
-    if basis == "vanished" and elapsed is not None:
-        low, high = (bound or 0 for bound in bounds)
-        spread = low + (high - low) * place_of(key)
     quiet = seconds(updated, as_of)
     quiet = None if quiet is None else max(quiet, 0)
     agent = row["agent_id"] or row["agent_name"]
@@ -309,7 +332,6 @@ def measure(
         "bounds": bounds,
         "entry": age,
         "listed": max(listed or 0, 0),
-        "spread": spread,
         "quiet": quiet,
         "groups": [
             ("all", "all"),
@@ -422,6 +444,15 @@ def hours_of_source(world: World, source: str) -> tuple[datetime, datetime]:
     first = max(floor(oldest), min(floor(poll["started_at"]) for poll in polls))
     as_of = newest_of_source(world, source) or EVER
     return first, max(floor(as_of), *(floor(poll["finished_at"]) for poll in polls))
+
+
+def dated_hour_of_source(world: World, source: str, first: datetime) -> datetime:
+    """Return from which hour on dates speak of a source, if it listed what had closed."""
+    births = [row["created_at"] for key, row in world.threads.items() if key[0] == source]
+    oldest = min(filter(None, births), default=first)
+    if any(session[0] == source for session in entries_of(world)):
+        return first
+    return min(first, max(floor(oldest), first - timedelta(days=31)))
 
 
 def oldest_of_source(world: World, source: str) -> datetime | None:

@@ -287,7 +287,6 @@ def test_worlds_are_worth_it() -> None:
     assert max(spell["spell"] for spell in spells) > 5
     assert {row["threshold_basis"] for row in table_of("five thousand", "attention")} == {
         "agent_and_status",
-        "status",
         "configured",
     }
     assert {row["reason"] for row in table_of("five thousand", "attention")} == {

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     Numbers = NDArray[Any]
 
-OPEN, CLOSED, FAILED = "open", "closed", "failed"
+OPEN, CLOSED, VANISHED, FAILED = "open", "closed", "vanished", "failed"
 GAVE_UP = {"retries_exhausted", "budget_reached", "refusal"}
 MEASURES = ("failures", "speed")
 
@@ -151,25 +151,35 @@ def test_benjamini_hochberg(macros: duckdb.DuckDBPyConnection) -> None:
     ]
 
 
-@pytest.mark.parametrize("latest", [-1, 200])
-def test_aalen_johansen(macros: duckdb.DuckDBPyConnection, latest: int) -> None:
+@pytest.mark.parametrize(("latest", "unseen"), [(-1, 0.0), (200, 0.0), (-1, 0.5)])
+def test_aalen_johansen(macros: duckdb.DuckDBPyConnection, latest: int, unseen: float) -> None:
     """Incidences are those of lifelines, and influences what trying a session's weight gives.
 
-    Threads come into view at ages up to `latest`, from birth on where that is none.
+    Threads come into view at ages up to `latest`, from birth on where that is none. A share of
+    those that close does so unseen, and was listed before: lifelines knows no such thing.
     """
     draw = np.random.default_rng(3)
     ages = draw.permutation(np.arange(200, 500))[:120]
     entries = np.minimum(draw.integers(-200, 200, 120).clip(-1), latest)
     causes = draw.choice([0, 1, 2], 120)
-    columns_ = {"entry": entries, "age": ages, "cause": np.array([OPEN, CLOSED, FAILED])[causes]}
+    named = np.array([OPEN, CLOSED, FAILED], dtype="<U8")[causes]
+    named[(causes == 1) & (draw.random(120) < unseen)] = VANISHED
+    columns_ = {"entry": entries, "listed": (ages - draw.integers(1, 250, 120)).clip(-1)}
+    columns_ |= {"age": ages, "cause": named}
     given = columns_ | {"session": np.arange(120) % 7, "followed": ages}
     macros.register(
         "given", ArrowStream(pl.DataFrame({"curve": 1, "is_followed": True, "threads": 1, **given}))
     )
     macros.execute("CREATE OR REPLACE TEMP TABLE members AS FROM given")
     macros.unregister("given")
-    points = fetch_records(macros, "FROM aalen_johansen('members') ORDER BY age")
-    for event, column in ((1, "closed_share"), (2, "failed_share")):
+    macros.execute("""
+        CREATE OR REPLACE TEMP TABLE listings AS
+        SELECT curve, unnest([listed, age]) AS age, unnest([1, -1]) AS listed
+        FROM members
+        WHERE EXISTS (FROM members WHERE cause = 'vanished')
+    """)
+    points = fetch_records(macros, "FROM aalen_johansen('members', 'listings') ORDER BY age")
+    for event, column in ((1, "closed_share"), (2, "failed_share")) if not unseen else ():
         fitter = AalenJohansenFitter(calculate_variance=False)
         fitter.fit(ages, causes, event_of_interest=event, entry=entries.clip(0))
         curve = fitter.cumulative_density_.iloc[:, 0]
@@ -179,7 +189,7 @@ def test_aalen_johansen(macros: duckdb.DuckDBPyConnection, latest: int) -> None:
     expected = Curve(lives, 499)
     weights = expected.weigh(np.array([expected.session == session for session in range(7)]))
     query = """
-        WITH points AS (SELECT *, 499 AS horizon FROM aalen_johansen('members')),
+        WITH points AS (SELECT *, 499 AS horizon FROM aalen_johansen('members', 'listings')),
         functions AS (FROM influence_function('points'))
         FROM session_influences('members', 'members', 'functions') ORDER BY session
     """
@@ -204,7 +214,17 @@ class Curve:
         self.at_risk = np.array([life["entry"] for life in lifetimes])[:, None] < self.steps
         self.at_risk &= age[:, None] >= self.steps
         ends = age[:, None] == self.steps
-        self.closing, self.failing = (ends & (cause == kind)[:, None] for kind in (CLOSED, FAILED))
+        seen, unseen, self.failing = (
+            ends & (cause == kind)[:, None] for kind in (CLOSED, VANISHED, FAILED)
+        )
+        listed = np.array([life["listed"] for life in lifetimes])[:, None] < self.steps
+        listed &= age[:, None] >= self.steps
+        # Whoever vanished stands for those at risk, of each that had been listed.
+        room = self.at_risk.sum(axis=0) - seen.sum(axis=0) - self.failing.sum(axis=0)
+        with np.errstate(all="ignore"):
+            each = np.maximum(self.at_risk.sum(axis=0) / listed.sum(axis=0), 1)
+            each = np.minimum(np.where(np.isfinite(each), each, 1), room / unseen.sum(axis=0))
+        self.closing = seen + np.where(unseen, each, 0)
         self.session = np.array([life["session"] for life in lifetimes])
         followed = np.array([life["followed"] >= horizon for life in lifetimes])
         self.followed, self.sessions = int(followed.sum()), len(set(self.session[followed]))
@@ -245,7 +265,7 @@ def test_jackknife() -> None:
     draw = np.random.default_rng(5)
     lifetimes = [
         {"entry": -1, "age": int(600 + 80 * draw.normal()), "cause": cause, "session": number % 20}
-        | {"followed": 700}
+        | {"followed": 700, "listed": -1}
         for number, cause in enumerate(draw.choice([OPEN, CLOSED, CLOSED, FAILED], 600))
     ]
     curve = Curve(lifetimes, 700)
@@ -289,12 +309,13 @@ def read_life(fact: Row, polled: dict[tuple[str, str], datetime]) -> Row | None:
     if None in {fact["agent"], fact["agent_version"], fact["elapsed"]}:
         return None
     gave_up = fact["stop_reason_type"] in GAVE_UP
-    elapsed = fact["elapsed"]
+    elapsed = fact["spread"]
     if fact["basis"] == "open" and gave_up:
         elapsed -= fact["quiet"] or 0
     is_failed = gave_up or fact["basis"] == "terminated"
     until = max(filter(None, (fact["as_of"], polled.get(fact["key"][:2]))))
     age = step_of(elapsed)
+    cause = {"open": OPEN, "vanished": VANISHED}.get(fact["basis"], CLOSED)
     return {
         "group": (fact["agent"], fact["role"], fact["agent_version"]),
         "session": f"{fact['source']} {fact['session_id']}",
@@ -303,7 +324,8 @@ def read_life(fact: Row, polled: dict[tuple[str, str], datetime]) -> Row | None:
         "entry": min(step_of(fact["entry"]) if fact["entry"] else -1, age - 1),
         "age": age,
         "followed": step_of(seconds(fact["created_at"], until) or 0),
-        "cause": FAILED if is_failed else OPEN if fact["basis"] == "open" else CLOSED,
+        "listed": step_of(min(fact["listed"], fact["bounds"][0])) if fact["listed"] else -1,
+        "cause": FAILED if is_failed else cause,
     }
 
 

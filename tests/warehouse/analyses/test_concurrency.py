@@ -14,6 +14,7 @@ from tests.warehouse.reference import (
     HOUR,
     Group,
     assert_table,
+    dated_hour_of_source,
     floor,
     hours_of_source,
     lives_of,
@@ -32,20 +33,35 @@ if TYPE_CHECKING:
 def test_concurrency_by_hand() -> None:
     """Ends at the stroke of an hour, a moment's life, one gone missing, and two without a birth.
 
-    One of these is undated, the other of the future: they are there from when they were seen. What
-    was before the first poll is as the first hour begins; no poll brings anything after 150.
+    One of these is undated, the other of the future: they are there from when they were seen. The
+    hour before the first poll is that of dates; no poll brings anything after 150.
     """
-    names = ("hour", "open_peak", "open_mean", "arrivals", "completions", "backlog")
+    names = ("hour", "is_polled", *("open_peak", "open_mean", "arrivals", "completions", "backlog"))
     rows = build_one(overlapping(), "concurrency")
     same = {"source": SOURCE, "as_of": at(150), "as_of_oldest": at(150), "threads_unwatched": 0}
     assert only(rows, **same) == [
         dict(zip(names, cells, strict=True))
         for cells in [
-            (at(60), 4, (30 + 60 + 20 + 2 * 9.5) / 60, 3, 2, 4),
-            (at(120), 3, 3, 0, 1, 3),
-            *((at(hour), 3, 3, 0, 0, 3) for hour in range(180, 420, 60)),
+            (at(0), False, 3, (60 + 30 + 30) / 60, 4, 1, 3),
+            (at(60), True, 4, (30 + 60 + 20 + 2 * 9.5) / 60, 3, 2, 4),
+            (at(120), True, 3, 3, 0, 1, 3),
+            *((at(hour), True, 3, 3, 0, 0, 3) for hour in range(180, 420, 60)),
         ]
     ]
+
+
+def test_hours_before_the_first_poll() -> None:
+    """A source that lists what had closed shows the hours before; one that does not, does not."""
+    open_one = state("open", "running", 30, 200)
+    for listed, hours in (
+        ([open_one, archived("short", 70, 80)], [0, 60, 120, 180]),
+        ([open_one], [180]),
+    ):
+        world = World()
+        world.poll(190, *listed)
+        tables = build_all(world)
+        assert columns(tables["concurrency"], "hour") == [(at(hour),) for hour in hours]
+        assert {row["hour"] for row in tables["status_over_time"]} == {at(180)}
 
 
 @pytest.mark.parametrize(
@@ -68,7 +84,10 @@ def test_concurrency_by_hand() -> None:
     ],
 )
 def test_hours(polls: list[tuple[float, Row]], born: float, hours: list[float]) -> None:
-    """Both tables have each hour that polls speak of, and no other, and as many open threads."""
+    """Both tables have each hour that polls speak of, and as many open threads; one has no other.
+
+    The other one has those of dates before them, of 31 days at most.
+    """
     world = World()
     for minute, fields in polls:
         listed = (
@@ -76,7 +95,11 @@ def test_hours(polls: list[tuple[float, Row]], born: float, hours: list[float]) 
         )
         world.poll(minute, *listed, **fields)
     tables = build_all(world)
-    assert columns(tables["concurrency"], "hour", "backlog") == [(at(hour), 1) for hour in hours]
+    polled = only(tables["concurrency"], is_polled=True)
+    assert columns(polled, "hour", "backlog") == [(at(hour), 1) for hour in hours]
+    before = only(tables["concurrency"], is_polled=False)
+    days = range(-31 * 24 * 60, 0, 60) if born < 0 else ()
+    assert columns(before, "hour", "backlog") == [(at(hour), 1) for hour in days]
     running = only(tables["status_over_time"], status="running")
     assert columns(running, "hour", "threads") == [(at(hour), 1) for hour in hours]
 
@@ -89,7 +112,8 @@ def test_concurrency(name: str) -> None:
         as_of = newest_of_source(world, source)
         if as_of is None:
             continue
-        first, last = hours_of_source(world, source)
+        polled, last = hours_of_source(world, source)
+        first = dated_hour_of_source(world, source, polled)
         lives = lives_of(world, source)
         if not lives:
             continue
@@ -113,7 +137,7 @@ def test_concurrency(name: str) -> None:
             (source, hour): row
             | {"arrivals": arrivals[hour], "completions": completions[hour], "as_of": as_of}
             | {"threads_unwatched": sum(n for at_, n in unwatched.items() if at_ <= hour)}
-            | {"as_of_oldest": oldest}
+            | {"as_of_oldest": oldest, "is_polled": hour >= polled}
             for hour, row in sweep(steps, as_of, first, last)
         }
     assert_table(table_of(name, "concurrency"), ("source", "hour"), expected)

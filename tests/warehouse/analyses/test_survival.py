@@ -15,10 +15,18 @@ from tests.warehouse.reference import count_until, fit, newest, oldest, table_of
 from tests.warehouse.worlds import World, build_all, build_one, state
 
 if TYPE_CHECKING:
-    from tests.warehouse.reference import Product
+    from tests.warehouse.reference import Numbers, Product
     from tests.warehouse.worlds import Row
 
 
+# Of Student's 97.5 % quantile, by powers of 1 / df.
+STUDENT = (
+    1.959963984540054,
+    2.372271230298562,
+    2.82249861573964,
+    2.555849679507722,
+    1.589534053393823,
+)
 CURVES = {"survival": "shares", "ci_low": "lows", "ci_high": "highs"}
 
 
@@ -72,6 +80,57 @@ def test_thinned_curve_is_exact(open_threads: int, half: int, tenth: int) -> Non
     assert (row["km_p50"], row["km_p90"], row["p50"]) == (half, tenth, 500)
 
 
+def test_sessions_alike() -> None:
+    """Intervals are those of a delete-one-session jackknife, also where chance alone differs.
+
+    Sessions of 40 threads, each with a speed of its own; what is open is censored at any age.
+    """
+    chance = np.random.default_rng(5)
+    for spread, limits in ((0.0, (1.0, 1.6)), (0.7, (1.8, 4.0))):
+        speeds = np.exp(spread * chance.standard_normal((14, 1)))
+        ends, until = 20 * speeds * chance.exponential(size=(14, 40)), 60 * chance.random((14, 40))
+        world = World()
+        for session, own in enumerate(zip(ends, until, strict=True)):
+            shown = [
+                archived(f"t{i}", 100 - censored, 100 - censored + end)
+                if end <= censored
+                else state(f"t{i}", "idle", 100 - censored, 100 - censored)
+                for i, (end, censored) in enumerate(zip(*own, strict=True))
+            ]
+            world.poll(100, *shown, session_id=f"s{session}")
+        rows = only(build_one(world, "survival"), dimension="all")
+        ages, is_closed = np.minimum(ends, until), ends <= until
+        for share in (0.75, 0.5, 0.25):
+            row = next(row for row in rows if row["survival"] <= share)
+            wide = [
+                np.log(-np.log(share_open(ages[kept], is_closed[kept], row["t_seconds"] / 60)))
+                for kept in (np.arange(14) != left_out for left_out in range(14))
+            ]
+            error = np.sqrt(13 * np.var(wide))
+            low, high = (np.log(-np.log(row[name])) for name in ("ci_high", "ci_low"))
+            assert (
+                limits[0] <= (high - low) / 2 / 1.96 / greenwood(ages, is_closed, row) <= limits[1]
+            )
+            if spread:
+                # Of 13 degrees of freedom the quantile is 2.16.
+                assert (high - low) / 2 == pytest.approx(2.16 * error, rel=0.25), share
+
+
+def share_open(ages: Numbers, is_closed: Numbers, age: float) -> float:
+    """Return the Kaplan-Meier share that is open after an age."""
+    fitted = KaplanMeierFitter().fit(ages.ravel(), is_closed.ravel())
+    return float(fitted.predict(age + 1e-9))
+
+
+def greenwood(ages: Numbers, is_closed: Numbers, row: Row) -> float:
+    """Return Greenwood's standard deviation on the log-log scale, at a row of the curve."""
+    closings = np.sort(ages[is_closed])
+    at_risk = np.array(
+        [(ages >= closing).sum() for closing in closings if closing <= row["t_seconds"] / 60 + 1e-9]
+    )
+    return float(np.sqrt((1 / at_risk / (at_risk - 1)).sum()) / -np.log(row["survival"]))
+
+
 def test_survival(name: str) -> None:
     """Each curve is the product-limit one at every time it has: estimate, bounds and counts.
 
@@ -98,8 +157,10 @@ def test_survival(name: str) -> None:
             "ci_low": np.maximum(1 - curve.maybe_sooner[places] / most, 0),
             "ci_high": 1 + curve.maybe_later[places] / most,
         }
+        wider = np.ones(len(rows)) if group[0] == "session" else widen(rows, members)
         for column, values in CURVES.items():
-            own = np.minimum(getattr(curve, values)[places] * doubts.get(column, 1), 1)
+            own = stretch(curve.shares[places], getattr(curve, values)[places], wider)
+            own = np.minimum(own * doubts.get(column, 1), 1)
             inner = np.array([row[column] is not None for row in rows])
             is_inside = (curve.shares[places] > 0) & (curve.shares[places] < 1)
             assert list(inner) == list(is_inside | (column == "survival")), group
@@ -109,7 +170,44 @@ def test_survival(name: str) -> None:
         assert {row["as_of_oldest"] for row in rows} == {oldest(members)}
         assert_counts(rows, curve)
         if not any(fact["basis"] == "vanished" for fact in members):
-            assert_lifelines(rows, members)
+            assert_lifelines(rows, members, wider)
+
+
+def stretch(shares: Numbers, bounds: Numbers, wider: Numbers) -> Numbers:
+    """Return bounds that are so much further from the shares, on the log-log scale."""
+    with np.errstate(all="ignore"):
+        further: Numbers = shares ** ((np.log(bounds) / np.log(shares)) ** wider)
+    return np.where(bounds == shares, bounds, further)
+
+
+def widen(rows: list[Row], members: list[Row]) -> Numbers:
+    """Return by how much wider the intervals of a curve are for its sessions, at each of its times.
+
+    By the age at which it has fallen to three quarters, to half, and to a quarter: how far from
+    each other sessions are in how many closed, of as many as their threads' ages would have made.
+    """
+    times = np.array([row["t_seconds"] for row in rows])
+    shares = np.array([row["survival"] for row in rows])
+    reached = [int(np.argmax(shares <= q)) if shares[-1] <= q else -1 for q in (0.75, 0.5, 0.25)]
+    ages, hazards = times[reached], -np.log(np.maximum(shares[reached], 0.05))
+    knots = {0.0: 0.0, **dict(zip(ages, hazards, strict=True))}
+    at, hazard = np.array(sorted(knots)), np.array([knots[age] for age in sorted(knots)])
+    names = [f"{fact['key'][:2]}" for fact in members]
+    own = np.array([[name == session for name in names] for session in set(names)])
+    ends, entries = (np.array([fact[name] for fact in members]) for name in ("spread", "entry"))
+    has_closed = np.array([fact["basis"] != "open" for fact in members])
+    n, sizes = len(own), own.sum(axis=1)
+    df = max(1.0, sizes.sum() ** 2 / (sizes**2).sum() - 1)
+    student = sum(c / df**power for power, c in enumerate(STUDENT)) / STUDENT[0]
+    factors = []
+    for age in ages:
+        closed = has_closed & (ends <= age * (1 + 1e-12))
+        due = np.interp(np.minimum(ends, age), at, hazard)
+        due -= np.interp(np.minimum(entries, age), at, hazard)
+        squares = float(((own @ (closed - due)) ** 2).sum())
+        effect = squares / closed.sum() * n / (n - 1) if closed.any() and n > 1 else 0.0
+        factors.append(max(1.0, effect**0.5 * student))
+    return np.select([shares > 0.625, shares > 0.375], factors[:2], factors[2])
 
 
 def assert_counts(rows: list[Row], curve: Product) -> None:
@@ -120,8 +218,8 @@ def assert_counts(rows: list[Row], curve: Product) -> None:
         assert list(np.cumsum([row[column] for row in rows])) == list(expected)
 
 
-def assert_lifelines(rows: list[Row], members: list[Row]) -> None:
-    """Hold estimates and bounds against lifelines."""
+def assert_lifelines(rows: list[Row], members: list[Row], wider: Numbers) -> None:
+    """Hold estimates and bounds against lifelines, bounds so much wider."""
     curve = KaplanMeierFitter().fit(
         [fact["elapsed"] for fact in members],
         [fact["basis"] != "open" for fact in members],
@@ -136,4 +234,5 @@ def assert_lifelines(rows: list[Row], members: list[Row]) -> None:
     assert [row["ci_low"] is not None for row in rows] == list(has_bounds)
     for index, column in enumerate(("ci_low", "ci_high")):
         inner = [row[column] for row in rows if row[column] is not None]
-        assert inner == pytest.approx(bounds[has_bounds, index], abs=1e-7)
+        own = stretch(survival[has_bounds], bounds[has_bounds, index], wider[has_bounds])
+        assert inner == pytest.approx(own, abs=1e-7)
