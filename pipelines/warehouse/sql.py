@@ -93,7 +93,8 @@ def limit_memory(connection: duckdb.DuckDBPyConnection, megabytes: int | None) -
     """
     ((is_locked, is_allowed),) = connection.execute(state).fetchall()
     if not is_locked:
-        connection.execute("SET GLOBAL allowed_configs = ['max_memory']")
+        # Those of a load too, which may come after analyses.
+        connection.execute("SET GLOBAL allowed_configs = ['max_memory', 'memory_limit', 'threads']")
     if not is_locked or is_allowed:
         limit = f"{megabytes}MB" if megabytes else _find_most(connection)
         connection.execute(f"SET GLOBAL max_memory = {quote(limit)}")

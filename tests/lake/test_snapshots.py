@@ -17,6 +17,7 @@ from pipelines.warehouse.ducklake import DuckLake
 from pipelines.warehouse.lake_maintenance import count
 from pipelines.warehouse.load import load_landed
 from pipelines.warehouse.publication import publish
+from pipelines.warehouse.sql import limit_memory
 from pipelines.warehouse.together import do_together
 from tests.builders import born, land, thread
 from tests.lake.postgres import connect
@@ -40,6 +41,7 @@ def write(warehouse: DuckLake, home: Path, analyses: Mapping[str, Analysis]) -> 
 
         def act() -> list[Outcome]:
             load_landed(tables, Directory(home / RAW))
+            limit_memory(tables, 300)
             return build_all(tables, analyses, anew=False)
 
         outcomes = do_together(warehouse, tables, act)
