@@ -63,8 +63,12 @@ def register(
 _SEALING = threading.Lock()
 
 
-def seal(connection: duckdb.DuckDBPyConnection, outputs: Sequence[str] = ()) -> None:
-    """Keep every later query from all files but these, from the network and from settings.
+def seal(
+    connection: duckdb.DuckDBPyConnection,
+    outputs: Sequence[str] = (),
+    tuned: Sequence[str] = (),
+) -> None:
+    """Keep every later query from all files but these, the network, and settings not to be tuned.
 
     That holds for each connection of this process to the database, for as long as it is open.
     """
@@ -73,9 +77,11 @@ def seal(connection: duckdb.DuckDBPyConnection, outputs: Sequence[str] = ()) -> 
         if connection.execute(query).fetchall() == [(True,)]:
             return
         allowed = f"SET allowed_paths = [{', '.join(map(quote, outputs))}]" if outputs else ""
+        tunable = f"SET allowed_configs = [{', '.join(map(quote, tuned))}]" if tuned else ""
         connection.execute(f"""
             SET GLOBAL TimeZone = 'UTC';
             {allowed};
+            {tunable};
             SET enable_external_access = false;
             SET lock_configuration = true;
         """)
@@ -93,8 +99,7 @@ def limit_memory(connection: duckdb.DuckDBPyConnection, megabytes: int | None) -
     """
     ((is_locked, is_allowed),) = connection.execute(state).fetchall()
     if not is_locked:
-        # Those of a load too, which may come after analyses.
-        connection.execute("SET GLOBAL allowed_configs = ['max_memory', 'memory_limit', 'threads']")
+        connection.execute("SET GLOBAL allowed_configs = ['max_memory']")
     if not is_locked or is_allowed:
         limit = f"{megabytes}MB" if megabytes else _find_most(connection)
         connection.execute(f"SET GLOBAL max_memory = {quote(limit)}")
@@ -124,7 +129,7 @@ def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
     If a block that has joined raises, nothing of the whole is committed: Undone says so to whoever
     goes on.
     """
-    if id(connection) in _OPEN:
+    if is_open(connection):
         with _joined(id(connection)):
             yield
         return
@@ -143,9 +148,14 @@ def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
         _FAILED.discard(id(connection))
 
 
+def is_open(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether a transaction is open, which others join."""
+    return id(connection) in _OPEN
+
+
 def commit_so_far(connection: duckdb.DuckDBPyConnection) -> None:
     """Commit what a transaction has done, if one is open, and begin another in its place."""
-    if id(connection) in _OPEN:
+    if is_open(connection):
         _conclude(connection)
         connection.begin()
 
