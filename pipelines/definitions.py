@@ -33,7 +33,10 @@ def defs() -> dg.Definitions:
     machines = define_machines(settings)
     analyses = list_analyses(settings.analyses_dir)
     return dg.Definitions(
-        assets=expect_each_interval(settings, define_assets(analyses)),
+        assets=[
+            *expect_each_interval(settings, define_assets(analyses)),
+            *machines.assets,
+        ],
         jobs=[define_poll_job(settings), write_report_job, *machines.jobs],
         schedules=[build_schedule(settings), write_report_schedule, *machines.schedules],
         sensors=[*build_sensors(settings), *machines.sensors],

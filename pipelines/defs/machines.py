@@ -16,6 +16,7 @@ from pipelines import steps
 from pipelines.config.settings import Settings
 from pipelines.defs.analyses import describe_outcome
 from pipelines.defs.checks import check_keys
+from pipelines.defs.maintenance import define_maintenance
 from pipelines.defs.metadata import describe_table
 from pipelines.defs.resources import (
     AnalysesParam,
@@ -32,7 +33,7 @@ from pipelines.defs.results import (
     evaluate,
     list_events,
 )
-from pipelines.defs.schedule import TABLES, list_unfinished, name_tables, schedule_polls
+from pipelines.defs.schedule import TABLES, list_unfinished, name_pool, name_tables, schedule_polls
 from pipelines.errors import LoadRejected
 from pipelines.landing.place import open_landing
 from pipelines.records import Progress, Selection
@@ -44,6 +45,7 @@ from pipelines.warehouse.base import Warehouse
 from pipelines.warehouse.ledger import list_pending
 
 POLL, LOAD = "poll_source", "load_landed"
+POLL_OP = "poll"
 # The tag that dagster.postgres.yaml limits: a source has one poll at a time.
 SOURCE = "session-threads/source"
 SENSOR_S = 15
@@ -59,7 +61,9 @@ class SourceConfig(dg.Config):
     full: bool = Field(default=False, description="Whether every session is listed.")
 
 
-@dg.op(name=POLL, out={}, description="Polls a source and lands its pages; another run loads them.")
+@dg.op(
+    name=POLL_OP, out={}, description="Polls a source and lands its pages; another run loads them."
+)
 def poll_source(
     context: dg.OpExecutionContext,
     config: SourceConfig,
@@ -122,6 +126,7 @@ def take_steps(
 class Machines:
     """What runs on several machines are made of."""
 
+    assets: Sequence[dg.AssetsDefinition] = ()
     jobs: Sequence[dg.JobDefinition] = ()
     schedules: Sequence[dg.ScheduleDefinition] = ()
     sensors: Sequence[dg.SensorDefinition] = ()
@@ -131,17 +136,23 @@ def define_machines(settings: Settings) -> Machines:
     """Return what there is if the tables are in a lake; nothing otherwise."""
     if settings.lake is None:
         return Machines()
-    return Machines(define_jobs(settings), [schedule_sources(settings)], [watch_landed(settings)])
+    lake_files, maintain_lake, nightly = define_maintenance(settings)
+    return Machines(
+        [lake_files],
+        [*define_jobs(settings), maintain_lake],
+        [schedule_sources(settings), nightly],
+        [watch_landed(settings)],
+    )
 
 
 def define_jobs(settings: Settings) -> list[dg.JobDefinition]:
     """Return the jobs: one polls a source, one loads what has landed; each in one process."""
     tags = {TABLES: name_tables(settings)}
     load = dg.op(
-        name=LOAD,
+        name="load",
         out={},
         description="Loads all that has landed, builds the analyses and publishes.",
-        pool=f"load_{name_tables(settings)}",
+        pool=name_pool(settings),
         retry_policy=RETRY,
     )(load_landed)
 
@@ -214,7 +225,7 @@ def request_polls(place: str) -> Callable[..., Iterator[dg.RunRequest | dg.SkipR
         tags = {name: {SOURCE: f"{place}.{name}"} for name in names}
         free = [name for name in names if not list_unfinished(context.instance, POLL, tags[name])]
         for name in free:
-            config = {"ops": {POLL: {"config": {"source": name}}}}
+            config = {"ops": {POLL_OP: {"config": {"source": name}}}}
             key = f"{name} {context.scheduled_execution_time.isoformat()}"
             yield dg.RunRequest(run_key=key, run_config=config, tags=tags[name])
         if not free:

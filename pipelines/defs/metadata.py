@@ -16,6 +16,7 @@ from pipelines.records import THREADS_ENDPOINT, Poll
 from pipelines.reporting.plans import sum_up_plan
 from pipelines.warehouse.analyses import SCHEMA, Analysis
 from pipelines.warehouse.build import Built
+from pipelines.warehouse.maintained import Maintained
 from pipelines.warehouse.sql import fetch_records, quote_name, read_query
 
 Metadata = dict[str, Any]
@@ -117,6 +118,14 @@ def describe_publication(
         "threads_open": sum(row["open_threads"] for row in health),
         "sessions_failing": sum(row["failure_streak"] > 0 for row in health),
     }
+
+
+def describe_maintenance(done: Maintained) -> Metadata:
+    """Return how many files and snapshots there were, and are."""
+    counts = {"before": done.before, "after": done.after}
+    files: Metadata = {f"files_{when}": each.files for when, each in counts.items()}
+    snapshots = {f"snapshots_{when}": each.snapshots for when, each in counts.items()}
+    return files | snapshots | {"seconds": round(done.seconds, 3)}
 
 
 def describe_analysis(

@@ -16,6 +16,8 @@ UNFINISHED = [
     dg.DagsterRunStatus.CANCELING,
 ]
 MOST_NAMED = 3
+# Of the assets that each run makes, with those of analyses; a lake has others.
+GROUPS = ("ingestion", "analyses", "publication")
 POLL_THREADS = "poll_threads"
 # The tag that says whose run it is: one Dagster may have the runs of several teams.
 TABLES = "session-threads/tables"
@@ -26,12 +28,17 @@ def name_tables(settings: Settings) -> str:
     return settings.lake.catalog.schema_name if settings.lake else "file"
 
 
+def name_pool(settings: Settings) -> str:
+    """Return the pool of what writes into the lake, one run at a time."""
+    return f"load_{name_tables(settings)}"
+
+
 def define_poll_job(settings: Settings) -> dg.JobDefinition:
     """Return the job that takes all steps in one run."""
     # The type that is declared covers jobs that are resolved later, as this one is.
     return dg.define_asset_job(  # type: ignore[return-value]
         POLL_THREADS,
-        selection=dg.AssetSelection.all() - dg.AssetSelection.assets(report),
+        selection=dg.AssetSelection.groups(*GROUPS) - dg.AssetSelection.assets(report),
         executor_def=dg.in_process_executor,
         description="Poll every configured session, load, analyse and publish.",
         tags={TABLES: name_tables(settings)},

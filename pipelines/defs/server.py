@@ -44,16 +44,20 @@ STATEMENT_TIMEOUT_MS, POOL_RECYCLE_S, POOL_OVERFLOW = 15_000, 3600, 20  # as in 
 @click.option("--port", "-p", type=click.IntRange(1, 65535), default=3000, show_default=True)
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen to.")
 @click.option("--name", "names", multiple=True, help="What a proxy before it is called in URLs.")
+@click.option("--workspace", "-w", default=WORKSPACE, show_default=True, help="The code servers.")
 @click.option("--daemon", is_flag=True, help="Also run schedules, sensors and queued runs.")
-def main(port: int, host: str, names: tuple[str, ...], *, daemon: bool) -> None:
+def main(port: int, host: str, names: tuple[str, ...], workspace: str, *, daemon: bool) -> None:
     """Show what Dagster knows, and take orders, of the pages of this server alone."""
     os.umask(0o077)  # Dagster's databases hold names of threads
     own = {f"{name}:{port}" for name in (*LOOPBACK, host)}
     try:
         reject_dagster_home()
-        with run_daemon() if daemon else nullcontext(), dg.DagsterInstance.get() as instance:
+        with (
+            run_daemon(workspace) if daemon else nullcontext(),
+            dg.DagsterInstance.get() as instance,
+        ):
             drop_secrets(os.environ)
-            serve(instance, host, port, own.union(names))
+            serve(instance, workspace, f"{host}:{port}", own.union(names))
     except SettingsError as error:
         fail(str(error), error.exit_code)
     except (dg.DagsterError, SQLAlchemyError, OSError) as error:
@@ -70,20 +74,21 @@ def reject_dagster_home() -> None:
     restrict(home, 0o700)
 
 
-def serve(instance: dg.DagsterInstance, host: str, port: int, own: set[str]) -> None:
+def serve(instance: dg.DagsterInstance, file: str, address: str, own: set[str]) -> None:
     """Serve until a signal comes."""
     instance.optimize_for_webserver(STATEMENT_TIMEOUT_MS, POOL_RECYCLE_S, POOL_OVERFLOW)
-    target = WorkspaceFileTarget([WORKSPACE])
+    target = WorkspaceFileTarget([file])
     with WorkspaceProcessContext(instance, target, version) as workspace:
         app = create_app_from_workspace_process_context(workspace)
-        click.echo(f"Dagster: http://{host}:{port}", err=True)
-        uvicorn.run(Guard(app, own), host=host, port=port, log_level="warning")
+        click.echo(f"Dagster: http://{address}", err=True)
+        host, _, port = address.rpartition(":")
+        uvicorn.run(Guard(app, own), host=host, port=int(port), log_level="warning")
 
 
 @contextmanager
-def run_daemon() -> Iterator[None]:
+def run_daemon(workspace: str) -> Iterator[None]:
     """Run Dagster's daemon beside the block; if it ends first, so does this process."""
-    command = [sys.executable, "-m", "dagster._daemon", "run", "-w", WORKSPACE]
+    command = [sys.executable, "-m", "dagster._daemon", "run", "-w", workspace]
     daemon = subprocess.Popen(command)  # noqa: S603 - a module of Dagster's
     is_over = threading.Event()
 

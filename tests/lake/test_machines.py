@@ -139,6 +139,16 @@ def test_runs(
     assert execute(instance, "load_landed", request).success
     assert ask_to_load(instance) == []
 
+    assert execute(instance, "maintain_lake", dg.RunRequest()).success
+    kept = instance.get_latest_materialization_event(dg.AssetKey("lake_files"))
+    assert kept is not None
+    assert kept.asset_materialization is not None
+    assert {
+        "files_before",
+        "files_after",
+        "snapshots_after",
+    } <= kept.asset_materialization.metadata.keys()
+
     query = "SELECT source, error_type, count(*) AS n FROM session_polls GROUP BY ALL ORDER BY ALL"
     rows = msgspec.json.decode(invoke("sql", query, "--format", "json").stdout)
     assert [tuple(row.values()) for row in rows] == [
