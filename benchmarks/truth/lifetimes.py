@@ -170,7 +170,8 @@ def compare(name: str, looks: list[Row]) -> Iterator[Finding]:
         ("survival", "share open after 8 h", ("survival", "ci_low", "ci_high"), share_open),
     )
     for analysis, what, columns, truth in claims:
-        values = [[seen[column] for column in columns] for seen in looks]
+        # Null is beyond all that was seen.
+        values = [[math.inf if seen[c] is None else seen[c] for c in columns] for seen in looks]
         errors = [value / truth - 1 for value, _, _ in values]
         held = [low <= truth <= high for _, low, high in values]
         good = share(abs(error) <= NEAR or h for error, h in zip(errors, held, strict=True))
