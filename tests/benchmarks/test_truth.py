@@ -38,7 +38,7 @@ def test_parts_are_kept(tmp_path: Path) -> None:
     assert found[giant]["worlds"] == 20
     assert list_parts(["two hours"]) == [young]
     pieces = list(divide([giant, young], 2 * AT_A_TIME + 1))
-    assert [part for part, _ in pieces] == [giant, young, giant, young, young]
+    assert [part for part, _ in pieces] == [giant, young] * 3
     assert sorted(seed for part, span in pieces for seed in span if part == young) == [
         *range(2 * AT_A_TIME + 1)
     ]
