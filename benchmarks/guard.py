@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
@@ -74,15 +75,20 @@ class CountedConnection:
 
     statements = 0
     connections = 0
+    counting = threading.Lock()
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
-        CountedConnection.connections += 1
 
     def execute(self, query: str, parameters: object = None) -> duckdb.DuckDBPyConnection:
         """Count and execute."""
-        CountedConnection.statements += len(self._connection.extract_statements(query))
+        with self.counting:
+            CountedConnection.statements += len(self._connection.extract_statements(query))
         return self._connection.execute(query, parameters)
+
+    def cursor(self) -> CountedConnection:
+        """Return another connection to the same database, which counts too."""
+        return CountedConnection(self._connection.cursor())
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - as the connection has it
         return getattr(self._connection, name)
@@ -95,6 +101,7 @@ def count_statements() -> Iterator[type[CountedConnection]]:
     connect = duckdb.connect
 
     def counted(*arguments: Any, **keys: Any) -> CountedConnection:  # noqa: ANN401
+        CountedConnection.connections += 1
         return CountedConnection(connect(*arguments, **keys))
 
     with patch.object(duckdb, "connect", counted):

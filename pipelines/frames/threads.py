@@ -218,6 +218,11 @@ def flatten_threads(origins: pl.DataFrame, listed: Listed, drift: Drift | None) 
         **texts,
         **encode_objects(objects, extras, cut),
     }
+    return derive_columns(origins, values)
+
+
+def derive_columns(origins: pl.DataFrame, values: Mapping[str, Any]) -> pl.DataFrame:
+    """Return the columns of THREADS, of those that came and of what each thread's page says."""
     columns = [
         pl.Series(name, of_threads, TYPES.get(name, pl.String()))
         for name, of_threads in values.items()

@@ -14,7 +14,7 @@ import keyword
 import re
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -233,10 +233,17 @@ def parse_analysis(name: str, text: str) -> Analysis:
     return Analysis(name=name, header=header, query=query, version=hash_text(text), reads=reads)
 
 
+def _load_texts(text: str) -> Any:  # noqa: ANN401 - any YAML
+    """Return YAML in which every value is text: what looks like a number or a date is none."""
+    try:
+        return yaml.load(text, yaml.CBaseLoader)  # noqa: S506 - of BaseLoader
+    except yaml.YAMLError:
+        return yaml.load(text, yaml.BaseLoader)  # noqa: S506 - it says better what is wrong
+
+
 def _parse_header(text: str) -> Header:
     try:
-        # Every value is text: what looks like a number or a date is none.
-        return Header.model_validate(yaml.load(text, yaml.BaseLoader))  # noqa: S506 - of BaseLoader
+        return Header.model_validate(_load_texts(text))
     except ValidationError as error:
         found = [f"{'.'.join(map(str, e['loc']))}: {e['msg'].lower()}" for e in error.errors()]
         raise AnalysisError(f"the header is malformed: {'; '.join(found)}") from None

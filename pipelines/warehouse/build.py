@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -19,14 +19,16 @@ from pipelines.warehouse.current import (
     record_attempts,
     record_kept,
 )
+from pipelines.warehouse.lanes import Failure, open_lanes, run_lanes
 from pipelines.warehouse.shared import shared_views
 from pipelines.warehouse.sql import limit_memory, quote_name, seal, transaction
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 KEPT = "The previous table is kept"
 LIMIT_S = 300.0
+TUNED = ("max_memory", "threads")
 
 
 class Built(BaseModel):
@@ -62,14 +64,16 @@ def build_all(
     previous table and undoes no other. Unless all are built `anew`, one whose inputs have not
     changed keeps its table. Raises KeyboardInterrupt, with nothing more built.
     """
-    seal(connection)
+    seal(connection, tuned=TUNED)
     inputs = read_inputs(connection)
     current = set() if anew else find_current(connection, analyses, inputs)
     outdated = {name: each for name, each in analyses.items() if name not in current}
     outcomes = [_keep(connection, analyses[name]) for name in current]
-    with shared_views(connection) if len(outdated) > 1 else nullcontext():
-        for group in _group(connection, outdated):
-            outcomes += _build_group(connection, group, inputs)
+    if outdated:
+        several = len(outdated) > 1
+        with open_lanes(connection) as lanes, shared_views(lanes) if several else nullcontext():
+            for group in _group(connection, outdated):
+                outcomes += _build_group(lanes, group, inputs)
     record_kept(connection, current)
     order = list(analyses)
     return sorted(outcomes, key=lambda outcome: order.index(outcome.analysis.name))
@@ -108,11 +112,13 @@ def _group(
 
 
 def _build_group(
-    connection: duckdb.DuckDBPyConnection, analyses: Mapping[str, Analysis], inputs: str | None
+    lanes: Sequence[duckdb.DuckDBPyConnection],
+    analyses: Mapping[str, Analysis],
+    inputs: str | None,
 ) -> list[Outcome]:
     failed = {a.name: _fail(a, a.problem, 0.0) for a in analyses.values() if a.problem}
     pressed: set[str] = set()
-    while (outcomes := _try_all(connection, analyses, failed, inputs, pressed)) is None:
+    while (outcomes := _try_all(lanes, analyses, failed, inputs, pressed)) is None:
         pass
     return outcomes
 
@@ -126,7 +132,7 @@ def build_analysis(connection: duckdb.DuckDBPyConnection, analysis: Analysis) ->
 
 
 def _try_all(
-    connection: duckdb.DuckDBPyConnection,
+    lanes: Sequence[duckdb.DuckDBPyConnection],
     analyses: Mapping[str, Analysis],
     failed: dict[str, Outcome],
     inputs: str | None,
@@ -136,23 +142,28 @@ def _try_all(
 
     One for which memory was too little is `pressed`, and may have all there is the next time.
     """
-    begun: list[Analysis] = []
-    started = time.monotonic()
+    waiting = [analysis for analysis in analyses.values() if analysis.name not in failed]
+    errors: list[Failure] = []
     try:
-        return _build_together(connection, analyses, failed, begun, inputs)
-    except duckdb.Error as error:
-        if not begun:
+        with ExitStack() as together:
+            for lane in lanes:
+                together.enter_context(transaction(lane))
+            built, errors = run_lanes(lanes, waiting, _build)
+            if errors:
+                raise errors[0].error
+            _record(lanes[0], inputs, outcomes := [*failed.values(), *built])
+            return outcomes
+    except duckdb.Error:
+        if not errors:
             raise
-        if isinstance(error, duckdb.OutOfMemoryException) and begun[-1].name not in pressed:
+    for analysis, error, seconds in errors:
+        if isinstance(error, duckdb.OutOfMemoryException) and analysis.name not in pressed:
             # Not everything that a query holds can be on disk instead.
-            pressed.add(begun[-1].name)
-            limit_memory(connection, None)
-            return None
-        failed[begun[-1].name] = _fail(begun[-1], str(error), time.monotonic() - started)
-        return None
-    except RuntimeError:
-        # So DuckDB says that Ctrl-C has ended a query.
-        raise KeyboardInterrupt from None
+            pressed.add(analysis.name)
+            limit_memory(lanes[0], None)
+        else:
+            failed[analysis.name] = _fail(analysis, str(error), seconds)
+    return None
 
 
 def _fail(analysis: Analysis, problem: str, seconds: float) -> Outcome:
@@ -160,28 +171,15 @@ def _fail(analysis: Analysis, problem: str, seconds: float) -> Outcome:
     return Outcome(analysis=analysis, built=None, failures=failures, seconds=seconds)
 
 
-def _build_together(
-    connection: duckdb.DuckDBPyConnection,
-    analyses: Mapping[str, Analysis],
-    failed: Mapping[str, Outcome],
-    begun: list[Analysis],
-    inputs: str | None,
-) -> list[Outcome]:
-    """Build all but those that have failed; the last of `begun` is the one that it is at."""
-    outcomes = []
-    with transaction(connection):
-        for name, analysis in analyses.items():
-            if name not in failed:
-                begun.append(analysis)
-            outcomes.append(failed.get(name) or _build(connection, analysis))
-        begun.clear()
-        record_attempts(
-            connection,
-            inputs,
-            {o.analysis.name: (o.analysis.version, o.failures.get(BUILT)) for o in outcomes},
-            {o.analysis.name for o in outcomes if o.failures},
-        )
-    return outcomes
+def _record(
+    connection: duckdb.DuckDBPyConnection, inputs: str | None, outcomes: Iterable[Outcome]
+) -> None:
+    record_attempts(
+        connection,
+        inputs,
+        {o.analysis.name: (o.analysis.version, o.failures.get(BUILT)) for o in outcomes},
+        {o.analysis.name for o in outcomes if o.failures},
+    )
 
 
 @contextmanager

@@ -1,6 +1,6 @@
-"""What several analyses read is computed once while all of them are built.
+"""What several analyses read is computed once while all of them are built, side by side.
 
-A temporary table hides a view of the same name, from other views and macros too: queries stay as
+A temporary view hides a view of the same name, from other views and macros too: queries stay as
 they are, and give the same when they are pasted where there is only the view.
 """
 
@@ -14,7 +14,7 @@ import duckdb
 from pipelines.warehouse.sql import transaction
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 # Views that more than one analysis reads, each after those that it reads itself.
 SHARED = (
@@ -26,18 +26,27 @@ SHARED = (
     "source_as_of",
     "open_changes",
 )
+# The database in memory that holds them, for all connections of this process.
+STORE = "computed_once"
 
 
 @contextmanager
-def shared_views(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    """Put a temporary table before each of the shared views while the block runs.
+def shared_views(lanes: Sequence[duckdb.DuckDBPyConnection]) -> Iterator[None]:
+    """Put what it gives before each of the shared views, on these connections, for the block.
 
     If one cannot be computed, there are none: whoever reads the view will say what is wrong.
     """
+    views = [f"CREATE TEMP VIEW {name} AS FROM {STORE}.{name}" for name in SHARED]
+    lanes[0].execute(f"ATTACH ':memory:' AS {STORE}")
     try:
-        with suppress(duckdb.Error), transaction(connection):
-            for name in SHARED:
-                connection.execute(f"CREATE TEMP TABLE {name} AS FROM {name}")
+        with suppress(duckdb.Error):
+            with transaction(lanes[0]):
+                for name, view in zip(SHARED, views, strict=True):
+                    lanes[0].execute(f"CREATE TABLE {STORE}.{name} AS FROM {name}; {view}")
+            for lane in lanes[1:]:
+                lane.execute("; ".join(views))
         yield
     finally:
-        connection.execute(";".join(f"DROP TABLE IF EXISTS temp.{name}" for name in SHARED))
+        for lane in lanes:
+            lane.execute(";".join(f"DROP VIEW IF EXISTS temp.{name}" for name in SHARED))
+        lanes[0].execute(f"DETACH {STORE}")

@@ -62,8 +62,12 @@ def register(
 _SEALING = threading.Lock()
 
 
-def seal(connection: duckdb.DuckDBPyConnection, outputs: Sequence[str] = ()) -> None:
-    """Keep every later query from all files but these, from the network and from settings.
+def seal(
+    connection: duckdb.DuckDBPyConnection,
+    outputs: Sequence[str] = (),
+    tuned: Sequence[str] = (),
+) -> None:
+    """Keep every later query from all files but these, the network, and settings not to be tuned.
 
     That holds for each connection of this process to the database, for as long as it is open.
     """
@@ -72,9 +76,11 @@ def seal(connection: duckdb.DuckDBPyConnection, outputs: Sequence[str] = ()) -> 
         if connection.execute(query).fetchall() == [(True,)]:
             return
         allowed = f"SET allowed_paths = [{', '.join(map(quote, outputs))}]" if outputs else ""
+        tunable = f"SET allowed_configs = [{', '.join(map(quote, tuned))}]" if tuned else ""
         connection.execute(f"""
             SET GLOBAL TimeZone = 'UTC';
             {allowed};
+            {tunable};
             SET enable_external_access = false;
             SET lock_configuration = true;
         """)

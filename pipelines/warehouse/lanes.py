@@ -1,0 +1,103 @@
+"""Small analyses are built side by side, each on a connection that has one core."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import ExitStack, closing, contextmanager
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+import duckdb
+
+from pipelines.warehouse.sql import read_query
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from pipelines.warehouse.analyses import Analysis
+
+Result = TypeVar("Result")
+POLL_S = 0.1
+
+
+class Failure(NamedTuple):
+    """A query that failed, after so many seconds."""
+
+    analysis: Analysis
+    error: duckdb.Error
+    seconds: float
+
+
+@contextmanager
+def open_lanes(connection: duckdb.DuckDBPyConnection) -> Iterator[list[duckdb.DuckDBPyConnection]]:
+    """Give the connections to build on at once: this one alone, or several with one core each.
+
+    Small tables are no work that DuckDB could divide. Raises KeyboardInterrupt if Ctrl-C ends a
+    query.
+    """
+    ((cores, count),) = connection.execute(read_query("ledger", "cores")).fetchall()
+    try:
+        if count == 1:
+            yield [connection]
+            return
+        with ExitStack() as lanes:
+            lanes.callback(connection.execute, f"SET GLOBAL threads = {cores}")
+            connection.execute("SET GLOBAL threads = 1")
+            yield [lanes.enter_context(closing(connection.cursor())) for _ in range(count)]
+    except RuntimeError:
+        # So DuckDB says it.
+        raise KeyboardInterrupt from None
+
+
+def run_lanes(
+    lanes: Sequence[duckdb.DuckDBPyConnection],
+    analyses: Sequence[Analysis],
+    build: Callable[[duckdb.DuckDBPyConnection, Analysis], Result],
+) -> tuple[list[Result], list[Failure]]:
+    """Build each on a connection that is free; return what that gave, and which queries failed.
+
+    After a failure no other is begun.
+    """
+    waiting = iter(analyses)
+    results: list[Result] = []
+    failures: list[Failure] = []
+
+    def run(lane: duckdb.DuckDBPyConnection) -> None:
+        for analysis in waiting:
+            started = time.monotonic()
+            try:
+                results.append(build(lane, analysis))
+            except duckdb.Error as error:
+                failures.append(Failure(analysis, error, time.monotonic() - started))
+                _drain(waiting)
+
+    if len(lanes) == 1:
+        run(lanes[0])  # in this thread, where DuckDB notices Ctrl-C
+    else:
+        _run_all(lanes, waiting, run)
+    return results, failures
+
+
+def _run_all(
+    lanes: Sequence[duckdb.DuckDBPyConnection],
+    waiting: Iterator[Analysis],
+    run: Callable[[duckdb.DuckDBPyConnection], None],
+) -> None:
+    with ThreadPoolExecutor(len(lanes)) as pool:
+        running = [pool.submit(run, lane) for lane in lanes]
+        try:
+            while wait(running, timeout=POLL_S).not_done:
+                pass  # between waits, in this thread, Python notices Ctrl-C
+        except BaseException:
+            _drain(waiting)
+            while wait(running, timeout=POLL_S).not_done:  # one may have been between two queries
+                for lane in lanes:
+                    lane.interrupt()
+            raise
+        for each in running:
+            each.result()
+
+
+def _drain(waiting: Iterator[Analysis]) -> None:
+    for _ in waiting:
+        pass
