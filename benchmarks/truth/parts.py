@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from benchmarks.truth.world import Finding
 
-AT_A_TIME = 20  # worlds, between which what is known is written down
+AT_A_TIME = 10  # worlds, between which what is known is written down
 
 
 class Theme(Protocol):

@@ -18,7 +18,7 @@
 --   failed_share_compared_high: upper end of it
 --   failures_p: probability of such a difference, or a larger one, by chance; null if too few
 --   failures_p_adjusted: the same in view of how many were compared (Benjamini-Hochberg)
---   lifetime_seconds: typical lifetime (geometric mean) of threads that do not fail by the common age; a longer one counts as that age (seconds)
+--   lifetime_seconds: typical lifetime (geometric mean) of threads that do not fail by the common age; a longer one counts as that age, one that vanished as closed between its last listing and missing_since (seconds)
 --   lifetime_low_seconds: lower end of its 95 % confidence interval (seconds)
 --   lifetime_high_seconds: upper end of it (seconds)
 --   lifetime_compared_seconds: the same of the version it is compared with (seconds)

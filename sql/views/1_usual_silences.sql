@@ -1,5 +1,6 @@
 -- A thread is met in the middle of a silence, in a long one rather than in a short one: so long is usual
--- that at most 5 % of the time that threads are silent comes after it. Below 60 silences their largest is
+-- that at most 2.5 % of the time that threads are silent comes after it: half of what is allowed, for the
+-- longest silences are those that have not ended and are not counted yet. Below 60 silences their largest is
 -- no upper bound of the 95th percentile, but all that is known of an agent: the next one exceeds the
 -- largest of n in one of n + 1 cases.
 CREATE OR REPLACE VIEW usual_silences AS
@@ -26,7 +27,7 @@ SELECT
     agent,
     status,
     any_value(n)::BIGINT AS n,
-    age_of_step(min(step) FILTER (up_to >= upper_rank(n, 0.95) AND seconds_beyond <= 0.05 * all_seconds) + 0.5)
+    age_of_step(min(step) FILTER (up_to >= upper_rank(n, 0.95) AND seconds_beyond <= 0.025 * all_seconds) + 0.5)
     AS upper_seconds
 FROM ranked
 WHERE n >= 60 OR NOT is_of_all
@@ -36,4 +37,4 @@ COMMENT ON COLUMN usual_silences.source IS 'Name of the source in the configurat
 COMMENT ON COLUMN usual_silences.agent IS 'Id of the agent, or its name if it has no id; (none) without both; null of all agents';
 COMMENT ON COLUMN usual_silences.status IS 'Status while they were quiet, verbatim; (none) if the server says none';
 COMMENT ON COLUMN usual_silences.n IS 'Number of silences; of all agents at least 60';
-COMMENT ON COLUMN usual_silences.upper_seconds IS 'Upper bound of the 95th percentile of their lengths, with a confidence of 95 %, and more if more than 5 % of the time of silence comes after that; below 60 the largest; to within one per cent';
+COMMENT ON COLUMN usual_silences.upper_seconds IS 'Upper bound of the 95th percentile of their lengths, with a confidence of 95 %, and more if more than 2.5 % of the time of silence comes after that; below 60 the largest; to within one per cent';

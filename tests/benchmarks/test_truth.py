@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from typing import TYPE_CHECKING
+
 import pytest
 
 from benchmarks.truth import lifetimes, versions
+from benchmarks.truth.__main__ import write
+from benchmarks.truth.parts import AT_A_TIME, Part, divide, list_parts
 from benchmarks.truth.world import Finding, share
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.mark.parametrize(("sign", "goal"), [("≤", 0.0), ("≥", 0.8), ("within", 0.1)])
@@ -14,6 +22,26 @@ def test_goals(sign: str, goal: float) -> None:
     beyond = {"≤": 0.01, "≥": 0.79, "within": -0.11}[sign]
     assert Finding("a", "w", "c", goal, sign, goal).holds
     assert not Finding("a", "w", "c", beyond, sign, goal).holds
+
+
+def test_parts_are_kept(tmp_path: Path) -> None:
+    """What is known of a kind of world stays until more is known, or it is measured as a whole."""
+    results = tmp_path / "truth.json"
+    young, giant = Part("versions", "a version two hours old"), Part("lifetimes", "a giant session")
+    steps = [(young, 100, True, 100), (giant, 20, False, 100), (young, 20, False, 100)]
+    steps += [(young, 120, False, 120), (young, 10, True, 10)]
+    for part, worlds, is_whole, kept in steps:
+        measured = {**part._asdict(), "worlds": worlds, "findings": []}
+        write(results, part, measured, is_whole=is_whole)
+        found = {Part(row["theme"], row["world"]): row for row in json.loads(results.read_text())}
+        assert found[young]["worlds"] == kept
+    assert found[giant]["worlds"] == 20
+    assert list_parts(["two hours"]) == [young]
+    pieces = list(divide([giant, young], 2 * AT_A_TIME + 1))
+    assert [part for part, _ in pieces] == [giant, young] * 3
+    assert sorted(seed for part, span in pieces for seed in span if part == young) == [
+        *range(2 * AT_A_TIME + 1)
+    ]
 
 
 def test_young_version() -> None:

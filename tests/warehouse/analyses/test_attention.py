@@ -133,7 +133,7 @@ def move(world: World, silences: list[float], *, agent: str = "x") -> None:
             range(1, 101),
             {"own": ("agent_and_status", 99 * MINUTE), "other": ("status", 99 * MINUTE)},
         ),
-        # Of all the time that anybody was silent, more than a twentieth came after 50 minutes.
+        # Of all the time that anybody was silent, more than a fortieth came after 50 minutes.
         (
             [1] * 98 + [50, 99],
             {"own": ("agent_and_status", 99 * MINUTE), "other": ("status", 99 * MINUTE)},
@@ -221,7 +221,7 @@ def test_attention(name: str) -> None:
 def bound_of(steps: list[int]) -> float:
     """Return the upper bound of the 95th percentile of silences in steps, as an order statistic.
 
-    Beyond it is at most a twentieth of all the time of silence.
+    Beyond it is at most a fortieth of all the time of silence.
     """
     n, z = len(steps), norm.ppf(0.95)
     skew = (z**2 - 1) * (1 - 2 * 0.95) / 6
@@ -230,7 +230,7 @@ def bound_of(steps: list[int]) -> float:
     assert min(n, exact) <= rank <= min(n, exact + 1)
     lengths = np.exp(np.array(steps) / 100)
     beyond = [np.maximum(lengths - length, 0).sum() for length in np.sort(lengths)]
-    longer = int(np.argmax(np.array(beyond) <= 0.05 * lengths.sum()))
+    longer = int(np.argmax(np.array(beyond) <= 0.025 * lengths.sum()))
     return math.exp((sorted(steps)[max(rank - 1, longer)] + 0.5) / 100)
 
 
