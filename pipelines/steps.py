@@ -1,7 +1,6 @@
 """The whole pipeline in plain Python: discover, plan, poll, load, build, publish.
 
 Dagster's assets, the command, `replay` and the demo call these functions and nothing beside them.
-Pages land while others are fetched; a step returns its result at its end.
 """
 
 from __future__ import annotations
@@ -38,6 +37,7 @@ from pipelines.warehouse.replay import replay as replay_runs
 from pipelines.warehouse.sql import limit_memory
 from pipelines.warehouse.staged import Staged
 from pipelines.warehouse.staging import Staging, prepare_stager
+from pipelines.warehouse.together import do_together
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -217,19 +217,19 @@ def publish(
 def run(
     settings: Settings, selection: Selection | None = None, progress: Progress | None = None
 ) -> Result:
-    """Take all steps in this process, once; a poll that brings nothing is recorded in the ledger.
-
-    Raises what a step raises.
-    """
+    """Take all steps in this process, once; a poll that brings nothing is in the ledger too."""
     started, warehouse = time.monotonic(), open_warehouse(settings.home, settings.lake)
     selection, progress = selection or Selection(), progress or Progress()
     run_id = str(uuid.uuid4())
     asked = ask(settings, warehouse, selection, progress, run_id, "command")
     with warehouse.write() as tables:
-        loaded = load(settings, tables, asked.landed)
-        listings = read_failed_listings(tables, [run_id])
         analyses = list_analyses(settings.analyses_dir)
-        outcomes = build(settings, tables, analyses)
+        loaded, outcomes = do_together(
+            warehouse,
+            tables,
+            lambda: (load(settings, tables, asked.landed), build(settings, tables, analyses)),
+        )
+        listings = read_failed_listings(tables, [run_id])
         publish(warehouse, tables, analyses)
     return Result(
         run_id=run_id,

@@ -32,31 +32,13 @@ def print_plan(
     Of sources that are not trusted yet it says what is missing.
     """
     console = make_console()
-    sources = name_sources([each.source.name for each in planned])
-    asked = [
-        (
-            sources[each.source.name],
-            choice,
-            each.titles.get(choice.session.id),
-            REASONS[choice.reason][1],
-        )
-        for each in planned
-        for choice in in_order(each)
-    ]
-    print_records(
-        console,
-        [
-            source
-            | {"session": choice.session.label or title or choice.session.id}
-            | {"requests": choice.pages, "why it is asked": reason}
-            for source, choice, title, reason in asked[:SHOWN]
-        ],
-    )
+    asked = list_asked(planned)
+    print_records(console, asked[:SHOWN])
     if len(asked) > SHOWN:
         print_text(console, f"and {count(len(asked) - SHOWN, 'more session')}")
     choices = [choice for each in planned for choice in each.choices]
     print_text(console, sum_up_plan(choices) or f"{count(len(choices), 'session')}, all asked")
-    pages = sum(choice.pages for _, choice, *_ in asked)
+    pages = sum(choice.pages for choice in choices if choice.is_asked)
     lists = sum(poll.pages for poll in listings)
     print_text(
         console,
@@ -65,6 +47,22 @@ def print_plan(
     )
     for line in describe_trust(planned, polling):
         print_text(console, line)
+
+
+def list_asked(planned: Sequence[PlannedSource]) -> list[dict[str, object]]:
+    """Return a row for each session that is asked, in the order of their turn."""
+    sources = name_sources([each.source.name for each in planned])
+    return [
+        sources[each.source.name]
+        | {
+            "session": choice.session.label
+            or each.titles.get(choice.session.id)
+            or choice.session.id
+        }
+        | {"requests": choice.pages, "why it is asked": REASONS[choice.reason][1]}
+        for each in planned
+        for choice in in_order(each)
+    ]
 
 
 def in_order(planned: PlannedSource) -> list[Choice]:

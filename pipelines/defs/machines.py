@@ -43,6 +43,7 @@ from pipelines.reporting.loads import list_warnings
 from pipelines.reporting.wording import count
 from pipelines.warehouse.base import Warehouse
 from pipelines.warehouse.ledger import list_pending
+from pipelines.warehouse.together import do_together
 
 POLL, LOAD = "poll_source", "load_landed"
 POLL_OP = "poll"
@@ -107,10 +108,14 @@ def take_steps(
     """Load, build and publish, and yield what Dagster keeps of each."""
     started, settings = time.monotonic(), configuration.load_tolerant()
     with warehouse.write() as tables:
-        loaded = steps.load(settings, tables)
+        loaded, outcomes = do_together(
+            warehouse,
+            tables,
+            lambda: (steps.load(settings, tables), steps.build(settings, tables, analyses)),
+        )
         table = describe_table(tables, "main", "threads")
         yield describe_loaded(loaded, table, time.monotonic() - started)
-        for outcome in steps.build(settings, tables, analyses):
+        for outcome in outcomes:
             for problem in outcome.failures.values():
                 context.log.warning(problem)
             yield describe_outcome(tables, outcome)

@@ -140,11 +140,8 @@ async def discover_source(
     async with open_client(source, backoff_s=backoff_s) as client:
         listing = SessionListing(client)
         poll = await listing.fetch(source.discover)
-        found = {
-            id_: ScopedSession(id_, None, "discovered")
-            for id_ in listing.found
-            if id_ not in source.exclude
-        }
+        kept_ids = [id_ for id_ in listing.found if id_ not in source.exclude]
+        found = {id_: ScopedSession(id_, None, "discovered") for id_ in kept_ids}
         is_whole = poll.outcome == "complete"
         left = [id_ for id_ in known if id_ not in found and id_ not in named] if is_whole else []
         gone = await listing.look_up(left)

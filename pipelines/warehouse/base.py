@@ -54,6 +54,12 @@ class Warehouse(Protocol):
         Return the copy that they open, or the name of the place. They keep what they have opened.
         """
 
+    def joined(self, tables: Connection) -> AbstractContextManager[None]:
+        """Commit what the block writes at once, where each commit is a snapshot that stays.
+
+        In a file each transaction is its own. Nothing is committed if the block raises.
+        """
+
     def maintain(self, now: datetime) -> Maintained | None:
         """Keep files and snapshots few, and readers at what is published; None of a file.
 

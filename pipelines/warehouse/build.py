@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 KEPT = "The previous table is kept"
 LIMIT_S = 300.0
-TUNED = ("max_memory", "threads")
+# By builds, and by a load that comes after one.
+TUNED = ("max_memory", "memory_limit", "threads")
 
 
 class Built(BaseModel):
@@ -239,7 +240,7 @@ def drop_orphaned_tables(
     connection: duckdb.DuckDBPyConnection, analyses: Mapping[str, Analysis]
 ) -> None:
     """Drop the tables of analyses whose files are gone: nothing would keep them up to date."""
-    query = "SELECT table_name FROM duckdb_tables() WHERE schema_name = ?"
+    query = "SELECT DISTINCT table_name FROM duckdb_columns() WHERE schema_name = ?"
     for (name,) in connection.execute(query, [SCHEMA]).fetchall():
         if name not in analyses:
             connection.execute(f"DROP TABLE {SCHEMA}.{quote_name(name)}")

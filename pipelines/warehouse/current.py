@@ -52,7 +52,7 @@ def find_current(
     """Return the analyses whose tables are those of these inputs, and of the file as it is."""
     query = (
         "SELECT name, version FROM analysis_builds WHERE inputs = ? AND name IN"
-        " (SELECT table_name FROM duckdb_tables() WHERE schema_name = ?)"
+        " (SELECT table_name FROM duckdb_columns() WHERE schema_name = ?)"
     )
     built = dict(connection.execute(query, [inputs, SCHEMA]).fetchall())
     current: set[str] = set()

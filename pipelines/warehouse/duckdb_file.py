@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -99,6 +99,11 @@ class DuckdbFile:
                 " The previous copy stays"
             ) from None
         return self.published
+
+    def joined(self, tables: duckdb.DuckDBPyConnection) -> AbstractContextManager[None]:
+        """Commit each transaction of the block; see Warehouse."""
+        del tables
+        return nullcontext()
 
     def maintain(self, now: datetime) -> None:
         """Do nothing: each publication leaves the file without what it holds no more."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -31,7 +32,7 @@ from pipelines.warehouse.lake_maintenance import FILE_AGE, NEWEST, count, limit_
 from pipelines.warehouse.lock import WAIT_LIMIT_S
 from pipelines.warehouse.maintained import Counts, Maintained
 from pipelines.warehouse.schema import migrate
-from pipelines.warehouse.sql import quote, seal
+from pipelines.warehouse.sql import guarded, quote, seal, transaction
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -67,7 +68,10 @@ class DuckLake:
             schema = self._lake.catalog.schema_name
             self._holder = holder
             try:
-                with self._open(schema, read_path(holder, schema)) as connection:
+                with (
+                    self._open(schema, read_path(holder, schema)) as connection,
+                    guarded(connection, partial(confirm, holder, self._lake)),
+                ):
                     yield connection
             finally:
                 self._holder = None
@@ -107,6 +111,10 @@ class DuckLake:
         schema = self._lake.catalog.schema_name
         write_publication(self._holder, schema, count(tables, NEWEST))
         return self._lake.name
+
+    def joined(self, tables: duckdb.DuckDBPyConnection) -> AbstractContextManager[None]:
+        """Make one snapshot of what the block writes; see Warehouse."""
+        return transaction(tables)
 
     def maintain(self, now: datetime) -> Maintained:
         """Compact the files, and remove what nobody reads; see Warehouse."""
@@ -198,7 +206,8 @@ class DuckLake:
         option = f"DATA_PATH {quote(f'{used}/')}"
         connection = attach(self._home, self._lake, schema, used, option)
         with self._explaining(connection):
-            migrate(connection, self._lake.name, describes_views=False)
+            with transaction(connection):  # each query alone is one too, and costs statements
+                migrate(connection, self._lake.name, describes_views=False)
             if path is None:
                 limit_inlining(connection)
             connection.execute("SET enable_external_access = false")

@@ -25,7 +25,7 @@ TABLES = """
 """
 EXPIRED = "SELECT snapshot_id FROM lake.snapshots() WHERE snapshot_time < ? AND snapshot_id < ?"
 COUNT = "SELECT count(*) FROM lake.snapshots()"
-NEWEST = "SELECT max(snapshot_id) FROM lake.snapshots()"
+NEWEST = "FROM ducklake_current_snapshot('lake')"
 # Inlined rows into files, files without their deleted rows, small files into larger ones.
 COMPACT = (
     "CALL ducklake_flush_inlined_data('lake')",

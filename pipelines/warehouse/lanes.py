@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import duckdb
 
-from pipelines.warehouse.sql import read_query
+from pipelines.warehouse.sql import is_open, read_query
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -35,7 +35,9 @@ def open_lanes(connection: duckdb.DuckDBPyConnection) -> Iterator[list[duckdb.Du
     Small tables are no work that DuckDB could divide. Raises KeyboardInterrupt if Ctrl-C ends a
     query.
     """
-    ((cores, count),) = connection.execute(read_query("ledger", "cores")).fetchall()
+    cores = count = 1
+    if not is_open(connection):  # what a transaction has written no other connection sees
+        ((cores, count),) = connection.execute(read_query("ledger", "cores")).fetchall()
     try:
         if count == 1:
             yield [connection]

@@ -21,7 +21,7 @@ from pipelines.records import THREADS_ENDPOINT
 from pipelines.warehouse.ledger import read_ages
 from pipelines.warehouse.registry import lists_sessions, registry_frames
 from pipelines.warehouse.repeats import PollDigests, read_known, read_known_threads
-from pipelines.warehouse.sql import read_query, read_sql, register, transaction
+from pipelines.warehouse.sql import commit_so_far, read_query, read_sql, register, transaction
 from pipelines.warehouse.staged import read_known_drift
 
 if TYPE_CHECKING:
@@ -64,11 +64,12 @@ def load_landed(
     runs = list_runs(store)
     pending = {run_id: file for run_id, file in runs.items() if run_id not in loaded}
     staged = staged or {}
-    done = [
-        run_id
-        for run_id, file in pending.items()
-        if load_or_set_aside(tables, file, staged.get(run_id))
-    ]
+    done: list[str] = []
+    for run_id, file in pending.items():
+        if done:
+            commit_so_far(tables)
+        if load_or_set_aside(tables, file, staged.get(run_id)):
+            done.append(run_id)
     ages = read_ages(tables)
     remove_unfinished(store, ages)
     if keep_days is not None:

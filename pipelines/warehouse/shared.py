@@ -1,7 +1,7 @@
 """What several analyses read is computed once while all of them are built, side by side.
 
-A temporary view hides a view of the same name, from other views and macros too: queries stay as
-they are, and give the same when they are pasted where there is only the view.
+A temporary view or table hides a view of the same name, from other views and macros too: queries
+stay as they are, and give the same when they are pasted where there is only the view.
 """
 
 from __future__ import annotations
@@ -26,6 +26,15 @@ SHARED = (
     "source_as_of",
     "open_changes",
 )
+# Of a lake also the tables: each query that reads one asks the catalog for its files and rows.
+TABLES = (
+    *("threads", "thread_status_history", "spells_unseen", "silences", "statuses", "sessions"),
+    *("session_polls", "source_polls", "session_evidence", "evidence_trials", "runs"),
+    *("schema_drift", "unannounced_changes", "analysis_settings"),
+)
+IS_LAKE = """
+    SELECT type = 'ducklake' FROM duckdb_databases() WHERE database_name = current_database()
+"""
 # The database in memory that holds them, for all connections of this process.
 STORE = "computed_once"
 
@@ -36,6 +45,25 @@ def shared_views(lanes: Sequence[duckdb.DuckDBPyConnection]) -> Iterator[None]:
 
     If one cannot be computed, there are none: whoever reads the view will say what is wrong.
     """
+    with _tables(*lanes) if len(lanes) == 1 else _views(lanes):
+        yield
+
+
+@contextmanager
+def _tables(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    is_lake = connection.execute(IS_LAKE).fetchall() == [(True,)]
+    names = (*(TABLES if is_lake else ()), *SHARED)
+    try:
+        with suppress(duckdb.Error), transaction(connection):
+            for name in names:
+                connection.execute(f"CREATE TEMP TABLE {name} AS FROM {name}")
+        yield
+    finally:
+        connection.execute(";".join(f"DROP TABLE IF EXISTS temp.{name}" for name in names))
+
+
+@contextmanager
+def _views(lanes: Sequence[duckdb.DuckDBPyConnection]) -> Iterator[None]:
     views = [f"CREATE TEMP VIEW {name} AS FROM {STORE}.{name}" for name in SHARED]
     lanes[0].execute(f"ATTACH ':memory:' AS {STORE}")
     try:

@@ -7,13 +7,14 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import duckdb
+
 from pipelines.files import sql_directory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from contextlib import ExitStack
 
-    import duckdb
     import polars as pl
 
 
@@ -110,26 +111,82 @@ def _find_most(connection: duckdb.DuckDBPyConnection) -> str:
     return str(connection.execute("SELECT current_setting('max_memory')").fetchall()[0][0])
 
 
+class Undone(Exception):
+    """Something within a transaction has failed, and so all of it is undone."""
+
+
+# Connections by their ids: those in a transaction, those of which a part has failed, and what is
+# to be checked before each commit.
 _OPEN: set[int] = set()
+_FAILED: set[int] = set()
+_GUARDS: dict[int, Callable[[], None]] = {}
 
 
 @contextmanager
 def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    """Commit what the block does, or undo all of it; within another it joins that one."""
-    if id(connection) in _OPEN:
-        yield
+    """Commit what the block does, or undo all of it; within another it joins that one.
+
+    If a block that has joined raises, nothing of the whole is committed: Undone says so to whoever
+    goes on.
+    """
+    if is_open(connection):
+        with _joined(id(connection)):
+            yield
         return
     connection.begin()
     _OPEN.add(id(connection))
     try:
         yield
-    except BaseException:
+        _conclude(connection)
+    except BaseException as error:
         connection.rollback()
+        if id(connection) in _FAILED and isinstance(error, duckdb.TransactionException):
+            raise Undone from None  # of whoever went on
         raise
-    else:
-        connection.commit()
     finally:
         _OPEN.discard(id(connection))
+        _FAILED.discard(id(connection))
+
+
+def is_open(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether a transaction is open, which others join."""
+    return id(connection) in _OPEN
+
+
+def commit_so_far(connection: duckdb.DuckDBPyConnection) -> None:
+    """Commit what a transaction has done, if one is open, and begin another in its place."""
+    if is_open(connection):
+        _conclude(connection)
+        connection.begin()
+
+
+@contextmanager
+def guarded(connection: duckdb.DuckDBPyConnection, check: Callable[[], None]) -> Iterator[None]:
+    """Let each transaction of the block commit only if the check does not raise."""
+    _GUARDS[id(connection)] = check
+    try:
+        yield
+    finally:
+        del _GUARDS[id(connection)]
+
+
+@contextmanager
+def _joined(key: int) -> Iterator[None]:
+    if key in _FAILED:
+        raise Undone
+    try:
+        yield
+    except BaseException:
+        _FAILED.add(key)
+        raise
+
+
+def _conclude(connection: duckdb.DuckDBPyConnection) -> None:
+    if id(connection) in _FAILED:
+        raise Undone
+    if id(connection) in _GUARDS:
+        _GUARDS[id(connection)]()
+    connection.commit()
 
 
 def fetch_records(

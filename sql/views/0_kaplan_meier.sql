@@ -169,10 +169,21 @@ CREATE OR REPLACE MACRO kaplan_meier(lifetimes) AS TABLE (
             CASE WHEN is_last THEN 0 ELSE round(exp(log_so_far), 12) END AS survival,
             CASE WHEN survival > 0 AND survival < 1 THEN sqrt(variance_so_far) / -ln(survival) END AS log_error
         FROM points
+    ),
+
+    -- In few curves a thread vanished: only these are looked up.
+    doubted AS (
+        SELECT *, NULL AS maybe_sooner, NULL AS maybe_later
+        FROM steps
+        ANTI JOIN doubts USING (curve)
+        UNION ALL
+        SELECT lossy.*, doubts.maybe_sooner, doubts.maybe_later
+        FROM (FROM steps SEMI JOIN doubts USING (curve)) AS lossy
+        ASOF LEFT JOIN doubts ON doubts.curve = lossy.curve AND doubts.at_seconds <= lossy.t_seconds
     )
 
     SELECT
-        steps.curve,
+        curve,
         t_seconds,
         at_risk,
         closed,
@@ -183,6 +194,5 @@ CREATE OR REPLACE MACRO kaplan_meier(lifetimes) AS TABLE (
         coalesce(maybe_later, 0) / greatest(at_risk, 1) AS later,
         survival_interval(survival, log_error, sooner, later).low AS ci_low,
         survival_interval(survival, log_error, sooner, later).high AS ci_high
-    FROM steps
-    ASOF LEFT JOIN doubts ON doubts.curve = steps.curve AND doubts.at_seconds <= steps.t_seconds
+    FROM doubted
 );

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -18,6 +17,9 @@ if TYPE_CHECKING:
 def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.DagsterInstance]:
     """Return the instance that the checkout configures, in a directory of its own."""
     dagster_home = tmp_path_factory.mktemp("dagster_home")
-    shutil.copy(ROOT / "dagster_home" / "dagster.yaml", dagster_home)
+    text = (ROOT / "dagster_home" / "dagster.yaml").read_text(encoding="utf-8")
+    # Tests have no such variable, and a tick opens the instance again.
+    text = text.replace("\n        env: DAGSTER_HOME\n", f" {dagster_home}\n")
+    (dagster_home / "dagster.yaml").write_text(text, encoding="utf-8")
     with dg.DagsterInstance.from_config(str(dagster_home)) as opened:
         yield opened

@@ -16,17 +16,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import dagster as dg
 import httpx
 import pytest
 from dagster._core.scheduler.instigation import ScheduleInstigatorData
 
 from pipelines.sandbox.server import Sandbox, serve
 from pipelines.sandbox.world import World
+from tests.defs.instances import open_instance
 from tests.support import CANARY, ROOT, Receiver, read_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    import dagster as dg
 
 pytestmark = pytest.mark.slow
 
@@ -104,7 +106,7 @@ class Checkout:
 
     def open_instance(self) -> dg.DagsterInstance:
         """Open the instance that the tools have open, too."""
-        return dg.DagsterInstance.from_config(str(self.root / "dagster_home"))
+        return open_instance(self.root / "dagster_home")
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,20 @@
 -- A team's roles in the database of the lakes, with least rights; run it as an administrator, once a team:
 --
---     psql --dbname=threads -v team=team_a -v loader=PASSWORD -v reader=PASSWORD -f roles.sql
+--     LOADER_PASSWORD=… READER_PASSWORD=… psql --dbname=threads -v team=team_a -f roles.sql
 --
+-- (psql 14 or newer; passwords come from the environment, which no list of processes shows.)
 -- <team>_loader owns what it makes: the schema <team>, and <team>_replay while a replay fills it.
 -- <team>_reader reads these schemas, writes nothing, and sees no other team's.
 \set ON_ERROR_STOP on
+\getenv loader LOADER_PASSWORD
+\getenv reader READER_PASSWORD
 \set loader_role :team _loader
 \set reader_role :team _reader
 SELECT current_database() AS base \gset
+
+-- No statement with a password goes into the server's log, failed ones neither.
+SET log_statement = 'none';
+SET log_min_error_statement = 'panic';
 
 REVOKE ALL ON DATABASE :"base" FROM PUBLIC;
 REVOKE ALL ON SCHEMA public FROM PUBLIC;

@@ -166,14 +166,14 @@ class Deployment:
 
     def make_roles(self, team: str) -> None:
         """Make a team's roles, as roles.sql says."""
-        variables = {"team": team} | {
-            name: self.secrets[f"{team}.{name}"] for name in ("loader", "reader")
+        words = {
+            f"{role.upper()}_PASSWORD": self.secrets[f"{team}.{role}"]
+            for role in ("loader", "reader")
         }
-        script = "".join(f"\\set {key} '{value}'\n" for key, value in variables.items())
-        script += (HERE / "roles.sql").read_text()
-        environment = {"PGPASSWORD": self.secrets["all.admin"], "PATH": os.environ["PATH"]}
+        environment = {**os.environ, **words, "PGPASSWORD": self.secrets["all.admin"]}
         run = ["psql", "-qX", "-h", LOOPBACK, "-p", str(self.ports["postgres"]), "-U", "admin"]
-        subprocess.run([*run, "threads"], input=script, text=True, check=True, env=environment)
+        run += ["-v", f"team={team}", "-f", str(HERE / "roles.sql"), "threads"]
+        subprocess.run(run, check=True, env=environment, stdout=subprocess.DEVNULL)
 
     def start_objects(self) -> None:
         """Start the S3 server, whose keys reach a team's own prefix, and make the bucket."""

@@ -1,0 +1,135 @@
+"""A poll is one snapshot of the lake, and costs its catalog few statements."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pipelines.errors import LoadRejected, WarehouseError
+from pipelines.landing.directory import RAW, list_runs
+from pipelines.landing.format import Footer, read_run, write_run
+from pipelines.landing.store import Directory
+from pipelines.warehouse.analyses import Analysis, list_analyses
+from pipelines.warehouse.build import build_all
+from pipelines.warehouse.ducklake import DuckLake
+from pipelines.warehouse.lake_maintenance import count
+from pipelines.warehouse.load import load_landed
+from pipelines.warehouse.publication import publish
+from pipelines.warehouse.sql import limit_memory
+from pipelines.warehouse.together import do_together
+from tests.builders import born, land, thread
+from tests.lake.postgres import connect
+from tests.lake.tables import read_all
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import duckdb
+
+    from pipelines.config.lake import Lake
+    from pipelines.warehouse.build import Outcome
+
+pytestmark = pytest.mark.slow  # a lake asks its catalog for each statement
+MOST_STATEMENTS = 700
+
+
+def write(warehouse: DuckLake, home: Path, analyses: Mapping[str, Analysis]) -> list[Outcome]:
+    """Load, build and publish as a run does; return how the analyses went."""
+    with warehouse.write() as tables:
+
+        def act() -> list[Outcome]:
+            load_landed(tables, Directory(home / RAW))
+            limit_memory(tables, 300)
+            return build_all(tables, analyses, anew=False)
+
+        outcomes = do_together(warehouse, tables, act)
+        publish(warehouse, tables, analyses)
+    return outcomes
+
+
+def count_snapshots(warehouse: DuckLake) -> int:
+    """Return how many snapshots there are."""
+    with warehouse.write() as tables:
+        return count(tables)
+
+
+def read_log(lake: Lake) -> list[str]:
+    """Return the statements that the server was sent, of a database that logs them."""
+    with connect(lake.catalog.port) as server:
+        row = server.execute("SHOW data_directory").fetchone()
+    assert row is not None
+    lines = (Path(row[0]).parent / "log").read_text(encoding="utf-8", errors="replace").splitlines()
+    return [line for line in lines if "LOG:  statement: " in line or "LOG:  execute " in line]
+
+
+def test_unchanged_polls(lake: Lake, tmp_path: Path) -> None:
+    """A poll that brings what the one before brought is one snapshot, and at most 700 statements.
+
+    So is one that brings news.
+    """
+    with connect(lake.catalog.port) as server:
+        server.execute(f"ALTER DATABASE \"{lake.catalog.database}\" SET log_statement = 'all'")
+    warehouse, analyses = DuckLake(tmp_path, lake), list_analyses()
+    for minute in (5, 25):
+        land(tmp_path, minute, born("a", 1, 2), thread("b"))
+        assert all(outcome.built for outcome in write(warehouse, tmp_path, analyses))
+    snapshots = count_snapshots(warehouse)
+    land(tmp_path, 45, born("a", 1, 2), thread("b"))
+    before = len(read_log(lake))
+    write(warehouse, tmp_path, analyses)
+    assert len(read_log(lake)) - before <= MOST_STATEMENTS
+    assert count_snapshots(warehouse) == snapshots + 1
+    land(tmp_path, 65, born("a", 1, 60, status="idle"), thread("c"))
+    write(warehouse, tmp_path, analyses)
+    assert count_snapshots(warehouse) == snapshots + 2
+    assert len(read_all(warehouse)["main.threads"]) == 3
+
+
+def test_parts_that_fail(lake: Lake, tmp_path: Path) -> None:
+    """An analysis that fails undoes no load; a run that fails undoes those before it no more."""
+    warehouse = DuckLake(tmp_path, lake)
+    header = "-- answers: x\n-- grain: one row\n-- columns: {a: x}\n"
+    broken = tmp_path / "broken.sql"
+    broken.write_text(f"{header}SELECT error('no')::INT AS a\n", encoding="utf-8")
+    good = tmp_path / "good.sql"
+    good.write_text(f"{header}SELECT count(*)::INT AS a FROM threads\n", encoding="utf-8")
+    analyses = {name: list_analyses(tmp_path)[name] for name in ("broken", "good")}
+    land(tmp_path, 5, thread("a"))
+    outcomes = write(warehouse, tmp_path, analyses)
+    assert {outcome.analysis.name: bool(outcome.built) for outcome in outcomes} == {
+        "broken": False,
+        "good": True,
+    }
+    rows = read_all(warehouse)
+    assert (len(rows["main.threads"]), rows["analytics.good"]) == (1, [{"a": 1}])
+
+    land(tmp_path, 25, thread("a"), thread("b"))
+    land(tmp_path, 45, thread("c"))
+    file = list_runs(Directory(tmp_path / RAW))["run-45"]
+    landed = read_run(file)
+    file.delete()
+    write_run(file.store, Footer(landed.run, landed.polls * 2), landed.pages.rows())
+    with pytest.raises(LoadRejected):
+        write(warehouse, tmp_path, {})
+    land(tmp_path, 65, thread("d"))
+    write(warehouse, tmp_path, {})
+    assert warehouse.list_loaded_runs() == ["run-5", "run-25", "run-65"]
+
+
+def test_lock_that_is_lost_before_the_commit(lake: Lake, tmp_path: Path) -> None:
+    """What was written under a lock that is lost is not committed."""
+    warehouse = DuckLake(tmp_path, lake)
+    land(tmp_path, 5, thread("a"))
+
+    def lose(tables: duckdb.DuckDBPyConnection) -> None:
+        load_landed(tables, Directory(tmp_path / RAW))
+        with connect(lake.catalog.port) as server:
+            server.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"
+            )
+
+    with pytest.raises(WarehouseError), warehouse.write() as tables:
+        do_together(warehouse, tables, lambda: lose(tables))
+    assert warehouse.list_loaded_runs() == []
