@@ -25,6 +25,7 @@ from pipelines.warehouse.load import load_landed
 from pipelines.warehouse.publication import publish
 from pipelines.warehouse.replay import replay
 from tests.builders import born, land, thread
+from tests.lake.objects import KEY_ID, SECRET
 from tests.lake.postgres import connect, find_port
 from tests.lake.tables import load, read_all
 from tests.support import CANARY, invoke, serve_world
@@ -207,14 +208,23 @@ def test_what_is_wrong(lake: Lake, tmp_path: Path, wrong: str) -> None:
     assert CANARY not in text
 
 
+@pytest.mark.parametrize("place", ["s3"])
 def test_commands(lake: Lake, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every command that reads or writes the tables does so in the lake that a file names."""
+    """Every command that reads or writes the tables does so in the lake that a file names.
+
+    Pages land on the object store: the data directory holds neither.
+    """
+    assert lake.access is not None
     catalog = lake.catalog.model_dump(by_alias=True)
-    settings = {"warehouse": {"lake": {"catalog": catalog, "data": lake.data}}}
+    settings: dict[str, Any] = {"warehouse": {"lake": {"catalog": catalog, "data": lake.data}}}
+    settings |= {"landing": f"{lake.data}-raw", "s3": lake.access.store.model_dump()}
     file = tmp_path / "lake.yaml"
     file.write_bytes(msgspec.json.encode(settings))
     file.chmod(0o600)
     monkeypatch.setenv("SESSION_THREADS_CONFIG", str(file))
+    assert "LAKE_KEY_ID is not set" in invoke("show").stderr
+    monkeypatch.setenv("LAKE_KEY_ID", KEY_ID)
+    monkeypatch.setenv("LAKE_SECRET", SECRET)
     assert "LAKE_PASSWORD is not set" in invoke("show").stderr
     monkeypatch.setenv("LAKE_PASSWORD", CANARY)
     world = World([20, 3], seed=3)
@@ -231,3 +241,4 @@ def test_commands(lake: Lake, tmp_path: Path, home: Path, monkeypatch: pytest.Mo
     assert invoke("sessions").returncode == 0
     assert invoke("report").returncode == 0
     assert not list(home.glob("*.duckdb"))
+    assert not (home / RAW).exists()
