@@ -120,18 +120,30 @@ def replace_file(path: Path) -> Iterator[BinaryIO]:
     followed, and its owner alone may read it. Then it is on disk, and so is its name. If the block
     raises, what was there before stays, and nothing else. Raises OSError.
     """
-    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with create(temporary) as file:
-            yield file
-            file.flush()
-            _synchronize(file.fileno())
+    with _write_beside(path) as (file, temporary):
+        yield file
+        _finish(file)
         temporary.replace(path)
         synchronize(path.parent)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise
+
+
+@contextmanager
+def _write_beside(path: Path) -> Iterator[tuple[BinaryIO, Path]]:
+    """Give a new file beside a path, and its name, under which nothing is left in the end."""
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
+    with create(temporary) as file:
+        try:
+            yield file, temporary
+        finally:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+
+def _finish(file: BinaryIO) -> None:
+    """Close a file whose content is on disk."""
+    file.flush()
+    _synchronize(file.fileno())
+    file.close()
 
 
 def create(path: Path) -> BinaryIO:
@@ -144,15 +156,10 @@ def add_file(path: Path, content: bytes | memoryview) -> None:
 
     Raises FileExistsError if there is one of its name, of several at once for all but one; OSError.
     """
-    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with create(temporary) as file:
-            file.write(content)
-            file.flush()
-            _synchronize(file.fileno())
+    with _write_beside(path) as (file, temporary):
+        file.write(content)
+        _finish(file)
         _name(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
     try:
         synchronize(path.parent)
     except BaseException:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.errors import LandingError
-from pipelines.files import copy_content, list_statuses, make_private, replace_file
+from pipelines.files import add_file, copy_content, list_statuses, make_private, replace_file
 from pipelines.warehouse.duckdb_file import DuckdbFile
 from tests.builders import load, publish_all, thread
 from tests.support import read_table
@@ -79,6 +79,8 @@ def test_links_are_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     (tmp_path / "a.txt.0000.tmp").symlink_to(victim)
     with pytest.raises(FileExistsError), replace_file(path):
         pass
+    with pytest.raises(FileExistsError):
+        add_file(path, b"new")
     (tmp_path / "a.txt.0000.tmp").unlink()
     path.symlink_to(victim)
     with replace_file(path) as file:

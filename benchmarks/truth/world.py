@@ -13,7 +13,9 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
+from tempfile import gettempdir
 from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import uuid4
 
 import duckdb
 import msgspec
@@ -178,7 +180,8 @@ def instant(at: float) -> str:
 
 def connect() -> duckdb.DuckDBPyConnection:
     """Return a warehouse in memory, on one core."""
-    connection = duckdb.connect(config={"threads": 1})
+    spilled = Path(gettempdir()) / f"truth-{uuid4()}"  # processes would share the one beside them
+    connection = duckdb.connect(config={"threads": 1, "temp_directory": str(spilled)})
     connection.execute("SET TimeZone = 'UTC'")
     migrate(connection, Path("memory"))
     write_settings(connection, Settings().for_analyses)
