@@ -52,14 +52,18 @@ def shared_views(lanes: Sequence[duckdb.DuckDBPyConnection]) -> Iterator[None]:
 @contextmanager
 def _tables(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
     is_lake = connection.execute(IS_LAKE).fetchall() == [(True,)]
-    names = (*(TABLES if is_lake else ()), *SHARED)
+    tables = TABLES if is_lake else ()
     try:
-        with suppress(duckdb.Error), transaction(connection):
-            for name in names:
-                connection.execute(f"CREATE TEMP TABLE {name} AS FROM {name}")
+        with suppress(duckdb.Error):
+            # Rows get other numbers when they are committed, and views name rows by number.
+            for names in (tables, SHARED):
+                with transaction(connection):
+                    for name in names:
+                        connection.execute(f"CREATE TEMP TABLE {name} AS FROM {name}")
         yield
     finally:
-        connection.execute(";".join(f"DROP TABLE IF EXISTS temp.{name}" for name in names))
+        drop = "; ".join(f"DROP TABLE IF EXISTS temp.{name}" for name in (*tables, *SHARED))
+        connection.execute(drop)
 
 
 @contextmanager

@@ -36,7 +36,7 @@ def list_generations(lake: Lake) -> set[str]:
     return {path.partition("/")[0] for path, _ in list_files(lake)} - {OWNER}
 
 
-@pytest.mark.parametrize("place", ["directory", "s3"])
+@pytest.mark.parametrize("place", ["s3"])
 def test_maintenance(lake: Lake, tmp_path: Path) -> None:
     """It leaves a file or none of each table and one snapshot, the same rows, and open readers.
 

@@ -185,6 +185,7 @@ def test_attention(name: str) -> None:
     for (source, agent, status, step), count in world_of(name).silences.items():
         silences[status].extend([step] * count)
         silences[source, agent, status].extend([step] * count)
+    bounds = {group: bound_of(steps) for group, steps in silences.items()}
     configured = world_of(name).settings.get("attention_after_minutes", 60) * 60
     gone = unwatched_of(world_of(name))
     expected = {}
@@ -193,12 +194,12 @@ def test_attention(name: str) -> None:
         if fact["missing_since"] is not None or reason is None or fact["key"][:2] in gone:
             continue
         status = fact["status"] or "(none)"
-        of_agent = silences[fact["source"], fact["agent"] or "(none)", status]
+        group = (fact["source"], fact["agent"] or "(none)", status)
         basis, threshold = "configured", configured
         if len(silences[status]) >= 60:
-            basis, threshold = "status", bound_of(silences[status])
-        if len(of_agent) >= 20 or (of_agent and bound_of(of_agent) > threshold):
-            basis, threshold = "agent_and_status", bound_of(of_agent)
+            basis, threshold = "status", bounds[status]
+        if len(silences[group]) >= 20 or (silences[group] and bounds[group] > threshold):
+            basis, threshold = "agent_and_status", bounds[group]
         quiet = fact["quiet"] or 0
         severity = "high" if quiet > 3 * threshold else "medium" if quiet > threshold else "low"
         severity = severity if fact["is_open"] else "low"
