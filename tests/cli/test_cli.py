@@ -437,6 +437,7 @@ def test_narrow_terminal(polled: Path) -> None:
     assert max(map(len, shown.splitlines())) <= 80 + len("\x1b[1m\x1b[0m")
 
 
+@pytest.mark.slow
 def test_status(fleet: World, home: Path, tmp_path: Path) -> None:
     """Status shows a line per session, and ends with 1 where one is failing or stale."""
     fresh = invoke("status")
@@ -513,6 +514,7 @@ def test_drift_in_the_summary(home: Path) -> None:
     assert home.exists()
 
 
+@pytest.mark.slow
 def test_own_analyses(fleet: World, home: Path, tmp_path: Path) -> None:
     """An analysis of one's own is listed and shown; run ends with 1 where its check finds a row."""
     assert fleet.sessions
@@ -534,6 +536,7 @@ def test_own_analyses(fleet: World, home: Path, tmp_path: Path) -> None:
     assert read_table(home / "threads.duckdb", "FROM analytics.mine") == [{"x": 7500.0}]
 
 
+@pytest.mark.slow
 def test_build(polled_home: Path, tmp_path: Path) -> None:
     """Build makes an analysis and what it reads, or all, and publishes; it asks no server."""
     header = "-- answers: What?\n-- grain: one row\n-- columns: {n: number of threads}\n"

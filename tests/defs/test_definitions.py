@@ -208,6 +208,7 @@ def test_names_that_dagster_keeps() -> None:
     assert TAKEN.union(keyword.kwlist) >= DISALLOWED_NAMES
 
 
+@pytest.mark.slow
 def test_any_own_file(tmp_path: Path) -> None:
     """Whatever lies in a directory of the user's own, the job is there."""
     for name, text in OWN.items():

@@ -182,6 +182,7 @@ def test_retention(home: Path) -> None:
     assert list((home / RAW).iterdir()) == []
 
 
+@pytest.mark.slow
 def test_replay(home: Path) -> None:
     """Runs of several files are replayed row for row."""
     for number, status in enumerate(("idle", "running", "running")):
