@@ -133,7 +133,7 @@ def test_rate_of_two_processes(server: Watched) -> None:
     assert f"process {runs[0].pid}" in said[1] or f"process {runs[1].pid}" in said[0]
     pages, left = divmod(len(server.came) - asked, 2)
     assert (pages > RATE, left) == (True, 0)
-    # Two at once would ask twice as much; on a busy machine some requests arrive late, the next not.
+    # Two at once would ask twice as much; on a busy machine some requests arrive late.
     assert server.most_in_a_second() <= 1.5 * RATE
     assert CANARY not in "".join(said)
 
