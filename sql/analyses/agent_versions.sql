@@ -53,6 +53,8 @@ lifetimes AS MATERIALIZED (
         hash(source, session_id) AS session,
         created_at,
         as_of,
+        piece,
+        if(is_vanished, 1 / 16, 1)::DECIMAL(5, 4) AS part,
         -- A thread that closed was followed on: for as long as its session was.
         age_step(seconds_between(created_at, greatest(as_of, complete_at))) AS followed,
         CASE WHEN entry_seconds > 0 THEN age_step(entry_seconds) ELSE -1 END AS entry,
@@ -65,12 +67,13 @@ lifetimes AS MATERIALIZED (
             WHEN is_vanished THEN 'vanished'
             ELSE 'closed'
         END::ENUM ('open', 'closed', 'vanished', 'failed') AS cause
-    FROM curve_lifetimes('durations')
+    FROM curve_lifetimes('durations', 16)
     JOIN latest_polls USING (source, session_id)
     WHERE agent IS NOT NULL AND agent_version IS NOT NULL
 ),
 
-pairs AS MATERIALIZED (FROM version_pairs('lifetimes'))
+threads AS NOT MATERIALIZED (FROM lifetimes WHERE piece = 0),
+pairs AS MATERIALIZED (FROM version_pairs('threads'))
 
 SELECT
     names.name AS agent_name,

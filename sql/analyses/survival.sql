@@ -32,7 +32,7 @@ WITH durations AS NOT MATERIALIZED (FROM analytics.thread_durations),
 
 lifetimes AS NOT MATERIALIZED (
     SELECT *, role AS own_role, hash(source, session_id) AS session
-    FROM curve_lifetimes('durations')
+    FROM curve_lifetimes('durations', 1)
 ),
 
 groups AS MATERIALIZED (
