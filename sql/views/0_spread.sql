@@ -12,13 +12,14 @@ low + CASE
     ELSE place * (high - low)
 END;
 
--- What curves are made of: `durations` names rows of thread_durations. All their columns, those that vanished
--- at the age that they have in a curve, in so many equal pieces (numbered from 0 on), each elsewhere between
--- the bounds: of few that vanished young, by chance none or some that weigh much, each then weighs a little.
-CREATE OR REPLACE MACRO curve_lifetimes(durations, pieces) AS TABLE (
+-- What curves are made of: `durations` names rows of thread_durations, each the `piece` (from 0 on) of so many
+-- equal `pieces` of a thread. All their columns, those that vanished at the age that they have in a curve:
+-- each piece elsewhere between the bounds.
+CREATE OR REPLACE MACRO curve_lifetimes(durations) AS TABLE (
     WITH rates AS (
         SELECT source, count_if(NOT is_censored) / sum(elapsed_seconds::DECIMAL(18, 6))::DOUBLE AS rate
         FROM query_table(durations)
+        WHERE piece = 0
         GROUP BY source
         HAVING bool_or(basis = 'vanished')
     )
@@ -33,10 +34,7 @@ CREATE OR REPLACE MACRO curve_lifetimes(durations, pieces) AS TABLE (
             ) ELSE elapsed_seconds END AS elapsed_seconds
         ),
         basis = 'vanished' AS is_vanished
-    FROM (
-        SELECT *, unnest(range(if(basis = 'vanished', pieces, 1))) AS piece
-        FROM query_table(durations)
-    )
+    FROM query_table(durations)
     LEFT JOIN rates USING (source)
     WHERE elapsed_seconds IS NOT NULL
 );
