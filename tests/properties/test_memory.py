@@ -56,9 +56,7 @@ class Memory(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.connection = duckdb.connect()
-        self.connection.execute("SET TimeZone = 'UTC'")
-        migrate(self.connection, Path("memory"))
+        self.connection = self.connect()
         self.model = Model()
         self.now = START
         self.skew = timedelta()
@@ -70,6 +68,13 @@ class Memory(RuleBasedStateMachine):
         self.held: list[Landed] = []
         self.loaded: list[Landed] = []
         self.numbers = itertools.count()
+
+    def connect(self) -> duckdb.DuckDBPyConnection:
+        """Return a connection to new tables."""
+        connection = duckdb.connect()
+        connection.execute("SET TimeZone = 'UTC'")
+        migrate(connection, Path("memory"))
+        return connection
 
     @initialize(seconds=st.integers(-400, 400), older=st.integers(0, 3))
     def set_clock(self, seconds: int, older: int) -> None:
@@ -266,9 +271,7 @@ class Memory(RuleBasedStateMachine):
         after = dump(self.connection)
         for name in ("threads", "history", "spells", "drift"):
             assert after[name] == before[name]
-        with duckdb.connect() as connection:
-            connection.execute("SET TimeZone = 'UTC'")
-            migrate(connection, Path("memory"))
+        with self.connect() as connection:
             for landed in self.loaded:
                 load_run(connection, landed)
             assert dump(connection) == before
