@@ -58,12 +58,14 @@ def build_all(
     analyses: Mapping[str, Analysis],
     *,
     anew: bool = True,
+    memory_mb: int | None = None,
 ) -> list[Outcome]:
     """Fill the tables of the analyses, in this order; return how each went.
 
     A table is commented and checked before anyone can see it. An analysis that fails keeps its
     previous table and undoes no other. Unless all are built `anew`, one whose inputs have not
-    changed keeps its table. Raises KeyboardInterrupt, with nothing more built.
+    changed keeps its table. What queries hold beyond `memory_mb` is on disk, if it can be. Raises
+    KeyboardInterrupt, with nothing more built.
     """
     seal(connection, tuned=TUNED)
     inputs = read_inputs(connection)
@@ -71,8 +73,8 @@ def build_all(
     outdated = {name: each for name, each in analyses.items() if name not in current}
     outcomes = [_keep(connection, analyses[name]) for name in current]
     if outdated:
-        several = len(outdated) > 1
-        with open_lanes(connection) as lanes, shared_views(lanes) if several else nullcontext():
+        share = shared_views if len(outdated) > 1 else nullcontext
+        with open_lanes(connection, memory_mb) as lanes, share(lanes):
             for group in _group(connection, outdated):
                 outcomes += _build_group(lanes, group, inputs)
     record_kept(connection, current)

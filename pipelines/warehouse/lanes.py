@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import duckdb
 
-from pipelines.warehouse.sql import is_open, read_query
+from pipelines.warehouse.sql import is_open, limit_memory, read_query
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 POLL_S = 0.1
+LEAST_MB = 100
 
 
 class Failure(NamedTuple):
@@ -29,15 +30,19 @@ class Failure(NamedTuple):
 
 
 @contextmanager
-def open_lanes(connection: duckdb.DuckDBPyConnection) -> Iterator[list[duckdb.DuckDBPyConnection]]:
+def open_lanes(
+    connection: duckdb.DuckDBPyConnection, memory_mb: int | None = None
+) -> Iterator[list[duckdb.DuckDBPyConnection]]:
     """Give the connections to build on at once: this one alone, or several with one core each.
 
-    Small tables are no work that DuckDB could divide. Raises KeyboardInterrupt if Ctrl-C ends a
-    query.
+    Small tables are no work that DuckDB could divide, and gain nothing from more than half of the
+    memory. Raises KeyboardInterrupt if Ctrl-C ends a query.
     """
     cores = count = 1
     if not is_open(connection):  # what a transaction has written no other connection sees
         ((cores, count),) = connection.execute(read_query("ledger", "cores")).fetchall()
+    if memory_mb is not None:
+        limit_memory(connection, memory_mb if count == 1 else max(memory_mb // 2, LEAST_MB))
     try:
         if count == 1:
             yield [connection]

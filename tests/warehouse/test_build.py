@@ -128,8 +128,12 @@ def test_size_of_what_is_read_is_known(home: Path) -> None:
 
 
 def test_side_by_side(home: Path) -> None:
-    """Small tables are read by one thread, for several analyses at once; large ones by all."""
+    """Small tables are read by one thread, for several analyses at once; large ones by all.
+
+    Small ones need half of the memory, and 100 MB at least.
+    """
     threads = "SELECT current_setting('threads')::INTEGER AS x"
+    limit = "SELECT current_setting('memory_limit')"
     analyses = parse(a=threads, c=threads, d="SELECT error('no') AS x", e="SELECT error('no') AS x")
     large = "CREATE OR REPLACE TABLE threads AS FROM range({}) AS numbers (thread_id)"
     seen = []
@@ -137,12 +141,15 @@ def test_side_by_side(home: Path) -> None:
         connection.execute("SET threads = 3")
         for rows in (122_880, 122_881):
             connection.execute(large.format(rows))
-            outcomes = build_all(connection, analyses)
+            outcomes = build_all(connection, analyses, memory_mb=300)
             seen.append([fetch_records(connection, f"FROM analytics.{n}")[0]["x"] for n in "ac"])
             seen.append([outcome.built is not None for outcome in outcomes])
-            seen.append(connection.execute(threads).fetchall()[0][0])
-    built = [True, True, False, False]
-    assert seen == [[1, 1], built, 3, [3, 3], built, 3]
+            seen += connection.execute(f"{threads}, ({limit}) AS y").fetchall()
+            build_all(connection, parse(a="SELECT 1 AS x"), memory_mb=120)
+            seen += connection.execute(limit).fetchall()
+    built, least = [True, True, False, False], ("95.3 MiB",)
+    assert seen[:4] == [[1, 1], built, (3, "143.0 MiB"), least]
+    assert seen[4:] == [[3, 3], built, (3, "286.1 MiB"), ("114.4 MiB",)]
 
 
 @pytest.mark.slow
