@@ -2,8 +2,8 @@
 
     python -m benchmarks.compare [--large | --small]
 
-Every contestant runs in a process of its own, in turn, several rounds, and polls the same server
-(benchmarks/server.py, in a process of its own too) with eight sessions side by side. In a round
+Every contestant runs in a separate process, in turn, several rounds, and polls the same server
+(benchmarks/server.py, in a separate process too) with eight sessions side by side. In a round
 each polls four times: a first time, again when nothing has changed, when one thread in a hundred
 has, and when nothing has but durations that grow by themselves. Its copy is checked after each
 poll, and the server says how long after the last page the process has ended. docs/performance.md
@@ -71,7 +71,7 @@ LARGE_CASES = (
 
 @contextmanager
 def start_server(threads: int, sessions: int) -> Iterator[tuple[str, Facts]]:
-    """Give the base URL of a server in a process of its own, and what it holds."""
+    """Give the base URL of a server in a separate process, and what it holds."""
     command = [sys.executable, "-m", "benchmarks.server", str(threads), str(sessions)]
     with subprocess.Popen(  # noqa: S603 - a module of the benchmark
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT

@@ -123,7 +123,7 @@ def ask_times(base_url: str) -> Times:
 
 
 def make_dagster_home(directory: Path) -> Path:
-    """Return the home of a Dagster of its own, configured as ours is."""
+    """Return the home of a separate Dagster, configured as ours is."""
     home = directory / "dagster_home"
     home.mkdir(exist_ok=True)
     shutil.copy(ROOT / "dagster_home" / "dagster.yaml", home)

@@ -118,7 +118,7 @@ def build_all(home: Path) -> None:
 
 
 def measure_round(count: int, sessions: int) -> dict[str, tuple[float, float]]:
-    """Return poll -> seconds of load and of publication, in a warehouse of its own."""
+    """Return poll -> seconds of load and of publication, in a separate warehouse."""
     versions = [0] * count
     results = {}
     with tempfile.TemporaryDirectory() as directory:

@@ -2,7 +2,7 @@
 
     python -m benchmarks.planned [THREADS [SESSIONS]]
 
-A server of its own (benchmarks/quiet.py) is polled until it is trusted, as fast as it answers; then
+A separate server (benchmarks/quiet.py) is polled until it is trusted, as fast as it answers; then
 5 % of its sessions change, and the whole command is run twice at the documented limits, each on a
 copy of the data: as planned, and with --full. Both copies are checked. By default 100,000 threads
 of 1,000 sessions; writes `planned` in docs/resting.json, for docs/polling.md, a row for each size.
@@ -70,7 +70,7 @@ def main(threads: int = 100_000, sessions: int = 1_000) -> None:
 
 @contextmanager
 def start_server(threads: int, sessions: int) -> Iterator[str]:
-    """Give the base URL of a server in a process of its own; at last its clock is right."""
+    """Give the base URL of a server in a separate process; at last its clock is right."""
     hours = -(-(sum(EARNING) + INTERVAL) // HOUR)
     command = [sys.executable, "-m", "benchmarks.quiet", *map(str, (threads, sessions, hours))]
     with subprocess.Popen(  # noqa: S603 - a module of the benchmark

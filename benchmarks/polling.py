@@ -2,7 +2,7 @@
 
     python benchmarks/polling.py [HOURS]
 
-Each poll interval has a warehouse of its own, filled by the real load with rendered threads, but
+Each poll interval has a separate warehouse, filled by the real load with rendered threads, but
 without HTTP. What `time_in_status` and `status_transitions` say is then compared with them;
 docs/polling_error.md and docs/polling_error.svg show how it went.
 

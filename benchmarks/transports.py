@@ -26,7 +26,7 @@ WAYS = ("httpx", "httpx-aiohttp", "aiohttp")
 
 
 def download(way: str, base_url: str, sessions: list[str], per_second: float | None) -> Cost:
-    """Return what downloading every page of the sessions costs, as a process of its own."""
+    """Return what downloading every page of the sessions costs, as a separate process."""
     with tempfile.TemporaryDirectory() as directory:
         listed = Path(directory) / "sessions.json"
         listed.write_text(json.dumps(sessions), encoding="utf-8")

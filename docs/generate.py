@@ -36,7 +36,7 @@ def render_pages() -> dict[str, str]:
 
 def render(template: str, *, trim_blocks: bool = False, **values: object) -> str:
     """Return the text of a page; `trim_blocks` drops the line end behind a block's tag."""
-    environment = jinja2.Environment(  # noqa: S701 - Markdown, of our own texts
+    environment = jinja2.Environment(  # noqa: S701 - Markdown, of our texts
         loader=jinja2.FileSystemLoader(DOCS),
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,

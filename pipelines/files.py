@@ -116,7 +116,7 @@ def try_directory(directory: Path) -> bool:
 def replace_file(path: Path) -> Iterator[BinaryIO]:
     """Give a file to write that replaces the path when the block ends: as a whole, or not at all.
 
-    Until then it lies beside the path under a name of its own, created exclusively: no link is
+    Until then it lies beside the path under a separate name, created exclusively: no link is
     followed, and its owner alone may read it. Then it is on disk, and so is its name. If the block
     raises, what was there before stays, and nothing else. Raises OSError.
     """

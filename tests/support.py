@@ -57,7 +57,7 @@ def run_printed(*command: str) -> str:
 
 
 def invoke(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run the command to its end in this process, which answers like one of its own, but sooner."""
+    """Run the command to its end in this process, which answers like a separate one, but sooner."""
     with (
         TemporaryFile("w+", encoding="utf-8") as out,
         TemporaryFile("w+", encoding="utf-8") as err,

@@ -71,14 +71,14 @@ def play() -> ExitStatus:
 
 
 def forget_variables() -> None:
-    """Forget what the environment says of sources: the demo has one of its own."""
+    """Forget what the environment says of sources: the demo brings one."""
     for provider in PROVIDERS.values():
         for variable in (provider.base_url_variable, provider.session_ids_variable):
             os.environ.pop(variable or "", None)
 
 
 def run_dagster_job() -> None:
-    """Run the job as Dagster runs it, in a process of its own that no instance of yours records.
+    """Run the job as Dagster runs it, in a separate process that no instance of yours records.
 
     Raises SessionThreadsError if it fails.
     """

@@ -43,7 +43,7 @@ Data = Annotated[str, AfterValidator(check_data)]
 
 
 class Catalog(Strict):
-    """The PostgreSQL database that holds the lake's catalog, in a schema of its own."""
+    """The PostgreSQL database that holds the lake's catalog, in a separate schema."""
 
     host: Annotated[str, Field(min_length=1)]
     port: int = Field(default=5432, ge=1, le=65535)

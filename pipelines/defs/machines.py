@@ -188,7 +188,7 @@ def schedule_sources(settings: Settings) -> dg.ScheduleDefinition:
         settings,
         POLL,
         request_polls(name_tables(settings)),
-        f"Polls each source every {settings.poll_interval_minutes} minutes, in a run of its own,"
+        f"Polls each source every {settings.poll_interval_minutes} minutes, in a separate run,"
         " once it is turned on.",
     )
 

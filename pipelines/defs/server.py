@@ -37,7 +37,9 @@ if TYPE_CHECKING:
 
 WORKSPACE = "workspace.yaml"
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-STATEMENT_TIMEOUT_MS, POOL_RECYCLE_S, POOL_OVERFLOW = 15_000, 3600, 20  # as in dagster-webserver
+STATEMENT_TIMEOUT_MS, POOL_OVERFLOW = 15_000, 20  # as in dagster-webserver
+# A connection is used once: one that was kept is dead after PostgreSQL was away, and fails once.
+POOL_RECYCLE_S = 0
 
 
 @click.command()

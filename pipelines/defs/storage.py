@@ -29,7 +29,7 @@ BUSY_S = 60
 
 
 class EventLog(SqliteEventLogStorage):
-    """The events of the runs, each in a file of its own, and the file that all of them share."""
+    """The events of the runs, each in a separate file, and the file that all of them share."""
 
     @contextmanager
     def _connect(self, shard: str) -> Iterator[Connection]:

@@ -160,7 +160,7 @@ def list_forms(secrets: Sequence[str]) -> list[str]:
 
 
 def is_retryable(status: int) -> bool:
-    """Whether what a status says may pass: gateways have many of their own from 500 on."""
+    """Whether what a status says may pass: gateways have many others from 500 on."""
     return status in RETRYABLE or (
         status >= httpx.codes.INTERNAL_SERVER_ERROR and status not in FINAL
     )

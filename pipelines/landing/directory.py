@@ -77,7 +77,7 @@ def find_shards(names: Iterable[str]) -> dict[str, str]:
 
 
 def find_stem(name: str) -> str:
-    """Return what the names of the files of a run begin with, from that of its own file."""
+    """Return what the names of the files of a run begin with, from that of the run's file."""
     return name.rsplit(".", 2)[0]
 
 

@@ -64,12 +64,15 @@ def describe_trials(name: str, trials: Trials, sessions: int, polling: Polling) 
     if trials.missed_at is not None:
         at = datetime.fromtimestamp(trials.missed_at / SECOND_US, UTC)
         missed = f"{MISS_US // DAY_US} days after one was missed ({at:%Y-%m-%d %H:%M} UTC), and "
-    span = Duration(((trials.last_at or 0) - (trials.first_at or 0)) / SECOND_US)
+    so_far = "none"
+    if trials.announced:
+        so_far = f"{count(trials.announced, 'change')} of {count(trials.sessions, 'session')}"
+    if seconds := ((trials.last_at or 0) - (trials.first_at or 0)) / SECOND_US:
+        so_far += f" over {Duration(seconds)}"
     return (
         f"source {name}: no session rests until {missed}{needed} of"
         f" {count(min(TRUST_SESSIONS, sessions), 'session')} were announced over"
-        f" {count(polling.trust_after_days, 'day')}; so far {count(trials.announced, 'change')} of"
-        f" {count(trials.sessions, 'session')} over {span}"
+        f" {count(polling.trust_after_days, 'day')}; so far {so_far}"
     )
 
 

@@ -156,7 +156,7 @@ class Stager:
 
 
 class Staging(Arrivals):
-    """Stages a run beside its polls, in a thread of its own, which `make` begins.
+    """Stages a run beside its polls, in a separate thread, which `make` begins.
 
     What fails in it is left to the load.
     """

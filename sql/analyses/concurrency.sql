@@ -3,7 +3,7 @@
 -- columns:
 --   source: name of the source
 --   hour: beginning of the hour (UTC)
---   is_polled: whether polls speak of the hour; if not, it is told from the dates of threads that were listed later, and who was listed no more by the first poll is missing
+--   is_polled: whether polls speak of the hour; if not, it is known from the dates of threads that were listed later alone, and threads that the first poll no longer listed are missing
 --   open_peak: largest number of threads open at one time, as the history has it; a thread is open from created_at, or if that is null from when it was first seen, until it closes, goes missing, or its session is no longer watched
 --   open_mean: mean number of open threads; of the hour of as_of in the part before it; in a later one, to which no poll brought anything, as many as then
 --   arrivals: number of threads that were created, or reopened

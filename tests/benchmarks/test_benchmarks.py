@@ -33,7 +33,7 @@ def fleet() -> Fleet:
 
 @pytest.mark.slow
 def test_contestant_is_measured_and_reported(fleet: Fleet, tmp_path: Path) -> None:
-    """The product polls in a process of its own, is found right, and stands in the report."""
+    """The product polls in a separate process, is found right, and stands in the report."""
     with serve(fleet) as base_url:
         assert run(FETCH, tmp_path / "fetch", base_url, fleet.facts, FIRST)[-1] == ""
         cost, times, fault = run(PRODUCT, tmp_path, base_url, fleet.facts, FIRST)

@@ -39,7 +39,7 @@ COMMAND = str(Path(sys.executable).parent / "session-threads")
 
 
 def spawn(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run the command to its end, as a process of its own."""
+    """Run the command to its end, as a separate process."""
     result = subprocess.run(
         [COMMAND, *arguments],
         env={**os.environ, **variables},
@@ -54,7 +54,7 @@ def spawn(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]
 
 @contextmanager
 def start(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Start the command as a process of its own; it ends with the test, whatever happens there."""
+    """Start the command as a separate process; it ends with the test, whatever happens there."""
     command = [COMMAND, *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         try:

@@ -138,7 +138,7 @@ def test_clock(home: Path, monkeypatch: pytest.MonkeyPatch, ahead_s: int, side: 
 
 
 def make_authority(folder: Path) -> None:
-    """Make a CA of our own, and a certificate of it for this machine."""
+    """Make a CA, and a certificate of it for this machine."""
     names = folder / "names"
     names.write_text("subjectAltName=IP:127.0.0.1\n")
     new = ["req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]

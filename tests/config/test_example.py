@@ -37,7 +37,7 @@ def test_every_key_is_a_comment() -> None:
 
 
 def test_check_accepts_it(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
-    """What init has written passes check, with sessions of its own or of the variable."""
+    """What init has written passes check, with sessions it names or of the variable."""
     world = World([3, 2])
     with serve_world(world, monkeypatch):
         assert invoke("init").returncode == 0

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.DagsterInstance]:
-    """Return the instance that the checkout configures, in a directory of its own."""
+    """Return the instance that the checkout configures, in a separate directory."""
     dagster_home = tmp_path_factory.mktemp("dagster_home")
     text = (ROOT / "dagster_home" / "dagster.yaml").read_text(encoding="utf-8")
     # Tests have no such variable, and a tick opens the instance again.

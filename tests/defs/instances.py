@@ -1,4 +1,4 @@
-"""Instances of Dagster in directories of their own."""
+"""Instances of Dagster in separate directories."""
 
 from __future__ import annotations
 

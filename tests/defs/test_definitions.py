@@ -66,7 +66,7 @@ def test_assets() -> None:
     ],
 )
 def test_jobs(job: str, assets: set[str]) -> None:
-    """The job `poll_threads` runs all that there is but the report, which has a job of its own."""
+    """The job `poll_threads` runs all that there is but the report, which has a separate job."""
     selected = defs().resolve_job_def(job).asset_layer.selected_asset_keys
     assert {key.to_user_string() for key in selected} == assets
 
@@ -164,7 +164,7 @@ def test_freshness_follows_the_settings() -> None:
 
 
 def test_every_asset_says_what_it_is() -> None:
-    """Every asset has a description, an owner, a kind and a group of its own."""
+    """Every asset has a description, an owner, a kind and a group."""
     graph = defs().resolve_asset_graph()
     for node in map(graph.get, graph.get_all_asset_keys()):
         assert node.description

@@ -127,7 +127,7 @@ def list_names(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("folder", ["benchmarks", "docs", "notebooks", "pipelines", "sql"])
 def test_no_private_vocabulary(folder: str) -> None:
-    """Names are made of the field's words: none has a word of our own for what has one already."""
+    """Names are made of the field's words: none has an invented word for what has one already."""
     files = [path for path in (ROOT / folder).rglob("*") if path.suffix in {".py", ".sql"}]
     assert files
     assert not {

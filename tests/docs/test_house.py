@@ -35,7 +35,7 @@ def test_sizes(path: Path) -> None:
 
 
 def test_rooms() -> None:
-    """Six modules stand at the top of the package, everything else in rooms of their own."""
+    """Six modules stand at the top of the package, everything else in rooms."""
     top = {path.stem for path in (ROOT / "pipelines").glob("*.py")} - {"__init__"}
     assert top == {"definitions", "steps", "records", "errors", "files", "clock"}
 
@@ -48,7 +48,7 @@ def test_one_clock() -> None:
         for path in MODULES
         if asks.search(path.read_text(encoding="utf-8"))
     }
-    # The sandbox plays a server, which has a clock of its own.
+    # The sandbox plays a server, which has its own clock.
     assert {name for name in readers if not name.startswith("sandbox/")} == {"clock.py"}
     sql = [path for path in (ROOT / "sql").rglob("*.sql") if NOW.search(path.read_text("utf-8"))]
     assert sql == []

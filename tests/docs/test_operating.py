@@ -65,7 +65,7 @@ def test_keys_for_machines(printed: tuple[Path, list[str]], command: str, number
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
 def test_units(unit: Path) -> None:
-    """Each unit starts what is installed, as a user of its own, and is named by the page."""
+    """Each unit starts what is installed, as a separate user, and is named by the page."""
     text = unit.read_text(encoding="utf-8")
     commands = re.findall(r"^ExecStart=/srv/threads/\.venv/bin/(\S+)", text, flags=re.MULTILINE)
     assert all((BIN / command).exists() for command in commands)

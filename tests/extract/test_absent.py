@@ -33,7 +33,7 @@ NOON = datetime(2026, 10, 1, 12, tzinfo=UTC)
 
 
 class Server:
-    """Answers each session as `statuses` say, by a clock of its own, and notes which were asked."""
+    """Answers each session as `statuses` say, by its clock, and notes which were asked."""
 
     def __init__(self, **statuses: int) -> None:
         self.statuses = statuses

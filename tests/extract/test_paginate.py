@@ -246,7 +246,7 @@ def test_session_id_is_quoted() -> None:
 
 
 def test_statuses_are_repeated() -> None:
-    """Each status is a key of its own."""
+    """Each status is a separate key."""
     script = Script(page("t1", has_more=False))
     with serve(script.app) as base_url:
         follow(make_source(base_url), statuses=("idle", "running"))

@@ -37,7 +37,7 @@ START = """
 """
 RUNS = """
     query { runsOrError { ... on Runs { results {
-        runId jobName status startTime endTime tags { key value }
+        runId jobName status startTime endTime repositoryOrigin { repositoryLocationName }
     } } } }
 """
 READY_S = 240  # on a busy machine; a tenth of it where nothing else runs
@@ -112,6 +112,19 @@ class Deployed:
         result = invoke("sql", query, "--format", "json", **self.variables(team, "reader"))
         rows: list[dict[str, Any]] = msgspec.json.decode(result.stdout or "[]")
         return rows
+
+    def find_secrets(self, *others: str) -> list[str]:
+        """Return the logs and tables that hold a password, a key or one of the others."""
+        words = [*self.deployment.secrets.values(), *others]
+        texts = {file.name: file.read_bytes() for file in self.deployment.home.glob("*.log")}
+        found = [name for name, text in texts.items() if any(w.encode() in text for w in words)]
+        with self.deployment.connect("dagster") as server:
+            query = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+            for (name,) in server.execute(query).fetchall():
+                held = f"SELECT 1 FROM {name} AS rows WHERE rows::text LIKE ANY(%s) LIMIT 1"
+                patterns = [f"%{word}%" for word in words]
+                found += [name for _ in server.execute(held, [patterns]).fetchall()]
+        return found
 
     def variables(self, team: str, role: str) -> Mapping[str, str]:
         """Return the environment of a role."""

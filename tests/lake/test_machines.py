@@ -62,7 +62,7 @@ def sources(lake: Lake, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
 def instance(
     lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[dg.DagsterInstance]:
-    """Return the instance of several machines, in a database of its own."""
+    """Return the instance of several machines, in a separate database."""
     database = f"{lake.catalog.database}_dagster"
     with connect(lake.catalog.port) as server:
         server.execute(f'CREATE DATABASE "{database}"')
@@ -114,7 +114,7 @@ def test_runs(
     instance: dg.DagsterInstance,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Each source is polled in a run of its own, and one run loads all that has landed.
+    """Each source is polled in a separate run, and one run loads all that has landed.
 
     A source that fails fails its run alone, and its ledger is loaded with the others'. A load that
     fails is tried again, whole. The assets are recorded as by the job that takes all steps, and no

@@ -35,7 +35,7 @@ def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def land(home: Path, run_id: str, pages: Pages, **options: Any) -> Path:
-    """Land a run, every page but the last file's in a shard of its own; return the run's file."""
+    """Land a run, every page but the last file's in a separate shard; return the run's file."""
     file, _ = asyncio.run(land_polls(poll(pages, **options), Directory(home / RAW), run_id))
     return as_path(file)
 

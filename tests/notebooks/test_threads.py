@@ -252,7 +252,7 @@ def test_copy_of_an_older_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 @contextmanager
 def serve_notebook(home: Path) -> Iterator[str]:
-    """Serve the notebook as an app, with a configuration of its own; give its address."""
+    """Serve the notebook as an app, with a separate configuration; give its address."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     options = ["--headless", "--no-token", "--port", str(port)]

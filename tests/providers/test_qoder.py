@@ -49,7 +49,7 @@ def test_what_follows_a_page(keys: dict[str, Any], following: Any) -> None:
 def test_direction(cursor: Cursor | None, following: Cursor) -> None:
     """A listing that goes backward goes on before the first id of a page, another behind its last.
 
-    Both only where the page has no cursor of its own.
+    Both only where the page has no cursor.
     """
     page = {"data": [], "has_more": True, "first_id": "a", "last_id": "b"}
     assert THREADS.read_page(json.dumps(page).encode(), cursor).following == following

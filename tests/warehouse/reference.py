@@ -208,7 +208,7 @@ def facts_of(name: str) -> list[Row]:
 
 
 def spread(facts: list[Row]) -> list[Row]:
-    """Give each thread the age that it has in a curve: of one that vanished a place of its own.
+    """Give each thread the age that it has in a curve: of one that vanished a separate place.
 
     It is as likely to have closed at any instant between its bounds as the others of its source.
     """

@@ -64,7 +64,7 @@ def test_requests(home: Path) -> None:
 
 
 def test_tables_do_not_grow(home: Path) -> None:
-    """A poll leaves a row of its own, one per source, and one for each listing; resting none."""
+    """A poll leaves a row, one per source, and one for each listing; resting none."""
     fleet, resting = Fleet(SIZE), Polling(trust_after_days=1, full_listing_hours=168)
     with fleet.serve():
         for number in range(4):

@@ -62,7 +62,7 @@ class Interrupted(Progress):
         self.pages, self.act = 0, act
 
     def page(self, threads: int) -> None:  # noqa: ARG002 - as its base
-        """Do it, in a thread of its own, as if in another process."""
+        """Do it, in a separate thread, as if in another process."""
         self.pages += 1
         if self.pages == 2:
             with ThreadPoolExecutor() as pool:

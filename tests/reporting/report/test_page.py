@@ -91,7 +91,7 @@ def test_statuses(moving: tuple[World, Path, str]) -> None:
 
 
 def test_every_status_has_a_colour(moving: tuple[World, Path, str]) -> None:
-    """Every status that the server documents has one colour of its own, in light and in dark."""
+    """Every status that the server documents has one colour, no other's, in light and in dark."""
     _, home, page = moving
     query = "SELECT status FROM statuses"
     documented = {row["status"] for row in read_table(home / "threads.duckdb", query)}

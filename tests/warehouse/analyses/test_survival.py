@@ -83,7 +83,7 @@ def test_thinned_curve_is_exact(open_threads: int, half: int, tenth: int) -> Non
 def test_sessions_alike() -> None:
     """Intervals are those of a delete-one-session jackknife, also where chance alone differs.
 
-    Sessions of 40 threads, each with a speed of its own; what is open is censored at any age.
+    Sessions of 40 threads, each with another speed; what is open is censored at any age.
     """
     chance = np.random.default_rng(5)
     for spread, limits in ((0.0, (1.0, 1.6)), (0.7, (1.8, 4.0))):

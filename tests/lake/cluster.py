@@ -1,0 +1,259 @@
+"""Code servers of one lake that polls keep busy, with what can be taken away from under them."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+import time
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, Self
+
+import msgspec
+
+from pipelines.config.loader import load_settings
+from pipelines.errors import WarehouseError
+from pipelines.landing.place import open_landing
+from pipelines.providers.registry import PROVIDERS
+from pipelines.sandbox.faults import PASSING, Faulty
+from pipelines.sandbox.server import Sandbox, serve
+from pipelines.sandbox.world import World
+from pipelines.warehouse.duckdb_file import DuckdbFile
+from pipelines.warehouse.ledger import list_pending
+from pipelines.warehouse.load import load_landed
+from pipelines.warehouse.place import open_warehouse
+from pipelines.warehouse.publication import publish
+from tests.lake.deployed import Deployed, make_deployment
+from tests.lake.tables import read_all
+from tests.support import CANARY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    import pytest
+
+    from pipelines.warehouse.base import Warehouse
+
+SERVERS = ("team_a", "team_a-2")
+LOAD = "load_landed"
+# Of one snapshot: what the load wrote, and what the analyses made of it.
+WHOLE = """
+    SELECT (SELECT count(*) FROM runs), (SELECT count(*) FROM threads WHERE missing_since IS NULL),
+        (SELECT sum(threads) + max(threads_unwatched) FROM analytics.status_distribution
+        WHERE dimension = 'all')
+"""
+
+
+class Front:
+    """What stands before the S3 server: it hands bytes on, or answers 500."""
+
+    def __init__(self, port: int) -> None:
+        self._behind = port
+        self.is_broken = False
+        self.port = 0
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
+        self._is_open = threading.Event()
+        self._close: Callable[[], object] = lambda: None
+
+    def __enter__(self) -> Self:
+        """Listen."""
+        self._thread.start()
+        self._is_open.wait()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End, with every connection."""
+        self._close()
+        self._thread.join()
+
+    async def _run(self) -> None:
+        is_over, loop = asyncio.Event(), asyncio.get_running_loop()
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = server.sockets[0].getsockname()[1]
+        self._close = lambda: loop.call_soon_threadsafe(is_over.set)
+        self._is_open.set()
+        await is_over.wait()
+        server.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError, asyncio.IncompleteReadError):
+            if self.is_broken:
+                await reader.readuntil(b"\r\n\r\n")
+                writer.write(b"HTTP/1.1 500 Internal\r\nContent-Length: 0\r\n\r\n")
+                await writer.drain()
+            else:
+                behind = await asyncio.open_connection("127.0.0.1", self._behind)
+                await asyncio.gather(
+                    self._pass_on(reader, behind[1]), self._pass_on(behind[0], writer)
+                )
+        writer.close()
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while (data := await reader.read(2**16)) and not self.is_broken:
+            writer.write(data)
+            await writer.drain()
+        writer.close()
+
+
+class Reader(threading.Thread):
+    """Reads what is published, again and again, and notes what was not whole."""
+
+    def __init__(self, warehouse: Warehouse, pause_s: float) -> None:
+        super().__init__(daemon=True)
+        self.warehouse = warehouse
+        self.pause_s = pause_s
+        self.transactions = 0
+        self.wrong: list[Any] = []
+        self.said: set[str] = set()
+        self.is_over = threading.Event()
+
+    def has_read_since(self, transactions: int) -> bool:
+        """Whether it has read once more."""
+        return self.transactions > transactions
+
+    def run(self) -> None:
+        """Read until it is over; in an outage nothing can be read."""
+        last = 0
+        while not self.is_over.wait(self.pause_s):
+            try:
+                with self.warehouse.read() as tables:
+                    runs, threads, analysed = tables.execute(WHOLE).fetchall()[0]
+            except WarehouseError as error:
+                self.said.add(str(error))
+                continue
+            self.transactions += 1
+            if threads != analysed or runs < last:
+                self.wrong.append((last, runs, threads, analysed))
+            last = runs
+
+
+class Cluster:
+    """Two code servers that poll sources into one lake, and two who read it."""
+
+    def __init__(
+        self, deployed: Deployed, worlds: list[World], front: Front, pause_s: float
+    ) -> None:
+        self.deployed = deployed
+        self.worlds = worlds
+        self.front = front
+        self.polls = 0
+        self.settings = load_settings(PROVIDERS)
+        self.lake = open_warehouse(self.settings.home, self.settings.lake)
+        self.readers = [Reader(self.lake, pause_s) for _ in range(2)]
+
+    def poll(self) -> None:
+        """Poll every source, half of them on each server; return when each has landed."""
+        self.polls += 1
+        for world in self.worlds:
+            world.advance(600)
+        runs = [
+            self.deployed.poll(SERVERS[number % 2], f"source-{number}")
+            for number in range(len(self.worlds))
+        ]
+        assert set(self.deployed.wait_for(runs)) == {"SUCCESS"}
+
+    def list_loads(self, *statuses: str) -> list[dict[str, Any]]:
+        """Return the loads that have one of the statuses."""
+        runs = self.deployed.list_runs()
+        return [run for run in runs if run["jobName"] == LOAD and run["status"] in statuses]
+
+    def wait_for_load(self) -> dict[str, Any]:
+        """Return a load that has begun to write."""
+        load: dict[str, Any] = wait_for(lambda: next(iter(self.list_loads("STARTED")), None), 120)
+        return load
+
+    def wait_until_loaded(self, limit_s: float) -> None:
+        """Return when all that has landed is loaded and published, and no load runs."""
+
+        def is_loaded() -> bool:
+            pending = list_pending(self.lake, open_landing(self.settings))
+            return not pending and not self.list_loads("STARTED", "STARTING", "QUEUED")
+
+        wait_for(is_loaded, limit_s)
+
+    def find_status(self, load: dict[str, Any]) -> str:
+        """Return how a load has ended, or what it does."""
+        runs = {run["runId"]: run for run in self.deployed.list_runs()}
+        return str(runs[load["runId"]]["status"])
+
+    def kill_server_of(self, load: dict[str, Any]) -> None:
+        """End a run's code server with its runs, and start it as what looks after it would."""
+        deployment = self.deployed.deployment
+        server = load["repositoryOrigin"]["repositoryLocationName"]
+        deployment.stop(server, signal.SIGKILL)
+        deployment.start_code_server(server)
+
+    def check(self, home: Path) -> None:
+        """Compare every table with one load of all that has landed, and what readers saw."""
+        file = DuckdbFile(home)
+        home.mkdir(mode=0o700)
+        with file.write() as tables:
+            load_landed(tables, open_landing(self.settings))
+            publish(file, tables, {})
+        expected, found = read_all(file), read_all(self.lake)
+        assert {name: found[name] for name in expected} == expected
+        assert len(found["main.runs"]) == self.polls * len(self.worlds)
+        self.check_readers()
+        assert self.deployed.find_secrets(CANARY) == []
+
+    def check_readers(self) -> None:
+        """Let each reader read what is there now, and check what they have seen and been told."""
+        for reader in self.readers:
+            wait_for(partial(reader.has_read_since, reader.transactions), 60)
+        assert [reader.wrong for reader in self.readers] == [[], []]
+        said = sorted(set().union(*(reader.said for reader in self.readers)))
+        assert [text for text in said if "\n" in text] == []
+        secrets = [CANARY, *self.deployed.deployment.secrets.values()]
+        assert [text for text in said if any(secret in text for secret in secrets)] == []
+
+
+def wait_for(find: Callable[[], Any], limit_s: float) -> Any:
+    """Return what is found, as soon as it is true."""
+    ends = time.monotonic() + limit_s
+    while time.monotonic() < ends:
+        if found := find():
+            return found
+        time.sleep(0.5)
+    raise TimeoutError
+
+
+@contextmanager
+def start_cluster(
+    home: Path, monkeypatch: pytest.MonkeyPatch, sources: int, pause_s: float
+) -> Iterator[Cluster]:
+    """Start two code servers of one lake, which poll servers that fail now and then."""
+    monkeypatch.setenv("SOME_TOKEN", CANARY)
+    worlds = [World([20, 3], seed=seed) for seed in range(sources)]
+    file = home / "sources.yaml"
+    with ExitStack() as running:
+        described = []
+        for number, world in enumerate(worlds):
+            faulty = Faulty(Sandbox(world, token=CANARY).app, rate=1 / 16, kinds=PASSING)
+            described.append(
+                {
+                    "name": f"source-{number}",
+                    "base_url": running.enter_context(serve(faulty)),
+                    "token_env": "SOME_TOKEN",
+                    "sessions": list(world.sessions),
+                }
+            )
+        file.write_bytes(msgspec.json.encode({"sources": described}))
+        deployment = running.enter_context(make_deployment(dict.fromkeys(SERVERS, file)))
+        front = running.enter_context(Front(deployment.ports["s3"]))
+        deployment.front = front.port
+        deployment.start()
+        deployed = Deployed(deployment)
+        deployed.wait_until_ready()
+        for server in SERVERS:
+            deployed.start_sensor(server)
+        for name, value in deployed.variables("team_a", "loader").items():
+            monkeypatch.setenv(name, value)
+        cluster = Cluster(deployed, worlds, front, pause_s)
+        for reader in cluster.readers:
+            reader.start()
+        yield cluster
+        for reader in cluster.readers:
+            reader.is_over.set()
+            reader.join()

@@ -1,0 +1,87 @@
+"""What dies while a lake is loaded: nothing is lost or doubled, and the next poll is right.
+
+Each test takes something away in the middle of a load. LAKE_POLLS=20 makes a soak of it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.lake.cluster import start_cluster
+from tests.lake.objects import find_server
+from tests.lake.postgres import find_binaries
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.lake.cluster import Cluster
+
+pytest.importorskip("dagster_postgres", reason="the extra dagster-postgres is not installed")
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not (find_binaries() and find_server()), reason="PostgreSQL or an S3 server is missing"
+    ),
+]
+IS_SOAK = "LAKE_POLLS" in os.environ
+POLLS = int(os.environ.get("LAKE_POLLS", "3"))
+SOURCES, READER_PAUSE_S = (8, 0.0) if IS_SOAK else (2, 1.0)
+TRANSACTIONS = 1000 if IS_SOAK else 10
+# Longer than Dagster waits to connect, and than a loader's own tries.
+CATALOG_AWAY_S = 60 if IS_SOAK else 12
+STORE_AWAY_S = 60 if IS_SOAK else 5
+# From the end of an outage to the next load's end, on a busy machine.
+LIMIT_S = 240
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Run two code servers of one lake."""
+    home = tmp_path_factory.mktemp("cluster")
+    with (
+        pytest.MonkeyPatch.context() as monkeypatch,
+        start_cluster(home, monkeypatch, SOURCES, READER_PAUSE_S) as running,
+    ):
+        yield running
+
+
+def test_catalog_away(cluster: Cluster, tmp_path: Path) -> None:
+    """PostgreSQL is stopped in the middle of a load, and started again."""
+    cluster.poll()
+    load = cluster.wait_for_load()
+    deployment = cluster.deployed.deployment
+    deployment.stop("postgres", signal.SIGINT)
+    time.sleep(CATALOG_AWAY_S)
+    deployment.start_postgres()
+    cluster.wait_until_loaded(LIMIT_S)
+    assert cluster.find_status(load) in {"SUCCESS", "FAILURE"}
+    cluster.check(tmp_path / "file")
+
+
+def test_store_away(cluster: Cluster, tmp_path: Path) -> None:
+    """The S3 server answers 500 in the middle of a load."""
+    cluster.poll()
+    load = cluster.wait_for_load()
+    cluster.front.is_broken = True
+    time.sleep(STORE_AWAY_S)
+    cluster.front.is_broken = False
+    cluster.wait_until_loaded(LIMIT_S)
+    assert cluster.find_status(load) == "SUCCESS"
+    cluster.check(tmp_path / "file")
+
+
+def test_code_server_killed(cluster: Cluster, tmp_path: Path) -> None:
+    """A code server is killed with the load that it runs; what looks after it starts it again."""
+    cluster.poll()
+    load = cluster.wait_for_load()
+    cluster.kill_server_of(load)
+    cluster.wait_until_loaded(LIMIT_S)
+    assert cluster.find_status(load) == "FAILURE"
+    cluster.check(tmp_path / "file")
