@@ -20,7 +20,7 @@ from pipelines.warehouse.current import (
     record_kept,
 )
 from pipelines.warehouse.lanes import Failure, open_lanes, run_lanes
-from pipelines.warehouse.shared import shared_views
+from pipelines.warehouse.shared import copied_tables, shared_views
 from pipelines.warehouse.sql import limit_memory, quote_name, seal, transaction
 
 if TYPE_CHECKING:
@@ -66,15 +66,16 @@ def build_all(
     changed keeps its table. Raises KeyboardInterrupt, with nothing more built.
     """
     seal(connection, tuned=TUNED)
-    inputs = read_inputs(connection)
-    current = set() if anew else find_current(connection, analyses, inputs)
-    outdated = {name: each for name, each in analyses.items() if name not in current}
-    outcomes = [_keep(connection, analyses[name]) for name in current]
-    if outdated:
-        several = len(outdated) > 1
-        with open_lanes(connection) as lanes, shared_views(lanes) if several else nullcontext():
-            for group in _group(connection, outdated):
-                outcomes += _build_group(lanes, group, inputs)
+    with copied_tables(connection):
+        inputs = read_inputs(connection)
+        current = set() if anew else find_current(connection, analyses, inputs)
+        outdated = {name: each for name, each in analyses.items() if name not in current}
+        outcomes = [_keep(connection, analyses[name]) for name in current]
+        if outdated:
+            several = len(outdated) > 1
+            with open_lanes(connection) as lanes, shared_views(lanes) if several else nullcontext():
+                for group in _group(connection, outdated):
+                    outcomes += _build_group(lanes, group, inputs)
     record_kept(connection, current)
     order = list(analyses)
     return sorted(outcomes, key=lambda outcome: order.index(outcome.analysis.name))

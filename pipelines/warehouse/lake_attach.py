@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 EXTENSIONS = ("ducklake", "postgres_scanner")
 ON_STORES = "httpfs"
+# One SELECT 1 before whatever the catalog is asked: what it finds, the next statement finds too.
+WITHOUT_HEALTH_CHECK = "SET pg_pool_health_check_query = ''"
 
 
 def attach(
@@ -33,6 +35,7 @@ def attach(
     try:
         load_extensions(connection, lake)
         create_secrets(connection, lake, schema)
+        connection.execute(WITHOUT_HEALTH_CHECK)
         connection.execute(f"ATTACH 'ducklake:lake' AS lake ({', '.join(options)})")
         connection.execute(f"SET allowed_directories = [{quote(f'{path}/')}]")
         connection.execute(f"SET temp_directory = {quote(str(home / 'lake.tmp'))}")

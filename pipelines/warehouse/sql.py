@@ -41,9 +41,9 @@ def quote_name(name: str) -> str:
 
 
 class ArrowStream:
-    """A polars frame as DuckDB can read it without pyarrow."""
+    """A polars frame, or what another connection gives, as DuckDB can read it without pyarrow."""
 
-    def __init__(self, frame: pl.DataFrame) -> None:
+    def __init__(self, frame: pl.DataFrame | duckdb.DuckDBPyRelation) -> None:
         self._frame = frame
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:

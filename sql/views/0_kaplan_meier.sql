@@ -19,20 +19,8 @@ CREATE OR REPLACE MACRO survival_interval(survival, log_error, sooner, later) AS
 -- elapsed_low, the upper one for elapsed_high. A curve has at most 200 points, and every one where it
 -- falls to a half and to a tenth. log_error is the standard deviation on the scale of ln(-ln(survival)).
 CREATE OR REPLACE MACRO kaplan_meier(lifetimes) AS TABLE (
-    WITH ranked AS (
-        SELECT
-            curve,
-            elapsed_seconds,
-            is_censored,
-            is_vanished,
-            count(*) OVER (PARTITION BY curve) AS n,
-            rank() OVER (PARTITION BY curve ORDER BY elapsed_seconds) - 1 AS ended_before,
-            n - row_number() OVER (PARTITION BY curve ORDER BY elapsed_seconds, is_censored) AS staying
-        FROM query_table(lifetimes)
-    ),
-
     -- What is not at risk before an age: of being seen to close, and of closing unseen.
-    late AS (
+    WITH late AS (
         SELECT curve, FALSE AS is_vanished, entry_seconds AS from_seconds
         FROM query_table(lifetimes)
         WHERE entry_seconds > 0
@@ -57,16 +45,47 @@ CREATE OR REPLACE MACRO kaplan_meier(lifetimes) AS TABLE (
         FROM late
     ),
 
-    corrected AS (
+    latest AS (
+        SELECT curve, is_vanished, max(from_seconds) AS from_seconds
+        FROM late
+        GROUP BY curve, is_vanished
+    ),
+
+    -- Only those that end while others are awaited are looked up.
+    watched AS (
+        SELECT curve, elapsed_seconds, is_censored, 0 AS awaited
+        FROM query_table(lifetimes) AS lifetimes
+        ANTI JOIN latest
+            ON latest.curve = lifetimes.curve
+            AND latest.is_vanished = lifetimes.is_vanished
+            AND latest.from_seconds >= lifetimes.elapsed_seconds
+        UNION ALL
+        SELECT early.curve, early.elapsed_seconds, early.is_censored, awaited.awaited
+        FROM (
+            SELECT lifetimes.*
+            FROM query_table(lifetimes) AS lifetimes
+            SEMI JOIN latest
+                ON latest.curve = lifetimes.curve
+                AND latest.is_vanished = lifetimes.is_vanished
+                AND latest.from_seconds >= lifetimes.elapsed_seconds
+        ) AS early
+        ASOF JOIN awaited
+            ON awaited.curve = early.curve
+            AND awaited.is_vanished = early.is_vanished
+            AND awaited.from_seconds < early.elapsed_seconds
+    ),
+
+    ranked AS (
         SELECT
-            ranked.* REPLACE (ranked.staying - coalesce(awaited.awaited, 0) AS staying),
-            ranked.n - ranked.ended_before - coalesce(awaited.awaited, 0) AS at_risk,
-            coalesce(awaited.awaited, 0) > 0 AS is_awaiting
-        FROM ranked
-        ASOF LEFT JOIN awaited
-            ON awaited.curve = ranked.curve
-            AND awaited.is_vanished = ranked.is_vanished
-            AND awaited.from_seconds < ranked.elapsed_seconds
+            curve,
+            elapsed_seconds,
+            is_censored,
+            awaited > 0 AS is_awaiting,
+            count(*) OVER (PARTITION BY curve) AS n,
+            rank() OVER (PARTITION BY curve ORDER BY elapsed_seconds) - 1 AS ended_before,
+            n - ended_before - awaited AS at_risk,
+            n - row_number() OVER (PARTITION BY curve ORDER BY elapsed_seconds, is_censored) - awaited AS staying
+        FROM watched
     ),
 
     -- Closings at the same time may be taken one by one, before the censorings at that time:
@@ -89,7 +108,7 @@ CREATE OR REPLACE MACRO kaplan_meier(lifetimes) AS TABLE (
                 WHEN NOT is_censored AND staying > 0
                     THEN (1 / ((staying + 1) * staying))::DECIMAL(18, 17)
             END AS variance
-        FROM corrected
+        FROM ranked
     ),
 
     parts AS (

@@ -13,49 +13,42 @@ CREATE OR REPLACE MACRO quarters_of_curves(points) AS TABLE (
     GROUP BY curve
 );
 
--- The part of an age that lies between two others.
-CREATE OR REPLACE MACRO part_between(age, low, high) AS
-CASE WHEN least(age, high) > low THEN (least(age, high) - low) / (high - low) ELSE 0 END;
-
 -- How many more threads of a session closed by each quarter's age than those of all sessions would have
 -- (martingale residuals; the hazard is taken to be constant from one quarter to the next). `lifetimes`
 -- names what kaplan_meier reads, with session, `quarters` the rows of quarters_of_curves.
 CREATE OR REPLACE MACRO session_residuals(lifetimes, quarters) AS TABLE (
-    WITH exposed AS (
+    WITH exposures AS (
         SELECT
             curve,
             session,
-            NOT is_censored AND elapsed_seconds <= age_1 AS is_closed_1,
-            NOT is_censored AND elapsed_seconds <= age_2 AS is_closed_2,
-            NOT is_censored AND elapsed_seconds <= age_3 AS is_closed_3,
-            -- Decimals add up to the same in any order.
-            (
-                hazard_1 * (part_between(elapsed_seconds, 0, age_1) - part_between(entry_seconds, 0, age_1))
-            )::DECIMAL(18, 9) AS due_1,
-            (
-                (hazard_2 - hazard_1)
-                * (part_between(elapsed_seconds, age_1, age_2) - part_between(entry_seconds, age_1, age_2))
-            )::DECIMAL(18, 9) AS due_2,
-            (
-                (hazard_3 - hazard_2)
-                * (part_between(elapsed_seconds, age_2, age_3) - part_between(entry_seconds, age_2, age_3))
-            )::DECIMAL(18, 9) AS due_3
+            count(*) AS threads,
+            count_if(NOT is_censored AND elapsed_seconds <= age_1) AS closed_1,
+            count_if(NOT is_censored AND elapsed_seconds <= age_2) AS closed_2,
+            count_if(NOT is_censored AND elapsed_seconds <= age_3) AS closed_3,
+            -- How long they were watched by then. Whole microseconds add up to the same in any order.
+            sum(((least(elapsed_seconds, age_1) - least(entry_seconds, age_1)) * 1e6)::BIGINT) / 1e6 AS watched_1,
+            sum(((least(elapsed_seconds, age_2) - least(entry_seconds, age_2)) * 1e6)::BIGINT) / 1e6 AS watched_2,
+            sum(((least(elapsed_seconds, age_3) - least(entry_seconds, age_3)) * 1e6)::BIGINT) / 1e6 AS watched_3
         FROM query_table(lifetimes)
         JOIN query_table(quarters) USING (curve)
         WHERE session IS NOT NULL
+        GROUP BY curve, session
     )
 
     SELECT
         curve,
-        count(*) AS threads,
-        count_if(is_closed_1) AS closed_1,
-        count_if(is_closed_2) AS closed_2,
-        count_if(is_closed_3) AS closed_3,
-        (closed_1 - sum(due_1))::DOUBLE AS residual_1,
-        (closed_2 - sum(due_1) - sum(due_2))::DOUBLE AS residual_2,
-        (closed_3 - sum(due_1) - sum(due_2) - sum(due_3))::DOUBLE AS residual_3
-    FROM exposed
-    GROUP BY curve, session
+        threads,
+        closed_1,
+        closed_2,
+        closed_3,
+        coalesce(hazard_1 * watched_1 / nullif(age_1, 0), 0) AS due_1,
+        due_1 + coalesce((hazard_2 - hazard_1) * (watched_2 - watched_1) / nullif(age_2 - age_1, 0), 0) AS due_2,
+        due_2 + coalesce((hazard_3 - hazard_2) * (watched_3 - watched_2) / nullif(age_3 - age_2, 0), 0) AS due_3,
+        closed_1 - due_1 AS residual_1,
+        closed_2 - due_2 AS residual_2,
+        closed_3 - due_3 AS residual_3
+    FROM exposures
+    JOIN query_table(quarters) USING (curve)
 );
 
 -- By how much the interval of a curve is wider for its sessions, by each quarter's age: the root of the
