@@ -117,8 +117,7 @@ def preview(settings: Settings) -> tuple[list[PlannedSource], list[Poll]]:
     """Return what the next run would ask, and how sessions were listed to know; nothing lands."""
     warehouse = open_warehouse(settings.home, settings.lake)
     with warehouse.hold_sources(settings.sources):
-        history = read_history(warehouse)
-        found = discover(settings, history)
+        found = discover(settings, history := read_history(warehouse))
     planned = plan(settings, found.sources, Selection(), history)
     return planned, [item for item in found.fetched if isinstance(item, Poll)]
 
@@ -138,11 +137,10 @@ def poll(
     lands with their pages.
     """
     found = found or Discovery([])
-    polls = poll_sessions(planned, selection, progress, known=known)
     with Staging(partial(prepare_stager, settings, run.warehouse)) as staging:
         file, ended = asyncio.run(
             land_polls(
-                follow(found.fetched, polls),
+                follow(found.fetched, poll_sessions(planned, selection, progress, known=known)),
                 open_landing(settings),
                 run.id,
                 newest=run.newest_sequence,
@@ -217,18 +215,21 @@ def run(
 ) -> Result:
     """Take all steps in this process, once; a poll that brings nothing is in the ledger too."""
     started, warehouse = time.monotonic(), open_warehouse(settings.home, settings.lake)
-    selection, progress = selection or Selection(), progress or Progress()
-    run_id = str(uuid.uuid4())
-    asked = ask(settings, warehouse, selection, progress, run_id, "command")
+    run_id, selection = str(uuid.uuid4()), selection or Selection()
+    asked = ask(settings, warehouse, selection, progress or Progress(), run_id, "command")
     with warehouse.write() as tables:
         analyses = list_analyses(settings.analyses_dir)
-        loaded, outcomes = do_together(
+        loaded, outcomes, listings = do_together(
             warehouse,
             tables,
-            lambda: (load(settings, tables, asked.landed), build(settings, tables, analyses)),
+            analyses,
+            lambda: (
+                load(settings, tables, asked.landed),
+                build(settings, tables, analyses),
+                read_failed_listings(tables, [run_id]),
+            ),
         )
-        listings = read_failed_listings(tables, [run_id])
-        publish(warehouse, tables, analyses)
+        warehouse.publish(tables)
     return Result(
         run_id=run_id,
         ledger=[row for row in loaded.ledger if row["run_id"] == run_id],

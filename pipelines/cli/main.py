@@ -90,6 +90,7 @@ for command in (
     polling.build,
     polling.replay,
     polling.maintain,
+    polling.copy,
     polling.demo,
     reading.status,
     reading.sessions,

@@ -192,6 +192,22 @@ def maintain() -> None:
 
 
 @click.command()
+@click.option("--to-lake", is_flag=True, required=True, help="The tables, and the landed pages.")
+def copy(*, to_lake: bool) -> None:
+    """Copy the tables of the data directory into the lake that the configuration names.
+
+    Every table is compared. The data directory stays as it is.
+    """
+    from pipelines.config.loader import load_tolerant
+    from pipelines.warehouse.move import copy_to_lake
+
+    del to_lake  # there is no other place yet
+    moved = copy_to_lake(load_tolerant())
+    files = count(moved.files, "landed file")
+    echo(f"copied {count(moved.runs, 'run')}, {files}. Data: {moved.place}")
+
+
+@click.command()
 def demo() -> None:
     """Poll a made-up fleet while it evolves, and show it.
 

@@ -111,6 +111,7 @@ def take_steps(
         loaded, outcomes = do_together(
             warehouse,
             tables,
+            analyses,
             lambda: (steps.load(settings, tables), steps.build(settings, tables, analyses)),
         )
         table = describe_table(tables, "main", "threads")
@@ -120,7 +121,7 @@ def take_steps(
                 context.log.warning(problem)
             yield describe_outcome(tables, outcome)
         started = time.monotonic()
-        place = steps.publish(warehouse, tables, analyses)
+        place = warehouse.publish(tables)
     health, seconds = read_rows(warehouse), time.monotonic() - started
     yield describe_published(configuration, place, health, seconds)
     for line in list_warnings(loaded, open_landing(settings)):

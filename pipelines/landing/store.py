@@ -107,6 +107,20 @@ class Directory(msgspec.Struct, frozen=True):
         return str(self.path / name)
 
 
+def copy_files(source: Store, target: Store) -> int:
+    """Put every file of a store into another, and return how many there are.
+
+    Those that are there already stay. Raises LandingError if one of them is another.
+    """
+    names = source.list()
+    for name in names:
+        content = source.get(name)
+        if not target.put(name, content) and target.get(name) != content:
+            fix = "Name a place in landing where nothing else has landed"
+            raise LandingError(f"{target.locate(name)}: is there, and is another file. {fix}")
+    return len(names)
+
+
 def try_store(store: Store) -> str:
     """Put a file, again, read and delete it; return what messages call the place.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import duckdb
 
@@ -18,17 +18,20 @@ from pipelines.warehouse.lake_attach import attach
 from pipelines.warehouse.lake_catalog import (
     confirm,
     connect,
+    describe_empty,
     drop,
     hold,
     hold_sources,
     read_identity,
+    read_newest_sequence,
+    read_newest_snapshot,
     read_path,
     read_publication,
     replace,
     write_publication,
 )
 from pipelines.warehouse.lake_files import claim, count_files, remove_generations
-from pipelines.warehouse.lake_maintenance import FILE_AGE, NEWEST, count, limit_inlining, maintain
+from pipelines.warehouse.lake_maintenance import FILE_AGE, count, limit_inlining, maintain
 from pipelines.warehouse.lock import WAIT_LIMIT_S
 from pipelines.warehouse.maintained import Counts, Maintained
 from pipelines.warehouse.schema import migrate
@@ -50,7 +53,6 @@ REPLAYED = "{}_replay"
 # How a lake is attached by those who do not write.
 READ_ONLY = "READ_ONLY"
 RUNS = "SELECT run_id FROM runs ORDER BY rowid"
-HIGHEST = "SELECT coalesce(max(sequence), 0) FROM runs"
 
 
 class DuckLake:
@@ -69,7 +71,7 @@ class DuckLake:
             self._holder = holder
             try:
                 with (
-                    self._open(schema, read_path(holder, schema)) as connection,
+                    self._open(holder, schema, read_path(holder, schema)) as connection,
                     guarded(connection, partial(confirm, holder, self._lake)),
                 ):
                     yield connection
@@ -81,7 +83,7 @@ class DuckLake:
         schema = self._lake.catalog.schema_name
         with suppress(WarehouseBusy), self._hold(wait_s=0) as holder:
             if read_path(holder, schema) is None:
-                with self._open(schema, None):
+                with self._open(holder, schema, None):
                     pass
 
     @contextmanager
@@ -105,11 +107,12 @@ class DuckLake:
 
     def publish(self, tables: duckdb.DuckDBPyConnection) -> str:
         """Let readers see what is committed; return what they open."""
+        del tables
         if self._holder is None:
             raise WarehouseError(f"{self._lake.name}: only what is open for writing is published")
         confirm(self._holder, self._lake)
         schema = self._lake.catalog.schema_name
-        write_publication(self._holder, schema, count(tables, NEWEST))
+        write_publication(self._holder, schema, read_newest_snapshot(self._holder, schema))
         return self._lake.name
 
     def joined(self, tables: duckdb.DuckDBPyConnection) -> AbstractContextManager[None]:
@@ -122,9 +125,10 @@ class DuckLake:
         with self.write() as tables:
             assert self._holder is not None  # noqa: S101 - as it is open for writing
             published = read_publication(self._holder, schema)
-            is_newest = published == count(tables, NEWEST)
+            is_newest = published == read_newest_snapshot(self._holder, schema)
             before = Counts(count_files(self._lake), count(tables))
             limit_inlining(tables)
+            describe_empty(self._holder, schema)
             newest = maintain(tables, now, published)
             confirm(self._holder, self._lake)
             if is_newest:
@@ -145,7 +149,8 @@ class DuckLake:
         replayed = REPLAYED.format(schema)
         with self._hold() as holder:
             drop(holder, replayed)
-            with self._open(replayed, None, read_path(holder, schema)) as connection:
+            previous = read_path(holder, schema)
+            with self._open(holder, replayed, None, previous) as connection:
                 yield connection
             confirm(holder, self._lake)
             replace(holder, schema, replayed)
@@ -158,17 +163,6 @@ class DuckLake:
 
     def list_loaded_runs(self) -> list[str]:
         """Return the runs in the order of their loads; none if there is no lake."""
-        return [run_id for (run_id,) in self._ask(RUNS)]
-
-    def newest_sequence(self) -> int:
-        """Return the highest sequence number of the loaded runs; 0 if there is none to read."""
-        with suppress(WarehouseError, duckdb.Error):
-            for (number,) in self._ask(HIGHEST):
-                return max(int(number), 0)
-        return 0
-
-    def _ask(self, query: str) -> list[tuple[Any, ...]]:
-        """Return the rows of a query of what is committed; none if there is no lake."""
         schema = self._lake.catalog.schema_name
         with connect(self._lake) as catalog:
             path = read_path(catalog, schema)
@@ -176,7 +170,13 @@ class DuckLake:
             return []
         connection = attach(self._home, self._lake, schema, path, READ_ONLY)
         with self._explaining(connection):
-            return connection.execute(query).fetchall()
+            return [run_id for (run_id,) in connection.execute(RUNS).fetchall()]
+
+    def newest_sequence(self) -> int:
+        """Return the highest sequence number of the loaded runs; 0 if there is none to read."""
+        with suppress(WarehouseError), connect(self._lake) as catalog:
+            return read_newest_sequence(catalog, self._lake.catalog.schema_name)
+        return 0
 
     def _find_published(self) -> tuple[str, int]:
         schema = self._lake.catalog.schema_name
@@ -196,7 +196,11 @@ class DuckLake:
 
     @contextmanager
     def _open(
-        self, schema: str, path: str | None, previous: str | None = None
+        self,
+        holder: psycopg.Connection,
+        schema: str,
+        path: str | None,
+        previous: str | None = None,
     ) -> Iterator[duckdb.DuckDBPyConnection]:
         """Open the tables of a schema for writing, upgraded if need be.
 
@@ -210,6 +214,7 @@ class DuckLake:
                 migrate(connection, self._lake.name, describes_views=False)
             if path is None:
                 limit_inlining(connection)
+                describe_empty(holder, schema)
             connection.execute("SET enable_external_access = false")
             yield connection
 

@@ -11,7 +11,7 @@ import duckdb
 from pipelines.config.lake import ON_S3
 from pipelines.errors import WarehouseError
 from pipelines.warehouse.duckdb_file import first_line
-from pipelines.warehouse.sql import quote
+from pipelines.warehouse.sql import hide_progress, quote
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 EXTENSIONS = ("ducklake", "postgres_scanner")
 ON_STORES = "httpfs"
+# One SELECT 1 before whatever the catalog is asked: what it finds, the next statement finds too.
+WITHOUT_HEALTH_CHECK = "SET pg_pool_health_check_query = ''"
 
 
 def attach(
@@ -33,10 +35,12 @@ def attach(
     try:
         load_extensions(connection, lake)
         create_secrets(connection, lake, schema)
+        connection.execute(WITHOUT_HEALTH_CHECK)
         connection.execute(f"ATTACH 'ducklake:lake' AS lake ({', '.join(options)})")
         connection.execute(f"SET allowed_directories = [{quote(f'{path}/')}]")
         connection.execute(f"SET temp_directory = {quote(str(home / 'lake.tmp'))}")
         connection.execute("USE lake; SET TimeZone = 'UTC'")
+        hide_progress(connection)
     except duckdb.Error as error:
         connection.close()
         said = lake.hide(first_line(error))

@@ -34,6 +34,31 @@ PUBLISH = (
 )
 PUBLISHED = "SELECT snapshot_id FROM {schema}.session_threads_publication"
 DATA_PATH = "SELECT value FROM {schema}.ducklake_metadata WHERE key = 'data_path'"
+# DuckLake keeps the highest value that a column ever had.
+NEWEST_SEQUENCE = """
+    SELECT max(max_value::BIGINT) FROM {schema}.ducklake_table_column_stats
+    JOIN {schema}.ducklake_column AS columns USING (table_id, column_id)
+    JOIN {schema}.ducklake_table AS tables USING (table_id)
+    WHERE column_name = 'sequence' AND columns.end_snapshot IS NULL
+        AND table_name = 'runs' AND tables.end_snapshot IS NULL
+"""
+NEWEST_SNAPSHOT = "SELECT max(snapshot_id) FROM {schema}.ducklake_snapshot"
+# Of a table that never had a row DuckLake knows nothing, and asks anew for each column of a query.
+DESCRIBE_EMPTY = (
+    """
+    INSERT INTO {schema}.ducklake_table_column_stats (table_id, column_id, contains_null)
+    SELECT table_id, column_id, false FROM {schema}.ducklake_column
+    WHERE end_snapshot IS NULL
+        AND table_id NOT IN (SELECT table_id FROM {schema}.ducklake_table_stats)
+    """,
+    """
+    INSERT INTO {schema}.ducklake_table_stats
+        (table_id, record_count, next_row_id, file_size_bytes)
+    SELECT table_id, 0, 0, 0 FROM {schema}.ducklake_table
+    WHERE end_snapshot IS NULL
+        AND table_id NOT IN (SELECT table_id FROM {schema}.ducklake_table_stats)
+    """,
+)
 # Of the catalog, wherever it is reached from: its server, its database and its schema.
 IDENTITY = """
     SELECT format('%%s %%s %%s', system_identifier, oid, %s::text)
@@ -188,11 +213,32 @@ def _exists(catalog: psycopg.Connection, schema: str, table: str) -> bool:
     return row == (True,)
 
 
+def read_newest_snapshot(catalog: psycopg.Connection, schema: str) -> int:
+    """Return the snapshot that was committed last. DuckLake would read the whole schema anew."""
+    row = catalog.execute(name(NEWEST_SNAPSHOT, schema=schema)).fetchone()
+    return int(row[0]) if row else 0
+
+
 def write_publication(catalog: psycopg.Connection, schema: str, snapshot: int) -> None:
     """Let readers see this snapshot from now on."""
     with catalog.transaction():
         for statement in PUBLISH:
             catalog.execute(name(statement, schema=schema), {"snapshot": snapshot})
+
+
+def read_newest_sequence(catalog: psycopg.Connection, schema: str) -> int:
+    """Return the highest sequence number of the loaded runs; 0 if there is none."""
+    if not _exists(catalog, schema, "ducklake_metadata"):
+        return 0
+    row = catalog.execute(name(NEWEST_SEQUENCE, schema=schema)).fetchone()
+    return max(int(row[0] or 0), 0) if row else 0
+
+
+def describe_empty(catalog: psycopg.Connection, schema: str) -> None:
+    """Let DuckLake know of each table that never had a row that it has none."""
+    with catalog.transaction():
+        for statement in DESCRIBE_EMPTY:
+            catalog.execute(name(statement, schema=schema))
 
 
 def drop(catalog: psycopg.Connection, schema: str) -> None:

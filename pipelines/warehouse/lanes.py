@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing, contextmanager
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 POLL_S = 0.1
 LEAST_MB = 100
+LIMIT_S = 300.0
 
 
 class Failure(NamedTuple):
@@ -41,8 +43,8 @@ def open_lanes(
     cores = count = 1
     if not is_open(connection):  # what a transaction has written no other connection sees
         ((cores, count),) = connection.execute(read_query("ledger", "cores")).fetchall()
-    if memory_mb is not None:
-        limit_memory(connection, memory_mb if count == 1 else max(memory_mb // 2, LEAST_MB))
+    if memory_mb is not None and count > 1:
+        limit_memory(connection, max(memory_mb // 2, LEAST_MB))
     try:
         if count == 1:
             yield [connection]
@@ -103,6 +105,18 @@ def _run_all(
             raise
         for each in running:
             each.result()
+
+
+@contextmanager
+def time_limit(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """End what runs on the connection after LIMIT_S seconds: others wait for the warehouse."""
+    timer = threading.Timer(LIMIT_S, connection.interrupt)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _drain(waiting: Iterator[Analysis]) -> None:

@@ -17,13 +17,18 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
+def complete(tables: Connection, analyses: Mapping[str, Analysis]) -> None:
+    """Build the analyses that are older than the newest load; one that fails is logged."""
+    for problem in build_outdated(tables, analyses):
+        logger.warning("%s", problem)
+
+
 def publish(
     warehouse: Warehouse, tables: Connection, analyses: Mapping[str, Analysis]
 ) -> Path | str:
     """Publish what the open tables of a warehouse hold; return what readers open.
 
-    Analyses that are older than the newest load are built first; one that fails is logged.
+    Analyses that are older than the newest load are built first.
     """
-    for problem in build_outdated(tables, analyses):
-        logger.warning("%s", problem)
+    complete(tables, analyses)
     return warehouse.publish(tables)

@@ -55,7 +55,9 @@ def migrate(
             connection.execute(
                 "INSERT INTO schema_version (version, name, digest) VALUES (?, ?, ?)", row
             )
-        _renew(connection, path, describes_views=describes_views)
+        if (views := digest_views()) not in {row.get("views") for row in rows}:
+            _renew(connection, path, describes_views=describes_views)
+            connection.execute("UPDATE schema_version SET views = ?", [views])
 
 
 def check_schema(
@@ -78,25 +80,25 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
+def digest_views() -> str:
+    """Return a short name of what this version's views, macros and seeds are."""
+    texts = [text for _, text in read_sql("views")]
+    return digest("".join([*texts, *(seed.read_text(encoding="utf-8") for seed in list_seeds())]))
+
+
 def _renew(
     connection: duckdb.DuckDBPyConnection, path: Path | str, *, describes_views: bool
 ) -> None:
-    """Fill the seeds, and create the views and macros, if the file holds another version's."""
-    views, seeds = read_sql("views"), list_seeds()
-    texts = [text for _, text in views] + [seed.read_text(encoding="utf-8") for seed in seeds]
-    current = digest("".join(texts))
-    if connection.execute("SELECT max(views) FROM schema_version").fetchone() == (current,):
-        return
-    for seed in seeds:
+    """Fill the seeds, and create the views and macros."""
+    for seed in list_seeds():
         connection.execute(f"DELETE FROM {seed.stem}")  # noqa: S608 - the name of a file of ours
         connection.execute(f"INSERT INTO {seed.stem} BY NAME FROM read_csv(?)", [str(seed)])
     for (name,) in connection.execute(
         "SELECT view_name FROM duckdb_views() WHERE NOT internal AND NOT temporary"
     ).fetchall():
         connection.execute(f"DROP VIEW {quote_name(name)}")
-    for name, text in views:
+    for name, text in read_sql("views"):
         _define(connection, path, name, text if describes_views else COMMENT.sub("", text))
-    connection.execute("UPDATE schema_version SET views = ?", [current])
 
 
 def _define(connection: duckdb.DuckDBPyConnection, path: Path | str, name: str, text: str) -> None:

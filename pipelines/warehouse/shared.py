@@ -6,12 +6,12 @@ stay as they are, and give the same when they are pasted where there is only the
 
 from __future__ import annotations
 
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING
 
 import duckdb
 
-from pipelines.warehouse.sql import transaction
+from pipelines.warehouse.sql import is_open, transaction
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,7 +26,7 @@ SHARED = (
     "source_as_of",
     "open_changes",
 )
-# Of a lake also the tables: each query that reads one asks the catalog for its files and rows.
+# Of a lake the tables, once: each query that reads one asks the catalog for its files and rows.
 TABLES = (
     *("threads", "thread_status_history", "spells_unseen", "silences", "statuses", "sessions"),
     *("session_polls", "source_polls", "session_evidence", "evidence_trials", "runs"),
@@ -45,25 +45,27 @@ def shared_views(lanes: Sequence[duckdb.DuckDBPyConnection]) -> Iterator[None]:
 
     If one cannot be computed, there are none: whoever reads the view will say what is wrong.
     """
-    with _tables(*lanes) if len(lanes) == 1 else _views(lanes):
+    with _tables(lanes[0], SHARED) if len(lanes) == 1 else _views(lanes):
         yield
 
 
 @contextmanager
-def _tables(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    is_lake = connection.execute(IS_LAKE).fetchall() == [(True,)]
-    tables = TABLES if is_lake else ()
+def copied_tables(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Let this connection read copies of a lake's tables, if it is in a transaction of one."""
+    is_lake = is_open(connection) and connection.execute(IS_LAKE).fetchall() == [(True,)]
+    with _tables(connection, TABLES) if is_lake else nullcontext():
+        yield
+
+
+@contextmanager
+def _tables(connection: duckdb.DuckDBPyConnection, names: Sequence[str]) -> Iterator[None]:
     try:
-        with suppress(duckdb.Error):
-            # Rows get other numbers when they are committed, and views name rows by number.
-            for names in (tables, SHARED):
-                with transaction(connection):
-                    for name in names:
-                        connection.execute(f"CREATE TEMP TABLE {name} AS FROM {name}")
+        with suppress(duckdb.Error), transaction(connection):
+            for name in names:
+                connection.execute(f"CREATE TEMP TABLE {name} AS FROM {name}")
         yield
     finally:
-        drop = "; ".join(f"DROP TABLE IF EXISTS temp.{name}" for name in (*tables, *SHARED))
-        connection.execute(drop)
+        connection.execute("; ".join(f"DROP TABLE IF EXISTS temp.{name}" for name in names))
 
 
 @contextmanager

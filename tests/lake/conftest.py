@@ -11,6 +11,7 @@ pytest.importorskip("duckdb_extension_ducklake", reason="the extra lake is not i
 pytest.importorskip("obstore", reason="the extra lake is not installed")
 
 import msgspec
+import yaml
 from pydantic import SecretStr
 
 from pipelines.config.lake import Access, Catalog, Lake, ObjectStore
@@ -21,6 +22,7 @@ from tests.support import CANARY
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+    from typing import Any
 
 
 class Files(msgspec.Struct, frozen=True):
@@ -98,3 +100,26 @@ def make_lake(port: int, tmp_path: Path, files: Files) -> Callable[[str], Lake]:
 def lake(make_lake: Callable[[str], Lake]) -> Lake:
     """Return an empty lake."""
     return make_lake("team_a")
+
+
+@pytest.fixture
+def configure(
+    lake: Lake, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., None]:
+    """Return a function that lets commands use the lake, and what else is said of the settings."""
+    del home
+    monkeypatch.setenv("LAKE_PASSWORD", CANARY)
+    monkeypatch.setenv("LAKE_KEY_ID", KEY_ID)
+    monkeypatch.setenv("LAKE_SECRET", SECRET)
+
+    def write(other: Lake = lake, **keys: Any) -> None:
+        catalog = other.catalog.model_dump(by_alias=True)
+        settings = {"warehouse": {"lake": {"catalog": catalog, "data": other.data}}} | keys
+        if other.access is not None:
+            settings |= {"s3": other.access.store.model_dump()}
+        file = tmp_path / "lake.yaml"
+        file.touch(mode=0o600)
+        file.write_text(yaml.safe_dump(settings), encoding="utf-8")
+        monkeypatch.setenv("SESSION_THREADS_CONFIG", str(file))
+
+    return write

@@ -7,17 +7,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pipelines import steps
+from pipelines.config.settings import Settings
 from pipelines.errors import LoadRejected, WarehouseError
 from pipelines.landing.directory import RAW, list_runs
 from pipelines.landing.format import Footer, read_run, write_run
 from pipelines.landing.store import Directory
 from pipelines.warehouse.analyses import Analysis, list_analyses
-from pipelines.warehouse.build import build_all
 from pipelines.warehouse.ducklake import DuckLake
+from pipelines.warehouse.history import read_history
+from pipelines.warehouse.lake_files import count_files
 from pipelines.warehouse.lake_maintenance import count
+from pipelines.warehouse.ledger import read_failed_listings
 from pipelines.warehouse.load import load_landed
-from pipelines.warehouse.publication import publish
-from pipelines.warehouse.sql import limit_memory
 from pipelines.warehouse.together import do_together
 from tests.builders import born, land, thread
 from tests.lake.postgres import connect
@@ -36,16 +38,23 @@ MOST_STATEMENTS = 700
 
 
 def write(warehouse: DuckLake, home: Path, analyses: Mapping[str, Analysis]) -> list[Outcome]:
-    """Load, build and publish as a run does; return how the analyses went."""
+    """Do what a run does with the tables; return how the analyses went."""
+    settings = Settings()
+    settings._home = home  # noqa: SLF001 - as load_settings does
+    warehouse.newest_sequence()
+    read_history(warehouse)
     with warehouse.write() as tables:
-
-        def act() -> list[Outcome]:
-            load_landed(tables, Directory(home / RAW))
-            limit_memory(tables, 300)
-            return build_all(tables, analyses, anew=False)
-
-        outcomes = do_together(warehouse, tables, act)
-        publish(warehouse, tables, analyses)
+        _, outcomes, _ = do_together(
+            warehouse,
+            tables,
+            analyses,
+            lambda: (
+                steps.load(settings, tables),
+                steps.build(settings, tables, analyses),
+                read_failed_listings(tables, ["none"]),
+            ),
+        )
+        warehouse.publish(tables)
     return outcomes
 
 
@@ -67,7 +76,8 @@ def read_log(lake: Lake) -> list[str]:
 def test_unchanged_polls(lake: Lake, tmp_path: Path) -> None:
     """A poll that brings what the one before brought is one snapshot, and at most 700 statements.
 
-    So is one that brings news.
+    One that brings news is one snapshot too. Each leaves a file for each analysis at most: what
+    changes of the tables is in the catalog.
     """
     with connect(lake.catalog.port) as server:
         server.execute(f"ALTER DATABASE \"{lake.catalog.database}\" SET log_statement = 'all'")
@@ -75,15 +85,17 @@ def test_unchanged_polls(lake: Lake, tmp_path: Path) -> None:
     for minute in (5, 25):
         land(tmp_path, minute, born("a", 1, 2), thread("b"))
         assert all(outcome.built for outcome in write(warehouse, tmp_path, analyses))
-    snapshots = count_snapshots(warehouse)
+    snapshots, files = count_snapshots(warehouse), count_files(lake)
     land(tmp_path, 45, born("a", 1, 2), thread("b"))
     before = len(read_log(lake))
     write(warehouse, tmp_path, analyses)
     assert len(read_log(lake)) - before <= MOST_STATEMENTS
     assert count_snapshots(warehouse) == snapshots + 1
+    assert 0 < count_files(lake) - files <= len(analyses)
     land(tmp_path, 65, born("a", 1, 60, status="idle"), thread("c"))
     write(warehouse, tmp_path, analyses)
     assert count_snapshots(warehouse) == snapshots + 2
+    assert count_files(lake) - files <= 2 * len(analyses)
     assert len(read_all(warehouse)["main.threads"]) == 3
 
 
@@ -131,5 +143,5 @@ def test_lock_that_is_lost_before_the_commit(lake: Lake, tmp_path: Path) -> None
             )
 
     with pytest.raises(WarehouseError), warehouse.write() as tables:
-        do_together(warehouse, tables, lambda: lose(tables))
+        do_together(warehouse, tables, {}, lambda: lose(tables))
     assert warehouse.list_loaded_runs() == []
