@@ -136,7 +136,7 @@ def test_side_by_side(home: Path) -> None:
     limit = "SELECT current_setting('memory_limit')"
     analyses = parse(a=threads, c=threads, d="SELECT error('no') AS x", e="SELECT error('no') AS x")
     large = "CREATE OR REPLACE TABLE threads AS FROM range({}) AS numbers (thread_id)"
-    seen = []
+    seen: list[object] = []
     with open_tables(home).write() as connection:
         connection.execute("SET threads = 3")
         for rows in (122_880, 122_881):
