@@ -59,6 +59,7 @@ soak: .venv/dev ## the long tests: hundreds of kills, full disks, storms, 5,000 
 	RESTING_SEEDS=20 $(BIN)/python -m pytest tests/warehouse/test_resting_worlds.py
 	FLEET=1000 $(BIN)/python -m pytest tests/warehouse/test_resting_costs.py -k requests
 	FLEET=10000 $(BIN)/python -m pytest tests/warehouse/test_resting_costs.py -k grow
+	LAKE_POLLS=20 $(BIN)/python -m pytest tests/lake/test_outages.py
 	$(BIN)/python -m benchmarks.resting
 	$(BIN)/python -m benchmarks.resting.requests
 	$(BIN)/python -m benchmarks.truth

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 import dagster as dg
@@ -22,7 +22,8 @@ from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import WorkspaceFileTarget
 from dagster_webserver.app import create_app_from_workspace_process_context
 from dagster_webserver.version import __version__ as version
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import Pool, event
+from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
 
 from pipelines.cli.failure import fail
 from pipelines.config.dagster_home import find_dagster_home
@@ -37,9 +38,7 @@ if TYPE_CHECKING:
 
 WORKSPACE = "workspace.yaml"
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-STATEMENT_TIMEOUT_MS, POOL_OVERFLOW = 15_000, 20  # as in dagster-webserver
-# A connection is used once: one that was kept is dead after PostgreSQL was away, and fails once.
-POOL_RECYCLE_S = 0
+STATEMENT_TIMEOUT_MS, POOL_RECYCLE_S, POOL_OVERFLOW = 15_000, 3600, 20  # as in dagster-webserver
 
 
 @click.command()
@@ -78,6 +77,7 @@ def reject_dagster_home() -> None:
 
 def serve(instance: dg.DagsterInstance, file: str, address: str, own: set[str]) -> None:
     """Serve until a signal comes."""
+    event.listen(Pool, "checkout", check_connection)
     instance.optimize_for_webserver(STATEMENT_TIMEOUT_MS, POOL_RECYCLE_S, POOL_OVERFLOW)
     target = WorkspaceFileTarget([file])
     with WorkspaceProcessContext(instance, target, version) as workspace:
@@ -85,6 +85,17 @@ def serve(instance: dg.DagsterInstance, file: str, address: str, own: set[str]) 
         click.echo(f"Dagster: http://{address}", err=True)
         host, _, port = address.rpartition(":")
         uvicorn.run(Guard(app, own), host=host, port=int(port), log_level="warning")
+
+
+def check_connection(connection: Any, *_: object) -> None:  # noqa: ANN401 - of any database
+    """Let a connection be replaced whose server was away since it was made."""
+    cursor = connection.cursor()
+    try:
+        cursor.execute("SELECT 1")
+    except connection.Error as error:
+        raise DisconnectionError from error
+    finally:
+        cursor.close()
 
 
 @contextmanager

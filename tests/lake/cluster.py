@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 import threading
 import time
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -25,6 +24,7 @@ from pipelines.warehouse.load import load_landed
 from pipelines.warehouse.place import open_warehouse
 from pipelines.warehouse.publication import publish
 from tests.lake.deployed import Deployed, make_deployment
+from tests.lake.front import Front
 from tests.lake.tables import read_all
 from tests.support import CANARY
 
@@ -46,64 +46,12 @@ WHOLE = """
 """
 
 
-class Front:
-    """What stands before the S3 server: it hands bytes on, or answers 500."""
-
-    def __init__(self, port: int) -> None:
-        self._behind = port
-        self.is_broken = False
-        self.port = 0
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
-        self._is_open = threading.Event()
-        self._close: Callable[[], object] = lambda: None
-
-    def __enter__(self) -> Self:
-        """Listen."""
-        self._thread.start()
-        self._is_open.wait()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """End, with every connection."""
-        self._close()
-        self._thread.join()
-
-    async def _run(self) -> None:
-        is_over, loop = asyncio.Event(), asyncio.get_running_loop()
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.port = server.sockets[0].getsockname()[1]
-        self._close = lambda: loop.call_soon_threadsafe(is_over.set)
-        self._is_open.set()
-        await is_over.wait()
-        server.close()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError, asyncio.IncompleteReadError):
-            if self.is_broken:
-                await reader.readuntil(b"\r\n\r\n")
-                writer.write(b"HTTP/1.1 500 Internal\r\nContent-Length: 0\r\n\r\n")
-                await writer.drain()
-            else:
-                behind = await asyncio.open_connection("127.0.0.1", self._behind)
-                await asyncio.gather(
-                    self._pass_on(reader, behind[1]), self._pass_on(behind[0], writer)
-                )
-        writer.close()
-
-    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while (data := await reader.read(2**16)) and not self.is_broken:
-            writer.write(data)
-            await writer.drain()
-        writer.close()
-
-
 class Reader(threading.Thread):
     """Reads what is published, again and again, and notes what was not whole."""
 
-    def __init__(self, warehouse: Warehouse, pause_s: float) -> None:
+    def __init__(self, warehouse: Warehouse) -> None:
         super().__init__(daemon=True)
         self.warehouse = warehouse
-        self.pause_s = pause_s
         self.transactions = 0
         self.wrong: list[Any] = []
         self.said: set[str] = set()
@@ -116,7 +64,7 @@ class Reader(threading.Thread):
     def run(self) -> None:
         """Read until it is over; in an outage nothing can be read."""
         last = 0
-        while not self.is_over.wait(self.pause_s):
+        while not self.is_over.wait(1):
             try:
                 with self.warehouse.read() as tables:
                     runs, threads, analysed = tables.execute(WHOLE).fetchall()[0]
@@ -132,27 +80,26 @@ class Reader(threading.Thread):
 class Cluster:
     """Two code servers that poll sources into one lake, and two who read it."""
 
-    def __init__(
-        self, deployed: Deployed, worlds: list[World], front: Front, pause_s: float
-    ) -> None:
+    def __init__(self, deployed: Deployed, worlds: list[World], front: Front) -> None:
         self.deployed = deployed
         self.worlds = worlds
         self.front = front
         self.polls = 0
         self.settings = load_settings(PROVIDERS)
         self.lake = open_warehouse(self.settings.home, self.settings.lake)
-        self.readers = [Reader(self.lake, pause_s) for _ in range(2)]
+        self.readers = [Reader(self.lake) for _ in range(2)]
 
     def poll(self) -> None:
         """Poll every source, half of them on each server; return when each has landed."""
         self.polls += 1
         for world in self.worlds:
             world.advance(600)
-        runs = [
-            self.deployed.poll(SERVERS[number % 2], f"source-{number}")
-            for number in range(len(self.worlds))
-        ]
-        assert set(self.deployed.wait_for(runs)) == {"SUCCESS"}
+        assert self.ask(len(self.worlds)) == {"SUCCESS"}
+
+    def ask(self, sources: int) -> set[str]:
+        """Poll the first sources; return how the runs have ended."""
+        places = ((SERVERS[number % 2], f"source-{number}") for number in range(sources))
+        return set(self.deployed.wait_for([self.deployed.poll(*place) for place in places]))
 
     def list_loads(self, *statuses: str) -> list[dict[str, Any]]:
         """Return the loads that have one of the statuses."""
@@ -195,18 +142,18 @@ class Cluster:
         expected, found = read_all(file), read_all(self.lake)
         assert {name: found[name] for name in expected} == expected
         assert len(found["main.runs"]) == self.polls * len(self.worlds)
-        self.check_readers()
-        assert self.deployed.find_secrets(CANARY) == []
-
-    def check_readers(self) -> None:
-        """Let each reader read what is there now, and check what they have seen and been told."""
         for reader in self.readers:
             wait_for(partial(reader.has_read_since, reader.transactions), 60)
         assert [reader.wrong for reader in self.readers] == [[], []]
+        self.check_messages()
+
+    def check_messages(self) -> None:
+        """Check that readers were told what failed in one line, and that nothing holds a secret."""
         said = sorted(set().union(*(reader.said for reader in self.readers)))
         assert [text for text in said if "\n" in text] == []
         secrets = [CANARY, *self.deployed.deployment.secrets.values()]
         assert [text for text in said if any(secret in text for secret in secrets)] == []
+        assert self.deployed.find_secrets(CANARY) == []
 
 
 def wait_for(find: Callable[[], Any], limit_s: float) -> Any:
@@ -220,9 +167,7 @@ def wait_for(find: Callable[[], Any], limit_s: float) -> Any:
 
 
 @contextmanager
-def start_cluster(
-    home: Path, monkeypatch: pytest.MonkeyPatch, sources: int, pause_s: float
-) -> Iterator[Cluster]:
+def start_cluster(home: Path, monkeypatch: pytest.MonkeyPatch, sources: int) -> Iterator[Cluster]:
     """Start two code servers of one lake, which poll servers that fail now and then."""
     monkeypatch.setenv("SOME_TOKEN", CANARY)
     worlds = [World([20, 3], seed=seed) for seed in range(sources)]
@@ -250,7 +195,7 @@ def start_cluster(
             deployed.start_sensor(server)
         for name, value in deployed.variables("team_a", "loader").items():
             monkeypatch.setenv(name, value)
-        cluster = Cluster(deployed, worlds, front, pause_s)
+        cluster = Cluster(deployed, worlds, front)
         for reader in cluster.readers:
             reader.start()
         yield cluster

@@ -6,10 +6,8 @@ import itertools
 import json
 import os
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import duckdb
 import hypothesis.strategies as st
 import polars as pl
 import pytest
@@ -19,8 +17,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from pipelines.landing.format import PAGES, Landed
 from pipelines.records import Poll, Run
 from pipelines.warehouse.load import load_run
-from pipelines.warehouse.schema import migrate
+from tests.empty import open_empty
 from tests.properties.memory_model import Listed, Model
+
+if TYPE_CHECKING:
+    import duckdb
 
 pytestmark = pytest.mark.slow  # together they take long
 
@@ -71,10 +72,7 @@ class Memory(RuleBasedStateMachine):
 
     def connect(self) -> duckdb.DuckDBPyConnection:
         """Return a connection to new tables."""
-        connection = duckdb.connect()
-        connection.execute("SET TimeZone = 'UTC'")
-        migrate(connection, Path("memory"))
-        return connection
+        return open_empty()
 
     @initialize(seconds=st.integers(-400, 400), older=st.integers(0, 3))
     def set_clock(self, seconds: int, older: int) -> None:
