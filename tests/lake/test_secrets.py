@@ -56,8 +56,8 @@ def break_lake(lake: Lake, problem: str, monkeypatch: pytest.MonkeyPatch) -> Lak
         catalog = lake.catalog.model_copy(update={"port": find_port()})
         return msgspec.structs.replace(lake, catalog=catalog)
     if problem == "store":
-        server = lake.access.store.model_copy(update={"endpoint": f"127.0.0.1:{find_port()}"})
-        access = msgspec.structs.replace(lake.access, store=server)
+        store = lake.access.store.model_copy(update={"endpoint": f"127.0.0.1:{find_port()}"})
+        access = msgspec.structs.replace(lake.access, store=store)
         return msgspec.structs.replace(lake, access=access)
     if problem == "bucket":
         with connect(lake.catalog.port, lake.catalog.database) as server:
