@@ -25,7 +25,6 @@ from pipelines.config.settings import Settings
 from pipelines.warehouse.analyses import list_analyses
 from pipelines.warehouse.build import build_all
 from pipelines.warehouse.duckdb_file import DuckdbFile
-from pipelines.warehouse.sql import limit_memory
 
 FLEET = Path(__file__).with_name("fleet.sql")
 SPELLS = 5
@@ -46,9 +45,8 @@ def measure(home: Path) -> dict[str, list[float]]:
     """Return analysis -> seconds and rows, and TOTAL -> seconds of CPU and peak memory in MB."""
     with DuckdbFile(home).write() as connection:
         connection.execute(f"SET threads = {CORES}")
-        limit_memory(connection, Settings().analyses_memory_mb)
         started = time.process_time()
-        outcomes = build_all(connection, list_analyses())
+        outcomes = build_all(connection, list_analyses(), memory_mb=Settings().analyses_memory_mb)
         cpu_s = time.process_time() - started
     figures = {o.analysis.name: [o.seconds, o.built.rows if o.built else 0] for o in outcomes}
     return figures | {TOTAL: [cpu_s, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]}

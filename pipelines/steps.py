@@ -34,7 +34,6 @@ from pipelines.warehouse.load import load_landed
 from pipelines.warehouse.place import open_warehouse
 from pipelines.warehouse.publication import publish as publish_tables
 from pipelines.warehouse.replay import replay as replay_runs
-from pipelines.warehouse.sql import limit_memory
 from pipelines.warehouse.staged import Staged
 from pipelines.warehouse.staging import Staging, prepare_stager
 from pipelines.warehouse.together import do_together
@@ -201,8 +200,7 @@ def build(
     Unless all are built `anew`, one keeps its table if nothing that it reads has changed.
     """
     write_settings(tables, settings.for_analyses)
-    limit_memory(tables, settings.analyses_memory_mb)
-    return build_all(tables, analyses, anew=anew)
+    return build_all(tables, analyses, anew=anew, memory_mb=settings.analyses_memory_mb)
 
 
 def publish(

@@ -22,6 +22,7 @@ from pipelines.warehouse.load import load_landed
 from pipelines.warehouse.publication import publish
 from pipelines.warehouse.replay import Replayed, replay
 from pipelines.warehouse.sql import fetch_records
+from tests.empty import open_tables
 from tests.support import read_table
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ def sequence_of(minute: float) -> int:
 
 def load_all(home: Path, keep_days: int | None = None) -> list[str]:
     """Load what has landed in a data directory; return the runs' ids."""
-    with DuckdbFile(home).write() as tables:
+    with open_tables(home).write() as tables:
         return load_landed(tables, Directory(home / RAW), keep_days)
 
 
@@ -142,7 +143,7 @@ def poll_once(
     home: Path, settings: Settings, run_id: str, selection: Selection | None = None
 ) -> list[Poll]:
     """Take the steps of a run but for the analyses; return its polls, that of a list has no id."""
-    warehouse, selection = DuckdbFile(home), selection or Selection()
+    warehouse, selection = open_tables(home), selection or Selection()
     history = read_history(warehouse)
     found = steps.discover(settings, history, selection)
     planned = steps.plan(settings, found.sources, selection, history)
@@ -199,7 +200,7 @@ def born(id_: str, created: float, updated: float = 0, **fields: Any) -> dict[st
 
 def build(home: Path, name: str) -> list[dict[str, Any]]:
     """Build an analysis, and first those it reads; return its rows in order."""
-    with DuckdbFile(home).write() as connection:
+    with open_tables(home).write() as connection:
         for analysis in choose_analyses(list_analyses(), name).values():
             build_analysis(connection, analysis)
         return fetch_records(connection, f"FROM analytics.{name}")

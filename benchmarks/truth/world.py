@@ -29,7 +29,7 @@ from pipelines.warehouse.analyses import Analysis, choose_analyses, list_analyse
 from pipelines.warehouse.build import build_all, write_settings
 from pipelines.warehouse.load import load_run
 from pipelines.warehouse.schema import migrate
-from pipelines.warehouse.sql import fetch_records
+from pipelines.warehouse.sql import fetch_records, hide_progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -182,6 +182,7 @@ def connect() -> duckdb.DuckDBPyConnection:
     """Return a warehouse in memory, on one core."""
     spilled = Path(gettempdir()) / f"truth-{uuid4()}"  # processes would share the one beside them
     connection = duckdb.connect(config={"threads": 1, "temp_directory": str(spilled)})
+    hide_progress(connection)
     connection.execute("SET TimeZone = 'UTC'")
     migrate(connection, Path("memory"))
     write_settings(connection, Settings().for_analyses)

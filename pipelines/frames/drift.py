@@ -158,12 +158,9 @@ class Paths:
         if documented is None:
             return
         if kind not in documented:
-            found = node.found.get(kind)
-            if found is None:
-                node.found[kind] = [1, thread, seen]
-            elif found[1] != thread:
-                found[0] += 1
-                found[1] = thread
+            found = node.found.setdefault(kind, [0, None, seen])
+            if found[1] != thread:
+                found[:] = found[0] + 1, thread, min(found[2], seen)
         if kind == "object":
             for inner_key, inner in value.items():
                 if (inner is not None and inner != {}) or key == ELEMENT:
@@ -203,21 +200,28 @@ class Drift:
         self._rows: list[tuple[str, str, str | None, int, datetime]] = []
         self._threads = 0
 
-    def add_fields(self, origins: pl.DataFrame, **columns: Sequence[object]) -> None:
+    def add_fields(
+        self,
+        origins: pl.DataFrame,
+        order: tuple[Sequence[int], Sequence[int]],
+        **columns: Sequence[object],
+    ) -> None:
         """Look at what threads hold beside their columns: each column is a field of theirs.
 
         `extra` are all fields that have no other place. `origins` are the source and arrival of
-        each thread.
+        each thread; the order is that of number_threads.
         """
         sources, seen = origins["source"].to_list(), origins["observed_at"]
         paths = {source: self._paths_of(source) for source in dict.fromkeys(sources)}
+        rows, threads = order
         for name, values in columns.items():
-            for row, value in enumerate(values):
+            for row, thread in zip(rows, threads, strict=True):
+                value = values[row]
                 if value and not paths[sources[row]].is_documented(name, value):
                     fields = value if name == "extra" else {name: value}
                     if isinstance(fields, dict):
                         for key, inner in fields.items():
-                            paths[sources[row]].add(key, inner, self._threads + row, seen[row])
+                            paths[sources[row]].add(key, inner, self._threads + thread, seen[row])
         self._threads += len(sources)
 
     def _paths_of(self, source: str) -> Paths:

@@ -182,6 +182,18 @@ def keep_newest(frame: pl.DataFrame) -> pl.DataFrame:
     return newest_last.unique(subset=KEY, keep="last", maintain_order=True)
 
 
+def number_threads(
+    origins: pl.DataFrame, ids: Sequence[str]
+) -> tuple[Sequence[int], Sequence[int]]:
+    """Return the rows, those of one thread behind each other, and the first row of its thread."""
+    keys = origins.select(*KEY[:2], thread_id=pl.Series(ids, dtype=pl.String()))
+    if keys.is_unique().all():
+        return range(len(ids)), range(len(ids))
+    rows = keys.with_row_index("row")
+    numbered = rows.select("row", thread=pl.col("row").min().over(KEY)).sort("thread", "row")
+    return numbered["row"].to_list(), numbered["thread"].to_list()
+
+
 def flatten_threads(origins: pl.DataFrame, listed: Listed, drift: Drift | None) -> pl.DataFrame:
     """Return a row for each thread, with the schema THREADS, column by column.
 
@@ -196,7 +208,8 @@ def flatten_threads(origins: pl.DataFrame, listed: Listed, drift: Drift | None) 
     reasons = list(map(read_reason, came["stop_reason"]))
     kinds = [reason.get("type") if reason else None for reason in reasons]
     if drift:
-        drift.add_fields(origins, extra=kept, usage=came["usage"], stop_reason=reasons)
+        order = number_threads(origins, came["id"])
+        drift.add_fields(origins, order, extra=kept, usage=came["usage"], stop_reason=reasons)
     came |= {
         "agent.model": [m.id if isinstance(m, Model) else m for m in came["agent.model"]],
         "stop_reason_type": [kind if isinstance(kind, str) else None for kind in kinds],

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, nullcontext
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -19,15 +18,14 @@ from pipelines.warehouse.current import (
     record_attempts,
     record_kept,
 )
-from pipelines.warehouse.lanes import Failure, open_lanes, run_lanes
+from pipelines.warehouse.lanes import Failure, open_lanes, run_lanes, time_limit
 from pipelines.warehouse.shared import copied_tables, shared_views
 from pipelines.warehouse.sql import limit_memory, quote_name, seal, transaction
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 KEPT = "The previous table is kept"
-LIMIT_S = 300.0
 # By builds, and by a load that comes after one.
 TUNED = ("max_memory", "memory_limit", "threads")
 
@@ -58,22 +56,26 @@ def build_all(
     analyses: Mapping[str, Analysis],
     *,
     anew: bool = True,
+    memory_mb: int | None = None,
 ) -> list[Outcome]:
     """Fill the tables of the analyses, in this order; return how each went.
 
     A table is commented and checked before anyone can see it. An analysis that fails keeps its
     previous table and undoes no other. Unless all are built `anew`, one whose inputs have not
-    changed keeps its table. Raises KeyboardInterrupt, with nothing more built.
+    changed keeps its table. What queries hold beyond `memory_mb` is on disk, if it can be. Raises
+    KeyboardInterrupt, with nothing more built.
     """
     seal(connection, tuned=TUNED)
+    if memory_mb is not None:
+        limit_memory(connection, memory_mb)
     with copied_tables(connection):
         inputs = read_inputs(connection)
         current = set() if anew else find_current(connection, analyses, inputs)
         outdated = {name: each for name, each in analyses.items() if name not in current}
         outcomes = [_keep(connection, analyses[name]) for name in current]
         if outdated:
-            several = len(outdated) > 1
-            with open_lanes(connection) as lanes, shared_views(lanes) if several else nullcontext():
+            share = shared_views if len(outdated) > 1 else nullcontext
+            with open_lanes(connection, memory_mb) as lanes, share(lanes):
                 for group in _group(connection, outdated):
                     outcomes += _build_group(lanes, group, inputs)
     record_kept(connection, current)
@@ -182,18 +184,6 @@ def _record(
         {o.analysis.name: (o.analysis.version, o.failures.get(BUILT)) for o in outcomes},
         {o.analysis.name for o in outcomes if o.failures},
     )
-
-
-@contextmanager
-def time_limit(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    """End what runs on the connection after LIMIT_S seconds: others wait for the warehouse."""
-    timer = threading.Timer(LIMIT_S, connection.interrupt)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
 
 
 def _build(connection: duckdb.DuckDBPyConnection, analysis: Analysis) -> Outcome:

@@ -13,7 +13,7 @@ from pipelines.errors import WarehouseBusy, WarehouseError, WarehouseOlder
 from pipelines.files import copy_content, replace_file, replace_synced, restrict
 from pipelines.warehouse.lock import lock, lock_sources
 from pipelines.warehouse.schema import migrate
-from pipelines.warehouse.sql import quote, seal
+from pipelines.warehouse.sql import hide_progress, quote, seal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -224,6 +224,7 @@ def _connect(
     except duckdb.Error as error:
         raise WarehouseError(f"{path}: cannot be opened ({first_line(error)}). {DAMAGED}") from None
     if outputs is None:
+        hide_progress(connection)
         connection.execute("SET TimeZone = 'UTC'")
     else:
         seal(connection, outputs)

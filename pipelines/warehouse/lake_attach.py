@@ -11,7 +11,7 @@ import duckdb
 from pipelines.config.lake import ON_S3
 from pipelines.errors import WarehouseError
 from pipelines.warehouse.duckdb_file import first_line
-from pipelines.warehouse.sql import quote
+from pipelines.warehouse.sql import hide_progress, quote
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,6 +40,7 @@ def attach(
         connection.execute(f"SET allowed_directories = [{quote(f'{path}/')}]")
         connection.execute(f"SET temp_directory = {quote(str(home / 'lake.tmp'))}")
         connection.execute("USE lake; SET TimeZone = 'UTC'")
+        hide_progress(connection)
     except duckdb.Error as error:
         connection.close()
         said = lake.hide(first_line(error))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing, contextmanager
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import duckdb
 
-from pipelines.warehouse.sql import is_open, read_query
+from pipelines.warehouse.sql import is_open, limit_memory, read_query
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 POLL_S = 0.1
+LEAST_MB = 100
+LIMIT_S = 300.0
 
 
 class Failure(NamedTuple):
@@ -29,15 +32,19 @@ class Failure(NamedTuple):
 
 
 @contextmanager
-def open_lanes(connection: duckdb.DuckDBPyConnection) -> Iterator[list[duckdb.DuckDBPyConnection]]:
+def open_lanes(
+    connection: duckdb.DuckDBPyConnection, memory_mb: int | None = None
+) -> Iterator[list[duckdb.DuckDBPyConnection]]:
     """Give the connections to build on at once: this one alone, or several with one core each.
 
-    Small tables are no work that DuckDB could divide. Raises KeyboardInterrupt if Ctrl-C ends a
-    query.
+    Small tables are no work that DuckDB could divide, and gain nothing from more than half of the
+    memory. Raises KeyboardInterrupt if Ctrl-C ends a query.
     """
     cores = count = 1
     if not is_open(connection):  # what a transaction has written no other connection sees
         ((cores, count),) = connection.execute(read_query("ledger", "cores")).fetchall()
+    if memory_mb is not None and count > 1:
+        limit_memory(connection, max(memory_mb // 2, LEAST_MB))
     try:
         if count == 1:
             yield [connection]
@@ -98,6 +105,18 @@ def _run_all(
             raise
         for each in running:
             each.result()
+
+
+@contextmanager
+def time_limit(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """End what runs on the connection after LIMIT_S seconds: others wait for the warehouse."""
+    timer = threading.Timer(LIMIT_S, connection.interrupt)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _drain(waiting: Iterator[Analysis]) -> None:

@@ -61,6 +61,7 @@ def register(
 
 
 _SEALING = threading.Lock()
+PROGRESS = "enable_progress_bar"
 
 
 def seal(
@@ -74,17 +75,21 @@ def seal(
     """
     with _SEALING:  # threads may open one database, and settings that are locked raise
         query = "SELECT current_setting('lock_configuration')"
-        if connection.execute(query).fetchall() == [(True,)]:
-            return
-        allowed = f"SET allowed_paths = [{', '.join(map(quote, outputs))}]" if outputs else ""
-        tunable = f"SET allowed_configs = [{', '.join(map(quote, tuned))}]" if tuned else ""
-        connection.execute(f"""
-            SET GLOBAL TimeZone = 'UTC';
-            {allowed};
-            {tunable};
-            SET enable_external_access = false;
-            SET lock_configuration = true;
-        """)
+        if connection.execute(query).fetchall() == [(False,)]:
+            allowed = f"SET allowed_paths = [{', '.join(map(quote, outputs))}]" if outputs else ""
+            connection.execute(f"""
+                SET GLOBAL TimeZone = 'UTC';
+                {allowed};
+                SET allowed_configs = [{", ".join(map(quote, (PROGRESS, *tuned)))}];
+                SET enable_external_access = false;
+                SET lock_configuration = true;
+            """)
+    hide_progress(connection)
+
+
+def hide_progress(connection: duckdb.DuckDBPyConnection) -> None:
+    """Let DuckDB draw no bars: it takes a process that another one started for a person's shell."""
+    connection.execute(f"SET {PROGRESS} = false")
 
 
 def limit_memory(connection: duckdb.DuckDBPyConnection, megabytes: int | None) -> None:
@@ -99,7 +104,7 @@ def limit_memory(connection: duckdb.DuckDBPyConnection, megabytes: int | None) -
     """
     ((is_locked, is_allowed),) = connection.execute(state).fetchall()
     if not is_locked:
-        connection.execute("SET GLOBAL allowed_configs = ['max_memory']")
+        connection.execute(f"SET GLOBAL allowed_configs = ['max_memory', '{PROGRESS}']")
     if not is_locked or is_allowed:
         limit = f"{megabytes}MB" if megabytes else _find_most(connection)
         connection.execute(f"SET GLOBAL max_memory = {quote(limit)}")

@@ -109,3 +109,11 @@ def test_files_of_others(tmp_path: Path) -> None:
     problems = {name: each.problem for name, each in list_analyses(own).items() if each.problem}
     found = "it can be written by others (mode 664). Own it, and let nobody else write"
     assert problems == {f"{name}_is_broken": f"{own / name}.sql: {found}" for name in ("a", "b")}
+
+
+def test_no_progress_is_drawn(places: dict[str, Path]) -> None:
+    """Whoever writes or reads the tables, DuckDB draws no bars on what is a program's output."""
+    warehouse, look = DuckdbFile(places["home"]), "SELECT current_setting('enable_progress_bar')"
+    with warehouse.write() as tables, warehouse.read() as first, warehouse.read() as second:
+        for connection in (tables, tables.cursor(), first, second):
+            assert connection.execute(look).fetchall() == [(False,)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from pipelines.frames.drift import KINDS, Drift
 from pipelines.frames.threads import THREADS, describe_reading, threads_frame
-from pipelines.frames.values import read_instants
+from pipelines.frames.values import TIMESTAMP, read_instants
 from pipelines.landing.format import PAGES
 from pipelines.providers.documented import Documented
 from pipelines.providers.instants import read_instant
@@ -68,12 +68,26 @@ def test_drift_of_a_known_shape(usage: dict[str, Any]) -> None:
     documented = Documented(fields={"usage": "object", "usage.input_tokens": "number"})
     drift = Drift({"qoder": documented})
     for _ in range(2):
-        drift.add_fields(origins, usage=[usage])
+        drift.add_fields(origins, ([0], [0]), usage=[usage])
     new = {name: value for name, value in usage.items() if value is not None}
     if isinstance(new.get("input_tokens"), int):
         del new["input_tokens"]
     expected = {(f"usage.{name}", KINDS[type(value)], 2) for name, value in new.items()}
     assert {row[:2] + row[3:4] for row in drift.frame().rows()} == expected
+
+
+def test_drift_counts_threads() -> None:
+    """A thread that is listed twice is one example, of when it first came with the field."""
+    listed = [
+        {"id": id_, "colour": colour}
+        for id_, colour in [("a", None), ("b", "x"), ("c", "y"), ("a", "z"), ("b", "x")]
+    ]
+    pages = make_pages(*([thread] for thread in listed))
+    times = [OBSERVED + timedelta(seconds=number) for number in range(len(listed))]
+    drift = Drift({"qoder": Documented(fields={"id": "string"})})
+    threads_frame(pages.with_columns(observed_at=pl.Series(times, dtype=TIMESTAMP)), drift=drift)
+    (row,) = drift.frame().filter(path="colour").rows()
+    assert row == ("colour", "string", None, 3, times[1])
 
 
 def flatten(*threads: Any, **options: Any) -> list[dict[str, Any]]:

@@ -89,11 +89,16 @@ class Model:
         counts: Counter[str] = Counter()
         is_complete = poll.outcome == "complete" and not poll.status_filter
         newest = keep_newest(poll, listed)
+        for item in listed:
+            if colour := is_asked_for(poll, item) and item.thread.get("colour"):
+                kind = "string" if isinstance(colour, str) else "number"
+                found = news.setdefault(("colour", kind, None), [])
+                found.append((item.observed_at, (poll.session_id, item.thread["id"])))
         for item in newest.values():
             key = (poll.session_id, item.thread["id"])
             verdict = self._observe(key, item)
             counts[verdict] += 1
-            for what in describe(item.thread):
+            for what in describe_values(item.thread):
                 news.setdefault(what, []).append((item.observed_at, key))
             if is_complete and verdict != "regressed":
                 self.last_saw[key] = poll.started_at
@@ -215,12 +220,17 @@ def by_server(poll: Poll, listed: list[Listed]) -> tuple[Poll, list[Listed]]:
     return msgspec.structs.replace(poll, **times), moved
 
 
+def is_asked_for(poll: Poll, item: Listed) -> bool:
+    """Whether a poll asked for threads of this status."""
+    return not poll.status_filter or item.thread["status"] in poll.status_filter.split(",")
+
+
 def keep_newest(poll: Poll, listed: list[Listed]) -> dict[str, Listed]:
     """Return what a poll says of each thread it asked for."""
     newest: dict[str, Listed] = {}
     for item in listed:
         thread = item.thread
-        if poll.status_filter and thread["status"] not in poll.status_filter.split(","):
+        if not is_asked_for(poll, item):
             continue
         best = newest.get(thread["id"])
         if best is None or thread["updated_at"] >= best.thread["updated_at"]:
@@ -247,16 +257,12 @@ def flatten(key: Key, thread: Row) -> Row:
     }
 
 
-def describe(thread: Row) -> list[tuple[str, str, str | None]]:
-    """Return what of a thread is not documented: path, type and value."""
-    found: list[tuple[str, str, str | None]] = []
-    if colour := thread.get("colour"):
-        found.append(("colour", "string" if isinstance(colour, str) else "number", None))
+def describe_values(thread: Row) -> list[tuple[str, str, str | None]]:
+    """Return which values of a thread are not documented: path, type and value."""
     reason = (thread.get("stop_reason") or {}).get("type")
     values = {"status": thread["status"], "stop_reason.type": reason}
-    found += [
+    return [
         (path, "string", value)
         for path, value in values.items()
         if value and value not in KNOWN_VALUES
     ]
-    return found

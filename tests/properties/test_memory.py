@@ -6,10 +6,8 @@ import itertools
 import json
 import os
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import duckdb
 import hypothesis.strategies as st
 import polars as pl
 import pytest
@@ -19,8 +17,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from pipelines.landing.format import PAGES, Landed
 from pipelines.records import Poll, Run
 from pipelines.warehouse.load import load_run
-from pipelines.warehouse.schema import migrate
+from tests.empty import open_empty
 from tests.properties.memory_model import Listed, Model
+
+if TYPE_CHECKING:
+    import duckdb
 
 pytestmark = pytest.mark.slow  # together they take long
 
@@ -56,9 +57,7 @@ class Memory(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.connection = duckdb.connect()
-        self.connection.execute("SET TimeZone = 'UTC'")
-        migrate(self.connection, Path("memory"))
+        self.connection = self.connect()
         self.model = Model()
         self.now = START
         self.skew = timedelta()
@@ -70,6 +69,10 @@ class Memory(RuleBasedStateMachine):
         self.held: list[Landed] = []
         self.loaded: list[Landed] = []
         self.numbers = itertools.count()
+
+    def connect(self) -> duckdb.DuckDBPyConnection:
+        """Return a connection to new tables."""
+        return open_empty()
 
     @initialize(seconds=st.integers(-400, 400), older=st.integers(0, 3))
     def set_clock(self, seconds: int, older: int) -> None:
@@ -266,9 +269,7 @@ class Memory(RuleBasedStateMachine):
         after = dump(self.connection)
         for name in ("threads", "history", "spells", "drift"):
             assert after[name] == before[name]
-        with duckdb.connect() as connection:
-            connection.execute("SET TimeZone = 'UTC'")
-            migrate(connection, Path("memory"))
+        with self.connect() as connection:
             for landed in self.loaded:
                 load_run(connection, landed)
             assert dump(connection) == before

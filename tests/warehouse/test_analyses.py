@@ -13,13 +13,15 @@ from pipelines.errors import AnalysisError
 from pipelines.warehouse.analyses import list_analyses, parse_analysis
 from pipelines.warehouse.build import build_analysis, write_settings
 from pipelines.warehouse.checks import read_warnings
-from pipelines.warehouse.duckdb_file import DuckdbFile
 from pipelines.warehouse.parser import find_tables
 from pipelines.warehouse.sql import fetch_records
 from tests.builders import HEADER, OWN, at, born, build, load
+from tests.empty import open_tables
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.warehouse.worlds import Row
 
 
 def test_as_of_is_the_newest_poll_a_row_rests_on(home: Path) -> None:
@@ -32,19 +34,22 @@ def test_as_of_is_the_newest_poll_a_row_rests_on(home: Path) -> None:
     assert as_of == {"kept": at(10), "lost": at(0), "moved": at(20)}
 
 
-@pytest.mark.parametrize("name", list_analyses())
-def test_empty_warehouse(home: Path, name: str) -> None:
-    """With no thread at all each analysis gives a right answer, not an error."""
-    rows = build(home, name)
-    assert len(rows) == (7 if name == "status_distribution" else 0)
-    assert {row.get("n", 0) for row in rows} <= {0}
-
-
-def build_each(home: Path) -> None:
-    """Build every analysis, once."""
-    with DuckdbFile(home).write() as connection:
+def build_each(home: Path) -> dict[str, list[Row]]:
+    """Build every analysis, once, and return their rows."""
+    with open_tables(home).write() as connection:
         for analysis in list_analyses().values():
             build_analysis(connection, analysis)
+        return {
+            name: fetch_records(connection, f"FROM analytics.{name}") for name in list_analyses()
+        }
+
+
+def test_empty_warehouse(home: Path) -> None:
+    """With no thread at all each analysis gives a right answer, not an error."""
+    built = build_each(home)
+    counts = dict.fromkeys(list_analyses(), 0) | {"status_distribution": 7}
+    assert {name: len(rows) for name, rows in built.items()} == counts
+    assert {row.get("n", 0) for rows in built.values() for row in rows} == {0}
 
 
 def test_thread_of_which_nothing_is_known(home: Path) -> None:
@@ -82,11 +87,10 @@ def test_pasted_query_gives_the_same(built: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", list_analyses())
-def test_header_describes_the_table(home: Path, name: str) -> None:
+def test_header_describes_the_table(built: Path, name: str) -> None:
     """The header's texts are the table's comments."""
-    build(home, name)
     header = list_analyses()[name].header
-    with DuckdbFile(home).write() as connection:
+    with duckdb.connect(str(built / "warehouse.duckdb"), read_only=True) as connection:
         columns = connection.execute(
             "SELECT column_name, comment FROM duckdb_columns() WHERE table_name = ?", [name]
         ).fetchall()
@@ -129,7 +133,7 @@ def test_header_describes_the_table(home: Path, name: str) -> None:
 )  # fmt: skip
 def test_broken_analysis(home: Path, text: str, problem: str) -> None:
     """A file that is wrong, or whose check finds a row, is named, and the previous table stays."""
-    with DuckdbFile(home).write() as connection:
+    with open_tables(home).write() as connection:
         build_analysis(connection, parse_analysis("a", HEADER + "SELECT 1 AS x"))
         with pytest.raises(AnalysisError, match=problem):
             build_analysis(connection, parse_analysis("a", text))
@@ -142,7 +146,7 @@ def test_warnings(home: Path) -> None:
         "large: FROM analytics.a WHERE x > 1, odd: FROM nowhere, none: FROM analytics.a LIMIT 0"
     )
     text = f"{HEADER}-- warnings: {{{queries}}}\nSELECT unnest([1, 2, 3, 4]) AS x"
-    with DuckdbFile(home).write() as connection:
+    with open_tables(home).write() as connection:
         analysis = parse_analysis("a", text)
         assert build_analysis(connection, analysis).rows == 4
         found = read_warnings(connection, analysis, 2)
@@ -213,7 +217,7 @@ def test_own_analyses(home: Path, tmp_path: Path) -> None:
     analyses = list_analyses(tmp_path)
     well = {"good", "order", "date"}
     assert analyses.keys() == list_analyses().keys() | BROKEN.keys() | well
-    with DuckdbFile(home).write() as connection:
+    with open_tables(home).write() as connection:
         for name in ("thread_durations", "status_distribution"):
             build_analysis(connection, analyses[name])
         for name in well:
@@ -226,12 +230,12 @@ def test_own_analyses(home: Path, tmp_path: Path) -> None:
 
 def test_endless_query_is_ended(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A query without an end is ended, so that nobody waits for the warehouse for ever."""
-    monkeypatch.setattr("pipelines.warehouse.build.LIMIT_S", 0.5)
+    monkeypatch.setattr("pipelines.warehouse.lanes.LIMIT_S", 0.5)
     endless = (
         "WITH RECURSIVE n AS (SELECT 1 AS x UNION ALL SELECT x FROM n) SELECT max(x) AS x FROM n"
     )
     with (
-        DuckdbFile(home).write() as connection,
+        open_tables(home).write() as connection,
         pytest.raises(AnalysisError, match=r"analysis endless: .*nterrupt"),
     ):
         build_analysis(connection, parse_analysis("endless", HEADER + endless))
@@ -239,7 +243,7 @@ def test_endless_query_is_ended(home: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_default_of_the_settings(home: Path) -> None:
     """What the analyses read of the configuration is there before a run has written it."""
-    with DuckdbFile(home).write() as connection:
+    with open_tables(home).write() as connection:
         rows = connection.execute("SELECT name, value FROM analysis_settings").fetchall()
         assert dict(rows) == Settings().for_analyses
         write_settings(connection, {"attention_after_minutes": 5})

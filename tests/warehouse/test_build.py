@@ -11,10 +11,10 @@ import pytest
 
 from pipelines.warehouse.analyses import parse_analysis
 from pipelines.warehouse.build import build_all, build_outdated
-from pipelines.warehouse.duckdb_file import DuckdbFile
 from pipelines.warehouse.shared import SHARED
 from pipelines.warehouse.sql import fetch_records, limit_memory, quote
 from tests.builders import HEADER
+from tests.empty import open_tables
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,10 +50,10 @@ def test_failure_keeps_its_own_table_alone(
     home: Path, monkeypatch: pytest.MonkeyPatch, query: str, check: str, problem: str
 ) -> None:
     """Whatever is wrong with one, its table and comments are the previous ones, and no other's."""
-    monkeypatch.setattr("pipelines.warehouse.build.LIMIT_S", 0.5)
+    monkeypatch.setattr("pipelines.warehouse.lanes.LIMIT_S", 0.5)
     after = parse(a="SELECT 5 AS x", b=query, c="SELECT 10 * x AS x FROM analytics.b")
     comments = "SELECT comment FROM duckdb_columns() WHERE schema_name = 'analytics'"
-    with DuckdbFile(home).write() as connection:
+    with open_tables(home).write() as connection:
         assert all(outcome.built for outcome in build_all(connection, BEFORE))
         first, second, third = build_all(connection, after)
         assert (first.failures, third.failures) == ({}, {})
@@ -68,7 +68,7 @@ def test_failure_keeps_its_own_table_alone(
 
 def test_failure_without_a_previous_table(home: Path) -> None:
     """One that never succeeded has no table, and those that read it say so."""
-    with DuckdbFile(home).write() as connection:
+    with open_tables(home).write() as connection:
         outcomes = build_all(connection, parse(b="SELECT 2 AS x", c="SELECT x FROM analytics.b"))
         assert [bool(outcome.built) for outcome in outcomes] == [False, False]
         assert "b does not exist" in outcomes[1].failures["is_built"]
@@ -80,7 +80,7 @@ def test_failure_without_a_previous_table(home: Path) -> None:
 
 def test_one_transaction(home: Path) -> None:
     """Tables that read none of each other change at once: nobody sees some of the new ones."""
-    with DuckdbFile(home).write() as connection, connection.cursor() as other:
+    with open_tables(home).write() as connection, connection.cursor() as other:
         build_all(connection, BEFORE)
 
         def look() -> int:
@@ -101,7 +101,7 @@ def test_memory(home: Path) -> None:
         b="SELECT len(list(x)) - 30_000_000 AS x FROM range(30_000_000) AS numbers (x)",
         c=f"{limit} FROM analytics.b",
     )
-    with DuckdbFile(home).write() as connection:
+    with open_tables(home).write() as connection:
         limit_memory(connection, 120)
         outcomes = build_all(connection, analyses)
         tables = [fetch_records(connection, f"FROM analytics.{name}") for name in analyses]
@@ -121,35 +121,42 @@ def test_size_of_what_is_read_is_known(home: Path) -> None:
         c=f"{size.format('a')} AND EXISTS (FROM analytics.a)",
         d=f"{size.format('c')} AND EXISTS (FROM analytics.c)",
     )
-    with DuckdbFile(home).write() as connection:
+    with open_tables(home).write() as connection:
         build_all(connection, analyses)
         sizes = [fetch_records(connection, f"FROM analytics.{name}") for name in ("c", "d")]
     assert sizes == [[{"x": 5000}], [{"x": 1}]]
 
 
 def test_side_by_side(home: Path) -> None:
-    """Small tables are read by one thread, for several analyses at once; large ones by all."""
+    """Small tables are read by one thread, for several analyses at once; large ones by all.
+
+    Small ones need half of the memory, and 100 MB at least.
+    """
     threads = "SELECT current_setting('threads')::INTEGER AS x"
+    limit = "SELECT current_setting('memory_limit')"
     analyses = parse(a=threads, c=threads, d="SELECT error('no') AS x", e="SELECT error('no') AS x")
     large = "CREATE OR REPLACE TABLE threads AS FROM range({}) AS numbers (thread_id)"
-    seen = []
-    with DuckdbFile(home).write() as connection:
+    seen: list[object] = []
+    with open_tables(home).write() as connection:
         connection.execute("SET threads = 3")
         for rows in (122_880, 122_881):
             connection.execute(large.format(rows))
-            outcomes = build_all(connection, analyses)
+            outcomes = build_all(connection, analyses, memory_mb=300)
             seen.append([fetch_records(connection, f"FROM analytics.{n}")[0]["x"] for n in "ac"])
             seen.append([outcome.built is not None for outcome in outcomes])
-            seen.append(connection.execute(threads).fetchall()[0][0])
-    built = [True, True, False, False]
-    assert seen == [[1, 1], built, 3, [3, 3], built, 3]
+            seen += connection.execute(f"{threads}, ({limit}) AS y").fetchall()
+            build_all(connection, parse(a="SELECT 1 AS x"), memory_mb=120)
+            seen += connection.execute(limit).fetchall()
+    built, least = [True, True, False, False], ("95.3 MiB",)
+    assert seen[:4] == [[1, 1], built, (3, "143.0 MiB"), least]
+    assert seen[4:] == [[3, 3], built, (3, "286.1 MiB"), ("114.4 MiB",)]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("cores", [1, 2])
 def test_interruption(home: Path, cores: int) -> None:
     """Ctrl-C ends what is being built on every connection, and leaves the previous tables."""
-    with DuckdbFile(home).write() as connection:
+    with open_tables(home).write() as connection:
         connection.execute(f"SET threads = {cores}")
         build_all(connection, parse(a="SELECT 1 AS x", c="SELECT 1 AS x"))
         timer = threading.Timer(0.3, os.kill, [os.getpid(), signal.SIGINT])
@@ -165,7 +172,7 @@ def test_shared_views(home: Path, broken: str | None) -> None:
     """What several read is computed once and forgotten; if it cannot be, each says so itself."""
     look = "SELECT count(*) AS x FROM duckdb_views() WHERE temporary AND view_name IN ({})"
     shared = parse(a=look.format(", ".join(map(quote, SHARED))), c="SELECT 1 AS x")
-    with DuckdbFile(home).write() as connection:
+    with open_tables(home).write() as connection:
         if broken:
             connection.execute(f"CREATE OR REPLACE VIEW {broken} AS SELECT error('no') AS source")
         outcomes = build_all(connection, shared)
@@ -182,7 +189,7 @@ def test_failure_is_tried_apart(home: Path) -> None:
     counted = "SELECT nextval('builds') AS x"
     broken = parse(a="SELECT error('no') AS x", c=counted, d="SELECT x FROM analytics.a")
     fixed = parse(a="SELECT 5 AS x", c=counted, d="SELECT x FROM analytics.a")
-    with DuckdbFile(home).write() as connection:
+    with open_tables(home).write() as connection:
         connection.execute("CREATE SEQUENCE builds")
         seen = []
         for analyses in (broken, broken, broken, fixed, fixed):

@@ -15,6 +15,7 @@ from pipelines.warehouse.duckdb_file import DuckdbFile
 from pipelines.warehouse.parser import find_tables
 from pipelines.warehouse.sql import fetch_records, read_sql
 from tests.builders import born, load
+from tests.empty import open_tables
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,7 +60,7 @@ def test_same_as_built_from_nothing(home: Path, tmp_path: Path) -> None:
     load(home, 0, born("t0", 0, 1), born("t1", 0, 1), session_id="one")
     for minute in range(10, 60, 10):
         poll_at_random(home, rng, minute)
-        with DuckdbFile(home).write() as connection:
+        with open_tables(home).write() as connection:
             build_all(connection, list_analyses(), anew=False)
             kept = read_all(connection)
         other = tmp_path / f"other{minute}"
@@ -75,11 +76,11 @@ def test_what_is_kept(home: Path) -> None:
     changes = []
     load(home, 0, born("t0", 0, 1))
     for minute, how in enumerate(["failed", "failed", "complete"], 10):
-        with DuckdbFile(home).write() as connection:
+        with open_tables(home).write() as connection:
             build_all(connection, list_analyses(), anew=False)
         threads = [born("t0", 0, 1)] if how == "complete" else []
         load(home, minute, *threads, outcome=how, pages=len(threads))
-        with DuckdbFile(home).write() as connection:
+        with open_tables(home).write() as connection:
             outcomes = build_all(connection, list_analyses(), anew=False)
             counted = {name: len(rows) for name, rows in read_all(connection).items()}
         assert {o.analysis.name: o.built and o.built.rows for o in outcomes} == counted

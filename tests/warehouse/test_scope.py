@@ -9,7 +9,7 @@ import pytest
 from tests.builders import SESSION, at
 from tests.warehouse.cases import MINUTE, columns, only, terminated
 from tests.warehouse.reference import EACH_WORLD, table_of
-from tests.warehouse.worlds import CLOSED, SOURCE, World, build_all, state
+from tests.warehouse.worlds import CLOSED, SOURCE, World, build_all, build_one, state
 
 
 def unwatch(world: World, how: str, minute: float) -> None:
@@ -60,26 +60,26 @@ def test_threads_of_an_unwatched_session_are_no_present(how: str) -> None:
     assert since == {SESSION: at(130), "watched": None, "elsewhere": None}
 
 
-@pytest.mark.parametrize(
-    ("ends", "since"),
-    [
-        (["gone", "forbidden", "gone"], 100),
-        (["gone", "failed", "gone"], 100),
-        (["gone", "complete", "gone"], 120),
-        (["gone", "failed"], None),
-        (["failed"], None),
-        (["gone", "overtaken"], 100),
-    ],
-)
-def test_since_when(ends: list[str], since: float | None) -> None:
+def test_since_when() -> None:
     """The first poll that said so counts; a failed one says nothing, a whole one the contrary."""
+    since = {
+        ("gone", "forbidden", "gone"): at(100),
+        ("gone", "failed", "gone"): at(100),
+        ("gone", "complete", "gone"): at(120),
+        ("gone", "failed"): None,
+        ("failed",): None,
+        ("gone", "overtaken"): at(100),
+    }
     world = World()
-    world.poll(50, state("a"))
-    for number, outcome in enumerate(ends):
-        shown = [state("a")] if outcome == "complete" else []
-        world.poll(100 + 10 * number, *shown, outcome=outcome)
-    (row,) = build_all(world)["thread_durations"]
-    assert row["unwatched_since"] == (None if since is None else at(since))
+    for ends in since:
+        session = " ".join(ends)
+        world.poll(50, state("a"), session_id=session)
+        for number, outcome in enumerate(ends):
+            shown = [state("a")] if outcome == "complete" else []
+            world.poll(100 + 10 * number, *shown, outcome=outcome, session_id=session)
+    rows = build_one(world, "thread_durations")
+    found = {tuple(row["session_id"].split()): row["unwatched_since"] for row in rows}
+    assert found == since
 
 
 @pytest.mark.parametrize("name", [world for world in EACH_WORLD if world.id != "hostile"])

@@ -13,22 +13,22 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import duckdb
 import polars as pl
 
 from pipelines.config.settings import Settings
 from pipelines.frames.values import TIMESTAMP
 from pipelines.warehouse.analyses import list_analyses
 from pipelines.warehouse.build import build_analysis, write_settings
-from pipelines.warehouse.schema import migrate
 from pipelines.warehouse.sql import ArrowStream, fetch_records
 from tests.builders import SESSION, at, sequence_of
+from tests.empty import open_empty
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    import duckdb
 
     from pipelines.warehouse.analyses import Analysis
 
@@ -441,10 +441,8 @@ def connect(
     world: World, zone: str = "UTC", threads: int = 1, seed: int | None = None
 ) -> duckdb.DuckDBPyConnection:
     """Return a new warehouse in memory that holds the world."""
-    connection = duckdb.connect()
-    connection.execute("SET TimeZone = 'UTC'")
+    connection = open_empty()
     connection.execute(f"SET threads = {threads}")
-    migrate(connection, Path("memory"))
     fill(connection, world, seed)
     connection.execute(f"SET TimeZone = '{zone}'")
     return connection
@@ -473,10 +471,15 @@ def to_utc(cell: Any) -> Any:
 
 def build_one(world: World, name: str) -> list[Row]:
     """Return the rows of one analysis of the world in order, built after those that it reads."""
+    return build_some(world, name)[name]
+
+
+def build_some(world: World, *names: str) -> dict[str, list[Row]]:
+    """Return the rows of some analyses of the world in order, built after those that they read."""
     with connect(world) as connection:
-        for needed in list_needed(name):
+        for needed in dict.fromkeys(other for name in names for other in list_needed(name)):
             build_analysis(connection, parsed_analyses()[needed])
-        return fetch_records(connection, f"FROM analytics.{name}")
+        return {name: fetch_records(connection, f"FROM analytics.{name}") for name in names}
 
 
 def list_needed(name: str) -> list[str]:

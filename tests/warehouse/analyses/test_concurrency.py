@@ -23,7 +23,7 @@ from tests.warehouse.reference import (
     table_of,
     world_of,
 )
-from tests.warehouse.worlds import SOURCE, Row, World, build_all, build_one, state
+from tests.warehouse.worlds import SOURCE, Row, World, build_one, build_some, state
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -59,7 +59,7 @@ def test_hours_before_the_first_poll() -> None:
     ):
         world = World()
         world.poll(190, *listed)
-        tables = build_all(world)
+        tables = build_some(world, "concurrency", "status_over_time")
         assert columns(tables["concurrency"], "hour") == [(at(hour),) for hour in hours]
         assert {row["hour"] for row in tables["status_over_time"]} == {at(180)}
 
@@ -94,7 +94,7 @@ def test_hours(polls: list[tuple[float, Row]], born: float, hours: list[float]) 
             [] if fields.get("outcome") else [state("odd", "running", born, 5), archived("a", 2, 4)]
         )
         world.poll(minute, *listed, **fields)
-    tables = build_all(world)
+    tables = build_some(world, "concurrency", "status_over_time")
     polled = only(tables["concurrency"], is_polled=True)
     assert columns(polled, "hour", "backlog") == [(at(hour), 1) for hour in hours]
     before = only(tables["concurrency"], is_polled=False)
