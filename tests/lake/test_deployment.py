@@ -108,6 +108,8 @@ def test_least_rights(servers: Deployment, tmp_path: Path) -> None:
     for team in TEAMS:
         found = invoke("sql", "SELECT thread_id FROM threads", **servers.configure(team, "reader"))
         assert (found.returncode, team in found.stdout) == (0, True)
+        maintained = invoke("maintain", **servers.configure(team))
+        assert (maintained.returncode, maintained.stderr) == (0, "")
 
     with connect(servers, "team_a_reader") as reader:
         reader.execute("SET default_transaction_read_only = off")

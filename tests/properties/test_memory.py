@@ -57,7 +57,7 @@ class Memory(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.connection = open_empty()
+        self.connection = self.connect()
         self.model = Model()
         self.now = START
         self.skew = timedelta()
@@ -69,6 +69,10 @@ class Memory(RuleBasedStateMachine):
         self.held: list[Landed] = []
         self.loaded: list[Landed] = []
         self.numbers = itertools.count()
+
+    def connect(self) -> duckdb.DuckDBPyConnection:
+        """Return a connection to new tables."""
+        return open_empty()
 
     @initialize(seconds=st.integers(-400, 400), older=st.integers(0, 3))
     def set_clock(self, seconds: int, older: int) -> None:
@@ -265,7 +269,7 @@ class Memory(RuleBasedStateMachine):
         after = dump(self.connection)
         for name in ("threads", "history", "spells", "drift"):
             assert after[name] == before[name]
-        with open_empty() as connection:
+        with self.connect() as connection:
             for landed in self.loaded:
                 load_run(connection, landed)
             assert dump(connection) == before

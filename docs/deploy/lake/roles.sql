@@ -21,7 +21,7 @@ REVOKE ALL ON SCHEMA public FROM PUBLIC;
 
 CREATE ROLE :"loader_role" LOGIN PASSWORD :'loader';
 CREATE ROLE :"reader_role" LOGIN PASSWORD :'reader';
-GRANT CONNECT, CREATE ON DATABASE :"base" TO :"loader_role";
+GRANT CONNECT, CREATE, TEMPORARY ON DATABASE :"base" TO :"loader_role";
 GRANT CONNECT ON DATABASE :"base" TO :"reader_role";
 
 -- A load may take longer than a server lets transactions be idle; a reader's queries end some time.
