@@ -122,11 +122,36 @@ def be_alike() -> pl.DataFrame:
     return pl.DataFrame(rows)
 
 
+def know_little() -> pl.DataFrame:
+    """Hangs that the best rule misses that knows how silences vary, and a few of an agent's.
+
+    A silence of ten times the mean hangs. Of the healthy, met at any time, one in twenty is listed.
+    """
+    chance, again, rows = np.random.default_rng(5), 200_000, []
+    for spread, reading in ((0.0, "exponential"), (1.0, "log-normal, 1.0")):
+
+        def draw(size: int | tuple[int, int], power: float, spread: float = spread) -> Numbers:
+            """Return silences of mean 1; with power 1 each the likelier the longer it is."""
+            if not spread:
+                return chance.gamma(1 + power, size=size)
+            return chance.lognormal((power - 0.5) * spread * spread, spread, size)
+
+        quiet = draw(again, 1) * chance.random(again)
+        for known in range(1, 21):
+            earlier = draw((again, known), 0)
+            usual = np.exp(np.log(earlier).mean(axis=1)) if spread else earlier.mean(axis=1)
+            threshold = np.quantile(quiet / usual, 0.95) * usual
+            missed = float((threshold > 10).mean())  # noqa: PLR2004 - times the mean
+            rows.append({"x": known, "y": missed, "reading": reading})
+    return pl.DataFrame(rows)
+
+
 FIGURES = {
     "alike": (be_alike, "spread of sessions' log speed", "worlds with a verdict"),
     "young": (be_young, "age of the version (h)", "share that fails"),
     "vanished": (vanish, "age (h)", "share open"),
     "late": (arrive_late, "age (h)", "share open"),
+    "few": (know_little, "silences that are known of the agent", "hangs that are missed"),
 }
 
 

@@ -41,7 +41,8 @@ class Agent(NamedTuple):
 class Scene:
     """Agents, how often they are polled, and how the logarithm of silences spreads.
 
-    Without a spread silences are exponential. `watched` are the agents that are assessed.
+    Without a spread silences are exponential. `watched` is what the names of the agents that are
+    assessed begin with, one or another word.
     """
 
     agents: dict[str, Agent]
@@ -53,19 +54,34 @@ class Scene:
 USUAL = {"brisk": Agent(5.0), "usual": Agent(20.0), "slow": Agent(60.0)}
 OTHERS = {"brisk": Agent(5.0), "usual": Agent(20.0)}
 SLOW_OTHERS = {"usual": Agent(20.0), "slow": Agent(60.0)}
+
+
+def few(kind: str, agent: Agent) -> dict[str, Agent]:
+    """Return five agents of a kind, of each of which little is known."""
+    return {f"{kind} {number}": agent for number in range(5)}
+
+
+def be_slower(agent: Agent, spread: float = 0.0) -> Scene:
+    """Return a scene of five agents that are slower than the others."""
+    return Scene(OTHERS | few("slower", agent), spread=spread, watched="slower")
+
+
+def be_faster(agent: Agent, spread: float = 0.0) -> Scene:
+    """Return a scene of five agents that are faster than the others."""
+    return Scene(SLOW_OTHERS | few("faster", agent), spread=spread, watched="faster")
+
+
 WORLDS = {
     "silences of 5, 20 and 60 minutes, polled every 10": Scene(USUAL),
     "silences of 5, 20 and 60 minutes, polled every 30": Scene(USUAL, minutes=30.0),
     "the same, of heavy tails (log-normal, 1.0)": Scene(USUAL, spread=1.0),
-    "an agent slower than others, of about 30 silences": Scene(
-        OTHERS | {"slow": Agent(60.0, 4, 10.0)}, watched="slow"
-    ),
-    "an agent slower than others, of about 10 silences": Scene(
-        OTHERS | {"slow": Agent(60.0, 2, 6.0)}, watched="slow"
-    ),
-    "an agent faster than others, of about 30 silences": Scene(
-        SLOW_OTHERS | {"brisk": Agent(10.0, 3, 3.0)}, watched="brisk"
-    ),
+    "agents slower than others, of about 25 silences each": be_slower(Agent(60.0, 4, 10.0)),
+    "agents slower than others, of about 10 silences each": be_slower(Agent(60.0, 3, 6.0)),
+    "agents slower than others, of about 5 silences each": be_slower(Agent(60.0, 2, 6.0)),
+    "agents faster than others, of about 25 silences each": be_faster(Agent(10.0, 3, 3.0)),
+    "agents faster than others, of about 10 silences each": be_faster(Agent(10.0, 2, 2.5)),
+    "agents slower, of about 25 silences of heavy tails": be_slower(Agent(60.0, 4, 10.0), 1.0),
+    "agents faster, of about 25 silences of heavy tails": be_faster(Agent(10.0, 3, 3.0), 1.0),
 }
 
 
@@ -116,7 +132,9 @@ def look(name: str, seeds: Iterable[int]) -> list[dict[str, list[bool]]]:
 def find(scene: Scene, world: World, hung: set[str], rows: list[Row]) -> dict[str, list[bool]]:
     """Return who of the watched agents' threads is listed: those that hang, and the others."""
     listed = {row["thread_id"] for row in rows if row["reason"] == "stuck"}
-    watched = [life for life in world.threads if life.agent in scene.watched.split()]
+    watched = [
+        life for life in world.threads if life.agent.startswith(tuple(scene.watched.split()))
+    ]
     return {
         "hung": [life.id in listed for life in watched if life.id in hung],
         "healthy": [life.id in listed for life in watched if life.id not in hung],

@@ -125,13 +125,13 @@ CREATE OR REPLACE MACRO influence_function(points) AS TABLE (
         failures_if_closed,
         failures_if_failed,
         sum(
-            ((closed * failures_if_closed + failed * failures_if_failed) / greatest(at_risk, 1))::DECIMAL(38, 18)
+            ((closed * failures_if_closed + failed * failures_if_failed) / if(at_risk > 0, at_risk, 1))::DECIMAL(38, 18)
         ) OVER until_then ::DOUBLE AS failures_compensator,
         speed,
         speed_if_closed,
         speed_if_failed,
         sum(
-            ((closed * speed_if_closed + failed * speed_if_failed) / greatest(at_risk, 1))::DECIMAL(38, 18)
+            ((closed * speed_if_closed + failed * speed_if_failed) / if(at_risk > 0, at_risk, 1))::DECIMAL(38, 18)
         ) OVER until_then ::DOUBLE AS speed_compensator
     FROM jumps
     WINDOW until_then AS (PARTITION BY curve ORDER BY age ROWS UNBOUNDED PRECEDING)

@@ -1,6 +1,6 @@
 -- What the threads of a session add to the summaries of a curve together. `lifetimes` names what has the
--- columns curve, session, entry, age, cause and is_followed, `fates` what aalen_johansen reads, `functions`
--- the rows of influence_function. Two rows per curve and session, one per measure: threads, followed, and
+-- columns curve, session, entry, age, cause, is_followed and part (of a thread), `fates` what aalen_johansen
+-- reads, by these too, `functions` the rows of influence_function. Two rows per curve and session, one per measure: threads, followed, and
 -- the sums of their influences and of the squares of these.
 CREATE OR REPLACE MACRO session_influences(lifetimes, fates, functions) AS TABLE (
     WITH weighed AS (
@@ -9,6 +9,7 @@ CREATE OR REPLACE MACRO session_influences(lifetimes, fates, functions) AS TABLE
             had.entry,
             had.age,
             had.cause,
+            had.part,
             at_exit.failures,
             at_exit.speed,
             CASE had.cause
@@ -34,10 +35,10 @@ CREATE OR REPLACE MACRO session_influences(lifetimes, fates, functions) AS TABLE
     exact AS (
         SELECT
             * EXCLUDE (to_failures, to_speed),
-            to_failures::DECIMAL(38, 18) AS failures_influence,
-            pow(to_failures, 2)::DECIMAL(38, 18) AS failures_square,
-            to_speed::DECIMAL(38, 18) AS speed_influence,
-            pow(to_speed, 2)::DECIMAL(38, 18) AS speed_square
+            (part * to_failures)::DECIMAL(38, 18) AS failures_influence,
+            (part * pow(to_failures, 2))::DECIMAL(38, 18) AS failures_square,
+            (part * to_speed)::DECIMAL(38, 18) AS speed_influence,
+            (part * pow(to_speed, 2))::DECIMAL(38, 18) AS speed_square
         FROM weighed
     ),
 
@@ -47,14 +48,14 @@ CREATE OR REPLACE MACRO session_influences(lifetimes, fates, functions) AS TABLE
             session,
             any_value(failures) AS failures,
             any_value(speed) AS speed,
-            count(*) AS threads,
-            count_if(is_followed) AS followed,
+            sum(part)::BIGINT AS threads,
+            coalesce(sum(part) FILTER (is_followed), 0)::BIGINT AS followed,
             sum(failures_influence)::DOUBLE AS failures_influence,
             sum(failures_square)::DOUBLE AS failures_squares,
             sum(speed_influence)::DOUBLE AS speed_influence,
             sum(speed_square)::DOUBLE AS speed_squares
         FROM query_table(lifetimes)
-        JOIN exact USING (curve, entry, age, cause)
+        JOIN exact USING (curve, entry, age, cause, part)
         GROUP BY curve, session
     )
 

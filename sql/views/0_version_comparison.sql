@@ -1,7 +1,8 @@
 -- Whether more of a version's threads fail by the common age than of the one it is compared with, and
 -- whether those that do not fail live longer: both numbers of both, with their intervals, and what chance
 -- says of them. `pairs` names the rows of version_pairs, `lifetimes` what these were made of, with
--- session, entry, listed and age (steps) and cause (open, closed, vanished or failed). One row per pair.
+-- session, entry, listed and age (steps), cause (open, closed, vanished or failed), and which part of a
+-- thread a row is. One row per pair.
 CREATE OR REPLACE MACRO compare_versions(pairs, lifetimes) AS TABLE (
     WITH curves AS MATERIALIZED (
         SELECT curve, agent, role, version, horizon FROM query_table(pairs)
@@ -15,6 +16,7 @@ CREATE OR REPLACE MACRO compare_versions(pairs, lifetimes) AS TABLE (
         SELECT
             curve,
             session,
+            part,
             least(entry, age - 1) AS entry,
             listed,
             least(age, horizon) AS age,
@@ -26,14 +28,14 @@ CREATE OR REPLACE MACRO compare_versions(pairs, lifetimes) AS TABLE (
     ),
 
     fates AS MATERIALIZED (
-        SELECT curve, entry, age, cause, count(*) AS threads
+        SELECT curve, entry, age, cause, part, sum(part) AS threads
         FROM members
-        GROUP BY curve, entry, age, cause
+        GROUP BY curve, entry, age, cause, part
     ),
 
     -- Which threads are at risk of closing unseen: from their first listing on.
     listings AS MATERIALIZED (
-        SELECT curve, unnest([listed, age]) AS age, unnest([1, -1]) AS listed
+        SELECT curve, unnest([listed, age]) AS age, unnest([part, -part]) AS listed
         FROM members
         SEMI JOIN (FROM fates WHERE cause = 'vanished') AS lossy USING (curve)
         WHERE listed < age

@@ -1,13 +1,36 @@
 -- A thread is met in the middle of a silence, in a long one rather than in a short one: so long is usual
 -- that at most 2.5 % of the time that threads are silent comes after it: half of what is allowed, for the
--- longest silences are those that have not ended and are not counted yet. Below 60 silences their largest is
--- no upper bound of the 95th percentile, but all that is known of an agent: the next one exceeds the
--- largest of n in one of n + 1 cases.
+-- longest silences are those that have not ended and are not counted yet. Of an agent that has fewer than
+-- 60 silences the mean is known sooner than such a bound. That is then as many times the mean as it is of
+-- all agents, and no fewer than if silences ended by chance alone (the exponential distribution), for polls
+-- make short silences look alike. The mean of n silences may be too low by chance: it counts for half a
+-- silence more.
 CREATE OR REPLACE VIEW usual_silences AS
-WITH counts AS (
-    SELECT source, agent, status, grouping(agent) = 1 AS is_of_all, step, sum(silences) AS silences
+WITH means AS (
+    SELECT
+        source,
+        agent,
+        status,
+        sum(silences)::BIGINT AS n,
+        sum((silences * age_of_step(step))::DECIMAL(38, 3))::DOUBLE / n AS mean_seconds
     FROM silences
-    GROUP BY GROUPING SETS ((source, agent, status, step), (status, step))
+    GROUP BY source, agent, status
+),
+
+-- How long silences are: those of each agent, those of all, and those of all in multiples of their agent's
+-- mean, where each counts as often as that has seconds.
+counts AS (
+    SELECT source, agent, status, 'agent' AS unit, step, silences::DECIMAL(38, 3) AS silences
+    FROM silences
+    UNION ALL
+    SELECT NULL, NULL, status, 'second', step, sum(silences)
+    FROM silences
+    GROUP BY status, step
+    UNION ALL
+    SELECT NULL, NULL, status, 'mean', step - age_step(mean_seconds), sum((silences * mean_seconds)::DECIMAL(38, 3))
+    FROM silences
+    JOIN means USING (source, agent, status)
+    GROUP BY ALL
 ),
 
 ranked AS (
@@ -19,22 +42,43 @@ ranked AS (
         sum(seconds) OVER same_group AS all_seconds,
         all_seconds - sum(seconds) OVER by_length - age_of_step(step) * (n - up_to) AS seconds_beyond
     FROM counts
-    WINDOW same_group AS (PARTITION BY source, agent, status, is_of_all), by_length AS (same_group ORDER BY step)
+    WINDOW same_group AS (PARTITION BY source, agent, status, unit), by_length AS (same_group ORDER BY step)
+),
+
+bounds AS (
+    SELECT
+        source,
+        agent,
+        status,
+        unit,
+        any_value(n) AS n,
+        age_of_step(
+            min(step) FILTER (up_to >= upper_rank(n, 0.95) AND seconds_beyond <= 0.025 * all_seconds) + 0.5
+        ) AS upper
+    FROM ranked
+    GROUP BY source, agent, status, unit
 )
 
 SELECT
-    source,
-    agent,
+    means.source,
+    means.agent,
     status,
-    any_value(n)::BIGINT AS n,
-    age_of_step(min(step) FILTER (up_to >= upper_rank(n, 0.95) AND seconds_beyond <= 0.025 * all_seconds) + 0.5)
-    AS upper_seconds
-FROM ranked
-WHERE n >= 60 OR NOT is_of_all
-GROUP BY source, agent, status;
+    means.n,
+    CASE
+        WHEN means.n >= 60 THEN of_agent.upper
+        ELSE mean_seconds * (1 + 0.5 / means.n) * greatest(of_means.upper, -ln(0.025))
+    END AS upper_seconds
+FROM means
+JOIN bounds AS of_agent USING (source, agent, status)
+JOIN bounds AS of_means USING (status)
+WHERE of_agent.unit = 'agent' AND of_means.unit = 'mean'
+UNION ALL
+SELECT NULL, NULL, status, n::BIGINT, upper
+FROM bounds
+WHERE unit = 'second' AND n >= 60;
 COMMENT ON VIEW usual_silences IS 'How long it is usual for an open thread to stay quiet: of an agent in a status, and of all agents together (agent null).';
 COMMENT ON COLUMN usual_silences.source IS 'Name of the source in the configuration; null of all agents';
 COMMENT ON COLUMN usual_silences.agent IS 'Id of the agent, or its name if it has no id; (none) without both; null of all agents';
 COMMENT ON COLUMN usual_silences.status IS 'Status while they were quiet, verbatim; (none) if the server says none';
 COMMENT ON COLUMN usual_silences.n IS 'Number of silences; of all agents at least 60';
-COMMENT ON COLUMN usual_silences.upper_seconds IS 'Upper bound of the 95th percentile of their lengths, with a confidence of 95 %, and more if more than 2.5 % of the time of silence comes after that; below 60 the largest; to within one per cent';
+COMMENT ON COLUMN usual_silences.upper_seconds IS 'From 60 silences on an upper bound of the 95th percentile of their lengths, with a confidence of 95 %, and more if more than 2.5 % of the time of silence comes after that, to within one per cent; below as many times the mean of n silences and half a one as that bound has in all agents (3.7 times if that is less)';

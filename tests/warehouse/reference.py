@@ -220,16 +220,20 @@ def spread(facts: list[Row]) -> list[Row]:
         ended[fact["source"]] += fact["basis"] != "open"
     rates = {source: ended[source] / ages[source] for source in ages if ages[source]}
     for fact in facts:
-        fact["spread"] = fact["elapsed"]
+        fact["spread"], fact["pieces"] = fact["elapsed"], [fact["elapsed"]]
         if fact["basis"] == "vanished" and fact["elapsed"] is not None:
             low, high = (bound or 0 for bound in fact["bounds"])
-            rate = rates[fact["source"]]
-            place = place_of(fact["key"])
-            fact["spread"] = low + place * (high - low)
-            if rate * (high - low) > 1e-4:
-                share = place * -math.expm1(-rate * (high - low))
-                fact["spread"] = low - math.log1p(-share) / rate
+            rate, place = rates[fact["source"]], place_of(fact["key"])
+            fact["spread"] = lie_between(low, high, place, rate)
+            fact["pieces"] = [lie_between(low, high, (n + place) / 16, rate) for n in range(16)]
     return facts
+
+
+def lie_between(low: float, high: float, place: float, rate: float) -> float:
+    """Return the age at a place between the bounds of one that vanished."""
+    if rate * (high - low) > 1e-4:
+        return low - math.log1p(place * math.expm1(-rate * (high - low))) / rate
+    return low + place * (high - low)
 
 
 def rows_of(world: World) -> list[tuple[Key, Row]]:

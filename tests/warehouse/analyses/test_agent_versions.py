@@ -165,16 +165,14 @@ def test_aalen_johansen(macros: duckdb.DuckDBPyConnection, latest: int, unseen: 
     named = np.array([OPEN, CLOSED, FAILED], dtype="<U8")[causes]
     named[(causes == 1) & (draw.random(120) < unseen)] = VANISHED
     columns_ = {"entry": entries, "listed": (ages - draw.integers(1, 250, 120)).clip(-1)}
-    columns_ |= {"age": ages, "cause": named}
+    columns_ |= {"age": ages, "cause": named, "part": np.where(named == VANISHED, 0.25, 1.0)}
     given = columns_ | {"session": np.arange(120) % 7, "followed": ages}
-    macros.register(
-        "given", ArrowStream(pl.DataFrame({"curve": 1, "is_followed": True, "threads": 1, **given}))
-    )
-    macros.execute("CREATE OR REPLACE TEMP TABLE members AS FROM given")
+    macros.register("given", ArrowStream(pl.DataFrame({"curve": 1, "is_followed": True, **given})))
+    macros.execute("CREATE OR REPLACE TEMP TABLE members AS SELECT *, part AS threads FROM given")
     macros.unregister("given")
     macros.execute("""
         CREATE OR REPLACE TEMP TABLE listings AS
-        SELECT curve, unnest([listed, age]) AS age, unnest([1, -1]) AS listed
+        SELECT curve, unnest([listed, age]) AS age, unnest([part, -part]) AS listed
         FROM members
         WHERE EXISTS (FROM members WHERE cause = 'vanished')
     """)
@@ -205,8 +203,9 @@ class Curve:
 
     def __init__(self, lifetimes: list[Row], horizon: int) -> None:
         lifetimes = [life for life in lifetimes if life["entry"] < horizon]
-        self.n = len(lifetimes)
+        self.n = round(sum(life["part"] for life in lifetimes))
         self.horizon = horizon
+        self.part = np.array([life["part"] for life in lifetimes])
         age = np.array([life["age"] for life in lifetimes])
         cause = np.array([life["cause"] for life in lifetimes])
         cause[age > horizon] = OPEN
@@ -220,20 +219,25 @@ class Curve:
         listed = np.array([life["listed"] for life in lifetimes])[:, None] < self.steps
         listed &= age[:, None] >= self.steps
         # Whoever vanished stands for those at risk, of each that had been listed.
-        room = self.at_risk.sum(axis=0) - seen.sum(axis=0) - self.failing.sum(axis=0)
+        at_risk, listed_, seen_, unseen_, failing = (
+            self.part @ kind for kind in (self.at_risk, listed, seen, unseen, self.failing)
+        )
         with np.errstate(all="ignore"):
-            each = np.maximum(self.at_risk.sum(axis=0) / listed.sum(axis=0), 1)
-            each = np.minimum(np.where(np.isfinite(each), each, 1), room / unseen.sum(axis=0))
+            each = np.maximum(at_risk / listed_, 1)
+            room = (at_risk - seen_ - failing) / unseen_
+            each = np.minimum(np.where(np.isfinite(each), each, 1), room)
         self.closing = seen + np.where(unseen, each, 0)
         self.session = np.array([life["session"] for life in lifetimes])
         followed = np.array([life["followed"] >= horizon for life in lifetimes])
-        self.followed, self.sessions = int(followed.sum()), len(set(self.session[followed]))
-        shares = [float((self.session == session).mean()) for session in set(self.session)]
+        self.followed = round(self.part @ followed)
+        self.sessions = len(set(self.session[followed]))
+        shares = [self.part @ (self.session == session) / self.n for session in set(self.session)]
         self.df = max(1.0, 1 / sum(share**2 for share in shares) - 1)
-        self.estimate = self.sum_up(np.ones((1, self.n)))[0]
+        self.estimate = self.sum_up(np.ones((1, len(age))))[0]
 
     def sum_up(self, weights: Numbers) -> Numbers:
         """Return the share that failed and the mean log lifetime of the others, for each row."""
+        weights = weights * self.part
         at_risk = weights @ self.at_risk
         closing, failing = (weights @ kind / at_risk for kind in (self.closing, self.failing))
         still_open = np.cumprod(np.maximum(0, 1 - closing - failing), axis=1)
@@ -254,7 +258,7 @@ class Curve:
         """Return what each session changes in the sums if it is left out, scaled to a variance."""
         names = sorted(set(self.session))
         groups = np.array([self.session == name for name in names])
-        share = groups.mean(axis=1)[:, None]
+        share = (groups @ self.part)[:, None] / self.n
         with np.errstate(all="ignore"):
             left_out = self.weigh(groups) / (1 - share) * math.sqrt(1 - 1 / len(names))
         return dict(zip(names, left_out, strict=True))
@@ -265,7 +269,7 @@ def test_jackknife() -> None:
     draw = np.random.default_rng(5)
     lifetimes = [
         {"entry": -1, "age": int(600 + 80 * draw.normal()), "cause": cause, "session": number % 20}
-        | {"followed": 700, "listed": -1}
+        | {"followed": 700, "listed": -1, "part": 1.0}
         for number, cause in enumerate(draw.choice([OPEN, CLOSED, CLOSED, FAILED], 600))
     ]
     curve = Curve(lifetimes, 700)
@@ -284,7 +288,7 @@ def test_agent_versions(name: str) -> None:
         for poll in sorted(world_of(name).polls, key=lambda poll: poll["sequence"])
         if poll["is_complete"]
     }
-    lifetimes = [life for fact in facts_of(name) if (life := read_life(fact, polled))]
+    lifetimes = [life for fact in facts_of(name) for life in read_lives(fact, polled)]
     curves = pair_versions(lifetimes)
     pairs = [pair for pair in curves.values() if pair["old"] and is_enough(pair)]
     tests = dict(zip(map(id, pairs), compare(pairs), strict=True))
@@ -304,12 +308,17 @@ def test_agent_versions(name: str) -> None:
     assert_table(table_of(name, "agent_versions"), ("agent", "role", "version"), expected, 1e-6)
 
 
-def read_life(fact: Row, polled: dict[tuple[str, str], datetime]) -> Row | None:
-    """Return a thread as a lifetime in steps of a per cent; none if it has no age or version."""
-    if None in {fact["agent"], fact["agent_version"], fact["elapsed"]}:
-        return None
+def read_lives(fact: Row, polled: dict[tuple[str, str], datetime]) -> Iterator[Row]:
+    """Yield a thread in steps of a per cent, if it has an age and version: vanished, in pieces."""
+    if None not in {fact["agent"], fact["agent_version"], fact["elapsed"]}:
+        for number, elapsed in enumerate(fact["pieces"]):
+            part = {"part": 1 / len(fact["pieces"]), "is_first": number == 0}
+            yield read_life(fact, elapsed, polled) | part
+
+
+def read_life(fact: Row, elapsed: float, polled: dict[tuple[str, str], datetime]) -> Row:
+    """Return a thread as a lifetime that ends, or has lasted, at an age."""
     gave_up = fact["stop_reason_type"] in GAVE_UP
-    elapsed = fact["spread"]
     if fact["basis"] == "open" and gave_up:
         elapsed -= fact["quiet"] or 0
     is_failed = gave_up or fact["basis"] == "terminated"
@@ -339,17 +348,18 @@ def pair_versions(lifetimes: list[Row]) -> dict[Any, Row]:
     members: dict[Any, list[Row]] = defaultdict(list)
     for life in lifetimes:
         members[life["group"]].append(life)
+    whole = {group: [x for x in lives if x["is_first"]] for group, lives in members.items()}
     began = {group: min(life["created"] for life in lives) for group, lives in members.items()}
     pairs = {}
     for _, same in groupby(sorted(members), key=lambda group: group[:2]):
         earlier: list[Any] = []
         for group in sorted(same, key=lambda group: (began[group], group[2])):
-            old = max(earlier, key=lambda g: (len(members[g]), began[g], g[2]), default=None)
-            both = [members[group], *([members[old]] if old else [])]
+            old = max(earlier, key=lambda g: (len(whole[g]), began[g], g[2]), default=None)
+            both = [whole[group], *([whole[old]] if old else [])]
             horizon = min(
                 sorted(life["followed"] for life in lives)[(len(lives) - 1) // 2] for lives in both
             )
-            curves = [Curve(lives, horizon) for lives in both]
+            curves = [Curve(members[each], horizon) for each in (group, old) if each]
             pairs[group] = {"old": old, "lives": both, "curves": curves, "horizon": horizon}
             earlier.append(group)
     return pairs
@@ -462,7 +472,8 @@ def weigh_difference(pair: Row, measure: int) -> tuple[float, float, float, floa
     inverse = own[0] ** 2 / new.df + own[1] ** 2 / old.df
     welch = sum(own) ** 2 / inverse if inverse else new.df + old.df
     independent = sum(
-        float((curve.weigh(np.eye(curve.n))[:, measure] ** 2).sum()) for curve in (new, old)
+        float((curve.weigh(np.eye(len(curve.part)))[:, measure] ** 2 / curve.part).sum())
+        for curve in (new, old)
     )
     difference = float(new.estimate[measure] - old.estimate[measure])
     return difference, variance, independent, min(len(names) - 1, welch), new.n**-2 + old.n**-2

@@ -124,20 +124,16 @@ def move(world: World, silences: list[float], *, agent: str = "x") -> None:
 @pytest.mark.parametrize(
     ("silences", "expected"),
     [
-        (range(1, 20), {"own": ("configured", 3600), "other": ("configured", 3600)}),
-        (range(1, 21), {"own": ("agent_and_status", 20 * MINUTE), "other": ("configured", 3600)}),
-        (range(80, 83), {"own": ("agent_and_status", 82 * MINUTE), "other": ("configured", 3600)}),
-        (range(1, 60), {"own": ("agent_and_status", 59 * MINUTE), "other": ("configured", 3600)}),
-        (range(1, 61), {"own": ("agent_and_status", 60 * MINUTE), "other": ("status", 3600)}),
-        (
-            range(1, 101),
-            {"own": ("agent_and_status", 99 * MINUTE), "other": ("status", 99 * MINUTE)},
-        ),
+        ([30, 30, 30, 30], {"own": ("agent_and_status", 124.5), "other": ("configured", 60)}),
+        ([10, 10, 10, 10], {"own": ("configured", 60), "other": ("configured", 60)}),
+        ([10] * 5, {"own": ("agent_and_status", 40.6), "other": ("configured", 60)}),
+        (range(1, 60), {"own": ("agent_and_status", 111.6), "other": ("configured", 60)}),
+        (range(1, 61), {"own": ("agent_and_status", 60), "other": ("status", 60)}),
+        (range(1, 101), {"own": ("agent_and_status", 99), "other": ("status", 99)}),
         # Of all the time that anybody was silent, more than a fortieth came after 50 minutes.
-        (
-            [1] * 98 + [50, 99],
-            {"own": ("agent_and_status", 99 * MINUTE), "other": ("status", 99 * MINUTE)},
-        ),
+        ([1] * 98 + [50, 99], {"own": ("agent_and_status", 99), "other": ("status", 99)}),
+        # The longest is 10 times the mean of 5 minutes, and 7.4 % of the time came after 20.
+        ([3] * 56 + [20, 50, 50], {"own": ("agent_and_status", 50.6), "other": ("configured", 60)}),
     ],
 )
 def test_attention_learns_what_is_usual(
@@ -145,8 +141,9 @@ def test_attention_learns_what_is_usual(
 ) -> None:
     """Sixty silences tell what is usual, by an upper bound of their 95th percentile.
 
-    Of 60 that is the longest, of 100 the 99th. Fewer tell the longest, of that agent alone: from 20
-    on, or if it is longer than what else is usual: with nothing configured, an hour.
+    Of 60 that is the longest, of 100 the 99th. Fewer tell their mean: 3.7 times that, or more if
+    silences vary more; of n the mean is taken for one in 2 n longer. Fewer than five count only
+    if that is longer than what else is usual: with nothing configured, an hour.
     """
     world = World()
     move(world, [float(minute) for minute in silences])
@@ -154,8 +151,24 @@ def test_attention_learns_what_is_usual(
     rows = {row["thread_id"]: row for row in build_one(world, "attention")}
     found = {id_: rows[id_]["threshold_basis"] for id_ in expected}
     assert found == {id_: basis for id_, (basis, _) in expected.items()}
-    for id_, (_, seconds_) in expected.items():
-        assert rows[id_]["threshold_seconds"] == pytest.approx(seconds_, rel=0.011)
+    for id_, (_, minutes) in expected.items():
+        assert rows[id_]["threshold_seconds"] == pytest.approx(minutes * MINUTE, rel=0.011)
+
+
+def test_few_silences_vary_as_those_of_others_do() -> None:
+    """Of an agent with ten silences the mean is known, how far they vary from all agents."""
+    world = World()
+    others = [1.0] * 180 + [10.0] * 20
+    move(world, others, agent="others")
+    move(world, [20.0] * 10, agent="few")
+    silent = [state("own", agent_id="few"), state("other", agent_id="others")]
+    world.poll(5000, *silent)
+    rows = {row["thread_id"]: row for row in build_one(world, "attention")}
+    # Half of the seconds of silence are long ones of 5.3 times the mean, of whom none is longer.
+    assert rows["own"]["threshold_seconds"] == pytest.approx(
+        20 * MINUTE * 1.05 * 10 / 1.9, rel=0.02
+    )
+    assert rows["other"]["threshold_seconds"] == pytest.approx(10 * MINUTE, rel=0.011)
 
 
 def test_a_hang_is_seen() -> None:
@@ -185,7 +198,7 @@ def test_attention(name: str) -> None:
     for (source, agent, status, step), count in world_of(name).silences.items():
         silences[status].extend([step] * count)
         silences[source, agent, status].extend([step] * count)
-    bounds = {group: bound_of(steps) for group, steps in silences.items()}
+    bounds = {group: find_usual(group, silences) for group in silences}
     configured = world_of(name).settings.get("attention_after_minutes", 60) * 60
     gone = unwatched_of(world_of(name))
     expected = {}
@@ -198,7 +211,7 @@ def test_attention(name: str) -> None:
         basis, threshold = "configured", configured
         if len(silences[status]) >= 60:
             basis, threshold = "status", bounds[status]
-        if len(silences[group]) >= 20 or (silences[group] and bounds[group] > threshold):
+        if len(silences[group]) >= 5 or (silences[group] and bounds[group] > threshold):
             basis, threshold = "agent_and_status", bounds[group]
         quiet = fact["quiet"] or 0
         severity = "high" if quiet > 3 * threshold else "medium" if quiet > threshold else "low"
@@ -216,23 +229,45 @@ def test_attention(name: str) -> None:
             "threshold_basis": basis,
             "severity": severity,
         }
-    assert_table(table_of(name, "attention"), ("source", "session_id", "thread_id"), expected)
+    key = ("source", "session_id", "thread_id")
+    # The mean is of milliseconds.
+    assert_table(table_of(name, "attention"), key, expected, rel=1e-5)
 
 
-def bound_of(steps: list[int]) -> float:
+def find_usual(group: Any, silences: dict[Any, list[int]]) -> float:
+    """Return the bound of the silences of a status, or of an agent in one, of whom it has few.
+
+    Such an agent's is so many times its mean as of all agents, of whom each counts by its time.
+    """
+    n = len(silences[group])
+    if n >= 60 or isinstance(group, str):
+        return bound_of(silences[group])
+    means = {key: np.exp(np.array(steps) / 100).mean() for key, steps in silences.items()}
+    alike = [key for key in silences if not isinstance(key, str) and key[2] == group[2]]
+    steps = [s - round(100 * math.log(means[key])) for key in alike for s in silences[key]]
+    seconds = [means[key] for key in alike for _ in silences[key]]
+    multiple = max(bound_of(steps, seconds), -math.log(0.025))
+    return float(means[group]) * (1 + 0.5 / n) * multiple
+
+
+def bound_of(steps: list[int], weights: list[float] | None = None) -> float:
     """Return the upper bound of the 95th percentile of silences in steps, as an order statistic.
 
     Beyond it is at most a fortieth of all the time of silence.
     """
-    n, z = len(steps), norm.ppf(0.95)
+    order = np.argsort(steps, kind="stable")
+    sizes = np.ones(len(steps)) if weights is None else np.array(weights)[order]
+    lengths, n, z = np.exp(np.array(steps)[order] / 100), sizes.sum(), norm.ppf(0.95)
     skew = (z**2 - 1) * (1 - 2 * 0.95) / 6
     rank = min(n, math.ceil(0.95 * n + z * math.sqrt(n * 0.95 * 0.05) + skew + 0.5))
-    exact = int(binom.ppf(0.95, n, 0.95)) + 1
-    assert min(n, exact) <= rank <= min(n, exact + 1)
-    lengths = np.exp(np.array(steps) / 100)
-    beyond = [np.maximum(lengths - length, 0).sum() for length in np.sort(lengths)]
-    longer = int(np.argmax(np.array(beyond) <= 0.025 * lengths.sum()))
-    return math.exp((sorted(steps)[max(rank - 1, longer)] + 0.5) / 100)
+    if weights is None:
+        exact = int(binom.ppf(0.95, n, 0.95)) + 1
+        assert min(n, exact) <= rank <= min(n, exact + 1)
+    beyond = np.array([(sizes * np.maximum(lengths - length, 0)).sum() for length in lengths])
+    is_enough = (np.cumsum(sizes) >= rank * (1 - 1e-9)) & (
+        beyond <= 0.025 * (sizes * lengths).sum()
+    )
+    return float(lengths[np.argmax(is_enough)] * math.exp(0.005))
 
 
 def find_reason(fact: Row) -> str | None:
