@@ -76,10 +76,12 @@ bench-large: .venv/dev .venv-product/ready .venv-peers/ready ## the same with a 
 	$(BIN)/python -m benchmarks.planned 1000000
 	PYTHONPATH=. $(BIN)/python docs/generate.py
 
-bench-parts: .venv/dev ## what loads, publications and analyses cost alone, and sources beside each other
+bench-parts: .venv/dev ## what loads, publications and analyses cost alone, sources beside each other, and a lake
 	$(BIN)/python benchmarks/loads.py
 	$(BIN)/python benchmarks/analyses.py
 	$(BIN)/python -m benchmarks.sources
+	$(BIN)/python -m benchmarks.lake
+	PYTHONPATH=. $(BIN)/python docs/generate.py
 
 check: .venv/dev ## format, lint, types, import contracts, and what a poll may cost
 	$(BIN)/ruff format --check

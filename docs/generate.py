@@ -22,6 +22,7 @@ def render_pages() -> dict[str, str]:
     analyses = sorted(list_analyses().values(), key=lambda analysis: analysis.name)
     polling = (DOCS / "polling_error.md").read_text(encoding="utf-8")
     resting = json.loads((DOCS / "resting.json").read_text(encoding="utf-8"))
+    lake = json.loads((DOCS / "lake.json").read_text(encoding="utf-8"))
     truth = json.loads((DOCS / "truth.json").read_text(encoding="utf-8"))
     return {
         "how-numbers-can-be-wrong.md": render("how-numbers-can-be-wrong.md.j2", truth=truth),
@@ -29,6 +30,7 @@ def render_pages() -> dict[str, str]:
         "polling.md": render(
             "polling.md.j2", full=max(r["requests"] for r in resting["requests"]), **resting
         ),
+        "lake-costs.md": render("lake-costs.md.j2", trim_blocks=True, **lake),
         "data-dictionary.md": render("data-dictionary.md.j2", tables=read_tables()),
         "performance.md": render("performance.md.j2", trim_blocks=True, **gather_performance()),
     }

@@ -30,8 +30,19 @@
 --     )
 WITH durations AS NOT MATERIALIZED (SELECT *, 0 AS piece, 1 AS pieces FROM analytics.thread_durations),
 
-lifetimes AS NOT MATERIALIZED (
-    SELECT *, role AS own_role, hash(source, session_id) AS session
+-- To sort by a number is much faster than by three strings.
+lifetimes AS MATERIALIZED (
+    SELECT
+        COLUMNS('^((elapsed|entry|listed)_seconds|elapsed_low|elapsed_high|is_censored|is_vanished)$'),
+        hash(source, session_id) AS session,
+        hash('all', 'all', role) AS of_all,
+        hash('source', source, role) AS of_source,
+        hash('session', session_id, role) AS of_session,
+        hash('agent', coalesce(agent, '(none)'), role) AS of_agent,
+        hash(
+            'agent_version', coalesce(agent, '(none)') || '@' || coalesce(agent_version::VARCHAR, '(none)'), role
+        ) AS of_version,
+        hash('model', coalesce(model, '(none)'), role) AS of_model
     FROM curve_lifetimes('durations')
 ),
 
@@ -44,7 +55,7 @@ groups AS MATERIALIZED (
         own_role AS role,
         max(as_of) AS as_of,
         min(as_of) AS as_of_oldest
-    FROM lifetimes
+    FROM (SELECT *, role AS own_role FROM durations WHERE elapsed_seconds IS NOT NULL) AS lived
     GROUP BY own_role, GROUPING SETS (
         (), (source), (session_id), (role), (agent), (agent, agent_version), (model)
     )
@@ -57,21 +68,13 @@ several_sources AS (
     HAVING sources > 1
 ),
 
--- To sort by a number is much faster than by three strings.
-members AS NOT MATERIALIZED (
-    SELECT hash('all', 'all', role) AS curve, * FROM lifetimes
-    UNION ALL SELECT hash('source', source, role), * FROM lifetimes WHERE EXISTS (FROM several_sources)
-    UNION ALL SELECT hash('session', session_id, role), * REPLACE (NULL::UBIGINT AS session) FROM lifetimes
-    UNION ALL SELECT hash('agent', coalesce(agent, '(none)'), role), * FROM lifetimes
-    UNION ALL SELECT hash(
-        'agent_version', coalesce(agent, '(none)') || '@' || coalesce(agent_version::VARCHAR, '(none)'), role
-    ), * FROM lifetimes
-    UNION ALL SELECT hash('model', coalesce(model, '(none)'), role), * FROM lifetimes
-),
-
 numbered AS NOT MATERIALIZED (
-    SELECT curve, COLUMNS('^((elapsed|entry|listed)_seconds|elapsed_low|elapsed_high|is_censored|is_vanished|session)$')
-    FROM members
+    SELECT of_all AS curve, * FROM lifetimes
+    UNION ALL SELECT of_source, * FROM lifetimes WHERE EXISTS (FROM several_sources)
+    UNION ALL SELECT of_session, * REPLACE (NULL::UBIGINT AS session) FROM lifetimes
+    UNION ALL SELECT of_agent, * FROM lifetimes
+    UNION ALL SELECT of_version, * FROM lifetimes
+    UNION ALL SELECT of_model, * FROM lifetimes
 ),
 
 -- By role, and by source if there is one alone, threads divide as they do in `all`.

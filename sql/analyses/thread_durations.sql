@@ -75,3 +75,4 @@ SELECT
     children,
     as_of
 FROM thread_intervals
+ORDER BY source, session_id, thread_id

@@ -13,6 +13,7 @@ import msgspec
 
 from pipelines.config.loader import load_settings
 from pipelines.errors import WarehouseError
+from pipelines.landing.directory import list_runs
 from pipelines.landing.place import open_landing
 from pipelines.providers.registry import PROVIDERS
 from pipelines.sandbox.faults import PASSING, Faulty
@@ -44,14 +45,19 @@ WHOLE = """
         (SELECT sum(threads) + max(threads_unwatched) FROM analytics.status_distribution
         WHERE dimension = 'all')
 """
+LOCKED = """
+    SELECT 1 FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database
+    WHERE locktype = 'advisory' AND datname = 'threads'
+"""
 
 
 class Reader(threading.Thread):
     """Reads what is published, again and again, and notes what was not whole."""
 
-    def __init__(self, warehouse: Warehouse) -> None:
+    def __init__(self, warehouse: Warehouse, pause_s: float) -> None:
         super().__init__(daemon=True)
         self.warehouse = warehouse
+        self.pause_s = pause_s
         self.transactions = 0
         self.wrong: list[Any] = []
         self.said: set[str] = set()
@@ -64,7 +70,7 @@ class Reader(threading.Thread):
     def run(self) -> None:
         """Read until it is over; in an outage nothing can be read."""
         last = 0
-        while not self.is_over.wait(1):
+        while not self.is_over.wait(self.pause_s):
             try:
                 with self.warehouse.read() as tables:
                     runs, threads, analysed = tables.execute(WHOLE).fetchall()[0]
@@ -80,21 +86,23 @@ class Reader(threading.Thread):
 class Cluster:
     """Two code servers that poll sources into one lake, and two who read it."""
 
-    def __init__(self, deployed: Deployed, worlds: list[World], front: Front) -> None:
+    def __init__(
+        self, deployed: Deployed, worlds: list[World], front: Front, pause_s: float
+    ) -> None:
         self.deployed = deployed
         self.worlds = worlds
         self.front = front
         self.polls = 0
         self.settings = load_settings(PROVIDERS)
         self.lake = open_warehouse(self.settings.home, self.settings.lake)
-        self.readers = [Reader(self.lake) for _ in range(2)]
+        self.readers = [Reader(self.lake, pause_s) for _ in range(2)]
 
     def poll(self) -> None:
-        """Poll every source, half of them on each server; return when each has landed."""
+        """Poll every source, half of them on each server; a run that crashes is started again."""
         self.polls += 1
         for world in self.worlds:
             world.advance(600)
-        assert self.ask(len(self.worlds)) == {"SUCCESS"}
+        self.ask(len(self.worlds))
 
     def ask(self, sources: int) -> set[str]:
         """Poll the first sources; return how the runs have ended."""
@@ -107,15 +115,24 @@ class Cluster:
         return [run for run in runs if run["jobName"] == LOAD and run["status"] in statuses]
 
     def wait_for_load(self) -> dict[str, Any]:
-        """Return a load that has begun to write."""
-        load: dict[str, Any] = wait_for(lambda: next(iter(self.list_loads("STARTED")), None), 120)
+        """Return a load that holds the lake's lock, once the polls have given back theirs."""
+
+        def find_load() -> dict[str, Any] | None:
+            with self.deployed.deployment.connect("threads") as catalog:
+                is_locked = catalog.execute(LOCKED).fetchone()
+            return next(iter(self.list_loads("STARTED")), None) if is_locked else None
+
+        load: dict[str, Any] = wait_for(find_load, 120)
         return load
 
     def wait_until_loaded(self, limit_s: float) -> None:
-        """Return when all that has landed is loaded and published, and no load runs."""
+        """Return when every poll has landed and is loaded and published, and no load runs."""
 
         def is_loaded() -> bool:
-            pending = list_pending(self.lake, open_landing(self.settings))
+            landing = open_landing(self.settings)
+            if len(list_runs(landing)) < self.polls * len(self.worlds):
+                return False
+            pending = list_pending(self.lake, landing)
             return not pending and not self.list_loads("STARTED", "STARTING", "QUEUED")
 
         wait_for(is_loaded, limit_s)
@@ -145,14 +162,14 @@ class Cluster:
         for reader in self.readers:
             wait_for(partial(reader.has_read_since, reader.transactions), 60)
         assert [reader.wrong for reader in self.readers] == [[], []]
-        self.check_messages()
+        self.check_messages(repr(found))
 
-    def check_messages(self) -> None:
+    def check_messages(self, tables: str) -> None:
         """Check that readers were told what failed in one line, and that nothing holds a secret."""
         said = sorted(set().union(*(reader.said for reader in self.readers)))
         assert [text for text in said if "\n" in text] == []
         secrets = [CANARY, *self.deployed.deployment.secrets.values()]
-        assert [text for text in said if any(secret in text for secret in secrets)] == []
+        assert [secret for secret in secrets if secret in "".join([tables, *said])] == []
         assert self.deployed.find_secrets(CANARY) == []
 
 
@@ -162,12 +179,14 @@ def wait_for(find: Callable[[], Any], limit_s: float) -> Any:
     while time.monotonic() < ends:
         if found := find():
             return found
-        time.sleep(0.5)
+        time.sleep(0.2)
     raise TimeoutError
 
 
 @contextmanager
-def start_cluster(home: Path, monkeypatch: pytest.MonkeyPatch, sources: int) -> Iterator[Cluster]:
+def start_cluster(
+    home: Path, monkeypatch: pytest.MonkeyPatch, sources: int, pause_s: float
+) -> Iterator[Cluster]:
     """Start two code servers of one lake, which poll servers that fail now and then."""
     monkeypatch.setenv("SOME_TOKEN", CANARY)
     worlds = [World([20, 3], seed=seed) for seed in range(sources)]
@@ -195,7 +214,7 @@ def start_cluster(home: Path, monkeypatch: pytest.MonkeyPatch, sources: int) -> 
             deployed.start_sensor(server)
         for name, value in deployed.variables("team_a", "loader").items():
             monkeypatch.setenv(name, value)
-        cluster = Cluster(deployed, worlds, front)
+        cluster = Cluster(deployed, worlds, front, pause_s)
         for reader in cluster.readers:
             reader.start()
         yield cluster

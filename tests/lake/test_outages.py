@@ -33,12 +33,12 @@ pytestmark = [
 ]
 IS_SOAK = "LAKE_POLLS" in os.environ
 POLLS = int(os.environ.get("LAKE_POLLS", "0"))
-SOURCES, TRANSACTIONS = (8, 1000) if IS_SOAK else (2, 10)
+SOURCES, TRANSACTIONS, PAUSE_S = (8, 1000, 0.5) if IS_SOAK else (2, 4, 4.0)
 # Longer than Dagster tries to connect.
 CATALOG_AWAY_S = 60 if IS_SOAK else 12
 STORE_AWAY_S = 60 if IS_SOAK else 5
 # From the end of an outage to the end of all loads, on a busy machine.
-LIMIT_S = 600 if IS_SOAK else 240
+LIMIT_S = 900
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     home = tmp_path_factory.mktemp("cluster")
     with (
         pytest.MonkeyPatch.context() as monkeypatch,
-        start_cluster(home, monkeypatch, SOURCES) as running,
+        start_cluster(home, monkeypatch, SOURCES, PAUSE_S) as running,
     ):
         yield running
 
@@ -86,8 +86,11 @@ def test_code_server_killed(cluster: Cluster, tmp_path: Path) -> None:
     cluster.check(tmp_path / "file")
 
 
-def test_rejected(cluster: Cluster) -> None:
-    """A poll whose password PostgreSQL rejects, or whose bucket is gone, fails, and no more."""
+def test_rejected(cluster: Cluster, tmp_path: Path) -> None:
+    """A poll whose password PostgreSQL rejects, or whose bucket is gone, fails; the next are right.
+
+    All this time readers have seen whole snapshots alone.
+    """
     deployment = cluster.deployed.deployment
     password = deployment.secrets["team_a.loader"]
     with deployment.connect("threads") as catalog:
@@ -97,11 +100,6 @@ def test_rejected(cluster: Cluster) -> None:
     cluster.front.answer = NO_BUCKET
     assert cluster.ask(1) == {"FAILURE"}
     cluster.front.answer = None
-    cluster.check_messages()
-
-
-def test_next_polls(cluster: Cluster, tmp_path: Path) -> None:
-    """What is polled after all this is right, and readers have seen whole snapshots alone."""
     for _ in range(max(POLLS - cluster.polls, 1)):
         cluster.poll()
     cluster.wait_until_loaded(LIMIT_S)
