@@ -35,7 +35,7 @@ def test_outage_by_hand() -> None:
     """Complete polls, then a day of 404 and 400: nothing is taken to go on that no poll saw."""
     world = World()
     world.poll(50, state("a", "running", 0, 10), terminated("b", 0, 40), state("c", "running"))
-    world.poll(70, state("a", "idle", 0, 65), terminated("b", 0, 40), state("c", "running"))
+    world.poll(70, state("a", "idle", 0, 12), terminated("b", 0, 40), state("c", "running"))
     for hour in range(2, 24):
         outcome = "gone" if hour < 12 else "failed"
         world.poll(60 * hour, outcome=outcome, error_message=str(404 if hour < 12 else 400))
