@@ -462,9 +462,11 @@ def _(selection):
     survival = mo.sql(
         f"""
         -- Kaplan-Meier, as in analytics.survival, of what is chosen.
-        WITH lifetimes AS (
+        WITH whole AS (SELECT *, 0 AS piece, 1 AS pieces FROM selected),
+
+        lifetimes AS (
             SELECT *, hash(role) AS curve, hash(source, session_id) AS session
-            FROM curve_lifetimes('selected')
+            FROM curve_lifetimes('whole')
         ),
 
         legend AS (

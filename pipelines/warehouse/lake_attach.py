@@ -22,6 +22,9 @@ EXTENSIONS = ("ducklake", "postgres_scanner")
 ON_STORES = "httpfs"
 # One SELECT 1 before whatever the catalog is asked: what it finds, the next statement finds too.
 WITHOUT_HEALTH_CHECK = "SET pg_pool_health_check_query = ''"
+# A lake knows no size of what its transaction wrote: DuckDB takes it for nearly empty, and would
+# compare each of its rows with each other one.
+WITHOUT_LOOPS = "SET asof_loop_join_threshold = 0; SET nested_loop_join_threshold = 0"
 
 
 def attach(
@@ -35,7 +38,7 @@ def attach(
     try:
         load_extensions(connection, lake)
         create_secrets(connection, lake, schema)
-        connection.execute(WITHOUT_HEALTH_CHECK)
+        connection.execute(f"{WITHOUT_HEALTH_CHECK}; {WITHOUT_LOOPS}")
         connection.execute(f"ATTACH 'ducklake:lake' AS lake ({', '.join(options)})")
         connection.execute(f"SET allowed_directories = [{quote(f'{path}/')}]")
         connection.execute(f"SET temp_directory = {quote(str(home / 'lake.tmp'))}")

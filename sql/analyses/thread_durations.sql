@@ -75,4 +75,3 @@ SELECT
     children,
     as_of
 FROM thread_intervals
-ORDER BY source, session_id, thread_id

@@ -14,6 +14,7 @@ from pipelines.landing.directory import RAW, list_runs
 from pipelines.landing.format import Footer, read_run, write_run
 from pipelines.landing.store import Directory
 from pipelines.warehouse.analyses import Analysis, list_analyses
+from pipelines.warehouse.build import build_analysis
 from pipelines.warehouse.ducklake import DuckLake
 from pipelines.warehouse.history import read_history
 from pipelines.warehouse.lake_files import count_files
@@ -145,3 +146,15 @@ def test_lock_that_is_lost_before_the_commit(lake: Lake, tmp_path: Path) -> None
     with pytest.raises(WarehouseError), warehouse.write() as tables:
         do_together(warehouse, tables, {}, lambda: lose(tables))
     assert warehouse.list_loaded_runs() == []
+
+
+def test_joins_of_what_is_not_committed(home: Path, lake: Lake) -> None:
+    """DuckDB, which knows no size of what a transaction wrote, compares no row with every other."""
+    land(home, 0, *(born(f"t{number}", 0, 0) for number in range(9)))
+    analyses, warehouse = list_analyses(), DuckLake(home, lake)
+    with warehouse.write() as tables, warehouse.joined(tables):
+        load_landed(tables, Directory(home / RAW))
+        for analysis in analyses.values():
+            plan = str(tables.execute(f"EXPLAIN (FORMAT json) {analysis.query}").fetchall())
+            assert "NESTED_LOOP_JOIN" not in plan, analysis.name
+            build_analysis(tables, analysis)
