@@ -44,6 +44,8 @@ def keep_odd_values(
             if value != other and value is not None and other is not None:
                 kept[row] = merge(kept[row], path.split("."), value)
     for name in instants.columns:
+        if came[name].count(None) == instants[name].null_count():
+            continue
         is_text = pl.Series(came[name], dtype=pl.String()).is_not_null()
         for row in (is_text & instants[name].is_null()).arg_true():
             kept[row] = merge(kept[row], [name], came[name][row])

@@ -19,7 +19,8 @@ Columns = dict[str, list[Any]]
 TIMESTAMP = pl.Datetime("us", "UTC")
 # As nearly every server writes an instant, and what reads it so.
 PLAIN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-5][0-9](\.[0-9]{1,9})?Z$"
-PLAIN_FORMAT = "%Y-%m-%dT%H:%M:%S%.fZ"
+SECONDS_FORMAT = "%Y-%m-%dT%H:%M:%S"
+SECONDS_LENGTH = len("2026-01-01T00:00:00")
 
 _encoder = msgspec.json.Encoder(order="sorted")
 
@@ -33,18 +34,21 @@ def to_columns(struct: type[msgspec.Struct], objects: Iterable[msgspec.Struct]) 
 
 def read_instants(texts: pl.DataFrame) -> pl.DataFrame:
     """Return columns of timestamps as `read_instant` reads them: microseconds since 1970."""
-    read = texts.select(
-        pl.when(pl.col(name).str.contains(PLAIN))
-        .then(pl.col(name).str.to_datetime(PLAIN_FORMAT, time_unit="us", strict=False))
-        .dt.timestamp("us")
-        .alias(name)
-        for name in texts.columns
+    said = pl.all()
+    # Apart, for with a fraction in its format polars takes three times as long.
+    seconds = said.str.head(SECONDS_LENGTH).str.to_datetime(
+        SECONDS_FORMAT, time_unit="us", strict=False, cache=False
     )
+    digits = said.str.slice(SECONDS_LENGTH + 1, 6).str.strip_chars_end("Z").str.pad_end(6, "0")
+    instants = seconds.dt.timestamp("us") + digits.cast(pl.Int64, strict=False)
+    read = texts.select(pl.when(said.str.contains(PLAIN)).then(instants))
     read = read.select(pl.when(pl.all().is_between(EARLIEST, LATEST, closed="left")).then(pl.all()))
     return read.with_columns(_read_odd(texts[name], read[name]) for name in texts.columns)
 
 
 def _read_odd(texts: pl.Series, read: pl.Series) -> pl.Series:
+    if texts.null_count() == read.null_count():
+        return read  # nearly always
     odd = (texts.is_not_null() & read.is_null()).arg_true()
     return read.scatter(odd, list(map(read_instant, texts.gather(odd)))) if len(odd) else read
 

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipelines.frames.drift import KINDS, Drift, Paths
+from pipelines.frames.drift import Drift
 from pipelines.frames.known import KNOWN as KNOWN_THREADS
 from pipelines.frames.known import ThreadDigests
+from pipelines.frames.paths import KINDS, Paths
 from pipelines.frames.threads import THREADS, describe_reading, threads_frame
 from pipelines.frames.values import TIMESTAMP, read_instants
 from pipelines.landing.format import PAGES
