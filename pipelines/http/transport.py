@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -58,13 +58,39 @@ def open_connections(
         max_headers=MAX_HEADERS,
         middlewares=[raise_failures],
     )
-    return httpx.AsyncClient(
+    return Connections(
         transport=Transport(session),
         trust_env=False,  # the transport has read it
-        timeout=None,  # noqa: S113
+        timeout=None,
         follow_redirects=False,
         headers=headers,
     )
+
+
+class Cookies(httpx.Cookies):
+    """The cookies of one server."""
+
+    def extract_cookies(self, response: httpx.Response) -> None:
+        """Keep those of a response that has some: to look costs more than to read its headers."""
+        if "set-cookie" in response.headers:
+            super().extract_cookies(response)
+
+
+class Connections(httpx.AsyncClient):
+    """A client that looks for cookies where there are some."""
+
+    def __init__(self, **options: Any) -> None:  # noqa: ANN401 - httpx's
+        super().__init__(**options)
+        self._jar = Cookies()
+
+    @property
+    def cookies(self) -> httpx.Cookies:
+        """Those that are sent with each request."""
+        return self._jar
+
+    @cookies.setter
+    def cookies(self, cookies: Any) -> None:  # noqa: ANN401 - httpx's
+        self._jar = Cookies(cookies)
 
 
 class Transport(httpx.AsyncBaseTransport):

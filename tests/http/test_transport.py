@@ -254,3 +254,17 @@ def test_what_the_environment_names(
 
     with pytest.raises(SettingsError, match=named):
         asyncio.run(run())
+
+
+def test_cookies_are_kept() -> None:
+    """What a server sets goes with the next request, and with none to another server."""
+    wire = Wire(b"HTTP/1.1 200 OK\r\ncontent-length: 28\r\nset-cookie: node=7\r\n\r\n" + BODY)
+
+    async def act(address: str) -> None:
+        source = make_source(base_url=f"http://{address}")
+        async with open_client(source) as client, open_client(source) as other:
+            for asking in (client, client, other):
+                await asking.get("/", [], THREADS.read_page, RequestStats())
+
+    serve_wire(wire, act)
+    assert [b"node=7" in request for request in wire.requests] == [False, True, False]
