@@ -21,7 +21,8 @@ from pipelines.warehouse.load import load_landed
 from pipelines.warehouse.publication import publish
 from pipelines.warehouse.replay import Replayed, replay
 from pipelines.warehouse.sql import fetch_records
-from tests.empty import open_tables
+from tests.empty import LAKES, open_tables
+from tests.support import read_table
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
@@ -175,7 +176,9 @@ def load(home: Path, minute: float, *threads: dict[str, Any], **fields: Any) -> 
 
 
 def read(home: Path, query: str) -> list[dict[str, Any]]:
-    """Query the tables."""
+    """Query the tables; a file of any version."""
+    if home not in LAKES:
+        return read_table(home / "warehouse.duckdb", query)
     with open_tables(home).write() as tables:
         return fetch_records(tables, query)
 
