@@ -31,7 +31,7 @@ from pipelines.warehouse.build import Outcome, build_all, write_settings
 from pipelines.warehouse.history import read_history
 from pipelines.warehouse.load import load_landed
 from pipelines.warehouse.place import open_warehouse
-from pipelines.warehouse.publication import publish as publish_tables
+from pipelines.warehouse.publication import publish
 from pipelines.warehouse.replay import replay as replay_runs
 from pipelines.warehouse.staged import Staged
 from pipelines.warehouse.staging import Staging, prepare_stager
@@ -216,13 +216,6 @@ def load_and_build(
         analyses,
         lambda: (load(settings, tables, landed), build(settings, tables, analyses)),
     )
-
-
-def publish(
-    warehouse: Warehouse, tables: Connection, analyses: Mapping[str, Analysis]
-) -> Path | str:
-    """Publish what is written; analyses older than the newest load are built before."""
-    return publish_tables(warehouse, tables, analyses)
 
 
 def run(

@@ -150,7 +150,7 @@ def poll_once(
     landed = steps.poll(settings, planned, selection, Progress(), begun, history.known, found)
     with warehouse.write() as tables:
         steps.load(settings, tables, landed)
-        steps.publish(warehouse, tables, {})
+        publish(warehouse, tables, {})
     return landed.polls
 
 
