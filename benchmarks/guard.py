@@ -44,7 +44,7 @@ THREADS, SESSIONS = 1000, 4
 HEAVY = frozenset(
     {"aiohttp", "altair", "dagster", "httpx", "pandas", "polars", "starlette", "uvicorn"}
 )
-HEAVY_FOR_POLLS = frozenset({"altair", "dagster", "fsspec", "jinja2", "upath"})
+HEAVY_FOR_POLLS = frozenset({"altair", "dagster", "fsspec", "jinja2", "pygments", "upath"})
 HEAVY_FOR_HELP = HEAVY | {"duckdb", "msgspec", "pydantic", "rich", "tenacity", "yaml"}
 ASK = """
 import json, sys

@@ -39,8 +39,6 @@ from pipelines.warehouse.duckdb_file import DuckdbFile
 from pipelines.warehouse.ducklake import DuckLake
 from pipelines.warehouse.history import read_history
 from pipelines.warehouse.lake_files import count_files
-from pipelines.warehouse.ledger import read_failed_listings
-from pipelines.warehouse.together import do_together
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,16 +91,7 @@ class Fleet:
             warehouse.newest_sequence()
             read_history(warehouse)
         with warehouse.write() as tables:
-            do_together(
-                warehouse,
-                tables,
-                analyses,
-                lambda: (
-                    steps.load(settings, tables),
-                    steps.build(settings, tables, analyses),
-                    read_failed_listings(tables, ["none"]),
-                ),
-            )
+            steps.load_and_build(settings, warehouse, tables, analyses)
             warehouse.publish(tables)
 
 

@@ -29,10 +29,9 @@ from pipelines.warehouse.analyses import Analysis, list_analyses
 from pipelines.warehouse.base import Warehouse
 from pipelines.warehouse.build import Outcome, build_all, write_settings
 from pipelines.warehouse.history import read_history
-from pipelines.warehouse.ledger import read_failed_listings
 from pipelines.warehouse.load import load_landed
 from pipelines.warehouse.place import open_warehouse
-from pipelines.warehouse.publication import publish as publish_tables
+from pipelines.warehouse.publication import publish
 from pipelines.warehouse.replay import replay as replay_runs
 from pipelines.warehouse.staged import Staged
 from pipelines.warehouse.staging import Staging, prepare_stager
@@ -203,11 +202,20 @@ def build(
     return build_all(tables, analyses, anew=anew, memory_mb=settings.analyses_memory_mb)
 
 
-def publish(
-    warehouse: Warehouse, tables: Connection, analyses: Mapping[str, Analysis]
-) -> Path | str:
-    """Publish what is written; analyses older than the newest load are built before."""
-    return publish_tables(warehouse, tables, analyses)
+def load_and_build(
+    settings: Settings,
+    warehouse: Warehouse,
+    tables: Connection,
+    analyses: Mapping[str, Analysis],
+    landed: Landed | None = None,
+) -> tuple[Loaded, list[Outcome]]:
+    """Load what has landed and build these analyses, in one transaction if the place joins them."""
+    return do_together(
+        warehouse,
+        tables,
+        analyses,
+        lambda: (load(settings, tables, landed), build(settings, tables, analyses)),
+    )
 
 
 def run(
@@ -219,21 +227,12 @@ def run(
     asked = ask(settings, warehouse, selection, progress or Progress(), run_id, "command")
     with warehouse.write() as tables:
         analyses = list_analyses(settings.analyses_dir)
-        loaded, outcomes, listings = do_together(
-            warehouse,
-            tables,
-            analyses,
-            lambda: (
-                load(settings, tables, asked.landed),
-                build(settings, tables, analyses),
-                read_failed_listings(tables, [run_id]),
-            ),
-        )
+        loaded, outcomes = load_and_build(settings, warehouse, tables, analyses, asked.landed)
         warehouse.publish(tables)
     return Result(
         run_id=run_id,
         ledger=[row for row in loaded.ledger if row["run_id"] == run_id],
-        listings=listings,
+        listings=[row for row in loaded.listings if row["run_id"] == run_id],
         choices=[choice for each in asked.planned for choice in each.choices],
         drift=loaded.drift,
         warnings=[*loaded.warnings, *map(describe_miss, loaded.missed)],

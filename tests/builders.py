@@ -16,13 +16,12 @@ from pipelines.providers.registry import find_endpoint
 from pipelines.records import FetchedPage, Page, PageFetch, Poll, Progress, Run, Selection
 from pipelines.warehouse.analyses import choose_analyses, list_analyses
 from pipelines.warehouse.build import build_analysis
-from pipelines.warehouse.duckdb_file import DuckdbFile
 from pipelines.warehouse.history import read_history
 from pipelines.warehouse.load import load_landed
 from pipelines.warehouse.publication import publish
 from pipelines.warehouse.replay import Replayed, replay
 from pipelines.warehouse.sql import fetch_records
-from tests.empty import open_tables
+from tests.empty import LAKES, open_tables
 from tests.support import read_table
 
 if TYPE_CHECKING:
@@ -151,21 +150,20 @@ def poll_once(
     landed = steps.poll(settings, planned, selection, Progress(), begun, history.known, found)
     with warehouse.write() as tables:
         steps.load(settings, tables, landed)
-        steps.publish(warehouse, tables, {})
+        publish(warehouse, tables, {})
     return landed.polls
 
 
 def publish_all(home: Path, analyses: Mapping[str, Analysis]) -> Path:
-    """Publish what a data directory holds; return the copy."""
-    warehouse = DuckdbFile(home)
+    """Publish what a data directory holds; return the copy, if it is a file."""
+    warehouse = open_tables(home)
     with warehouse.write() as tables:
-        publish(warehouse, tables, analyses)
-    return warehouse.published
+        return Path(publish(warehouse, tables, analyses))
 
 
 def replay_all(home: Path, *, partial: bool = False, skip_damaged: bool = False) -> Replayed:
     """Rebuild the tables of a data directory."""
-    warehouse = DuckdbFile(home)
+    warehouse = open_tables(home)
     return replay(warehouse, Directory(home / RAW), partial=partial, skip_damaged=skip_damaged)
 
 
@@ -178,8 +176,11 @@ def load(home: Path, minute: float, *threads: dict[str, Any], **fields: Any) -> 
 
 
 def read(home: Path, query: str) -> list[dict[str, Any]]:
-    """Query the warehouse."""
-    return read_table(home / "warehouse.duckdb", query)
+    """Query the tables; a file of any version."""
+    if home not in LAKES:
+        return read_table(home / "warehouse.duckdb", query)
+    with open_tables(home).write() as tables:
+        return fetch_records(tables, query)
 
 
 def see(home: Path, minute: float, *threads: dict[str, Any], **fields: Any) -> None:

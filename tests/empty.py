@@ -7,12 +7,19 @@ from functools import cache
 from pathlib import Path
 from shutil import copyfile
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import duckdb
 
 from pipelines.files import make_private
 from pipelines.warehouse.duckdb_file import DuckdbFile
 from pipelines.warehouse.schema import migrate
+
+if TYPE_CHECKING:
+    from pipelines.warehouse.base import Warehouse
+
+# Of the data directories whose tables are no file.
+LAKES: dict[Path, Warehouse] = {}
 
 
 def open_empty() -> duckdb.DuckDBPyConnection:
@@ -25,8 +32,11 @@ def open_empty() -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def open_tables(home: Path) -> DuckdbFile:
+def open_tables(home: Path) -> Warehouse:
     """Return the warehouse of a data directory; its tables are there."""
+    if home in LAKES:
+        make_private(home)
+        return LAKES[home]
     warehouse = DuckdbFile(home)
     if not warehouse.path.exists():
         make_private(home)

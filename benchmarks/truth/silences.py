@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 from benchmarks.truth.world import (
     HOUR,
@@ -22,11 +25,10 @@ from benchmarks.truth.world import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    import numpy as np
-
 END = 12 * HOUR
 SESSIONS = 4
 HUNG = 10  # times as long as an agent's threads stay silent on average
+KNOWN = 5  # silences of an agent, below which no rule can do both
 
 
 class Agent(NamedTuple):
@@ -130,21 +132,42 @@ def look(name: str, seeds: Iterable[int]) -> list[dict[str, list[bool]]]:
 
 
 def find(scene: Scene, world: World, hung: set[str], rows: list[Row]) -> dict[str, list[bool]]:
-    """Return who of the watched agents' threads is listed: those that hang, and the others."""
+    """Return who of the watched agents' threads is listed: those that hang, and the others.
+
+    Also of those agents of which polls saw enough silences.
+    """
     listed = {row["thread_id"] for row in rows if row["reason"] == "stuck"}
     watched = [
         life for life in world.threads if life.agent.startswith(tuple(scene.watched.split()))
     ]
-    return {
-        "hung": [life.id in listed for life in watched if life.id in hung],
-        "healthy": [life.id in listed for life in watched if life.id not in hung],
-    }
+    seen: Counter[str] = Counter()
+    for life in watched:
+        seen[life.agent] += count_seen(life, world.polls)
+    kinds = ("hung", "healthy", "hung known", "healthy known")
+    found: dict[str, list[bool]] = {kind: [] for kind in kinds}
+    for life in watched:
+        kind = "hung" if life.id in hung else "healthy"
+        for name in (kind, f"{kind} known")[: 1 + (seen[life.agent] >= KNOWN)]:
+            found[name].append(life.id in listed)
+    return found
+
+
+def count_seen(life: Life, polls: list[float]) -> int:
+    """Return how many silences of a thread polls saw the end of."""
+    shown = np.array([life.born, *life.touches])
+    newest = np.searchsorted(shown, [at for at in polls if at >= life.born], side="right")
+    return len(np.unique(newest)) - 1
 
 
 def assess(name: str, looks: list[dict[str, Any]]) -> Iterator[Finding]:
-    """Yield of how many that hang, and of how many that do not, attention says so."""
-    found = share(chain.from_iterable(seen["hung"] for seen in looks))
-    claim = "silent for ten times as long as usual, and listed"
-    yield Finding("attention", name, claim, found, "≥", 1.0)
-    healthy = share(chain.from_iterable(seen["healthy"] for seen in looks))
-    yield Finding("attention", name, "healthy, and listed", healthy, "≤", 0.05)
+    """Yield of how many that hang, and of how many that do not, attention says so.
+
+    If some agents have too few silences that is also said of the others alone.
+    """
+    counts = {kind: list(chain.from_iterable(seen[kind] for seen in looks)) for kind in looks[0]}
+    is_one = len(counts["healthy"]) == len(counts["healthy known"])
+    for words, which in (("", ""), (f", {KNOWN} silences known", " known"))[: 2 - is_one]:
+        found, healthy = share(counts[f"hung{which}"]), share(counts[f"healthy{which}"])
+        claim = f"silent for ten times as long as usual{words}, and listed"
+        yield Finding("attention", name, claim, found, "≥", 1.0)
+        yield Finding("attention", name, f"healthy{words}, and listed", healthy, "≤", 0.05)

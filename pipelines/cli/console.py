@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from pipelines.cli.printing import echo, make_console, print_text, stamp
-from pipelines.cli.tables import print_records
 from pipelines.extract.resting import count_reasons
 from pipelines.reporting.clocks import warn_of_skews
 from pipelines.reporting.plans import describe_resting, sum_up_plan
@@ -61,6 +60,8 @@ def print_summary(result: Result, *, verbose: bool = False) -> None:
 
 def print_sessions(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:
     """Print rows of the ledger as a table: what failed, then the largest sessions."""
+    from pipelines.cli.tables import print_records  # noqa: PLC0415 - logs need none
+
     failing = [row for row in rows if row["outcome"] not in ENDED_WELL]
     fine = [row for row in rows if row["outcome"] in ENDED_WELL]
     shown = failing[:SHOWN_SESSIONS] + fine[:SHOWN_SESSIONS]
@@ -108,6 +109,8 @@ def describe_drift(drift: Sequence[str]) -> list[str]:
 
 def print_health(lines: Sequence[Health], now: datetime) -> None:
     """Print a line per session and their number; on a terminal the errors are below, being long."""
+    from pipelines.cli.tables import print_records  # noqa: PLC0415 - as above
+
     console = make_console()
     sources = name_sources([line.source for line in lines])
     has_labels = any(line.label for line in lines)

@@ -138,6 +138,7 @@ def build(name: str | None) -> None:
     from pipelines.config.loader import load_tolerant
     from pipelines.warehouse.analyses import choose_analyses, list_analyses
     from pipelines.warehouse.place import open_warehouse
+    from pipelines.warehouse.publication import publish
 
     settings = load_tolerant()
     warehouse = open_warehouse(settings.home, settings.lake)
@@ -145,7 +146,7 @@ def build(name: str | None) -> None:
     chosen = choose_analyses(known, name) if name else known
     with warehouse.write() as tables:
         outcomes = steps.build(settings, tables, chosen, anew=True)
-        path = steps.publish(warehouse, tables, known)
+        path = publish(warehouse, tables, known)
     echo(f"built {count(len(outcomes), 'analysis', 'analyses')}. Data: {path}")
     conclude(exit_of_build(outcomes))
 

@@ -37,6 +37,7 @@ from pipelines.reporting.failures import Failures, find_problem
 from pipelines.reporting.health import read_rows
 from pipelines.reporting.loads import list_warnings
 from pipelines.warehouse.analyses import Analysis
+from pipelines.warehouse.publication import publish
 
 
 class PollConfig(dg.Config):
@@ -101,7 +102,7 @@ def thread_pages(
     if problem := find_problem(came.polls):
         with warehouse.write() as tables:  # the steps after this one will not run
             ledger = steps.load(settings, tables, came).ledger
-            steps.publish(warehouse, tables, analyses)
+            publish(warehouse, tables, analyses)
         evidence = check_sessions([row for row in ledger if row["run_id"] == run_id]).metadata
         raise dg.Failure(problem, metadata=evidence, allow_retries=False)
     landed[run_id] = came
@@ -145,7 +146,7 @@ def published_database(
     """The copy that people query, `threads.duckdb`: replaced even if only the ledger is new."""
     started = time.monotonic()
     with warehouse.write() as tables:
-        path = steps.publish(warehouse, tables, analyses)
+        path = publish(warehouse, tables, analyses)
     seconds = time.monotonic() - started
     return describe_published(configuration, path, read_rows(warehouse), seconds)
 

@@ -43,7 +43,6 @@ from pipelines.reporting.loads import list_warnings
 from pipelines.reporting.wording import count
 from pipelines.warehouse.base import Warehouse
 from pipelines.warehouse.ledger import list_pending
-from pipelines.warehouse.together import do_together
 
 POLL, LOAD = "poll_source", "load_landed"
 POLL_OP = "poll"
@@ -108,12 +107,7 @@ def take_steps(
     """Load, build and publish, and yield what Dagster keeps of each."""
     started, settings = time.monotonic(), configuration.load_tolerant()
     with warehouse.write() as tables:
-        loaded, outcomes = do_together(
-            warehouse,
-            tables,
-            analyses,
-            lambda: (steps.load(settings, tables), steps.build(settings, tables, analyses)),
-        )
+        loaded, outcomes = steps.load_and_build(settings, warehouse, tables, analyses)
         table = describe_table(tables, "main", "threads")
         yield describe_loaded(loaded, table, time.monotonic() - started)
         for outcome in outcomes:

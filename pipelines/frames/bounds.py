@@ -71,6 +71,8 @@ def encode_objects(
     encoded: Columns = {}
     for name, objects in {**columns, "extra": extras}.items():
         encoded[name] = lines = to_json(objects)
+        if max(map(len, filter(None, lines)), default=0) <= MAX_JSON:
+            continue
         for row, line in enumerate(lines):
             if line is not None and len(line) > MAX_JSON:
                 lengths.setdefault(row, {})[name] = len(line)

@@ -7,6 +7,7 @@ id, and what comes beyond MAX_KEYS under one parent, is called `*`; of values (o
 from __future__ import annotations
 
 import re
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -36,6 +37,8 @@ ENUMERATIONS = {
     "role": "role",
     "agent_type": "agent.type",
 }
+# Threads whose fields are looked at one by one if one of them holds anything new.
+AT_ONCE = 256
 MAX_KEYS = 50
 MAX_PATHS = 1_000
 MAX_VALUES = 50
@@ -85,8 +88,6 @@ class Paths:
     """
 
     def __init__(self, documented: Documented, known: Iterable[str]) -> None:
-        # Whether objects of such keys and types of values are documented whole.
-        self._shapes: dict[tuple[object, ...], bool] = {}
         self._root = Node("")
         self._other = Node(OTHER)
         self._count = 0
@@ -120,32 +121,12 @@ class Paths:
             return self._other
         return self._add(parent, key)
 
-    def is_documented(self, name: str, value: object) -> bool:
-        """Whether a field is an object without others in it, and documented whole."""
-        if not isinstance(value, dict):
-            return False
-        shape = (name, *value, *map(type, value.values()))
-        is_documented = self._shapes.get(shape)
-        if is_documented is None:
-            is_documented = self._knows(self._root.children.get(name), value)
-            if len(self._shapes) < MAX_PATHS:
-                self._shapes[shape] = is_documented
-        return is_documented
-
-    def _knows(self, node: Node | None, fields: Mapping[str, object]) -> bool:
-        if node is None or "object" not in (node.documented or ()):
-            return False
-        return all(
-            value is None
-            or (KINDS[type(value)] not in {"object", "array"} and self._holds(node, key, value))
-            for key, value in fields.items()
-        )
-
-    def _holds(self, node: Node, key: str, value: object) -> bool:
-        child = node.children.get(key)
-        return child is not None and (
-            child.documented is None or KINDS[type(value)] in child.documented
-        )
+    def are_documented(self, name: str, values: Iterable[Any]) -> bool:
+        """Whether the fields of one name, if there are any, are objects documented whole."""
+        node, objects = self._root.children.get(name), list(filter(None, values))
+        if not objects:
+            return True
+        return node is not None and _is_documented(node, objects)
 
     def add(self, name: str, value: object, thread: int, seen: datetime) -> None:
         """Look at a field of a thread."""
@@ -177,6 +158,30 @@ class Paths:
             nodes += node.children.values()
             for kind, (threads, _, seen) in node.found.items():
                 yield node.path, kind, None, threads, seen
+
+
+def _is_documented(node: Node, values: Sequence[Any]) -> bool:
+    """Whether values at a path, and all in them, are documented; those of a kind are one look."""
+    if node.documented is None:
+        return True
+    kinds = set(map(type, values))
+    if not {KINDS[kind] for kind in kinds} <= node.documented:
+        return False
+    below: dict[str, list[Any]] = {}
+    if dict in kinds:
+        objects = [value for value in values if type(value) is dict]
+        keys = set(chain.from_iterable(objects))
+        if ELEMENT in keys:
+            return False  # a name like any other, but not to us
+        for key in keys:
+            below[key] = [fields[key] for fields in objects if fields.get(key) is not None]
+    if list in kinds:
+        below[ELEMENT] = [inner for value in values if type(value) is list for inner in value]
+    return all(
+        (child := node.children.get(key)) is not None and _is_documented(child, inner)
+        for key, inner in below.items()
+        if inner
+    )
 
 
 class Drift:
@@ -213,13 +218,15 @@ class Drift:
         """
         sources, seen = origins["source"].to_list(), origins["observed_at"]
         paths = {source: self._paths_of(source) for source in dict.fromkeys(sources)}
-        rows, threads = order
         for name, values in columns.items():
-            for row, thread in zip(rows, threads, strict=True):
-                value = values[row]
-                if value and not paths[sources[row]].is_documented(name, value):
+            for begin in range(0, len(sources), AT_ONCE):
+                rows, threads = (numbers[begin : begin + AT_ONCE] for numbers in order)
+                came = [values[row] for row in rows]
+                if all(each.are_documented(name, came) for each in set(paths.values())):
+                    continue
+                for row, thread, value in zip(rows, threads, came, strict=True):
                     fields = value if name == "extra" else {name: value}
-                    if isinstance(fields, dict):
+                    if value and isinstance(fields, dict):
                         for key, inner in fields.items():
                             paths[sources[row]].add(key, inner, self._threads + thread, seen[row])
         self._threads += len(sources)

@@ -30,19 +30,28 @@ class GrowingFields:
     """The fields of a provider's threads that grow by themselves, by the rules it gives."""
 
     def __init__(self, rules: Mapping[str, Growth]) -> None:
-        self._paths = {
-            (runs, archived): tuple(
-                tuple(path.split("."))
-                for path, growth in rules.items()
-                if (runs if growth == "while running" else not archived)
-            )
+        # By whether a thread runs, and whether it is archived.
+        self._paths = [
+            [
+                tuple(
+                    tuple(path.split("."))
+                    for path, growth in rules.items()
+                    if (runs if growth == "while running" else not archived)
+                )
+                for archived in (False, True)
+            ]
             for runs in (False, True)
-            for archived in (False, True)
-        }
+        ]
 
-    def list_paths(self, thread: Thread, extra: Fields) -> tuple[Path, ...]:
-        """Return the paths of those that grow in a thread, whether it has them or not."""
-        return self._paths[thread.status in RUNNING, is_archived(thread, extra)]
+    def list_paths(
+        self, threads: Iterable[Thread], extras: Iterable[Fields]
+    ) -> list[tuple[Path, ...]]:
+        """Return the paths of those that grow in each thread, whether it has them or not."""
+        paths = self._paths
+        return [
+            paths[thread.status in RUNNING][is_archived(thread, extra)]
+            for thread, extra in zip(threads, extras, strict=True)
+        ]
 
 
 @cache
@@ -78,12 +87,17 @@ def name_columns(paths: tuple[Path, ...]) -> str:
 
 def is_archived(thread: Thread, extra: Fields) -> bool:
     """Whether a thread says that it is archived."""
-    if thread.status == "archived":
-        return True
     moment = thread.archived_at
     if moment is None:
-        return bool(extra) and means_archived(extra.get("archived_at"))
-    return moment[:4] in POSSIBLE or read_instant(moment) is not None or means_archived(moment)
+        return thread.status == "archived" or (
+            bool(extra) and means_archived(extra.get("archived_at"))
+        )
+    return (
+        moment[:4] in POSSIBLE
+        or thread.status == "archived"
+        or read_instant(moment) is not None
+        or means_archived(moment)
+    )
 
 
 def drop_all(fields: Fields, paths: Iterable[Path]) -> Fields:

@@ -79,6 +79,8 @@ class ThreadDigests:
             for row in columns.iter_rows()
             if (wanted is None or row[:2] in wanted) and row[2] not in self._digests[row[:2]]
         ]
+        if not new:
+            return  # what was read of them is still to be taken
         self._items.clear()
         split = [self._split(source, body) for source, _, _, body in new]
         digests, unmoved = self._find_unmoved(new, split)
@@ -199,8 +201,12 @@ class ThreadDigests:
             return chosen
         if is_whole and not any(items.extras):
             self._items[source, session_id, number] = items
-        states = map(encode_state, items.threads, items.extras, items.growing)
-        return [state or raw for state, raw in zip(states, chosen, strict=True)]
+        return [
+            (encode_state(thread, extra, paths) or raw) if paths else raw
+            for thread, extra, paths, raw in zip(
+                items.threads, items.extras, items.growing, chosen, strict=True
+            )
+        ]
 
     def _salt(self, source: str, session_id: str) -> bytes:
         salt = self._salts.get((source, session_id))

@@ -59,7 +59,7 @@ def read_items(endpoint: Endpoint[Any], body: bytes, *, keep_prompts: bool) -> P
     if not items:
         return PageItems()
     threads, extras = zip(*items, strict=True)
-    growing = list(map(find_growing(endpoint).list_paths, threads, extras))
+    growing = find_growing(endpoint).list_paths(threads, extras)
     return PageItems(threads, extras, growing, [None] * len(items))
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from pipelines.frames.values import Columns, coalesce, merge
+from pipelines.frames.values import Columns, merge
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +29,10 @@ def keep_odd_values(
         "agent.id": came["agent_id"],
         "agent.version": came["agent_version"],
         "agent_name": came["agent.name"],
-        "template_id": list(map(coalesce, came["agent_id"], came["agent.id"])),
+        "template_id": [
+            there if beside is None else beside
+            for beside, there in zip(came["agent_id"], came["agent.id"], strict=True)
+        ],
         "stats.elapsed_seconds": came["duration_seconds"],
     }
     for path, others in beside.items():
@@ -47,8 +50,9 @@ def keep_odd_values(
     return kept
 
 
-def read_reason(reason: Fields | str | None) -> Fields | None:
-    """Return a stop reason as an object; one that is a plain text is its type."""
-    if isinstance(reason, str):
-        return {"type": reason} if reason else None
-    return reason
+def read_reasons(reasons: Sequence[Fields | str | None]) -> list[Fields | None]:
+    """Return stop reasons as objects; one that is a plain text is its type."""
+    return [
+        ({"type": reason} if reason else None) if isinstance(reason, str) else reason
+        for reason in reasons
+    ]

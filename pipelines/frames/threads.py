@@ -18,7 +18,7 @@ from pipelines.files import list_statuses
 from pipelines.frames.bounds import encode_objects, shorten_texts
 from pipelines.frames.growing import drop_all, name_columns
 from pipelines.frames.listed import Listed, PageItems, list_threads, read_landed
-from pipelines.frames.odd import keep_odd_values, read_reason
+from pipelines.frames.odd import keep_odd_values, read_reasons
 from pipelines.frames.values import TIMESTAMP, read_instants, to_columns
 from pipelines.providers.instants import means_archived
 from pipelines.providers.registry import find_endpoint
@@ -176,7 +176,7 @@ def describe_reading(provider: str = DEFAULT_PROVIDER) -> str:
 
 def keep_newest(frame: pl.DataFrame) -> pl.DataFrame:
     """Keep one row per thread: the newest `updated_at`, of equal ones the last."""
-    if frame.select(KEY).is_unique().all():
+    if frame["thread_id"].n_unique() == len(frame) or frame.select(KEY).is_unique().all():
         return frame
     newest_last = frame.sort("updated_at", nulls_last=False, maintain_order=True)
     return newest_last.unique(subset=KEY, keep="last", maintain_order=True)
@@ -186,9 +186,9 @@ def number_threads(
     origins: pl.DataFrame, ids: Sequence[str]
 ) -> tuple[Sequence[int], Sequence[int]]:
     """Return the rows, those of one thread behind each other, and the first row of its thread."""
-    keys = origins.select(*KEY[:2], thread_id=pl.Series(ids, dtype=pl.String()))
-    if keys.is_unique().all():
+    if len(set(ids)) == len(ids):
         return range(len(ids)), range(len(ids))
+    keys = origins.select(*KEY[:2], thread_id=pl.Series(ids, dtype=pl.String()))
     rows = keys.with_row_index("row")
     numbered = rows.select("row", thread=pl.col("row").min().over(KEY)).sort("thread", "row")
     return numbered["row"].to_list(), numbered["thread"].to_list()
@@ -205,7 +205,7 @@ def flatten_threads(origins: pl.DataFrame, listed: Listed, drift: Drift | None) 
     came |= to_columns(Stats, [stats or NO_STATS for stats in came.pop("stats")])
     instants = read_instants(pl.DataFrame({name: came[name] for name in INSTANTS}, TEXTS))
     kept = keep_odd_values(listed.extras, came, instants, origins["session_id"].to_list())
-    reasons = list(map(read_reason, came["stop_reason"]))
+    reasons = read_reasons(came["stop_reason"])
     kinds = [reason.get("type") if reason else None for reason in reasons]
     if drift:
         order = number_threads(origins, came["id"])
@@ -215,13 +215,14 @@ def flatten_threads(origins: pl.DataFrame, listed: Listed, drift: Drift | None) 
         "stop_reason_type": [kind if isinstance(kind, str) else None for kind in kinds],
         "growing": list(map(name_columns, listed.growing)),
         "digest": listed.digests,
-        "has_odd_parent": ["parent_thread_id" in extra for extra in listed.extras],
-        "has_odd_archival": [
-            bool(extra) and means_archived(extra.get("archived_at")) for extra in kept
-        ],
+        "has_odd_parent": [bool(e) and "parent_thread_id" in e for e in listed.extras],
+        "has_odd_archival": [bool(e) and means_archived(e.get("archived_at")) for e in kept],
     }
     objects = {"stop_reason": reasons, "usage": came["usage"]}
-    extras = list(map(drop_all, kept, listed.growing))
+    extras = [
+        drop_all(extra, paths) if extra else extra
+        for extra, paths in zip(kept, listed.growing, strict=True)
+    ]
     came["has_odd_growth"] = list(map(operator.is_not, kept, extras))
     cut: dict[int, dict[str, int]] = {}
     texts = shorten_texts(came, {*TYPES, *objects}, cut)

@@ -52,10 +52,11 @@ def _read_odd(texts: pl.Series, read: pl.Series) -> pl.Series:
 def to_json(objects: Sequence[Fields | None]) -> list[str | None]:
     """Return what is known of each object as JSON with sorted keys; None if nothing is."""
     rows = [row for row, fields in enumerate(objects) if fields]
-    lines = _encoder.encode_lines([objects[row] for row in rows]).decode().split("\n")[:-1]
+    text = _encoder.encode_lines([objects[row] for row in rows]).decode()
+    may_be_unknown = "null" in text or "{}" in text
     known: list[str | None] = [None] * len(objects)
-    for row, line in zip(rows, lines, strict=True):
-        is_known = "null" not in line and "{}" not in line
+    for row, line in zip(rows, text.split("\n")[:-1], strict=True):
+        is_known = not may_be_unknown or ("null" not in line and "{}" not in line)
         known[row] = line if is_known else encode_known(objects[row])
     return known
 
@@ -72,11 +73,6 @@ def _prune(value: Any) -> Any:  # noqa: ANN401 - any JSON
         return value
     pruned = {name: _prune(inner) for name, inner in value.items()}
     return {name: inner for name, inner in pruned.items() if inner is not None and inner != {}}
-
-
-def coalesce(value: Any, other: Any) -> Any:  # noqa: ANN401 - any JSON
-    """Return the value, or the other one if there is none."""
-    return other if value is None else value
 
 
 def merge(fields: Fields, path: Sequence[str], value: object) -> Fields:

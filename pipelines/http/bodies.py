@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -15,6 +16,7 @@ MAX_DEPTH = 100
 MAX_DIGITS = 310
 # Each takes a hundred bytes and more once it is read.
 MAX_CONTAINERS = 1_000_000
+CONTAINERS = frozenset({dict, list})
 TOO_DEEP = f"nested more than {MAX_DEPTH} deep"
 
 # A backslash that is escaped, or a printable letter of ASCII but for the quotation mark and it.
@@ -73,16 +75,16 @@ def check_width(body: bytes) -> None:
 
 def check_depth(values: list[Any]) -> None:
     """Raise ValueError if something in the values nests more than MAX_DEPTH deep."""
-    level: list[Any] = [values]
+    level = values
     for _ in range(MAX_DEPTH):
-        level = [
-            inner
-            for outer in level
-            for inner in (outer.values() if type(outer) is dict else outer)
-            if type(inner) is dict or type(inner) is list
-        ]
-        if not level:
+        kinds = set(map(type, level))
+        if kinds.isdisjoint(CONTAINERS):
             return
+        if not kinds <= CONTAINERS:
+            level = [value for value in level if type(value) in CONTAINERS]
+        level = list(
+            chain.from_iterable(value.values() if type(value) is dict else value for value in level)
+        )
     raise ValueError(TOO_DEEP)
 
 

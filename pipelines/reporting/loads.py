@@ -13,6 +13,7 @@ from pipelines.warehouse.ledger import (
     find_newest_run,
     read_clocks,
     read_drift,
+    read_failed_listings,
     read_ledger,
     read_missed,
 )
@@ -27,13 +28,14 @@ if TYPE_CHECKING:
 class Loaded(msgspec.Struct, frozen=True):
     """The runs that a load has brought in, their rows of the ledger, and what they saw first.
 
-    `warnings` are lines on a clock that was wrong, `missed` changes that were not announced; so
-    many sessions were `resting`. Where nothing was left to load, the ledger is that of the newest
-    run.
+    `listings` are the sources whose sessions could not be listed to the end, `warnings` lines on a
+    clock that was wrong, `missed` changes that were not announced; so many sessions were `resting`.
+    Where nothing was left to load, the ledger is that of the newest run.
     """
 
     run_ids: list[str]
     ledger: list[dict[str, Any]]
+    listings: list[dict[str, Any]]
     drift: list[str]
     warnings: list[str]
     missed: list[dict[str, Any]]
@@ -45,6 +47,7 @@ def describe_load(tables: Connection, run_ids: Sequence[str]) -> Loaded:
     return Loaded(
         run_ids=list(run_ids),
         ledger=read_ledger(tables, run_ids or find_newest_run(tables)),
+        listings=read_failed_listings(tables, run_ids),
         drift=read_drift(tables, run_ids),
         warnings=warn_of_clocks(read_clocks(tables, run_ids)),
         missed=read_missed(tables, run_ids),

@@ -29,7 +29,7 @@ NEWEST = "FROM ducklake_current_snapshot('lake')"
 # Inlined rows into files, files without their deleted rows, small files into larger ones.
 COMPACT = (
     "CALL ducklake_flush_inlined_data('lake')",
-    "CALL ducklake_rewrite_data_files('lake')",
+    "CALL ducklake_rewrite_data_files('lake', delete_threshold => 0)",
     "CALL ducklake_merge_adjacent_files('lake')",
 )
 EXPIRE = "CALL ducklake_expire_snapshots('lake', versions => {})"

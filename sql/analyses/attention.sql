@@ -16,7 +16,7 @@
 --   created_at: when the thread was created (UTC)
 --   quiet_seconds: as_of - updated_at; 0 if it was updated during the poll (seconds)
 --   threshold_seconds: how long it is usual to stay quiet (seconds)
---   threshold_basis: "where that comes from: agent_and_status (silences of the agent in the status, that is times between two changes of updated_at that polls saw: from 60 on an upper bound of their 95th percentile, and such that 2.5 % of the time of silence is beyond; below as many times their mean, with half a silence more, as it is for all agents, 3.7 times or more; below 5 only if that is longer than what follows), status (the bound of at least 60 silences of all agents), or configured (attention_after_minutes)"
+--   threshold_basis: "where that comes from: agent_and_status (silences of the agent in the status, that is times from updated_at to the last poll before it moved: from 60 on an upper bound of their 95th percentile, and such that 3 % of the time of silence is beyond; below as many times their mean, with half a silence more, as it is for all agents, 3.9 times or more; below 5 only if that is longer than what follows), status (the bound of at least 60 silences of all agents), or configured (attention_after_minutes)"
 --   severity: "low below the threshold, and of a closed thread, in which nobody waits; medium up to three times as long, high beyond"
 --   as_of: beginning of the newest poll that the row rests on, or of the list of sessions that found its session quiet (UTC)
 --   as_of_basis: "poll, or evidence: the session rests, and nothing pointed to news at as_of"

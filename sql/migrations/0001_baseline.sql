@@ -225,7 +225,7 @@ CREATE TABLE silences (
     step INTEGER NOT NULL,
     silences BIGINT NOT NULL
 );
-COMMENT ON TABLE silences IS 'How long open threads stayed quiet: the time between two updated_at of a thread that polls saw, counted by its length. Key: source, agent, status, step.';
+COMMENT ON TABLE silences IS 'How long open threads stayed quiet: from their updated_at to the last poll that saw it, before one saw that it had moved, counted by its length. Key: source, agent, status, step.';
 COMMENT ON COLUMN silences.source IS 'Name of the source in the configuration';
 COMMENT ON COLUMN silences.agent IS 'Id of the agent, or its name if it has no id; (none) without both';
 COMMENT ON COLUMN silences.status IS 'Status while it was quiet, verbatim; (none) if the server says none';

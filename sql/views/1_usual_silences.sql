@@ -1,10 +1,10 @@
 -- A thread is met in the middle of a silence, in a long one rather than in a short one: so long is usual
--- that at most 2.5 % of the time that threads are silent comes after it: half of what is allowed, for the
--- longest silences are those that have not ended and are not counted yet. Of an agent that has fewer than
--- 60 silences the mean is known sooner than such a bound. That is then as many times the mean as it is of
--- all agents, and no fewer than if silences ended by chance alone (the exponential distribution), for polls
--- make short silences look alike. The mean of n silences may be too low by chance: it counts for half a
--- silence more.
+-- that at most 3 % of the time that threads are silent comes after it: less than the 5 % that are allowed,
+-- for the longest silences are those that have not ended and are not counted yet. Of an agent that has fewer
+-- than 60 silences the mean is known sooner than such a bound. That is then as many times the mean as it is
+-- of all agents, and no fewer than if silences ended by chance alone (the exponential distribution), with
+-- 2 % after it: an agent of few silences is one that has been watched for a short time, in which long ones
+-- do not end. The mean of n silences may be too low by chance: it counts for half a silence more.
 CREATE OR REPLACE VIEW usual_silences AS
 WITH means AS (
     SELECT
@@ -53,7 +53,7 @@ bounds AS (
         unit,
         any_value(n) AS n,
         age_of_step(
-            min(step) FILTER (up_to >= upper_rank(n, 0.95) AND seconds_beyond <= 0.025 * all_seconds) + 0.5
+            min(step) FILTER (up_to >= upper_rank(n, 0.95) AND seconds_beyond <= 0.03 * all_seconds) + 0.5
         ) AS upper
     FROM ranked
     GROUP BY source, agent, status, unit
@@ -66,7 +66,7 @@ SELECT
     means.n,
     CASE
         WHEN means.n >= 60 THEN of_agent.upper
-        ELSE mean_seconds * (1 + 0.5 / means.n) * greatest(of_means.upper, -ln(0.025))
+        ELSE mean_seconds * (1 + 0.5 / means.n) * greatest(of_means.upper, -ln(0.02))
     END AS upper_seconds
 FROM means
 JOIN bounds AS of_agent USING (source, agent, status)
@@ -81,4 +81,4 @@ COMMENT ON COLUMN usual_silences.source IS 'Name of the source in the configurat
 COMMENT ON COLUMN usual_silences.agent IS 'Id of the agent, or its name if it has no id; (none) without both; null of all agents';
 COMMENT ON COLUMN usual_silences.status IS 'Status while they were quiet, verbatim; (none) if the server says none';
 COMMENT ON COLUMN usual_silences.n IS 'Number of silences; of all agents at least 60';
-COMMENT ON COLUMN usual_silences.upper_seconds IS 'From 60 silences on an upper bound of the 95th percentile of their lengths, with a confidence of 95 %, and more if more than 2.5 % of the time of silence comes after that, to within one per cent; below as many times the mean of n silences and half a one as that bound has in all agents (3.7 times if that is less)';
+COMMENT ON COLUMN usual_silences.upper_seconds IS 'From 60 silences on an upper bound of the 95th percentile of their lengths, with a confidence of 95 %, and more if more than 3 % of the time of silence comes after that, to within one per cent; below as many times the mean of n silences and half a one as that bound has in all agents (3.9 times if that is less)';

@@ -12,13 +12,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipelines.frames.drift import KINDS, Drift
+from pipelines.frames.drift import KINDS, Drift, Paths
+from pipelines.frames.known import KNOWN as KNOWN_THREADS
+from pipelines.frames.known import ThreadDigests
 from pipelines.frames.threads import THREADS, describe_reading, threads_frame
 from pipelines.frames.values import TIMESTAMP, read_instants
 from pipelines.landing.format import PAGES
 from pipelines.providers.documented import Documented
 from pipelines.providers.instants import read_instant
-from pipelines.providers.items import describe_fields, split
+from pipelines.providers.items import ItemReader, describe_fields, split
 from pipelines.providers.thread import PROMPT_FIELDS, Thread
 from pipelines.records import Poll
 from tests.support import ROOT, decode_json_columns
@@ -74,6 +76,65 @@ def test_drift_of_a_known_shape(usage: dict[str, Any]) -> None:
         del new["input_tokens"]
     expected = {(f"usage.{name}", KINDS[type(value)], 2) for name, value in new.items()}
     assert {row[:2] + row[3:4] for row in drift.frame().rows()} == expected
+
+
+LEAVES = st.sampled_from([1, "1", None, True])
+INSIDE = st.dictionaries(
+    st.sampled_from(["input_tokens", "cache", "ids", "x", "[]"]),
+    st.recursive(
+        LEAVES,
+        lambda inner: (
+            st.lists(inner, max_size=2)
+            | st.dictionaries(st.sampled_from(["input_tokens", "[]"]), inner, max_size=2)
+        ),
+        max_leaves=3,
+    ),
+    max_size=3,
+)
+
+
+@given(st.lists(INSIDE, max_size=5))
+@example([{"ids": [None]}])
+@example([{"[]": None}, {"ids": ["1"]}, {"cache": {"input_tokens": 1}}])
+def test_drift_of_many_threads(usages: list[dict[str, Any]]) -> None:
+    """What is new in objects is the same, whether they are looked at together or one by one."""
+    documented = Documented(
+        fields={
+            "usage": "object",
+            "usage.input_tokens": "number",
+            "usage.cache": "object",
+            "usage.cache.input_tokens": "number",
+            "usage.ids": "array",
+            "usage.ids[]": "string",
+        }
+    )
+    paths, drift = Paths(documented, ()), Drift({"qoder": documented})
+    for number, usage in enumerate(usages):
+        paths.add("usage", usage, number, OBSERVED)
+    origins = pl.DataFrame(
+        {"source": ["qoder"] * len(usages), "observed_at": [OBSERVED] * len(usages)}
+    )
+    drift.add_fields(origins, (range(len(usages)), range(len(usages))), usage=usages)
+    assert set(drift.frame().rows()) == set(paths.rows())
+
+
+def test_pages_are_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The threads of a page whose digests are known are not read again from its bytes."""
+    decoded, read_items = [], ItemReader.read_items
+
+    def count(reader: ItemReader[Any], body: bytes, **keys: Any) -> list[Any]:
+        decoded.append(body)
+        return read_items(reader, body, **keys)
+
+    monkeypatch.setattr(ItemReader, "read_items", count)
+    pages = make_pages([{"id": "a"}, {"id": "b"}], [{"id": "c"}])
+    digests = ThreadDigests(
+        {"qoder": "qoder"}, lambda: pl.DataFrame(schema=KNOWN_THREADS), keep_agent_definition=False
+    )
+    digests.add(pages)
+    items, _ = digests.leave_known(pages)
+    assert [thread.id for page in items for thread in page.threads] == ["a", "b", "c"]
+    assert decoded == pages["body"].to_list()
 
 
 def test_drift_counts_threads() -> None:

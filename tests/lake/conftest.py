@@ -14,9 +14,9 @@ import msgspec
 import yaml
 from pydantic import SecretStr
 
-from pipelines.config.lake import Access, Catalog, Lake, ObjectStore
+from pipelines.config.lake import Access, Lake, ObjectStore
 from tests.lake.objects import BUCKET, KEY_ID, SECRET, find_server, run_objects
-from tests.lake.postgres import connect, find_binaries, run_postgres
+from tests.lake.postgres import connect, describe_lake, find_binaries, run_postgres
 from tests.support import CANARY
 
 if TYPE_CHECKING:
@@ -78,20 +78,7 @@ def make_lake(port: int, tmp_path: Path, files: Files) -> Callable[[str], Lake]:
         server.execute(f'CREATE DATABASE "{database}"')
 
     def make(schema: str) -> Lake:
-        catalog = {
-            "host": "127.0.0.1",
-            "port": port,
-            "database": database,
-            "user": "admin",
-            "schema": schema,
-            "password_env": "LAKE_PASSWORD",
-        }
-        return Lake(
-            Catalog.model_validate(catalog),
-            f"{files.path}/{schema}",
-            SecretStr(CANARY),
-            files.access,
-        )
+        return describe_lake(port, database, schema, f"{files.path}/{schema}", files.access)
 
     return make
 

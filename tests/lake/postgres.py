@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
+from pydantic import SecretStr
 
+from pipelines.config.lake import Access, Catalog, Lake
 from tests.support import CANARY
 
 if TYPE_CHECKING:
@@ -55,6 +57,21 @@ def run_postgres(binaries: Path) -> Iterator[int]:
         finally:
             server.send_signal(signal.SIGINT)  # it waits for no connection
             server.wait(timeout=30)
+
+
+def describe_lake(
+    port: int, database: str, schema: str, data: str, access: Access | None = None
+) -> Lake:
+    """Return a lake in a schema of the server's database, which the superuser loads."""
+    catalog = {
+        "host": "127.0.0.1",
+        "port": port,
+        "database": database,
+        "user": "admin",
+        "schema": schema,
+        "password_env": "LAKE_PASSWORD",
+    }
+    return Lake(Catalog.model_validate(catalog), data, SecretStr(CANARY), access)
 
 
 def find_port() -> int:

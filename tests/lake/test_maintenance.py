@@ -68,6 +68,17 @@ def test_maintenance(lake: Lake, tmp_path: Path) -> None:
     assert read_all(warehouse) == before
 
 
+def test_changed_threads(lake: Lake, tmp_path: Path) -> None:
+    """A few threads that change every day leave no more files than the day before."""
+    warehouse, files = DuckLake(tmp_path, lake), []
+    for day in range(4):
+        threads = [thread(f"t{n}", "idle" if n == day else "running") for n in range(20)]
+        land(tmp_path, 1440 * day, *threads)
+        load(warehouse, tmp_path)
+        files.append(warehouse.maintain(clock.now() + LATER).after.files)
+    assert files[-1] == files[-2]
+
+
 def test_unpublished_loads(lake: Lake, tmp_path: Path) -> None:
     """What is loaded and not published is compacted, and readers do not see it."""
     warehouse = DuckLake(tmp_path, lake)

@@ -33,7 +33,7 @@ pytestmark = [
 ]
 IS_SOAK = "LAKE_POLLS" in os.environ
 POLLS = int(os.environ.get("LAKE_POLLS", "0"))
-SOURCES, TRANSACTIONS, PAUSE_S = (8, 1000, 0.5) if IS_SOAK else (2, 4, 4.0)
+SOURCES, TRANSACTIONS, PAUSE_S = (8, 1000, 2.0) if IS_SOAK else (2, 4, 4.0)
 # Longer than Dagster tries to connect.
 CATALOG_AWAY_S = 60 if IS_SOAK else 12
 STORE_AWAY_S = 60 if IS_SOAK else 5

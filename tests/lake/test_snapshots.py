@@ -19,7 +19,6 @@ from pipelines.warehouse.ducklake import DuckLake
 from pipelines.warehouse.history import read_history
 from pipelines.warehouse.lake_files import count_files
 from pipelines.warehouse.lake_maintenance import count
-from pipelines.warehouse.ledger import read_failed_listings
 from pipelines.warehouse.load import load_landed
 from pipelines.warehouse.together import do_together
 from tests.builders import born, land, thread
@@ -45,16 +44,7 @@ def write(warehouse: DuckLake, home: Path, analyses: Mapping[str, Analysis]) -> 
     warehouse.newest_sequence()
     read_history(warehouse)
     with warehouse.write() as tables:
-        _, outcomes, _ = do_together(
-            warehouse,
-            tables,
-            analyses,
-            lambda: (
-                steps.load(settings, tables),
-                steps.build(settings, tables, analyses),
-                read_failed_listings(tables, ["none"]),
-            ),
-        )
+        _, outcomes = steps.load_and_build(settings, warehouse, tables, analyses)
         warehouse.publish(tables)
     return outcomes
 

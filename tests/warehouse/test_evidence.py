@@ -181,9 +181,11 @@ def test_quiet_sessions_rest(home: Path) -> None:
     """Once its source is trusted a quiet session is not asked, and nothing else of it moves.
 
     A change that is announced is seen at once; one that is not ends the trust of the source in the
-    run in which that is known, and every session is listed in that run. Replay gives the same.
+    run in which that is known, and every session is listed in that run. A thread was quiet for as
+    long as its session was said to be. Replay gives the same.
     """
     fleet, changed = Fleet(20), "s0007"
+    fleet.change(changed, announce=False, updated_at=fleet.stamp(39 * HOUR))
     with fleet.serve():
         earn_trust(fleet, home)
         tables = ("threads", "thread_spells", "session_digests", "session_evidence")
@@ -199,10 +201,12 @@ def test_quiet_sessions_rest(home: Path) -> None:
                 "state_reason": "the list of sessions says nothing new of it",
             }
         ]
-        fleet.change(changed, status="terminated")
+        fleet.change(changed, status="terminated", updated_at=fleet.stamp(40 * HOUR + 30))
         fleet.minute, fleet.requests = 40 * HOUR + 35, []
         assert count_reasons_of(fleet.run(home, SOON)) == {"resting": 19, "changed": 1}
         assert fleet.requests == ["sessions", "threads"]
+        (silence,) = read(home, "SELECT age_of_step(step) AS seconds FROM silences")
+        assert silence["seconds"] == pytest.approx(80 * 60, rel=0.02)
         health = [row for row in build(home, "ingestion_health") if row["quiet_as_of"]]
         assert len(health) == 19
         assert {round(row["missed_share_upper"], 3) for row in health} == {0.048}

@@ -11,6 +11,7 @@ from pipelines.errors import WarehouseError, WarehouseOlder
 from pipelines.warehouse.duckdb_file import DuckdbFile
 from pipelines.warehouse.sql import read_sql
 from tests.builders import DAY, at, land, load, load_all, read, replay_all, thread
+from tests.empty import open_tables
 from tests.support import ROOT
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def born(minute: float) -> str:
     return at(minute).isoformat()
 
 
+@pytest.mark.anywhere
 def test_first_spell(home: Path) -> None:
     """A first spell began at the updated_at that lies in its bounds, else at created_at."""
     load(
@@ -57,6 +59,7 @@ def test_first_spell(home: Path) -> None:
     assert spells(home, "e") == [("running", 0.5, 8, 0.5, None, 0.5)]
 
 
+@pytest.mark.anywhere
 def test_a_b_a(home: Path) -> None:
     """There and back again is three spells; the change lies after the last poll that saw none."""
     load(home, 0, thread("a", "idle", updated=-1, created_at=born(-5)))
@@ -77,6 +80,7 @@ def test_a_b_a(home: Path) -> None:
     ]
 
 
+@pytest.mark.anywhere
 def test_stop_reason_begins_a_spell(home: Path) -> None:
     """Another stop reason is another spell; any other change is none."""
     load(home, 0, thread("a", "idle", stop_reason={"type": "end_turn"}))
@@ -86,6 +90,7 @@ def test_stop_reason_begins_a_spell(home: Path) -> None:
     assert [row["stop_reason_type"] for row in rows] == ["end_turn", "refusal"]
 
 
+@pytest.mark.anywhere
 @pytest.mark.parametrize("how", [{"outcome": "incomplete"}, {"status_filter": "idle"}])
 def test_only_complete_polls_bound(home: Path, how: dict[str, str]) -> None:
     """A poll that is partial or filtered tightens no bound, but what it saw is a spell."""
@@ -100,6 +105,7 @@ def test_only_complete_polls_bound(home: Path, how: dict[str, str]) -> None:
     ]
 
 
+@pytest.mark.anywhere
 def test_missing_thread(home: Path) -> None:
     """A missing thread was last seen before it vanished; coming back as it was is no new spell."""
     load(home, 0, thread("a", "idle"))
@@ -117,6 +123,7 @@ def test_missing_thread(home: Path) -> None:
     assert spells(home)[-1] == ("running", 40.5, 10, 25.25, None, 60)
 
 
+@pytest.mark.anywhere
 def test_lagging_answer(home: Path) -> None:
     """A complete poll that lists a thread as it had been earlier has not seen its current spell."""
     load(home, 0, thread("a", "idle", updated=-10))
@@ -134,6 +141,7 @@ def test_lagging_answer(home: Path) -> None:
     assert spells(home)[-1] == ("idle", 40.5, 10, 15, None, 60)
 
 
+@pytest.mark.anywhere
 @pytest.mark.parametrize("how", [{"outcome": "incomplete"}, {"status_filter": "idle"}])
 def test_return_in_a_partial_poll(home: Path, how: dict[str, str]) -> None:
     """A thread that is back was not seen by the complete poll that missed it."""
@@ -148,6 +156,7 @@ def test_return_in_a_partial_poll(home: Path, how: dict[str, str]) -> None:
     ]
 
 
+@pytest.mark.anywhere
 def test_regressed_and_stale_change_no_history(home: Path) -> None:
     """What is old, a thread or a whole poll, is no spell."""
     load(home, 10, thread("a", "idle", updated=5))
@@ -204,12 +213,13 @@ DAMAGES = {
 }
 
 
+@pytest.mark.anywhere
 @pytest.mark.parametrize("violation", DAMAGES)
 def test_damaged_history_undoes_the_run(home: Path, violation: str) -> None:
     """History that contradicts itself undoes the load, and the error says which thread."""
     load(home, 0, thread("a", "idle"))
     load(home, 10, thread("a", "running"))
-    with DuckdbFile(home).write() as connection:
+    with open_tables(home).write() as connection:
         connection.execute(DAMAGES[violation])
     tables = ("threads", "thread_status_history", "session_polls", "runs")
     before = {table: read(home, f"FROM {table}") for table in tables}
@@ -225,6 +235,7 @@ def drift(home: Path) -> list[tuple[Any, ...]]:
     return [tuple(row.values()) for row in read(home, f"SELECT {columns} FROM schema_drift")]
 
 
+@pytest.mark.anywhere
 def test_drift(home: Path) -> None:
     """Unknown fields, types and values are recorded once, with their first run."""
     odd = thread("a", "hibernating", colour="red", agent={"type": "robot", "hat": {"size": 1}})
@@ -270,6 +281,7 @@ def test_drift_of_documented_objects(home: Path) -> None:
     ]
 
 
+@pytest.mark.anywhere
 def test_drift_of_regressed_threads(home: Path) -> None:
     """What is new in a thread that is not applied is new all the same."""
     load(home, 0, thread("a", updated=5))

@@ -20,6 +20,7 @@ from pipelines.landing.store import Directory
 from pipelines.warehouse.duckdb_file import DuckdbFile
 from pipelines.warehouse.load import load_run
 from tests.builders import DAY, SESSION, at, land, load, load_all, publish_all, read, thread
+from tests.empty import open_tables
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -57,6 +58,7 @@ def counts(row: dict[str, Any]) -> tuple[int, ...]:
     return tuple(row[f"threads_{kind}"] for kind in kinds)
 
 
+@pytest.mark.anywhere
 def test_insert_change_unchanged_missing(home: Path) -> None:
     """A poll tells new, changed, unchanged and missing threads apart, and stamps only changes."""
     assert counts(load(home, 0, thread("a"), thread("b"), thread("c"))) == (3, 0, 0, 0, 0)
@@ -70,6 +72,7 @@ def test_insert_change_unchanged_missing(home: Path) -> None:
     }
 
 
+@pytest.mark.anywhere
 def test_return(home: Path) -> None:
     """A thread that comes back is missing no longer, and that is a change."""
     load(home, 0, thread("a"))
@@ -80,6 +83,7 @@ def test_return(home: Path) -> None:
     assert state(home) == {"a": ("running", 0.5, 30.5, None)}
 
 
+@pytest.mark.anywhere
 @pytest.mark.parametrize("outcome", ["incomplete", "failed", "gone", "forbidden"])
 def test_only_complete_polls_retire(home: Path, outcome: str) -> None:
     """A poll that did not end well retires no thread, and applies what it saw."""
@@ -89,6 +93,7 @@ def test_only_complete_polls_retire(home: Path, outcome: str) -> None:
     assert state(home) == {"a": ("running", 0.5, 0.5, None), "b": ("idle", 0.5, 10.5, None)}
 
 
+@pytest.mark.anywhere
 def test_filtered_polls_do_not_retire(home: Path) -> None:
     """A poll for certain statuses retires nothing."""
     load(home, 0, thread("a"), thread("b", "idle"))
@@ -96,6 +101,7 @@ def test_filtered_polls_do_not_retire(home: Path) -> None:
     assert state(home)["a"][-1] is None
 
 
+@pytest.mark.anywhere
 def test_regressed_thread(home: Path) -> None:
     """A thread whose updated_at went backwards is counted and not applied, and was listed."""
     load(home, 0, thread("a", "idle", updated=5))
@@ -106,6 +112,7 @@ def test_regressed_thread(home: Path) -> None:
     assert (counts(row), state(home)) == ((0, 0, 0, 0, 1), {"a": ("idle", 0.5, 30.5, None)})
 
 
+@pytest.mark.anywhere
 def test_overtaken_poll(home: Path) -> None:
     """A poll that comes before the latest loaded one is recorded as such and changes nothing."""
     load(home, 10, thread("a", "idle", updated=5))
@@ -114,6 +121,7 @@ def test_overtaken_poll(home: Path) -> None:
     assert (row["outcome"], counts(row), state(home)) == ("overtaken", (0, 0, 0, 0, 0), before)
 
 
+@pytest.mark.anywhere
 def test_order_without_a_clock(home: Path) -> None:
     """Polls come in the order of their numbers, whatever the clock said of when they began."""
     load(home, 20, thread("a", "idle"), thread("b"), sequence=1)
@@ -127,6 +135,7 @@ def test_order_without_a_clock(home: Path) -> None:
     assert load(home, 80, sequence=4, run_id="same")["outcome"] == "overtaken"
 
 
+@pytest.mark.anywhere
 def test_clock_set_back(home: Path) -> None:
     """If the clock is set back between two polls, the bounds of a change stay in order."""
     load(home, 10, thread("a", "idle"), sequence=1)
@@ -152,6 +161,7 @@ def test_numbers_go_on_from_the_ledger(home: Path) -> None:
         assert DuckdbFile(home).newest_sequence() == 7
 
 
+@pytest.mark.anywhere
 def test_pending_runs_load_in_order(home: Path) -> None:
     """Runs that landed and were not loaded are loaded first to last, each once."""
     land(home, 10, thread("a", "idle", updated=5))
@@ -161,12 +171,13 @@ def test_pending_runs_load_in_order(home: Path) -> None:
     assert state(home) == {"a": ("idle", 0.5, 10.5, None)}
 
 
+@pytest.mark.anywhere
 def test_loading_again_changes_nothing(home: Path) -> None:
     """A run that is already in the ledger is a no-op."""
     load(home, 0, thread("a"))
     load(home, 10, thread("b"))
     before = {table: read(home, f"FROM {table}") for table in ("threads", "session_polls")}
-    with DuckdbFile(home).write() as connection:
+    with open_tables(home).write() as connection:
         connection.execute("DELETE FROM runs")
     assert load_all(home) == ["run-0", "run-10"]
     assert {table: read(home, f"FROM {table}") for table in before} == before
@@ -197,6 +208,7 @@ CHANGES: dict[str, Any] = {
 }
 
 
+@pytest.mark.anywhere
 def test_columns_that_are_new(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A column that a version adds fills with the next poll, of unchanged sessions too.
 
@@ -204,12 +216,12 @@ def test_columns_that_are_new(home: Path, monkeypatch: pytest.MonkeyPatch) -> No
     """
     odd = thread("a", agent={"type": "advisor"})
     load(home, 0, odd)
-    with DuckdbFile(home).write() as connection:
+    with open_tables(home).write() as connection:
         connection.execute("UPDATE threads SET agent_type = 'by hand'")
     monkeypatch.setattr("pipelines.__version__", "99")
     assert counts(load(home, 10, odd)) == (0, 0, 1, 0, 0)
     assert read(home, "SELECT agent_type FROM threads") == [{"agent_type": "by hand"}]
-    with DuckdbFile(home).write() as connection:
+    with open_tables(home).write() as connection:
         connection.execute("ALTER TABLE threads ADD COLUMN agent_kind VARCHAR")
     schema = pl.Schema({**THREADS, "agent_kind": pl.String()})
     monkeypatch.setattr(frames, "THREADS", schema)
@@ -221,6 +233,7 @@ def test_columns_that_are_new(home: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert counts(load(home, 30, odd)) == (0, 0, 1, 0, 0)
 
 
+@pytest.mark.anywhere
 def test_every_column_counts_as_a_change(home: Path) -> None:
     """A change of any field, one in each thread, is a change of the thread."""
     changed = []
@@ -239,7 +252,7 @@ def test_every_column_counts_as_a_change(home: Path) -> None:
 def test_changes_cover_every_column(home: Path) -> None:
     """The changes above touch every column that comes from the server."""
     load(home, 0, thread("a"))
-    with DuckdbFile(home).write() as connection:
+    with open_tables(home).write() as connection:
         table = [row[0] for row in connection.execute("DESCRIBE threads").fetchall()]
     known = {"source", "session_id", "thread_id", "first_seen_at", "last_changed_at"}
     known |= {"last_changed_sequence", "missing_since", "missing_sequence", "observed_at"}
@@ -250,6 +263,7 @@ def test_changes_cover_every_column(home: Path) -> None:
     assert set(table) - known - derived <= set(CHANGES)
 
 
+@pytest.mark.anywhere
 def test_run_row(home: Path) -> None:
     """A run's row counts its sessions by outcome."""
     load(home, 0, thread("a"), outcome="incomplete")
@@ -260,10 +274,11 @@ def test_run_row(home: Path) -> None:
     assert (row["sequence"], row["version"], row["door"]) == (1, "1", "unknown")
 
 
+@pytest.mark.anywhere
 def test_violated_check_undoes_the_run(home: Path) -> None:
     """A row listed twice undoes the whole load, and the error says which row."""
     load(home, 0, thread("a"))
-    with DuckdbFile(home).write() as connection:
+    with open_tables(home).write() as connection:
         connection.execute("INSERT INTO threads FROM threads")
     land(home, 10, thread("b"))
     with pytest.raises(
@@ -274,6 +289,7 @@ def test_violated_check_undoes_the_run(home: Path) -> None:
     assert set(state(home)) == {"a"}
 
 
+@pytest.mark.anywhere
 @pytest.mark.parametrize(
     ("table", "found"),
     [
@@ -288,7 +304,7 @@ def test_doubled_rows_undo_the_run(home: Path, table: str, found: str) -> None:
     load(home, 0, thread("a", colour="red"), outcome="incomplete")
     land(home, 10, thread("a", colour="red"), outcome="incomplete")
     first, second = list_runs(Directory(home / RAW)).values()
-    with DuckdbFile(home).write() as connection:
+    with open_tables(home).write() as connection:
         connection.execute(f"INSERT INTO {table} FROM {table}")
         before = connection.execute(f"FROM {table}").fetchall()
         path = second if table == "spells_unseen" else first
@@ -307,6 +323,7 @@ def test_damaged_file(home: Path) -> None:
     assert set(state(home)) == {"a"}
 
 
+@pytest.mark.anywhere
 def test_deep_thread(home: Path) -> None:
     """A thread that nests as deeply as is let in is loaded whole, whatever is on the stack."""
     deep: Any = 1
@@ -327,7 +344,7 @@ def test_deep_thread(home: Path) -> None:
 def test_newer_warehouse(home: Path) -> None:
     """A warehouse of a newer version is rejected."""
     load(home, 0, thread("a"))
-    with DuckdbFile(home).write() as connection:
+    with open_tables(home).write() as connection:
         connection.execute("INSERT INTO schema_version (version, name) VALUES (999, '0999_future')")
     with pytest.raises(WarehouseNewer, match=r"schema 999.*Upgrade"), DuckdbFile(home).write():
         pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import log
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -34,8 +35,8 @@ pytestmark = pytest.mark.slow  # together they take long
 def test_outage_by_hand() -> None:
     """Complete polls, then a day of 404 and 400: nothing is taken to go on that no poll saw."""
     world = World()
-    world.poll(50, state("a", "running", 0, 10), terminated("b", 0, 40), state("c", "running"))
-    world.poll(70, state("a", "idle", 0, 12), terminated("b", 0, 40), state("c", "running"))
+    world.poll(50, state("a", "running", 0, 48), terminated("b", 0, 40), state("c", "running"))
+    world.poll(70, state("a", "idle", 0, 50), terminated("b", 0, 40), state("c", "running"))
     for hour in range(2, 24):
         outcome = "gone" if hour < 12 else "failed"
         world.poll(60 * hour, outcome=outcome, error_message=str(404 if hour < 12 else 400))
@@ -153,6 +154,27 @@ def test_closed_at_an_unknown_time() -> None:
     assert found == [(1, 0, 0, 1), (1, 0, 0, 1)]
     assert tables["session_summary"][0]["peak_concurrency"] == 1
     assert columns(tables["thread_durations"], "elapsed_seconds") == [(None,), (150 * MINUTE,)]
+
+
+def test_a_night_without_polls_is_no_silence(home: Path) -> None:
+    """A thread that moves every minute was seen quiet for a minute, however rarely that is seen.
+
+    One that hangs was quiet for as long as polls saw it hang.
+    """
+    for begun in (0, 10, 20, 900, 910):
+        moved = {"hangs": 0 if begun < 910 else begun, "lives": begun - 0.5}
+        threads = [
+            {"id": name, "agent": {"id": name}, "status": "running", "updated_at": at(when)}
+            for name, when in moved.items()
+        ]
+        land(home, begun, *threads)
+    load_all(home)
+    found = read(home, "SELECT agent, step, silences FROM silences ORDER BY ALL")
+    night, minute = round(100 * log(900 * MINUTE)), round(100 * log(MINUTE))
+    assert columns(found, "agent", "step", "silences") == [
+        ("hangs", night, 1),
+        ("lives", minute, 4),
+    ]
 
 
 def test_worlds_are_what_the_loader_makes(home: Path) -> None:

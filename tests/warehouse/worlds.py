@@ -148,21 +148,26 @@ class World:
             if all(known.get(name) == new[name] for name in shown) and not known["missing_since"]:
                 return True
         new |= {"source": key[0], "session_id": key[1]}
-        self._note_silence(key[0], known, new)
+        self._note_silence(key, known, new)
         self._begin_spell(key, known, new)
         self.threads[key] = new
         return True
 
-    def _note_silence(self, source: str, known: Row | None, new: Row) -> None:
-        """Count how long a thread had been quiet, if it was open."""
+    def _note_silence(self, key: Key, known: Row | None, new: Row) -> None:
+        """Count how long a thread had been quiet when it was last seen so, if it was open."""
         if known is None or not known["is_open"]:
             return
         before, now = known["updated_at"], new["updated_at"]
         if before is not None and now is not None and now > before:
             agent = known.get("agent_id") or known.get("agent_name") or "(none)"
-            length = max((now - before) / timedelta(seconds=1), 1)
-            step = round(100 * math.log(length))
-            self.silences[source, agent, known["status"] or "(none)", step] += 1
+            complete = [
+                poll["started_at"]
+                for poll in self.polls
+                if poll["is_complete"] and (poll["source"], poll["session_id"]) == key[:2]
+            ]
+            seen_at = max(known["last_changed_at"], known["missing_since"] or [EVER, *complete][-1])
+            step = round(100 * math.log(max((seen_at - before) / timedelta(seconds=1), 1)))
+            self.silences[key[0], agent, known["status"] or "(none)", step] += 1
 
     def list_silences(self) -> Iterator[Row]:
         """Give the rows of silences."""
