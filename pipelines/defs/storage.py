@@ -2,12 +2,13 @@
 
 Dagster opens a file anew for each event, twice or more. At the end of each SQLite moves its log
 into the file and waits for the disk: a run of 200 events takes 2 s of CPU more, and longer by the
-clock. Here the file that all runs share stays open, and waits for no disk: it repeats what is in
-the files of the runs.
+clock. Here the file that all runs share stays open, and that of the run that is written; they wait
+for no disk, and lose no event unless the machine fails.
 """
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from sqlalchemy import NullPool, create_engine, event, inspect
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from dagster import EventLogEntry
     from dagster._serdes import ConfigurableClassData
     from sqlalchemy.engine import Connection, Engine
 
@@ -31,12 +33,34 @@ BUSY_S = 60
 class EventLog(SqliteEventLogStorage):
     """The events of the runs, each in a separate file, and the file that all of them share."""
 
+    _written: str | None = None  # the run of the newest event of this process
+
+    def store_event(self, event: EventLogEntry) -> None:
+        """Store an event, and touch its run's file: the web server reads it when that changes."""
+        if event.run_id != self._written:
+            self._close_written()
+            self._written = event.run_id
+        super().store_event(event)
+        os.utime(self.path_for_shard(event.run_id))
+
+    def dispose(self) -> None:
+        """Close what is open of a run, so that its file alone holds all."""
+        self._close_written()
+        super().dispose()
+
+    def _close_written(self) -> None:
+        if self._written is not None:
+            self._open(self._written).dispose()
+            self._written = None
+
+    def _open(self, shard: str) -> Engine:
+        is_kept = shard in {INDEX_SHARD_NAME, self._written}
+        return open_engine(self.conn_string_for_shard(shard), is_kept=is_kept)
+
     @contextmanager
     def _connect(self, shard: str) -> Iterator[Connection]:
         with self._db_lock:
-            engine = open_engine(
-                self.conn_string_for_shard(shard), is_kept=shard == INDEX_SHARD_NAME
-            )
+            engine = self._open(shard)
             if shard not in self._initialized_dbs:
                 self._initdb(engine)
                 self._initialized_dbs.add(shard)
@@ -45,8 +69,9 @@ class EventLog(SqliteEventLogStorage):
 
     def has_table(self, table_name: str) -> bool:
         """Whether the file of all runs has a table, which Dagster asks more than once."""
-        engine = open_engine(self.conn_string_for_shard(INDEX_SHARD_NAME), is_kept=True)
-        with engine.connect() as connection:  # it may be asked within a transaction
+        with self._open(
+            INDEX_SHARD_NAME
+        ).connect() as connection:  # it may be asked within a transaction
             return inspect(connection).has_table(table_name)
 
 
@@ -67,11 +92,7 @@ class Storage(DagsterSqliteStorage):
 
 @lru_cache(maxsize=16)
 def open_engine(url: str, *, is_kept: bool) -> Engine:
-    """Return what opens a file. One that is kept stays open until the process ends.
-
-    The file of a run does not: the web server sees its events when it changes, which it does as it
-    is closed.
-    """
+    """Return what opens a file. One that is kept stays open until it is disposed of."""
     options: dict[str, Any] = {} if is_kept else {"poolclass": NullPool}
     engine = create_engine(url, connect_args={"timeout": BUSY_S}, **options)
     if is_kept:

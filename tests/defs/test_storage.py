@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -14,10 +15,12 @@ from tests.defs.instances import open_instance
 from tests.support import ROOT
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 pytestmark = pytest.mark.slow
 
+RUN = "00000000-0000-4000-8000-000000000000"
 OPENED: list[str] = []
 
 
@@ -27,23 +30,32 @@ def note_opened(event: str, arguments: tuple[object, ...]) -> None:
         OPENED.append(str(arguments[0]))
 
 
-def run(instance: dg.DagsterInstance) -> str:
-    """Run a job of three assets; return the run's id."""
+def run(instance: dg.DagsterInstance, seen: Sequence[str] | None = None) -> str:
+    """Run a job of three assets, which first waits until its start was `seen`; return its id."""
 
     @dg.multi_asset(
         specs=[dg.AssetSpec(name) for name in "abc"],
         check_specs=[dg.AssetCheckSpec("holds", asset=name) for name in "abc"],
     )
     def letters() -> object:
+        deadline = time.monotonic() + 60
+        while seen is not None and "STEP_START" not in seen and time.monotonic() < deadline:
+            time.sleep(0.01)
         for name in "abc":
             check = dg.AssetCheckResult(asset_key=name, check_name="holds", passed=name != "b")
             yield dg.MaterializeResult(asset_key=name, check_results=[check])
 
-    return dg.materialize([letters], instance=instance).run_id
+    job = dg.Definitions([letters]).resolve_implicit_global_asset_job_def()
+    return job.execute_in_process(
+        instance=instance, run_id=RUN if seen is not None else None
+    ).run_id
 
 
-def test_one_file_stays_open(tmp_path: Path) -> None:
-    """The file of all runs stays open after the first run of a process, and Dagster reads it."""
+def test_files_stay_open(tmp_path: Path) -> None:
+    """The file of all runs, and that of a run while it goes on, stay open, and Dagster reads them.
+
+    Each is whole without a log beside it when the run's process has ended.
+    """
     plain = tmp_path / "plain"
     plain.mkdir()
     with dg.DagsterInstance.local_temp(str(plain)) as instance:
@@ -56,10 +68,27 @@ def test_one_file_stays_open(tmp_path: Path) -> None:
         second = run(instance)
         assert isinstance(instance.event_log_storage, EventLog)
         assert not [name for name in OPENED if name.endswith("index.db")]
-        assert [name for name in OPENED if name.endswith(f"{second}.db")]
+        # Once to make its tables, and once to look for them.
+        assert len([name for name in OPENED if name.endswith(f"{second}.db")]) == 2
+    assert not [path for each in (first, second) for path in tmp_path.rglob(f"{each}.db-*")]
     (tmp_path / "dagster.yaml").unlink()
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
         assert read(instance, first) == read(instance, second) == expected
+
+
+def test_a_run_is_seen_while_it_goes_on(tmp_path: Path) -> None:
+    """Who watches a run from another instance, as the web server does, sees events as they come."""
+    shutil.copy(ROOT / "dagster_home" / "dagster.yaml", tmp_path)
+    seen: list[str] = []
+
+    def note(entry: dg.EventLogEntry, _: str) -> None:
+        seen.append(entry.get_dagster_event().event_type_value)
+
+    with open_instance(tmp_path) as watching, open_instance(tmp_path) as instance:
+        watching.watch_event_logs(RUN, None, note)
+        run(instance, seen)
+        assert "STEP_START" in seen
+        assert "RUN_SUCCESS" not in seen[: seen.index("STEP_START")]
 
 
 def read(instance: dg.DagsterInstance, run_id: str) -> list[tuple[object, ...]]:
