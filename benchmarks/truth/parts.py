@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from benchmarks.truth import lifetimes, silences, versions
+from benchmarks.truth import lifetimes, plain, silences, versions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -32,7 +32,12 @@ class Theme(Protocol):
         """Yield what such looks are worth."""
 
 
-THEMES: dict[str, Theme] = {"lifetimes": lifetimes, "silences": silences, "versions": versions}
+THEMES: dict[str, Theme] = {
+    "lifetimes": lifetimes,
+    "silences": silences,
+    "plain silences": plain,
+    "versions": versions,
+}
 
 
 class Part(NamedTuple):

@@ -18,13 +18,8 @@ if TYPE_CHECKING:
 
 # Views that more than one analysis reads, each after those that it reads itself.
 SHARED = (
-    "latest_polls",
-    "status_names",
-    "parent_threads",
-    "unwatched_sessions",
-    "group_names",
-    "source_as_of",
-    "open_changes",
+    *("latest_polls", "status_names", "parent_threads", "unwatched_sessions"),
+    *("group_names", "source_as_of"),
 )
 # Of a lake the tables, once: each query that reads one asks the catalog for its files and rows.
 TABLES = (

@@ -28,9 +28,9 @@ WITH per_thread AS (
     SELECT
         durations.rowid AS thread,
         intervals.status,
-        sum((intervals.seconds * 1e6)::BIGINT) AS us,
-        sum((intervals.seconds_low * 1e6)::BIGINT) AS us_low,
-        sum((intervals.seconds_high * 1e6)::BIGINT) AS us_high
+        sum((intervals.seconds * 1e6)::BIGINT)::BIGINT AS us,
+        sum((intervals.seconds_low * 1e6)::BIGINT)::BIGINT AS us_low,
+        sum((intervals.seconds_high * 1e6)::BIGINT)::BIGINT AS us_high
     FROM status_intervals AS intervals
     JOIN analytics.thread_durations AS durations USING (source, session_id, thread_id)
     WHERE durations.basis IN ('open', 'vanished') OR NOT intervals.is_current

@@ -11,6 +11,11 @@ CREATE OR REPLACE MACRO survival_interval(survival, log_error, sooner, later) AS
     END
 };
 
+-- What the closing of one adds to the logarithm of a curve, and to Greenwood's sum, if so many stay at
+-- risk. As decimals they add up to the same in any order.
+CREATE OR REPLACE MACRO log_share_of(staying) AS ln(staying / (staying + 1))::DECIMAL(18, 15);
+CREATE OR REPLACE MACRO variance_of(staying) AS (1 / ((staying::BIGINT + 1) * staying))::DECIMAL(18, 17);
+
 -- Kaplan-Meier curves with Greenwood's 95 % intervals on the log-log scale. `lifetimes` names what has
 -- the columns curve, elapsed_seconds, is_censored, entry_seconds: the age after which it was under
 -- observation (delayed entry; 0 if from birth on), listed_seconds: the age at which it was first listed,
@@ -89,25 +94,18 @@ CREATE OR REPLACE MACRO kaplan_meier(lifetimes) AS TABLE (
     ),
 
     -- Closings at the same time may be taken one by one, before the censorings at that time:
-    -- (1 - 1/n) (1 - 1/(n-1)) = 1 - 2/n, and likewise the terms of Greenwood's sum. Logarithms as
-    -- decimals add up to the same in any order. The closing of the last one at risk takes all, but
-    -- not while others are still to come, or the curve would be 0 for them too: the last one stays.
+    -- (1 - 1/n) (1 - 1/(n-1)) = 1 - 2/n, and likewise the terms of Greenwood's sum. The closing of the last
+    -- one at risk takes all, but not while others are still to come, or the curve would be 0 for them too:
+    -- the last one stays. Rows are narrow, for there is one for each thread and curve.
     risks AS MATERIALIZED (
         SELECT
             curve,
             elapsed_seconds,
             is_censored,
-            at_risk,
-            ended_before * least(n, 200) // n AS part,
+            at_risk::INTEGER AS at_risk,
+            (ended_before * least(n, 200) // n)::SMALLINT AS part,
             NOT is_censored AND staying = 0 AND NOT is_awaiting AS is_last,
-            CASE
-                WHEN NOT is_censored AND staying > 0
-                    THEN ln(staying / (staying + 1))::DECIMAL(18, 15)
-            END AS log_share,
-            CASE
-                WHEN NOT is_censored AND staying > 0
-                    THEN (1 / ((staying + 1) * staying))::DECIMAL(18, 17)
-            END AS variance
+            CASE WHEN NOT is_censored AND staying > 0 THEN staying END::INTEGER AS stayed
         FROM ranked
     ),
 
@@ -120,8 +118,8 @@ CREATE OR REPLACE MACRO kaplan_meier(lifetimes) AS TABLE (
             count_if(NOT is_censored) AS closed,
             count_if(is_censored) AS censored,
             bool_or(is_last) AS is_last,
-            sum(log_share) AS log_share,
-            sum(variance) AS variance
+            sum(log_share_of(stayed)) AS log_share,
+            sum(variance_of(stayed)) AS variance
         FROM risks
         GROUP BY curve, part
     ),
@@ -152,8 +150,8 @@ CREATE OR REPLACE MACRO kaplan_meier(lifetimes) AS TABLE (
             count_if(NOT is_censored),
             count_if(is_censored),
             bool_or(risks.is_last),
-            any_value(log_so_far - coalesce(drops.log_share, 0)) + coalesce(sum(sum(risks.log_share)) OVER in_part, 0),
-            any_value(variance_so_far - coalesce(drops.variance, 0)) + coalesce(sum(sum(risks.variance)) OVER in_part, 0)
+            any_value(log_so_far - coalesce(drops.log_share, 0)) + coalesce(sum(sum(log_share_of(stayed))) OVER in_part, 0),
+            any_value(variance_so_far - coalesce(drops.variance, 0)) + coalesce(sum(sum(variance_of(stayed))) OVER in_part, 0)
         FROM risks
         JOIN (FROM running WHERE is_drop) AS drops USING (curve, part)
         GROUP BY curve, part, elapsed_seconds

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmarks.truth import lifetimes, versions
+from benchmarks.truth import lifetimes, plain, silences, versions
 from benchmarks.truth.__main__ import write
 from benchmarks.truth.parts import AT_A_TIME, Part, divide, list_parts
 from benchmarks.truth.world import Finding, share
@@ -50,6 +50,13 @@ def test_young_version() -> None:
     assert (row["version"], row["compared_with"], row["failures"]) == (2, 1, "unclear")
     assert 3000 < row["common_age_seconds"] < 4200
     assert abs(row["failed_share"] - row["failed_share_compared"]) < 0.1
+
+
+@pytest.mark.slow
+def test_silences_read_plainly() -> None:
+    """The load and the analysis list the very threads that another computation lists."""
+    name = "silences of 5, 20 and 60 minutes, polled every 30"
+    assert silences.look(name, [2]) == plain.look(name, [2])
 
 
 @pytest.mark.slow

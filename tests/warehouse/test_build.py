@@ -167,7 +167,7 @@ def test_interruption(home: Path, cores: int) -> None:
         assert tables == [[{"x": 1}]] * 2
 
 
-@pytest.mark.parametrize("broken", [None, "latest_polls", "open_changes"])
+@pytest.mark.parametrize("broken", [None, "latest_polls", "source_as_of"])
 def test_shared_views(home: Path, broken: str | None) -> None:
     """What several read is computed once and forgotten; if it cannot be, each says so itself."""
     look = "SELECT count(*) AS x FROM duckdb_views() WHERE temporary AND view_name IN ({})"
