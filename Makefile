@@ -93,7 +93,7 @@ check: .venv/dev ## format, lint, types, import contracts, and what a poll may c
 test-duckdb-2: .venv-duckdb-2/dev-$(DUCKDB_2) ## types, the quick tests of tables, and loads, with DuckDB 2
 	.venv-duckdb-2/bin/mypy
 	PATH="$(CURDIR)/.venv-duckdb-2/bin:$$PATH" .venv-duckdb-2/bin/python -m pytest $(SIDE_BY_SIDE) $(QUICK) $(ON_DUCKDB)
-	PATH="$(CURDIR)/.venv-duckdb-2/bin:$$PATH" .venv-duckdb-2/bin/python -m pytest $(SIDE_BY_SIDE) $(LOADS)
+	PATH="$(CURDIR)/.venv-duckdb-2/bin:$$PATH" .venv-duckdb-2/bin/python -m pytest $(SIDE_BY_SIDE) -m "not lake" $(LOADS)
 
 figures: .venv/dev ## what polling cannot see, by simulation, and where assumption and world part: figures of the docs
 	PYTHONPATH=. $(BIN)/python benchmarks/polling.py

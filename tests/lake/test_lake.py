@@ -64,7 +64,7 @@ def land_some(home: Path) -> None:
     land(home, 65, thread("c", "odd", new_field={"x": [1]}), thread("d", "terminated"))
 
 
-@pytest.mark.parametrize("place", ["directory", "s3"])
+@pytest.mark.parametrize("place", ["s3"])
 def test_tables_are_those_of_a_file(lake: Lake, tmp_path: Path) -> None:
     """The same landed runs give the same rows of every table; a replay gives them again."""
     land_some(tmp_path)

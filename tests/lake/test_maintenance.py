@@ -94,7 +94,7 @@ def test_unpublished_loads(lake: Lake, tmp_path: Path) -> None:
     assert len(read_all(warehouse)["main.threads"]) == 2
 
 
-@pytest.mark.parametrize("place", ["directory", "s3"])
+@pytest.mark.parametrize("place", ["s3"])
 def test_files_of_another_lake(make_lake: Callable[[str], Lake], tmp_path: Path) -> None:
     """A path that another catalog uses is rejected by whatever writes, and nothing is removed."""
     first = make_lake("team_a")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Repeat with a lake what is said of the tables wherever they are."""
     if metafunc.definition.get_closest_marker("anywhere"):
-        places = ["file", pytest.param("lake", marks=pytest.mark.slow)]
+        places = ["file", pytest.param("lake", marks=[pytest.mark.slow, pytest.mark.lake])]
         metafunc.parametrize("place", places)
 
 
