@@ -69,9 +69,8 @@ class EventLog(SqliteEventLogStorage):
 
     def has_table(self, table_name: str) -> bool:
         """Whether the file of all runs has a table, which Dagster asks more than once."""
-        with self._open(
-            INDEX_SHARD_NAME
-        ).connect() as connection:  # it may be asked within a transaction
+        engine = self._open(INDEX_SHARD_NAME)
+        with engine.connect() as connection:  # it may be asked within a transaction
             return inspect(connection).has_table(table_name)
 
 
