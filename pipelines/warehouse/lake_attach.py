@@ -26,6 +26,9 @@ WITHOUT_HEALTH_CHECK = "SET pg_pool_health_check_query = ''"
 # compare each of its rows with each other one.
 WITHOUT_LOOPS = "SET asof_loop_join_threshold = 0; SET nested_loop_join_threshold = 0"
 
+# Buffers are a ten thousandth of the largest file that can be written: 5 MB, and not 80.
+SMALL_BUFFERS = "SET s3_uploader_max_filesize = '50GB'"
+
 
 def attach(
     home: Path, lake: Lake, schema: str, path: str, *options: str
@@ -37,6 +40,8 @@ def attach(
     connection = duckdb.connect(":memory:")
     try:
         load_extensions(connection, lake)
+        if lake.data.startswith(ON_S3):
+            connection.execute(SMALL_BUFFERS)
         create_secrets(connection, lake, schema)
         connection.execute(f"{WITHOUT_HEALTH_CHECK}; {WITHOUT_LOOPS}")
         connection.execute(f"ATTACH 'ducklake:lake' AS lake ({', '.join(options)})")

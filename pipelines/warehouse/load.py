@@ -21,11 +21,18 @@ from pipelines.records import THREADS_ENDPOINT
 from pipelines.warehouse.ledger import read_ages
 from pipelines.warehouse.registry import lists_sessions, registry_frames
 from pipelines.warehouse.repeats import PollDigests, read_known, read_known_threads
-from pipelines.warehouse.sql import commit_so_far, read_query, read_sql, register, transaction
-from pipelines.warehouse.staged import read_known_drift
+from pipelines.warehouse.sql import (
+    commit_so_far,
+    limit_memory,
+    read_query,
+    read_sql,
+    register,
+    transaction,
+)
+from pipelines.warehouse.staged import read_known_drift, stage_threads
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from pipelines.frames.flatten import Batch, Session
     from pipelines.landing.format import Landed
@@ -41,7 +48,7 @@ OF_THREADS = frozenset(
 )
 OF_LISTINGS = frozenset({"2_news", "2_news_of_threads", "5_sessions", "5_trials"})
 # Of DuckDB, while it loads threads: in 96 MB it takes a tenth longer, in 256 no less.
-MEMORY = "128MB"
+MEMORY_MB = 128
 # The last two return a row if something is wrong.
 OF_DRIFT, SUMS, CHECK = "5_drift", "3_sums", "6_check"
 FIX = "The tables are as before; `session-threads replay` rebuilds them from the landed pages"
@@ -163,12 +170,14 @@ def reading(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
 
     More threads make a load no faster, and each needs buffers. What does not fit goes to disk.
     """
-    connection.execute(f"SET threads = 1; SET memory_limit = '{MEMORY}'")
+    connection.execute("SET threads = 1")
+    limit_memory(connection, MEMORY_MB)
     try:
         yield
     finally:
         connection.execute(read_query("stage", "6_end"))
-        connection.execute("RESET threads; RESET memory_limit")
+        connection.execute("RESET threads")
+        limit_memory(connection, None)
 
 
 def apply_in_memory(
@@ -178,7 +187,7 @@ def apply_in_memory(
     try:
         apply(connection, landed, skipped)
     except duckdb.OutOfMemoryException:
-        connection.execute("RESET memory_limit")
+        limit_memory(connection, None)
         apply(connection, landed, skipped)
 
 
@@ -199,28 +208,6 @@ def apply(connection: duckdb.DuckDBPyConnection, landed: Landed, skipped: Collec
 def find_news(connection: duckdb.DuckDBPyConnection) -> set[tuple[str, str]]:
     """Return the sessions of the staged run whose threads are to be read."""
     return set(connection.execute(read_query("stage", "2_sessions")).fetchall())
-
-
-def stage_threads(
-    connection: duckdb.DuckDBPyConnection,
-    batches: Iterable[Batch],
-) -> None:
-    """Fill the tables `incoming_…`, a batch at a time.
-
-    What a transaction writes stays in memory; these tables are seen by nobody else.
-    """
-    connection.execute(read_query("stage", "3_tables"))
-    for threads, seen, lookups in batches:
-        with ExitStack() as views:
-            register(
-                connection,
-                views,
-                landed_threads=threads,
-                landed_seen=seen,
-                landed_lookups=lookups,
-            )
-            connection.execute(read_query("stage", "4_threads"))
-    connection.execute(read_query("stage", "5_newest"))
 
 
 def read_threads(

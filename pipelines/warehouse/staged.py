@@ -6,6 +6,7 @@ import io
 import tempfile
 import weakref
 from collections.abc import Mapping
+from contextlib import ExitStack
 from functools import cached_property
 from typing import IO, TYPE_CHECKING
 
@@ -16,9 +17,10 @@ from pipelines.frames.drift import Drift
 from pipelines.frames.known import KNOWN, ThreadDigests
 from pipelines.landing.digests import PollKey
 from pipelines.warehouse.repeats import Known, read_known, read_known_threads
+from pipelines.warehouse.sql import read_query, register
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     import duckdb
@@ -92,3 +94,25 @@ class Staged(msgspec.Struct, frozen=True):
         """Yield what was read of each file."""
         frames = self.frames.read()
         yield from zip(frames, frames, frames, strict=True)
+
+
+def stage_threads(
+    connection: duckdb.DuckDBPyConnection,
+    batches: Iterable[Batch],
+) -> None:
+    """Fill the tables `incoming_…`, a batch at a time.
+
+    What a transaction writes stays in memory; these tables are seen by nobody else.
+    """
+    connection.execute(read_query("stage", "3_tables"))
+    for threads, seen, lookups in batches:
+        with ExitStack() as views:
+            register(
+                connection,
+                views,
+                landed_threads=threads,
+                landed_seen=seen,
+                landed_lookups=lookups,
+            )
+            connection.execute(read_query("stage", "4_threads"))
+    connection.execute(read_query("stage", "5_newest"))

@@ -19,12 +19,15 @@ from pipelines.landing.format import read_run
 from pipelines.landing.store import Directory
 from pipelines.warehouse.duckdb_file import DuckdbFile
 from pipelines.warehouse.load import load_run
+from pipelines.warehouse.sql import limit_memory
 from tests.builders import DAY, SESSION, at, land, load, load_all, publish_all, read, thread
 from tests.empty import open_tables
 
 if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
+
+    import duckdb
 
 
 pytestmark = pytest.mark.slow  # together they take long
@@ -339,6 +342,21 @@ def test_deep_thread(home: Path) -> None:
     descend(300)
     (row,) = read(home, "SELECT extra FROM threads")
     assert msgspec.json.decode(row["extra"]) == {"deep": deep}
+
+
+def test_more_memory_than_is_given(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A load takes what it needs if the memory it is given is not enough."""
+    limits: list[int | None] = []
+
+    def limit(tables: duckdb.DuckDBPyConnection, megabytes: int | None) -> None:
+        limits.append(megabytes)
+        limit_memory(tables, megabytes)
+
+    monkeypatch.setattr("pipelines.warehouse.load.limit_memory", limit)
+    monkeypatch.setattr("pipelines.warehouse.load.MEMORY_MB", 24)
+    load(home, 0, *(thread(f"t{n}", name="x" * 200, colour=n) for n in range(20_000)))
+    assert limits == [24, None, None]
+    assert read(home, "SELECT count(*) AS n FROM threads") == [{"n": 20_000}]
 
 
 def test_newer_warehouse(home: Path) -> None:
