@@ -354,9 +354,9 @@ def test_more_memory_than_is_given(home: Path, monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr("pipelines.warehouse.load.limit_memory", limit)
     monkeypatch.setattr("pipelines.warehouse.load.MEMORY_MB", 24)
-    load(home, 0, *(thread(f"t{n}", name="x" * 200, colour=n) for n in range(20_000)))
+    load(home, 0, *(thread(f"t{n}", name="x" * 200, colour=n) for n in range(60_000)))
     assert limits == [24, None, None]
-    assert read(home, "SELECT count(*) AS n FROM threads") == [{"n": 20_000}]
+    assert read(home, "SELECT count(*) AS n FROM threads") == [{"n": 60_000}]
 
 
 def test_newer_warehouse(home: Path) -> None:
