@@ -1,11 +1,13 @@
 """Dagster's door: the code location `pipelines`."""
 
+import atexit
 import os
 from contextlib import suppress
 from pathlib import Path
 
 import dagster as dg
 
+from pipelines.cli.ending import end_at_once
 from pipelines.config.loader import load_tolerant
 from pipelines.defs.assets import define_assets
 from pipelines.defs.machines import define_machines
@@ -17,6 +19,7 @@ from pipelines.files import restrict
 from pipelines.warehouse.analyses import list_analyses
 from pipelines.warehouse.place import open_warehouse
 
+atexit.register(end_at_once)
 os.umask(0o077)  # what Dagster and the steps write holds names of threads
 if dagster_home := os.environ.get("DAGSTER_HOME"):
     with suppress(OSError):  # of someone else: Dagster's own processes say if that matters
