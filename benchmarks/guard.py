@@ -132,6 +132,9 @@ def count_polls() -> dict[str, int]:
         counts["heavy packages imported by sql"] = count_heavy(
             list_modules("sql", "SELECT 1"), HEAVY
         )
+        counts["heavy packages imported by plan"] = count_heavy(
+            list_modules("plan"), HEAVY_FOR_POLLS | {"polars"}
+        )
         written = find_written(home / "before.duckdb", home / WAREHOUSE)
     # The ledger's rows, and for which load each analysis was built.
     written.subtract(

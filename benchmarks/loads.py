@@ -22,7 +22,8 @@ from rich.console import Console
 from rich.table import Table
 
 from pipelines.landing.directory import RAW
-from pipelines.landing.format import Footer, page_row, write_run
+from pipelines.landing.footer import Footer, page_row
+from pipelines.landing.format import write_run
 from pipelines.landing.store import Directory
 from pipelines.providers.registry import find_endpoint
 from pipelines.records import Page, PageFetch, Poll, Run

@@ -1,6 +1,7 @@
 """The whole pipeline in plain Python: discover, plan, poll, load, build, publish.
 
 Dagster's assets, the command, `replay` and the demo call these functions and nothing beside them.
+What no request needs is imported where it is used: for a run that is while its pages come.
 """
 
 from __future__ import annotations
@@ -9,43 +10,37 @@ import asyncio
 import time
 import uuid
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from pipelines.extract.discover import Discovery, choose_sources, discover_sessions, follow
 from pipelines.extract.plan import PlannedSource, describe_plans, plan_polls
 from pipelines.extract.poll import poll_sessions
-from pipelines.extract.resting import Choice
-from pipelines.frames.evidence import name_readings
 from pipelines.landing.place import open_landing
-from pipelines.landing.store import LandedFile
 from pipelines.landing.writer import land_polls
 from pipelines.records import Decided, Poll, Progress, Selection
-from pipelines.reporting.loads import Loaded, describe_load
+from pipelines.reporting.loads import Loaded, Result, describe_load
 from pipelines.reporting.plans import describe_miss
-from pipelines.warehouse.analyses import Analysis, list_analyses
 from pipelines.warehouse.base import Warehouse
-from pipelines.warehouse.build import Outcome, build_all, write_settings
 from pipelines.warehouse.history import read_history
-from pipelines.warehouse.load import load_landed
 from pipelines.warehouse.place import open_warehouse
-from pipelines.warehouse.publication import publish
-from pipelines.warehouse.replay import replay as replay_runs
-from pipelines.warehouse.staged import Staged
-from pipelines.warehouse.staging import Staging, prepare_stager
-from pipelines.warehouse.together import do_together
+from pipelines.warehouse.staging import Staging, begin_staging
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from pipelines.config.settings import Settings
     from pipelines.extract.discover import SourceSessions
     from pipelines.extract.history import History
+    from pipelines.landing.store import LandedFile
     from pipelines.records import KnownThreads
+    from pipelines.warehouse.analyses import Analysis
     from pipelines.warehouse.base import Connection
+    from pipelines.warehouse.build import Outcome
     from pipelines.warehouse.replay import Replayed
+    from pipelines.warehouse.staged import Staged
 
 
 class RunStart(msgspec.Struct, frozen=True):
@@ -57,7 +52,7 @@ class RunStart(msgspec.Struct, frozen=True):
     warehouse: Warehouse | None = None
 
 
-class Landed(msgspec.Struct, frozen=True):
+class Landed(NamedTuple):
     """A run's file, how each session's poll has ended, and what was read for its load meanwhile."""
 
     run_id: str
@@ -74,26 +69,6 @@ class Asked(msgspec.Struct, frozen=True):
     landed: Landed
 
 
-class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run has brought: its rows of the ledger, the largest session first.
-
-    `listings` are the sources whose sessions could not be listed to the end.
-    `choices` say of each session whether it was asked, and why: none in a run of certain sessions
-    or statuses. `drift` is what it saw first, `warnings` what is to be said of clocks and
-    evidence, `findings` what the checks of analyses have found, a line each.
-    """
-
-    run_id: str
-    ledger: list[dict[str, Any]]
-    listings: list[dict[str, Any]]
-    choices: list[Choice] = []
-    drift: list[str]
-    warnings: list[str]
-    findings: list[str]
-    seconds: float
-    data: Path
-
-
 def discover(settings: Settings, history: History, selection: Selection | None = None) -> Discovery:
     """Return the sessions of each source: those that are named, and those that it is asked for."""
     return asyncio.run(discover_sessions(settings, history, selection or Selection()))
@@ -106,8 +81,11 @@ def plan(
 
     Raises SettingsError for a selection of nothing.
     """
-    providers = {each.source.provider for each in found}
-    readings = name_readings(providers, keep_agent_definition=settings.keep_agent_definition)
+    readings = {}
+    if providers := {each.source.provider for each in found if each.present.at}:
+        from pipelines.frames.evidence import name_readings
+
+        readings = name_readings(providers, keep_agent_definition=settings.keep_agent_definition)
     deadline_s = settings.run_deadline_minutes * 60
     return plan_polls(found, selection, history, deadline_s, settings.polling, readings)
 
@@ -136,7 +114,7 @@ def poll(
     lands with their pages.
     """
     found = found or Discovery([])
-    with Staging(partial(prepare_stager, settings, run.warehouse)) as staging:
+    with Staging(partial(begin_staging, settings, run.warehouse)) as staging:
         file, ended = asyncio.run(
             land_polls(
                 follow(found.fetched, poll_sessions(planned, selection, progress, known=known)),
@@ -181,6 +159,9 @@ def load(settings: Settings, tables: Connection, landed: Landed | None = None) -
     What was read of `landed` while it came is not read again. Landed pages older than the settings
     keep them are removed then. Raises LoadRejected, LandingError, WarehouseError.
     """
+    from pipelines.warehouse.build import write_settings
+    from pipelines.warehouse.load import load_landed
+
     staged = {landed.run_id: landed.staged} if landed and landed.staged else {}
     run_ids = load_landed(tables, open_landing(settings), settings.raw_retention_days, staged)
     write_settings(tables, settings.for_analyses)
@@ -198,6 +179,8 @@ def build(
 
     Unless all are built `anew`, one keeps its table if nothing that it reads has changed.
     """
+    from pipelines.warehouse.build import build_all, write_settings
+
     write_settings(tables, settings.for_analyses)
     return build_all(tables, analyses, anew=anew, memory_mb=settings.analyses_memory_mb)
 
@@ -210,6 +193,8 @@ def load_and_build(
     landed: Landed | None = None,
 ) -> tuple[Loaded, list[Outcome]]:
     """Load what has landed and build these analyses, in one transaction if the place joins them."""
+    from pipelines.warehouse.together import do_together
+
     return do_together(
         warehouse,
         tables,
@@ -225,6 +210,9 @@ def run(
     started, warehouse = time.monotonic(), open_warehouse(settings.home, settings.lake)
     run_id, selection = str(uuid.uuid4()), selection or Selection()
     asked = ask(settings, warehouse, selection, progress or Progress(), run_id, "command")
+
+    from pipelines.warehouse.analyses import list_analyses
+
     with warehouse.write() as tables:
         analyses = list_analyses(settings.analyses_dir)
         loaded, outcomes = load_and_build(settings, warehouse, tables, analyses, asked.landed)
@@ -249,6 +237,11 @@ def replay(
 
     Return what was replayed, and what readers open.
     """
+    from pipelines.warehouse.analyses import list_analyses
+    from pipelines.warehouse.build import write_settings
+    from pipelines.warehouse.publication import publish
+    from pipelines.warehouse.replay import replay as replay_runs
+
     warehouse, landing = open_warehouse(settings.home, settings.lake), open_landing(settings)
     replayed = replay_runs(warehouse, landing, partial=partial, skip_damaged=skip_damaged)
     with warehouse.write() as tables:

@@ -10,7 +10,8 @@ import msgspec
 
 from pipelines import steps
 from pipelines.landing.directory import RAW
-from pipelines.landing.format import Footer, page_row, write_run
+from pipelines.landing.footer import Footer, page_row
+from pipelines.landing.format import write_run
 from pipelines.landing.store import Directory, LandedFile
 from pipelines.providers.registry import find_endpoint
 from pipelines.records import FetchedPage, Page, PageFetch, Poll, Progress, Run, Selection

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from pipelines.cli.exit_status import ExitStatus
     from pipelines.reporting.health import Health
-    from pipelines.steps import Result
+    from pipelines.reporting.loads import Result
 
 SHOWN_SESSIONS = 20
 SHOWN_ERRORS = 10

@@ -34,8 +34,6 @@ def run(
     4 nothing could be loaded.
     """
     from pipelines import steps
-    from pipelines.cli.console import print_run_json, print_summary
-    from pipelines.cli.exit_status import add_aside, exit_of_run
     from pipelines.cli.progress import watch_poll
     from pipelines.config.loader import load_settings
     from pipelines.landing.place import open_landing
@@ -45,6 +43,10 @@ def run(
     settings = load_settings(PROVIDERS)
     with watch_poll(verbose=verbose) as progress:
         result = steps.run(settings, Selection(sessions, statuses, full), progress)
+
+    from pipelines.cli.console import print_run_json, print_summary
+    from pipelines.cli.exit_status import add_aside, exit_of_run
+
     resting = sum(not choice.is_asked for choice in result.choices)
     ending = exit_of_run(result.ledger, result.findings, result.listings, resting=resting)
     ending = add_aside(ending, open_landing(settings))

@@ -6,7 +6,7 @@ import hashlib
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from pipelines.landing.format import POLL
+from pipelines.landing.footer import POLL
 from pipelines.providers.registry import find_endpoint
 from pipelines.records import DEFAULT_PROVIDER
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -18,14 +17,15 @@ import polars as pl
 
 from pipelines.errors import LandingError, StoreUnavailable
 from pipelines.landing.directory import NAME, name_file
+from pipelines.landing.footer import FORMAT, Footer
 from pipelines.landing.store import LandedFile
 from pipelines.records import THREADS_ENDPOINT, Decision, Poll, Run, SourcePlan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pipelines.landing.footer import PageRow
     from pipelines.landing.store import Store
-    from pipelines.records import FetchedPage, PageFetch
 
 PAGES = pl.Schema(
     {
@@ -39,33 +39,13 @@ PAGES = pl.Schema(
         "body": pl.Binary(),
     }
 )
-PageRow = tuple[str, str, str, int, str | None, datetime, int, bytes]
-# The key of a poll among those of its run.
-POLL = ("source", "endpoint", "session_id")
 FOOTER = "session-threads"
-# 1: one file. 2: with shards. 3: with endpoint, sequence and door, ended_by called end_reason.
-FORMAT = 3
 # Until format 3 threads were all that was polled.
 OLDER_PAGES = pl.Schema({name: type_ for name, type_ in PAGES.items() if name != "endpoint"})
 MOVE_HINT = "Move it away, then run again"
 NOTHING = "Nothing of this run is loaded"
 # A panic of polars is no Exception.
 POLARS_ERRORS = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
-
-
-class Footer(msgspec.Struct, frozen=True):
-    """What a run's file says of it; `format` is raised when an older reader would misread it.
-
-    `shards` are the names of the files that hold the run's earlier pages; `decisions` are what the
-    run found of sessions that it did not ask for, `plans` what it decided of each source.
-    """
-
-    run: Run
-    polls: list[Poll]
-    shards: list[str] = []
-    decisions: list[Decision] = []
-    plans: list[SourcePlan] = []
-    format: int = FORMAT
 
 
 class Landed(msgspec.Struct, frozen=True):
@@ -87,22 +67,6 @@ class Landed(msgspec.Struct, frozen=True):
 
 class _Versioned(msgspec.Struct):
     format: int = 1
-
-
-def page_row(origin: FetchedPage | Poll, fetch: PageFetch) -> PageRow:
-    """Return a page as a row of PAGES."""
-    cursor = "=".join(fetch.cursor) if fetch.cursor else None
-    page = fetch.page
-    return (
-        origin.source,
-        origin.endpoint,
-        origin.session_id,
-        fetch.number,
-        cursor,
-        page.observed_at,
-        page.status,
-        page.body,
-    )
 
 
 def write_run(store: Store, footer: Footer, rows: list[PageRow]) -> LandedFile:

@@ -13,14 +13,14 @@ from pipelines.errors import LandingError
 from pipelines.landing.arrivals import Arrivals
 from pipelines.landing.digests import PageDigests, poll_key
 from pipelines.landing.directory import give_back, name_file, take_sequence
-from pipelines.landing.format import Footer, page_row, write_pages, write_run
+from pipelines.landing.footer import Footer, page_row
 from pipelines.landing.store import LandedFile
 from pipelines.records import THREAD_ENDPOINT, Decided, Poll, Run
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from pipelines.landing.format import PageRow
+    from pipelines.landing.footer import PageRow
     from pipelines.landing.store import Store
     from pipelines.records import FetchedPage
 
@@ -55,7 +55,7 @@ async def land_polls(  # noqa: PLR0913 - what a run is
         run = msgspec.structs.replace(run, finished_at=clock.now())
         is_complete = True
         footer = Footer(run, ended, shards, decided.decisions, decided.plans)
-        file = await asyncio.to_thread(write_run, store, footer, writer.rows)
+        file = await asyncio.to_thread(write_end, store, footer, writer.rows)
     except BaseException as error:
         if not is_complete or isinstance(error, LandingError):
             await writer.discard()
@@ -127,7 +127,7 @@ class ShardWriter:
             self.rows, self._bytes = [], 0
 
     async def _write(self, stem: str, rows: list[PageRow]) -> LandedFile:
-        file = await asyncio.to_thread(write_pages, self._store, stem, rows, {})
+        file = await asyncio.to_thread(write_shard, self._store, stem, rows)
         self.arrivals.pages(file)
         return file
 
@@ -145,3 +145,17 @@ class ShardWriter:
     def conclude(self) -> None:
         """Remove the claim of the run's number, which the name of its file says from now on."""
         give_back(self._store, self._run.sequence)
+
+
+def write_shard(store: Store, stem: str, rows: list[PageRow]) -> LandedFile:
+    """Write pages that came before the end. Raises as write_pages."""
+    from pipelines.landing.format import write_pages  # noqa: PLC0415 - no request waits for it
+
+    return write_pages(store, stem, rows, {})
+
+
+def write_end(store: Store, footer: Footer, rows: list[PageRow]) -> LandedFile:
+    """Write the file that makes a run whole. Raises as write_pages."""
+    from pipelines.landing.format import write_run  # noqa: PLC0415 - as above
+
+    return write_run(store, footer, rows)

@@ -1,11 +1,13 @@
-"""What a load has brought, as every door says it."""
+"""What a load, or a whole run, has brought, as every door says it."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from pipelines.extract.resting import Choice
 from pipelines.landing.aside import describe_aside
 from pipelines.reporting.clocks import warn_of_clocks
 from pipelines.warehouse.ledger import (
@@ -40,6 +42,26 @@ class Loaded(msgspec.Struct, frozen=True):
     warnings: list[str]
     missed: list[dict[str, Any]]
     resting: int
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run has brought: its rows of the ledger, the largest session first.
+
+    `listings` are the sources whose sessions could not be listed to the end.
+    `choices` say of each session whether it was asked, and why: none in a run of certain sessions
+    or statuses. `drift` is what it saw first, `warnings` what is to be said of clocks and
+    evidence, `findings` what the checks of analyses have found, a line each.
+    """
+
+    run_id: str
+    ledger: list[dict[str, Any]]
+    listings: list[dict[str, Any]]
+    choices: list[Choice] = []
+    drift: list[str]
+    warnings: list[str]
+    findings: list[str]
+    seconds: float
+    data: Path
 
 
 def describe_load(tables: Connection, run_ids: Sequence[str]) -> Loaded:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from random import random
+from random import shuffle
 from typing import TYPE_CHECKING, Any
 
 import duckdb
-import polars as pl
+import msgspec
 
 from pipelines.errors import WarehouseError
 from pipelines.extract.evidence import Evidence
@@ -16,12 +16,12 @@ from pipelines.warehouse.ledger import ABSENT
 from pipelines.warehouse.sql import fetch_records, read_sql
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from pipelines.warehouse.base import Warehouse
 
 
-# The one that is read in columns, and the one whose columns are read by their names.
+# The one of threads, and the one whose columns are read by their names.
 KNOWN_THREADS = "5_known"
 POLLED_SESSIONS = "1_sessions"
 
@@ -40,7 +40,7 @@ def read_history(warehouse: Warehouse) -> History:
             statuses, registry, trials = [
                 connection.execute(query).fetchall() for query in queries.values()
             ]
-            known = PublishedThreads(pl.DataFrame(connection.sql(known_threads)))
+            known = PublishedThreads(connection.execute(known_threads).fetchall())
     except (WarehouseError, duckdb.Error):
         return History()
     keyed = {(row["source"], row["session_id"]): row for row in sessions}
@@ -72,28 +72,24 @@ def make_listing(row: Mapping[str, Any]) -> LastListing:
 
 
 class PublishedThreads(KnownThreads):
-    """The threads of each session, in columns: a million of them are no million objects.
+    """The threads of each session, as texts: a million of them are no million objects.
 
-    `sessions` has a row for each session: source, session_id, and its threads as a list of
-    (thread_id, looked_up).
+    `sessions` has a row for each session: source, session_id, its threads that were never looked
+    up, as a JSON list, and likewise the others, those first that were looked up the longest ago.
     """
 
-    def __init__(self, sessions: pl.DataFrame) -> None:
-        keys = sessions.select("source", "session_id").iter_rows()
-        self._rows = {(source, session_id): row for row, (source, session_id) in enumerate(keys)}
-        self._threads = sessions["threads"]
+    def __init__(self, sessions: Iterable[tuple[str, str, str | None, str | None]]) -> None:
+        self._threads = {(source, session_id): lists for source, session_id, *lists in sessions}
 
     def find_unlisted(self, source: str, session_id: str, listed: Collection[str]) -> list[str]:
         """Return the session's threads that are not listed, by the age of their last look-up.
 
-        Among equals chance decides, so that one whose look-up always fails is in nobody's way.
+        Among those of one age chance decides, so that one whose look-up always fails is in nobody's
+        way.
         """
-        row = self._rows.get((source, session_id))
-        if row is None:
-            return []
-        threads = self._threads[row].struct
-        ids = threads.field("thread_id").to_list()
-        unlisted = [number for number, id_ in enumerate(ids) if id_ not in listed]
-        looked_up = threads.field("looked_up").gather(unlisted).to_list()
-        aged = [(at or 0, random(), ids[n]) for n, at in zip(unlisted, looked_up, strict=True)]  # noqa: S311
-        return [id_ for _, _, id_ in sorted(aged)]
+        never, once = (
+            [id_ for id_ in msgspec.json.decode(ids or "[]", type=list[str]) if id_ not in listed]
+            for ids in self._threads.get((source, session_id), (None, None))
+        )
+        shuffle(never)
+        return never + once

@@ -27,8 +27,8 @@ from pipelines.cli.printing import Warnings
 from pipelines.cli.progress import watch_poll
 from pipelines.records import Poll
 from pipelines.reporting.health import Health
+from pipelines.reporting.loads import Result
 from pipelines.sandbox.server import serve
-from pipelines.steps import Result
 from pipelines.warehouse.analyses import list_analyses
 from tests.support import CANARY, ROOT, invoke
 

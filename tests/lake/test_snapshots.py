@@ -11,7 +11,8 @@ from pipelines import steps
 from pipelines.config.settings import Settings
 from pipelines.errors import LoadRejected, WarehouseError
 from pipelines.landing.directory import RAW, list_runs
-from pipelines.landing.format import Footer, read_run, write_run
+from pipelines.landing.footer import Footer
+from pipelines.landing.format import read_run, write_run
 from pipelines.landing.store import Directory
 from pipelines.warehouse.analyses import Analysis, list_analyses
 from pipelines.warehouse.build import build_analysis

@@ -13,7 +13,8 @@ import pytest
 
 from pipelines.errors import LandingError
 from pipelines.landing.directory import RAW, give_back, list_runs, name_file, take_sequence
-from pipelines.landing.format import Footer, read_run, write_run
+from pipelines.landing.footer import Footer
+from pipelines.landing.format import read_run, write_run
 from pipelines.landing.retention import RunAge, remove_unfinished
 from pipelines.landing.store import Directory
 from pipelines.landing.writer import land_polls

@@ -14,7 +14,8 @@ import pytest
 from pipelines.errors import LandingError
 from pipelines.landing import directory
 from pipelines.landing import format as form
-from pipelines.landing.format import FOOTER, FORMAT, PAGES, Footer, Landed
+from pipelines.landing.footer import FORMAT, Footer
+from pipelines.landing.format import FOOTER, PAGES, Landed
 from pipelines.landing.retention import remove_unfinished
 from pipelines.landing.store import Directory
 from pipelines.records import Run
@@ -23,7 +24,7 @@ from tests.builders import as_file, as_path
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pipelines.landing.format import PageRow
+    from pipelines.landing.footer import PageRow
 
 NOW = datetime(2026, 10, 1, 12, 0, 0, 123456, tzinfo=UTC)
 ROWS = [

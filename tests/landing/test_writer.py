@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pipelines.errors import LandingError
+from pipelines.landing import format as form
 from pipelines.landing import writer as writing
 from pipelines.landing.directory import RAW, SHARD, list_files, list_runs
 from pipelines.landing.format import read_run, write_run
@@ -141,7 +142,7 @@ def test_interrupted_last_file(home: Path, monkeypatch: pytest.MonkeyPatch) -> N
             await landing
         goes_on.set()
 
-    monkeypatch.setattr(writing, "write_run", write_slowly)
+    monkeypatch.setattr(form, "write_run", write_slowly)
     asyncio.run(cancel())
     assert load_all(home) == ["run-1"]
     assert len(statuses(home)) == 6
@@ -153,7 +154,7 @@ def test_run_without_room(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def reject(*_: Any) -> LandedFile:
         raise LandingError("no room")
 
-    monkeypatch.setattr(writing, "write_run", reject)
+    monkeypatch.setattr(form, "write_run", reject)
     with pytest.raises(LandingError, match="no room"):
         land(home, "run-1", crowd("idle"))
     assert list((home / RAW).iterdir()) == []

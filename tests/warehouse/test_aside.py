@@ -12,7 +12,8 @@ import pytest
 from pipelines.errors import LandingError, LoadRejected
 from pipelines.landing.aside import BEGINNINGS, BEGUN, FAILED, Tries, describe_aside
 from pipelines.landing.directory import ASIDE, RAW, find_stem, list_runs
-from pipelines.landing.format import Footer, read_run, write_pages, write_run
+from pipelines.landing.footer import Footer
+from pipelines.landing.format import read_run, write_pages, write_run
 from pipelines.landing.store import Directory, LandedFile
 from tests.builders import SESSION, as_path, land, load, load_all, read, replay_all, thread
 from tests.support import invoke

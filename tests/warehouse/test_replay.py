@@ -11,7 +11,8 @@ import pytest
 
 from pipelines.errors import LandingError, WarehouseError, WarehouseNewer
 from pipelines.landing.directory import RAW, list_files, list_runs
-from pipelines.landing.format import Footer, read_run, write_run
+from pipelines.landing.footer import Footer
+from pipelines.landing.format import read_run, write_run
 from pipelines.landing.store import Directory
 from pipelines.records import Run
 from pipelines.warehouse.duckdb_file import DuckdbFile

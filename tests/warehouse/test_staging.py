@@ -16,7 +16,8 @@ from pipelines.landing.writer import land_polls
 from pipelines.warehouse.duckdb_file import DuckdbFile
 from pipelines.warehouse.load import load_landed
 from pipelines.warehouse.staged import read_before
-from pipelines.warehouse.staging import Stager, Staging
+from pipelines.warehouse.stager import Stager
+from pipelines.warehouse.staging import Staging
 from tests.builders import crowd, poll, publish_all, replay_all
 from tests.support import read_table
 

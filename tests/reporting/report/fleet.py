@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from pipelines.landing.directory import RAW
-from pipelines.landing.format import Footer, page_row, write_run
+from pipelines.landing.footer import Footer, page_row
+from pipelines.landing.format import write_run
 from pipelines.landing.store import Directory
 from pipelines.records import PageFetch, Poll, Run
 from pipelines.sandbox.naming import draw_agents, draw_id, draw_session_id, title_session
