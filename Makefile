@@ -18,8 +18,9 @@ SLOW := -m "slow or packaging"
 # Slow ones that DuckDB 2 repeats too: what a load does, and the analyses of whole worlds.
 LOADS := $(addprefix tests/warehouse/,test_load.py test_history.py test_worlds.py)
 DUCKDB_2 := 2.0.1
-# The rooms that speak to DuckDB themselves.
-ON_DUCKDB := $(addprefix tests/,warehouse landing frames reporting notebooks properties docs test_steps.py test_doors.py)
+# What speaks to DuckDB itself.
+ON_DUCKDB := $(addprefix tests/,warehouse landing frames reporting notebooks properties test_steps.py test_doors.py \
+	docs/test_docs.py docs/test_questions.py)
 PACKAGE := --no-deps --no-build-isolation --editable .
 
 help: ## list the targets
@@ -91,7 +92,7 @@ check: .venv/dev ## format, lint, types, import contracts, and what a poll may c
 	$(BIN)/python -m benchmarks.guard
 
 test-duckdb-2: .venv-duckdb-2/dev-$(DUCKDB_2) ## types, the quick tests of tables, and loads, with DuckDB 2
-	.venv-duckdb-2/bin/mypy
+	.venv-duckdb-2/bin/python -m mypy
 	PATH="$(CURDIR)/.venv-duckdb-2/bin:$$PATH" .venv-duckdb-2/bin/python -m pytest $(SIDE_BY_SIDE) $(QUICK) $(ON_DUCKDB)
 	PATH="$(CURDIR)/.venv-duckdb-2/bin:$$PATH" .venv-duckdb-2/bin/python -m pytest $(SIDE_BY_SIDE) -m "not lake" $(LOADS)
 
@@ -140,9 +141,10 @@ clean: ## remove the environments and caches
 	@.venv-peers/bin/python $(PIP_INSTALL) --require-hashes -r benchmarks/requirements.txt
 	@touch $@
 
-.venv-duckdb-2/dev-$(DUCKDB_2): requirements-dev.lock pyproject.toml
-	@$(PYTHON) -m venv .venv-duckdb-2
-	@.venv-duckdb-2/bin/python $(PIP_INSTALL) --require-hashes -r requirements-dev.lock
+# DuckDB 2, and after it all that .venv holds.
+.venv-duckdb-2/dev-$(DUCKDB_2): .venv/dev
+	@$(PYTHON) -m venv --clear .venv-duckdb-2
 	@.venv-duckdb-2/bin/python $(PIP_INSTALL) --no-deps duckdb==$(DUCKDB_2)
+	@echo "$(CURDIR)"/.venv/lib/python*/site-packages > "$$(echo .venv-duckdb-2/lib/python*/site-packages)/others.pth"
 	@.venv-duckdb-2/bin/python $(PIP_INSTALL) $(PACKAGE)
 	@touch $@
