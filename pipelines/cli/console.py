@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from pipelines.cli.printing import echo, make_console, print_text, stamp
+from pipelines.cli.printing import echo, is_log, make_console, print_text, stamp
 from pipelines.extract.resting import count_reasons
 from pipelines.reporting.clocks import warn_of_skews
 from pipelines.reporting.plans import describe_resting, sum_up_plan
@@ -41,7 +41,6 @@ SUMMARY_COLUMNS = {
 
 def print_summary(result: Result, *, verbose: bool = False) -> None:
     """Print what a run has brought: tables for people, one line with its time for a log."""
-    console = make_console()
     plan = sum_up_plan(result.choices)
     lines = [
         sum_up(result),
@@ -49,13 +48,14 @@ def print_summary(result: Result, *, verbose: bool = False) -> None:
         *describe_drift(result.drift),
         *result.warnings,
     ]
-    if console.is_terminal or verbose:
-        print_sessions(console, result.ledger)
-        for line in lines:
-            print_text(console, line)
-    else:
+    if not verbose and (is_log(sys.stdout) or not make_console().is_terminal):
         for line in lines:
             echo(stamp(line))
+        return
+    console = make_console()
+    print_sessions(console, result.ledger)
+    for line in lines:
+        print_text(console, line)
 
 
 def print_sessions(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from contextlib import suppress
 from typing import IO, TYPE_CHECKING
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 WIDE = 10_000
+# Variables by which rich may take a stream for a terminal that is none.
+FORCING = frozenset({"FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"})
 
 
 def echo(line: str, *, err: bool = False) -> None:
@@ -26,6 +29,11 @@ def echo(line: str, *, err: bool = False) -> None:
 def stamp(line: str) -> str:
     """Return a line as a log holds it, after its time."""
     return f"{clock.now():%Y-%m-%dT%H:%M:%SZ} {line}"
+
+
+def is_log(stream: IO[str]) -> bool:
+    """Whether a stream is no terminal for rich either, which takes long to import."""
+    return not stream.isatty() and FORCING.isdisjoint(os.environ)
 
 
 def make_console(file: IO[str] | None = None, *, err: bool = False) -> Console:

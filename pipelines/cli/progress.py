@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from pipelines.cli.printing import echo, make_console, stamp
+from pipelines.cli.printing import echo, is_log, make_console, stamp
 from pipelines.records import Poll, Progress
 from pipelines.reporting.failures import Failures, describe_poll
 
@@ -29,8 +30,7 @@ class _Lines(Progress):
 @contextmanager
 def watch_poll(*, verbose: bool = False) -> Iterator[Progress]:
     """Show how a poll goes on, on standard error: a bar on a terminal, else lines for a log."""
-    console = make_console(err=True)
-    if not console.is_interactive:
+    if is_log(sys.stderr) or not (console := make_console(err=True)).is_interactive:
         yield _Lines(verbose=verbose)
         return
     from pipelines.cli.bar import show_bar  # noqa: PLC0415 - logs need none of it
