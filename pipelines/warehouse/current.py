@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import duckdb
+import msgspec
 
 from pipelines.warehouse.analyses import SCHEMA
 from pipelines.warehouse.sql import read_query
@@ -70,18 +71,19 @@ def record_attempts(
     failed: AbstractSet[str],
 ) -> None:
     """Write down for what the analyses were built: name -> its file's version, and its error."""
-    names = list(attempts)
-    columns = [
-        [version for version, _ in attempts.values()],
-        [None if name in failed else inputs for name in names],
-        [error for _, error in attempts.values()],
+    rows = [
+        {
+            "name": name,
+            "version": version,
+            "inputs": None if name in failed else inputs,
+            "error": error,
+        }
+        for name, (version, error) in attempts.items()
     ]
-    connection.execute("DELETE FROM analysis_builds WHERE name IN (SELECT unnest(?))", [names])
-    connection.execute(
-        "INSERT INTO analysis_builds (name, runs, version, inputs, error)"
-        " SELECT unnest(?), (SELECT count(*) FROM runs), unnest(?), unnest(?), unnest(?)",
-        [names, *columns],
-    )
+    text = msgspec.json.encode(rows).decode()
+    previous = "DELETE FROM analysis_builds WHERE list_contains($1->>'$[*].name', name)"
+    connection.execute(previous, [text])
+    connection.execute(read_query("ledger", "record_attempts"), [text])
 
 
 def record_kept(connection: duckdb.DuckDBPyConnection, names: AbstractSet[str]) -> None:

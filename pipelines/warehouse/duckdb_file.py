@@ -27,6 +27,8 @@ WAREHOUSE = "warehouse.duckdb"
 PUBLISHED = "threads.duckdb"
 # What DuckDB puts beside a file that it writes: its log, under several names, and what it spills.
 SIDECARS = (".wal", ".wal.checkpoint", ".wal.recovery", ".tmp")
+# So many bytes of a file say which its newest checkpoint is.
+HEAD = 3 * 4096
 DAMAGED = "If it is damaged, move it away: session-threads replay makes it anew"
 
 
@@ -162,11 +164,12 @@ class DuckdbFile:
         return 0
 
     def _is_all_published(self) -> bool:
-        """Whether the file was not written since the copy was made."""
-        if not (self.path.exists() and self.is_published()):
+        """Whether nothing was written since the copy was made, into the file or its log."""
+        if self.path.with_suffix(".duckdb.wal").exists():
             return False
-        written = self.path.with_suffix(".duckdb.wal").exists()
-        return not written and self.path.stat().st_mtime_ns <= self.published.stat().st_mtime_ns
+        with suppress(OSError):
+            return _read_head(self.path) == _read_head(self.published)
+        return False
 
     def _remove_sidecars(self) -> None:
         """Remove what a program that wrote into the copy has left: DuckDB would apply it."""
@@ -207,6 +210,11 @@ def open_tables(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         ) from None
     finally:
         connection.close()
+
+
+def _read_head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(HEAD)
 
 
 def first_line(error: BaseException) -> str:
