@@ -12,7 +12,7 @@ from pipelines.config.loader import load_tolerant
 from pipelines.defs.assets import define_assets
 from pipelines.defs.machines import define_machines
 from pipelines.defs.report import write_report_job, write_report_schedule
-from pipelines.defs.resources import Configuration
+from pipelines.defs.resources import Configuration, open_for_run
 from pipelines.defs.schedule import build_schedule, define_poll_job, expect_each_interval
 from pipelines.defs.sensors import build_sensors
 from pipelines.files import restrict
@@ -47,6 +47,7 @@ def defs() -> dg.Definitions:
             "analyses": analyses,
             "configuration": Configuration(),
             "landed": {},
+            "tables": open_for_run,
             "warehouse": open_warehouse(settings.home, settings.lake),
             "webhook_variable": settings.webhook_url_env,
             # No asset passes a value on: the manager that writes them to files costs its imports.

@@ -145,8 +145,9 @@ def ask(
     Unless this process `loads` them, pages are not read while they land. Raises SourceBusy.
     """
     with warehouse.hold_sources(choose_sources(settings, selection)):
-        begun = RunStart(run_id, warehouse.newest_sequence(), door, warehouse if loads else None)
         history = read_history(warehouse)
+        newest = warehouse.newest_sequence(history.newest_sequence)
+        begun = RunStart(run_id, newest, door, warehouse if loads else None)
         found = discover(settings, history, selection)
         planned = plan(settings, found.sources, selection, history)
         landed = poll(settings, planned, selection, progress, begun, history.known, found)

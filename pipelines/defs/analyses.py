@@ -8,7 +8,7 @@ import duckdb
 from pipelines import steps
 from pipelines.defs.checks import SHOWN_ROWS, check_analysis, specify_checks
 from pipelines.defs.metadata import OWNERS, describe_analysis
-from pipelines.defs.resources import AnalysesParam, ConfigurationParam, WarehouseParam
+from pipelines.defs.resources import AnalysesParam, ConfigurationParam, TablesParam
 from pipelines.warehouse.analyses import Analysis
 from pipelines.warehouse.build import Outcome
 from pipelines.warehouse.checks import read_warnings
@@ -33,16 +33,16 @@ def build_analyses(
     context: dg.AssetExecutionContext,
     configuration: ConfigurationParam,
     analyses: AnalysesParam,
-    warehouse: WarehouseParam,
+    tables: TablesParam,
 ) -> Iterator[dg.MaterializeResult]:
     """Build the selected analyses, and yield what Dagster keeps of each."""
     selected = {key.to_user_string() for key in context.selected_asset_keys}
     chosen = {name: analyses[name] for name in analyses if name in selected}
-    with warehouse.write() as tables:
-        for outcome in steps.build(configuration.load_tolerant(), tables, chosen):
+    with tables.write() as connection:
+        for outcome in steps.build(configuration.load_tolerant(), connection, chosen):
             for problem in outcome.failures.values():
                 context.log.warning(problem)
-            yield describe_outcome(tables, outcome)
+            yield describe_outcome(connection, outcome)
 
 
 def describe_outcome(

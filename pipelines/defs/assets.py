@@ -23,7 +23,13 @@ from pipelines.defs.metadata import (
     describe_table,
 )
 from pipelines.defs.report import report
-from pipelines.defs.resources import AnalysesParam, ConfigurationParam, LandedParam, WarehouseParam
+from pipelines.defs.resources import (
+    AnalysesParam,
+    ConfigurationParam,
+    LandedParam,
+    TablesParam,
+    WarehouseParam,
+)
 from pipelines.defs.results import (
     describe_found,
     describe_landed,
@@ -84,6 +90,7 @@ def thread_pages(
     configuration: ConfigurationParam,
     analyses: AnalysesParam,
     warehouse: WarehouseParam,
+    tables: TablesParam,
     landed: LandedParam,
 ) -> Iterator[dg.MaterializeResult]:
     """Find the sessions, and fetch every page of their threads.
@@ -100,9 +107,9 @@ def thread_pages(
     for line in filter(None, map(Failures().describe, came.polls)):
         context.log.warning(line)
     if problem := find_problem(came.polls):
-        with warehouse.write() as tables:  # the steps after this one will not run
-            ledger = steps.load(settings, tables, came).ledger
-            publish(warehouse, tables, analyses)
+        with tables.write() as connection:  # the steps after this one will not run
+            ledger = steps.load(settings, connection, came).ledger
+            publish(warehouse, connection, analyses)
         evidence = check_sessions([row for row in ledger if row["run_id"] == run_id]).metadata
         raise dg.Failure(problem, metadata=evidence, allow_retries=False)
     landed[run_id] = came
@@ -120,7 +127,7 @@ def thread_pages(
 def threads(
     context: dg.AssetExecutionContext,
     configuration: ConfigurationParam,
-    warehouse: WarehouseParam,
+    tables: TablesParam,
     landed: LandedParam,
 ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
     """The current state of every thread, its history, and the ledger of the polls behind them.
@@ -129,9 +136,9 @@ def threads(
     """
     started, settings = time.monotonic(), configuration.load_tolerant()
     try:
-        with warehouse.write() as tables:
-            loaded = steps.load(settings, tables, landed.pop(context.run.run_id, None))
-            table = describe_table(tables, "main", "threads")
+        with tables.write() as connection:
+            loaded = steps.load(settings, connection, landed.pop(context.run.run_id, None))
+            table = describe_table(connection, "main", "threads")
     except LoadRejected as rejection:
         yield check_keys(rejection)
         raise
@@ -141,12 +148,15 @@ def threads(
 
 
 def published_database(
-    configuration: ConfigurationParam, analyses: AnalysesParam, warehouse: WarehouseParam
+    configuration: ConfigurationParam,
+    analyses: AnalysesParam,
+    warehouse: WarehouseParam,
+    tables: TablesParam,
 ) -> dg.MaterializeResult:
     """The copy that people query, `threads.duckdb`: replaced even if only the ledger is new."""
     started = time.monotonic()
-    with warehouse.write() as tables:
-        path = publish(warehouse, tables, analyses)
+    with tables.write() as connection:
+        path = publish(warehouse, connection, analyses)
     seconds = time.monotonic() - started
     return describe_published(configuration, path, read_rows(warehouse), seconds)
 

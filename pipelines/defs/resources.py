@@ -1,6 +1,10 @@
 """What the assets need: the configuration, and the analyses that there are."""
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
 import dagster as dg
+import duckdb
 
 from pipelines.config.loader import load_settings, load_tolerant
 from pipelines.config.settings import Settings
@@ -26,8 +30,41 @@ class Configuration:
         return load_tolerant()
 
 
+class Tables:
+    """The tables, opened by the first step of a run that writes, and open until its last one."""
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        self._warehouse = warehouse
+        self._opened = ExitStack()
+        self._kept: duckdb.DuckDBPyConnection | None = None
+
+    @contextmanager
+    def write(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Give the tables, for this process alone; they are closed at once if the block raises."""
+        tables = self._kept or self._opened.enter_context(self._warehouse.write())
+        self._kept = None
+        with self._opened:
+            yield tables
+            self._opened, self._kept = self._opened.pop_all(), tables
+
+    def close(self) -> None:
+        """Close the tables, if they are open."""
+        self._opened.close()
+
+
+@dg.resource(required_resource_keys={"warehouse"})
+def open_for_run(context: dg.InitResourceContext) -> Iterator[Tables]:
+    """Give the tables to the steps of a run, and close them as it ends."""
+    tables = Tables(context.resources.warehouse)
+    try:
+        yield tables
+    finally:
+        tables.close()
+
+
 ConfigurationParam = dg.ResourceParam[Configuration]
 WarehouseParam = dg.ResourceParam[Warehouse]
+TablesParam = dg.ResourceParam[Tables]
 # Run id -> what this process has landed, for the step that loads it.
 LandedParam = dg.ResourceParam[dict[str, Landed]]
 AnalysesParam = dg.ResourceParam[dict[str, Analysis]]

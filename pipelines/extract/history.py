@@ -64,6 +64,7 @@ class History(msgspec.Struct, frozen=True):
     `listings` are the last complete polls; `answered` are the sessions that were complete once, or
     that the server last said are gone or forbidden; `statuses` were ever seen; `known` are the
     threads; `registry` is what is known of each session, and `trials` of each source's evidence.
+    `newest_sequence` is the highest number of a run, None if nobody could read it.
     """
 
     listings: dict[SessionKey, LastListing] = {}
@@ -72,3 +73,4 @@ class History(msgspec.Struct, frozen=True):
     registry: dict[SessionKey, Registered] = {}
     known: KnownThreads = KnownThreads()
     trials: dict[str, Trials] = {}
+    newest_sequence: int | None = None

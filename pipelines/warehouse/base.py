@@ -87,8 +87,8 @@ class Warehouse(Protocol):
         An older version's tables are read as they are; a newer version's raise WarehouseNewer.
         """
 
-    def newest_sequence(self) -> int:
+    def newest_sequence(self, published: int | None = None) -> int:
         """Return the highest sequence number of the loaded runs; 0 if there is none to read.
 
-        It does not wait.
+        It does not wait. `published` is what was published of it, if someone has read that.
         """

@@ -11,6 +11,7 @@ import duckdb
 
 from pipelines.errors import WarehouseBusy, WarehouseError, WarehouseOlder
 from pipelines.files import copy_content, replace_file, replace_synced, restrict
+from pipelines.warehouse.ledger import read_newest_sequence
 from pipelines.warehouse.lock import lock, lock_sources
 from pipelines.warehouse.schema import migrate
 from pipelines.warehouse.sql import hide_progress, quote, seal
@@ -141,22 +142,31 @@ class DuckdbFile:
                 rows = connection.execute(query).fetchall()
         return [run_id for (run_id,) in rows]
 
-    def newest_sequence(self) -> int:
-        """Return the highest sequence number of the loaded runs; 0 if there is none to read.
+    def newest_sequence(self, published: int | None = None) -> int:
+        """Return the highest sequence number of the loaded runs; see Warehouse.
 
-        It does not wait: while another process writes, what was published last has it, and the
-        landing directory the numbers since. An unreadable or older warehouse has none.
+        While another process writes, what was published last has it, and the landing directory the
+        numbers since. An unreadable or older warehouse has none.
         """
+        if published is not None and self._is_all_published():
+            return published
         if self.path.exists():
             with (
                 suppress(WarehouseError, duckdb.Error),
                 lock(self._home, wait_s=0),
                 closing(_connect(self.path, read_only=True)) as tables,
             ):
-                return _read_newest_sequence(tables)
+                return read_newest_sequence(tables)
         with suppress(WarehouseError, duckdb.Error), self.read() as copy:
-            return _read_newest_sequence(copy)
+            return read_newest_sequence(copy)
         return 0
+
+    def _is_all_published(self) -> bool:
+        """Whether the file was not written since the copy was made."""
+        if not (self.path.exists() and self.is_published()):
+            return False
+        written = self.path.with_suffix(".duckdb.wal").exists()
+        return not written and self.path.stat().st_mtime_ns <= self.published.stat().st_mtime_ns
 
     def _remove_sidecars(self) -> None:
         """Remove what a program that wrote into the copy has left: DuckDB would apply it."""
@@ -179,12 +189,6 @@ class DuckdbFile:
             raise WarehouseError(f"{self.published}: nothing is published yet. {hint}")
         self._reject_sidecars()
         return self.published
-
-
-def _read_newest_sequence(connection: duckdb.DuckDBPyConnection) -> int:
-    query = "SELECT coalesce(max(sequence), 0) FROM runs"
-    (number,) = connection.execute(query).fetchall()[0]
-    return max(int(number), 0)
 
 
 @contextmanager

@@ -172,8 +172,9 @@ class DuckLake:
         with self._explaining(connection):
             return [run_id for (run_id,) in connection.execute(RUNS).fetchall()]
 
-    def newest_sequence(self) -> int:
-        """Return the highest sequence number of the loaded runs; 0 if there is none to read."""
+    def newest_sequence(self, published: int | None = None) -> int:
+        """Return the highest sequence number of the loaded runs; see Warehouse."""
+        del published  # the catalog is asked for what is loaded
         with suppress(WarehouseError), connect(self._lake) as catalog:
             return read_newest_sequence(catalog, self._lake.catalog.schema_name)
         return 0

@@ -12,7 +12,7 @@ from pipelines.errors import WarehouseError
 from pipelines.extract.evidence import Evidence
 from pipelines.extract.history import History, LastListing, Registered, Trials
 from pipelines.records import KnownThreads
-from pipelines.warehouse.ledger import ABSENT
+from pipelines.warehouse.ledger import ABSENT, read_newest_sequence
 from pipelines.warehouse.sql import fetch_records, read_sql
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def read_history(warehouse: Warehouse) -> History:
             statuses, registry, trials = [
                 connection.execute(query).fetchall() for query in queries.values()
             ]
+            newest = read_newest_sequence(connection)
             known = PublishedThreads(connection.execute(known_threads).fetchall())
     except (WarehouseError, duckdb.Error):
         return History()
@@ -53,6 +54,7 @@ def read_history(warehouse: Warehouse) -> History:
         known=known,
         registry={(source, id_): Registered(*row) for source, id_, *row in registry},
         trials={source: Trials(*row) for source, *row in trials},
+        newest_sequence=newest,
     )
 
 

@@ -85,6 +85,13 @@ def find_newest_run(connection: duckdb.DuckDBPyConnection) -> list[str]:
     return [run_id for (run_id,) in connection.execute(query).fetchall()]
 
 
+def read_newest_sequence(connection: duckdb.DuckDBPyConnection) -> int:
+    """Return the highest sequence number of the runs; 0 if there is none."""
+    query = "SELECT coalesce(max(sequence), 0) FROM runs"
+    (number,) = connection.execute(query).fetchall()[0]
+    return max(int(number), 0)
+
+
 def list_pending(warehouse: Warehouse, landing: Store) -> list[str]:
     """Return the runs that have landed and are not published, in their order."""
     published = set[str]()

@@ -25,6 +25,33 @@ WITH pairs AS (
         ON lookups.source = incoming.source
         AND lookups.session_id = incoming.session_id
         AND lookups.thread_id = incoming.thread_id
+),
+
+-- Not below, where it is referred to: it would be planned each time.
+compared AS (
+    SELECT
+        *,
+        CASE
+            WHEN known_row IS NULL THEN 'new'
+            WHEN incoming.updated_at < known.updated_at THEN 'regressed'
+            WHEN known.missing_since IS NOT NULL OR incoming.updated_at IS DISTINCT FROM known.updated_at
+                OR content IS DISTINCT FROM known_content
+                THEN 'changed'
+            WHEN (incoming.active_seconds, incoming.duration_seconds, incoming.usage)
+                IS NOT DISTINCT FROM (known.active_seconds, known.duration_seconds, known.usage)
+                THEN 'unchanged'
+            -- But for numbers that grow by themselves it is as it was, and what is stored is recent.
+            WHEN is_same_or_grows(incoming.active_seconds, known.active_seconds, contains(incoming.growing, 'active'))
+                AND is_same_or_grows(
+                    incoming.duration_seconds, known.duration_seconds, contains(incoming.growing, 'duration')
+                )
+                AND is_same_or_grows(incoming.usage, known.usage, contains(incoming.growing, 'usage'))
+                AND incoming.observed_at BETWEEN known.last_changed_at - INTERVAL 1 HOUR
+                AND known.last_changed_at + INTERVAL 1 HOUR - INTERVAL 1 MICROSECOND
+                THEN 'unchanged'
+            ELSE 'changed'
+        END AS change_type
+    FROM pairs
 )
 
 SELECT
@@ -40,26 +67,7 @@ SELECT
     lookup,
     known_row,
     coalesce(known.first_seen_at, incoming.observed_at) AS first_seen_at,
-    CASE
-        WHEN known_row IS NULL THEN 'new'
-        WHEN incoming.updated_at < known.updated_at THEN 'regressed'
-        WHEN known.missing_since IS NOT NULL OR incoming.updated_at IS DISTINCT FROM known.updated_at
-            OR content IS DISTINCT FROM known_content
-            THEN 'changed'
-        WHEN (incoming.active_seconds, incoming.duration_seconds, incoming.usage)
-            IS NOT DISTINCT FROM (known.active_seconds, known.duration_seconds, known.usage)
-            THEN 'unchanged'
-        -- But for numbers that grow by themselves it is as it was, and what is stored is recent.
-        WHEN is_same_or_grows(incoming.active_seconds, known.active_seconds, contains(incoming.growing, 'active'))
-            AND is_same_or_grows(
-                incoming.duration_seconds, known.duration_seconds, contains(incoming.growing, 'duration')
-            )
-            AND is_same_or_grows(incoming.usage, known.usage, contains(incoming.growing, 'usage'))
-            AND incoming.observed_at BETWEEN known.last_changed_at - INTERVAL 1 HOUR
-            AND known.last_changed_at + INTERVAL 1 HOUR - INTERVAL 1 MICROSECOND
-            THEN 'unchanged'
-        ELSE 'changed'
-    END AS change_type,
+    change_type,
     change_type = 'new' OR (
         change_type = 'changed'
         AND (incoming.status, incoming.stop_reason_type) IS DISTINCT FROM (known.status, known.stop_reason_type)
@@ -68,7 +76,7 @@ SELECT
         WHEN incoming.growing IS NOT NULL
             THEN if(change_type = 'unchanged', known.last_changed_at, incoming.observed_at)
     END AS growing_since
-FROM pairs;
+FROM compared;
 
 -- The threads that a complete poll neither listed nor found by a look-up; one that repeats the
 -- previous poll need not look. They are missing if a look-up said so, or if there are none.

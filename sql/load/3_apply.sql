@@ -1,21 +1,24 @@
 DELETE FROM threads
 WHERE rowid IN (SELECT known_row FROM thread_changes WHERE change_type = 'changed');
 
+-- What is unnested is computed first: it would be planned, and computed, once for each of its fields.
 INSERT INTO threads BY NAME
 SELECT
-    incoming.* EXCLUDE (observed_at, growing),
-    incoming.growing IS NOT NULL AS grows,
-    unnest(read_usage(incoming.usage)),
-    changes.first_seen_at,
-    incoming.observed_at AS last_changed_at,
-    landed_run.sequence AS last_changed_sequence
-FROM incoming_threads AS incoming
-CROSS JOIN landed_run
-JOIN (
-    SELECT number, first_seen_at
-    FROM thread_changes
-    WHERE change_type IN ('new', 'changed')
-) AS changes ON changes.number = incoming.rowid;
+    * EXCLUDE (observed_at, growing, used),
+    growing IS NOT NULL AS grows,
+    unnest(used),
+    observed_at AS last_changed_at
+FROM (
+    SELECT
+        incoming.*,
+        read_usage(incoming.usage) AS used,
+        changes.first_seen_at,
+        landed_run.sequence AS last_changed_sequence
+    FROM incoming_threads AS incoming
+    CROSS JOIN landed_run
+    JOIN (FROM thread_changes WHERE change_type IN ('new', 'changed')) AS changes
+        ON changes.number = incoming.rowid
+);
 
 -- What a regressed thread says is old, but it was listed: it is not missing any more.
 UPDATE threads

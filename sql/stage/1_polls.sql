@@ -30,10 +30,5 @@ FROM landed_polls
 CROSS JOIN landed_run
 LEFT JOIN (FROM landed_digests WHERE endpoint = 'threads') AS landed_digests USING (source, session_id)
 LEFT JOIN latest USING (source, session_id)
-WHERE NOT EXISTS (
-    FROM session_polls AS known
-    WHERE known.run_id = landed_run.run_id
-        AND known.sequence = landed_run.sequence
-        AND known.source = landed_polls.source
-        AND known.session_id = landed_polls.session_id
-);
+ANTI JOIN (FROM session_polls SEMI JOIN landed_run USING (run_id, sequence)) AS known
+    USING (source, session_id);

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import duckdb
 import pytest
 
 from pipelines.definitions import defs
+from pipelines.defs.resources import TablesParam, open_for_run
 from pipelines.sandbox.server import serve
 from pipelines.sandbox.world import World
 from pipelines.warehouse.duckdb_file import DuckdbFile
@@ -252,6 +254,40 @@ def test_undone_load_fails_its_check(home: Path, instance: dg.DagsterInstance) -
     failed = find_failed(result)
     assert failed.keys() == {"keys_are_unique"}
     assert "is listed twice in threads" in str(failed["keys_are_unique"].metadata["violations"])
+
+
+def test_tables_are_opened_once(tmp_path: Path) -> None:
+    """The steps of a run share one opening of the tables, which ends with the run or its error."""
+    seen: list[Any] = []
+
+    @dg.asset
+    def loaded(tables: TablesParam) -> None:
+        for _ in range(2):
+            with tables.write() as connection:
+                connection.execute("CREATE TABLE IF NOT EXISTS t AS SELECT 1 AS x")
+                seen.append(connection)
+
+    @dg.asset(deps=[loaded])
+    def built(tables: TablesParam) -> None:
+        with tables.write() as connection:
+            seen.append(connection)
+            connection.execute("SELEKT")
+
+    file = DuckdbFile(tmp_path)
+    resources = {"warehouse": file, "tables": open_for_run}
+    for assets in ([loaded], [loaded, built]):
+        seen.clear()
+        result = dg.materialize(assets, resources=resources, raise_on_error=False)
+        assert result.success == (built not in assets)
+        assert len(seen) == len(assets) + 1
+        assert len(set(map(id, seen))) == 1
+        with pytest.raises(duckdb.ConnectionException):  # it is closed
+            seen[0].execute("SELECT 1")
+        with file.write() as connection:
+            assert connection.execute("FROM t").fetchall() == [(1,)]
+    error = result.failure_data_for_node("built")
+    assert error
+    assert "What was not finished is undone" in str(error.error)
 
 
 HEADER = "-- answers: What is it?\n-- grain: one row\n-- columns: {x: a number}\n"

@@ -5,23 +5,29 @@ from __future__ import annotations
 import shutil
 import sys
 import time
+from collections import Counter
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
 import pytest
+from sqlalchemy import Engine, create_engine, event
 
 from pipelines.defs.storage import EventLog
 from tests.defs.instances import open_instance
 from tests.support import ROOT, run_printed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Iterator, Sequence
+
+    from sqlalchemy import Connection
 
 pytestmark = pytest.mark.slow
 
 RUN = "00000000-0000-4000-8000-000000000000"
 OPENED: list[str] = []
+REVISION = "/storage/alembic/versions/"
 
 
 COUNT_GARBAGE = """
@@ -32,10 +38,27 @@ print(gc.get_freeze_count(), len(gc.get_objects()))
 """
 
 
-def note_opened(event: str, arguments: tuple[object, ...]) -> None:
-    """Note each SQLite file that is opened."""
-    if event == "sqlite3.connect":
+def note_opened(name: str, arguments: tuple[object, ...]) -> None:
+    """Note each SQLite file that is opened, and each revision of Dagster's tables."""
+    if name == "sqlite3.connect" or (name == "open" and REVISION in str(arguments[0])):
         OPENED.append(str(arguments[0]))
+
+
+@contextmanager
+def noted_modes() -> Iterator[set[str]]:
+    """Give how SQLite keeps its log, and whether it waits for the disk, as a table is made."""
+    modes: set[str] = set()
+
+    def note(connection: Connection, _: object, statement: str, *__: object) -> None:
+        if statement.lstrip().startswith("CREATE TABLE"):
+            cursor = connection.connection.cursor()
+            for pragma in ("journal_mode", "synchronous"):
+                cursor.execute(f"PRAGMA {pragma}")
+                modes.update(f"{pragma} {value}" for (value,) in cursor.fetchall())
+
+    event.listen(Engine, "before_cursor_execute", note)
+    yield modes
+    event.remove(Engine, "before_cursor_execute", note)
 
 
 def run(instance: dg.DagsterInstance, seen: Sequence[str] | None = None) -> str:
@@ -62,7 +85,8 @@ def run(instance: dg.DagsterInstance, seen: Sequence[str] | None = None) -> str:
 def test_files_stay_open(tmp_path: Path) -> None:
     """The file of all runs, and that of a run while it goes on, stay open, and Dagster reads them.
 
-    Each is whole without a log beside it when the run's process has ended.
+    Each is whole without a log beside it when the run's process has ended. Making them waits for no
+    disk, and Alembic loads Dagster's revisions once.
     """
     plain = tmp_path / "plain"
     plain.mkdir()
@@ -70,15 +94,21 @@ def test_files_stay_open(tmp_path: Path) -> None:
         expected = read(instance, run(instance))
     shutil.copy(ROOT / "dagster_home" / "dagster.yaml", tmp_path)
     sys.addaudithook(note_opened)
-    with open_instance(tmp_path) as instance:
+    with noted_modes() as modes, open_instance(tmp_path) as instance:
         first = run(instance)
+        assert modes == {"journal_mode wal", "synchronous 1"}
+        revisions = Counter(Path(name).name.split(".")[0] for name in OPENED if REVISION in name)
+        assert set(revisions.values()) <= {1}
         OPENED.clear()
         second = run(instance)
         assert isinstance(instance.event_log_storage, EventLog)
         assert not [name for name in OPENED if name.endswith("index.db")]
+        assert not [name for name in OPENED if REVISION in name]
         # Once to make its tables, and once to look for them.
         assert len([name for name in OPENED if name.endswith(f"{second}.db")]) == 2
     assert not [path for each in (first, second) for path in tmp_path.rglob(f"{each}.db-*")]
+    with create_engine("sqlite://").connect() as connection:  # others are left alone
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
     (tmp_path / "dagster.yaml").unlink()
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
         assert read(instance, first) == read(instance, second) == expected

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 import msgspec
 import polars as pl
 import pytest
@@ -17,7 +18,8 @@ from pipelines.http.bodies import MAX_DEPTH
 from pipelines.landing.directory import RAW, list_runs
 from pipelines.landing.format import read_run
 from pipelines.landing.store import Directory
-from pipelines.warehouse.duckdb_file import DuckdbFile
+from pipelines.warehouse.duckdb_file import WAREHOUSE, DuckdbFile
+from pipelines.warehouse.history import read_history
 from pipelines.warehouse.load import load_run
 from pipelines.warehouse.sql import limit_memory
 from tests.builders import DAY, SESSION, at, land, load, load_all, publish_all, read, thread
@@ -26,8 +28,6 @@ from tests.empty import open_tables
 if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
-
-    import duckdb
 
 
 pytestmark = pytest.mark.slow  # together they take long
@@ -162,6 +162,23 @@ def test_numbers_go_on_from_the_ledger(home: Path) -> None:
     publish_all(home, {})
     with DuckdbFile(home).write():
         assert DuckdbFile(home).newest_sequence() == 7
+
+
+def test_numbers_of_the_copy(home: Path) -> None:
+    """What was read of the copy is taken as long as nothing was written since, also to the log."""
+    load(home, 1, thread("a"), sequence=7)
+    assert DuckdbFile(home).newest_sequence(99) == 7
+    publish_all(home, {})
+    with DuckdbFile(home).write():
+        pass  # nothing is written
+    assert read_history(DuckdbFile(home)).newest_sequence == 7
+    assert DuckdbFile(home).newest_sequence(99) == 99
+    with duckdb.connect(home / WAREHOUSE) as tables:
+        tables.execute("PRAGMA disable_checkpoint_on_shutdown")
+        tables.execute("UPDATE runs SET sequence = 8")
+    assert DuckdbFile(home).newest_sequence(99) == 8
+    load(home, 2, thread("a"), sequence=9)
+    assert DuckdbFile(home).newest_sequence(99) == 9
 
 
 @pytest.mark.anywhere
