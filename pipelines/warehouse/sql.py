@@ -64,9 +64,7 @@ _SEALING = threading.Lock()
 PROGRESS = "enable_progress_bar"
 # What DuckDB takes for a few rows, as all that a lake's transaction wrote, may be many: it would
 # compare each of them with each row of the other side.
-WITHOUT_LOOPS = (
-    "SET GLOBAL asof_loop_join_threshold = 0; SET GLOBAL nested_loop_join_threshold = 0"
-)
+WITHOUT_LOOPS = "SET GLOBAL asof_loop_join_threshold = 0; SET GLOBAL nested_loop_join_threshold = 0"
 
 
 def seal(
