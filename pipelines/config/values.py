@@ -21,7 +21,7 @@ POLL_INTERVALS = (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30, 60)
 class Strict(BaseModel):
     """A part of the configuration: no key that it does not know, no value of another type."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(defer_build=True, extra="forbid", strict=True, frozen=True)
 
 
 def check_session_id(value: str) -> str:

@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pipelines.config.rejections import suggest_name
 from pipelines.errors import AnalysisError, SettingsError
 from pipelines.files import find_others
-from pipelines.warehouse.parser import find_tables
+from pipelines.warehouse.parser import check_query, find_tables
 from pipelines.warehouse.sql import quote, quote_name, read_sql
 
 if TYPE_CHECKING:
@@ -229,7 +229,7 @@ def parse_analysis(name: str, text: str) -> Analysis:
     query = "\n".join(lines[length:]).strip().removesuffix(";")
     reads = frozenset(find_tables(query))
     for check in (*header.checks.values(), *header.warnings.values()):
-        find_tables(check)
+        check_query(check)
     return Analysis(name=name, header=header, query=query, version=hash_text(text), reads=reads)
 
 

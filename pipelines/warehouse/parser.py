@@ -41,6 +41,16 @@ def find_tables(query: str) -> set[str]:
     return named - {entry["key"] for node in nodes for entry in _list_ctes(node)}
 
 
+def check_query(query: str) -> None:
+    """Raise AnalysisError for anything else than one SELECT. Its tree is not looked at."""
+    try:
+        statements = _open_parser().cursor().extract_statements(query)
+    except duckdb.Error as error:
+        raise AnalysisError(f"the query cannot be parsed: {error}") from None
+    if [statement.type for statement in statements] != [duckdb.StatementType.SELECT]:
+        raise AnalysisError("the query cannot be parsed: a check is one SELECT")
+
+
 @cache
 def _open_parser() -> duckdb.DuckDBPyConnection:
     return duckdb.connect()

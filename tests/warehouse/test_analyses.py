@@ -129,6 +129,8 @@ def test_header_describes_the_table(built: Path, name: str) -> None:
          "a is a check and a warning"),
         (HEADER + "-- warnings: {is_built: FROM x}\nSELECT 2 AS x", "may be called is_built"),
         (HEADER + "-- warnings: {a: DROP TABLE x}\nSELECT 2 AS x", "cannot be parsed"),
+        (HEADER + "-- checks: {a: FROM x; FROM y}\nSELECT 2 AS x", "a check is one SELECT"),
+        (HEADER + "-- checks: {a: SELECT}\nSELECT 2 AS x", "cannot be parsed"),
     ],
 )  # fmt: skip
 def test_broken_analysis(home: Path, text: str, problem: str) -> None:
