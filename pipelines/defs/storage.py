@@ -2,7 +2,7 @@
 
 Dagster opens a file anew for each event, twice or more. At the end of each SQLite moves its log
 into the file and waits for the disk: a run of 200 events takes 2 s of CPU more, and longer by the
-clock. Here the file that all runs share stays open, and that of the run that is written; they wait
+clock. Here the files that all runs share stay open, and that of the run that is written; they wait
 for no disk, and lose no event unless the machine fails.
 
 As it makes a file, or opens one for the first time, Dagster has Alembic load its hundred revisions,
@@ -21,6 +21,7 @@ from dagster._core.storage.event_log.sqlite.sqlite_event_log import (
     INDEX_SHARD_NAME,
     SqliteEventLogStorage,
 )
+from dagster._core.storage.runs.sqlite.sqlite_run_storage import SqliteRunStorage
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from sqlalchemy import Engine, NullPool, create_engine, event, inspect
 
@@ -52,8 +53,9 @@ class EventLog(SqliteEventLogStorage):
         os.utime(self.path_for_shard(event.run_id))
 
     def dispose(self) -> None:
-        """Close what is open of a run, so that its file alone holds all."""
+        """Close what is open, so that the files alone hold all."""
         self._close_written()
+        self._open(INDEX_SHARD_NAME).dispose()
         super().dispose()
 
     def _close_written(self) -> None:
@@ -82,6 +84,21 @@ class EventLog(SqliteEventLogStorage):
             return inspect(connection).has_table(table_name)
 
 
+class Runs(SqliteRunStorage):
+    """The runs, all of them in one file."""
+
+    @contextmanager
+    def connect(self) -> Iterator[Connection]:
+        """Give a connection, in a transaction."""
+        with open_engine(self._conn_string, is_kept=True).begin() as connection:
+            yield connection
+
+    def dispose(self) -> None:
+        """Close the file."""
+        open_engine(self._conn_string, is_kept=True).dispose()
+        super().dispose()
+
+
 class Storage(DagsterSqliteStorage):
     """What `storage: custom` in dagster.yaml names."""
 
@@ -91,6 +108,7 @@ class Storage(DagsterSqliteStorage):
             super().__init__(base_dir, inst_data)
         finally:
             event.remove(Engine, "connect", wait_for_no_disk)
+        self._run_storage = Runs(self._run_storage._conn_string)  # noqa: SLF001 - its
         self._event_log_storage = EventLog(self._event_log_storage._base_dir)  # noqa: SLF001 - its
 
     @classmethod
@@ -104,7 +122,8 @@ class Storage(DagsterSqliteStorage):
 @lru_cache(maxsize=16)
 def open_engine(url: str, *, is_kept: bool) -> Engine:
     """Return what opens a file. One that is kept stays open until it is disposed of."""
-    options: dict[str, Any] = {} if is_kept else {"poolclass": NullPool}
+    # Threads of a web server wait for none of each other's: whatever is one too many is closed.
+    options: dict[str, Any] = {"max_overflow": -1} if is_kept else {"poolclass": NullPool}
     engine = create_engine(url, connect_args={"timeout": BUSY_S}, **options)
     if is_kept:
         event.listen(engine, "connect", wait_for_no_disk)
