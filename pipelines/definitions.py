@@ -14,7 +14,6 @@ from pipelines.defs.machines import define_machines
 from pipelines.defs.report import write_report_job, write_report_schedule
 from pipelines.defs.resources import Configuration, open_for_run
 from pipelines.defs.schedule import build_schedule, define_poll_job, expect_each_interval
-from pipelines.defs.sensors import build_sensors
 from pipelines.files import restrict
 from pipelines.warehouse.analyses import list_analyses
 from pipelines.warehouse.place import open_warehouse
@@ -33,6 +32,11 @@ def defs() -> dg.Definitions:
     All steps run in one process: DuckDB has one writer.
     """
     settings = load_tolerant()
+    sensors: list[dg.SensorDefinition] = []
+    if settings.webhook_url_env:
+        from pipelines.defs.sensors import build_sensors  # noqa: PLC0415 - it imports polars
+
+        sensors = build_sensors(settings.webhook_url_env)
     machines = define_machines(settings)
     analyses = list_analyses(settings.analyses_dir)
     return dg.Definitions(
@@ -42,7 +46,7 @@ def defs() -> dg.Definitions:
         ],
         jobs=[define_poll_job(settings), write_report_job, *machines.jobs],
         schedules=[build_schedule(settings), write_report_schedule, *machines.schedules],
-        sensors=[*build_sensors(settings), *machines.sensors],
+        sensors=[*sensors, *machines.sensors],
         resources={
             "analyses": analyses,
             "configuration": Configuration(),

@@ -18,8 +18,8 @@ from pipelines.defs.checks import (
     check_sessions,
 )
 from pipelines.defs.metadata import (
+    COLUMNS_OF_PAGES,
     OWNERS,
-    describe_pages,
     describe_table,
 )
 from pipelines.defs.report import report
@@ -79,7 +79,7 @@ THREAD_PAGES = dg.AssetSpec(
     group_name="ingestion",
     kinds={"python", "parquet"},
     owners=OWNERS,
-    metadata=describe_pages(),
+    metadata={"dagster/column_schema": COLUMNS_OF_PAGES},
 )
 
 

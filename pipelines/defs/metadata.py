@@ -10,7 +10,6 @@ import duckdb
 
 from pipelines.extract.discover import Discovery
 from pipelines.extract.plan import PlannedSource
-from pipelines.landing.format import PAGES
 from pipelines.landing.store import LandedFile
 from pipelines.records import THREADS_ENDPOINT, Poll
 from pipelines.reporting.plans import sum_up_plan
@@ -23,16 +22,36 @@ Metadata = dict[str, Any]
 PREVIEW_ROWS = 10
 LONGEST_CELL = 200
 OWNERS = ["team:session-threads"]
-COLUMNS_OF_PAGES = {
-    "source": "Name of the source in the configuration",
-    "endpoint": "What was asked for: threads or sessions, or one of them by its id",
-    "session_id": "Session that was polled",
-    "page": "Number of the page, or of the look-up, in its poll, from 1",
-    "cursor": "Cursor it was asked for with, null for the first; of a look-up the thread's id",
-    "observed_at": "Client clock: arrival of the page",
-    "status": "HTTP status: 200, or 404 of a look-up that found no thread",
-    "body": "What the server sent",
-}
+# Names and types of `pipelines.landing.format.PAGES`, which costs the import of polars: that is
+# loaded while pages come.
+COLUMNS_OF_PAGES = dg.TableSchema(
+    [
+        dg.TableColumn("source", "String", "Name of the source in the configuration"),
+        dg.TableColumn(
+            "endpoint",
+            "String",
+            "What was asked for: threads or sessions, or one of them by its id",
+        ),
+        dg.TableColumn("session_id", "String", "Session that was polled"),
+        dg.TableColumn(
+            "page", "Int32", "Number of the page, or of the look-up, in its poll, from 1"
+        ),
+        dg.TableColumn(
+            "cursor",
+            "String",
+            "Cursor it was asked for with, null for the first; of a look-up the thread's id",
+        ),
+        dg.TableColumn(
+            "observed_at",
+            "Datetime(time_unit='us', time_zone='UTC')",
+            "Client clock: arrival of the page",
+        ),
+        dg.TableColumn(
+            "status", "Int16", "HTTP status: 200, or 404 of a look-up that found no thread"
+        ),
+        dg.TableColumn("body", "Binary", "What the server sent"),
+    ]
+)
 
 
 def describe_discovery(found: Discovery, planned: Sequence[PlannedSource]) -> Metadata:
@@ -94,14 +113,6 @@ def describe_ledger(ledger: Sequence[Mapping[str, Any]]) -> Metadata:
     }
     costs: Metadata = {kind: sum(row[kind] for row in ledger) for kind in ("requests", "bytes")}
     return counts | costs | {"sessions": len(ledger)}
-
-
-def describe_pages() -> Metadata:
-    """Return the columns of a landed file."""
-    columns = [
-        dg.TableColumn(name, str(type_), COLUMNS_OF_PAGES[name]) for name, type_ in PAGES.items()
-    ]
-    return {"dagster/column_schema": dg.TableSchema(columns)}
 
 
 def describe_publication(

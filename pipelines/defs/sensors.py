@@ -11,7 +11,6 @@ from itertools import takewhile
 import dagster as dg
 
 from pipelines import clock
-from pipelines.config.settings import Settings
 from pipelines.defs.machines import LOAD, POLL
 from pipelines.defs.resources import ConfigurationParam, WarehouseParam, WebhookParam
 from pipelines.defs.schedule import POLL_THREADS, TABLES, name_tables
@@ -25,11 +24,8 @@ JOBS = (POLL_THREADS, POLL, LOAD)
 WILL_RETRY = "dagster/will_retry"
 
 
-def build_sensors(settings: Settings) -> list[dg.SensorDefinition]:
-    """Return the sensors, turned on; none if no webhook is configured."""
-    variable = settings.webhook_url_env
-    if variable is None:
-        return []
+def build_sensors(variable: str) -> list[dg.SensorDefinition]:
+    """Return the sensors, turned on, which post to the webhook whose URL is in the variable."""
     return [
         turn_on(
             alert_on_failed_run, f"Posts failed and crashed runs to the webhook in {variable}."

@@ -2,7 +2,7 @@
 
 Dagster opens a file anew for each event, twice or more. At the end of each SQLite moves its log
 into the file and waits for the disk: a run of 200 events takes 2 s of CPU more, and longer by the
-clock. Here the file that all runs share stays open, and that of the run that is written; they wait
+clock. Here the files that all runs share stay open, and that of the run that is written; they wait
 for no disk, and lose no event unless the machine fails.
 
 As it makes a file, or opens one for the first time, Dagster has Alembic load its hundred revisions,
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, wraps
 from typing import TYPE_CHECKING, Any
 
 from alembic.script import ScriptDirectory
@@ -21,11 +21,12 @@ from dagster._core.storage.event_log.sqlite.sqlite_event_log import (
     INDEX_SHARD_NAME,
     SqliteEventLogStorage,
 )
+from dagster._core.storage.runs.sqlite.sqlite_run_storage import SqliteRunStorage
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from sqlalchemy import Engine, NullPool, create_engine, event, inspect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from alembic.config import Config
     from alembic.script.revision import RevisionMap
@@ -38,10 +39,27 @@ BUSY_S = 60
 REVISIONS: dict[str, RevisionMap] = {}
 
 
+def once_true(ask: Callable[..., bool]) -> Callable[..., bool]:
+    """Return a method that asks whether the storage has something until it has: it is kept."""
+
+    @wraps(ask)
+    def answer(storage: EventLog, *arguments: object) -> bool:
+        asked = (ask.__name__, arguments[-1])
+        if asked not in storage.known and ask(storage, *arguments):
+            storage.known.add(asked)
+        return asked in storage.known
+
+    return answer
+
+
 class EventLog(SqliteEventLogStorage):
     """The events of the runs, each in a separate file, and the file that all of them share."""
 
     _written: str | None = None  # the run of the newest event of this process
+
+    def __init__(self, base_dir: str) -> None:
+        self.known: set[tuple[str, object]] = set()
+        super().__init__(base_dir)
 
     def store_event(self, event: EventLogEntry) -> None:
         """Store an event, and touch its run's file: the web server reads it when that changes."""
@@ -52,8 +70,9 @@ class EventLog(SqliteEventLogStorage):
         os.utime(self.path_for_shard(event.run_id))
 
     def dispose(self) -> None:
-        """Close what is open of a run, so that its file alone holds all."""
+        """Close what is open, so that the files alone hold all."""
         self._close_written()
+        self._open(INDEX_SHARD_NAME).dispose()
         super().dispose()
 
     def _close_written(self) -> None:
@@ -75,11 +94,38 @@ class EventLog(SqliteEventLogStorage):
             with engine.begin() as connection:
                 yield connection
 
+    # What follows Dagster asks for each event, once or more.
+
+    @once_true
     def has_table(self, table_name: str) -> bool:
-        """Whether the file of all runs has a table, which Dagster asks more than once."""
+        """Whether the file of all runs has a table."""
         engine = self._open(INDEX_SHARD_NAME)
         with engine.connect() as connection:  # it may be asked within a transaction
             return inspect(connection).has_table(table_name)
+
+    @once_true
+    def has_secondary_index(self, name: str) -> bool:
+        """Whether a migration of what the file of all runs holds is done."""
+        return super().has_secondary_index(name)
+
+    @once_true
+    def _has_asset_key_col_on_connection(self, conn: Connection, column_name: str) -> bool:
+        return super()._has_asset_key_col_on_connection(conn, column_name)
+
+
+class Runs(SqliteRunStorage):
+    """The runs, all of them in one file."""
+
+    @contextmanager
+    def connect(self) -> Iterator[Connection]:
+        """Give a connection, in a transaction."""
+        with open_engine(self._conn_string, is_kept=True).begin() as connection:
+            yield connection
+
+    def dispose(self) -> None:
+        """Close the file."""
+        open_engine(self._conn_string, is_kept=True).dispose()
+        super().dispose()
 
 
 class Storage(DagsterSqliteStorage):
@@ -91,6 +137,7 @@ class Storage(DagsterSqliteStorage):
             super().__init__(base_dir, inst_data)
         finally:
             event.remove(Engine, "connect", wait_for_no_disk)
+        self._run_storage = Runs(self._run_storage._conn_string)  # noqa: SLF001 - its
         self._event_log_storage = EventLog(self._event_log_storage._base_dir)  # noqa: SLF001 - its
 
     @classmethod
@@ -104,7 +151,8 @@ class Storage(DagsterSqliteStorage):
 @lru_cache(maxsize=16)
 def open_engine(url: str, *, is_kept: bool) -> Engine:
     """Return what opens a file. One that is kept stays open until it is disposed of."""
-    options: dict[str, Any] = {} if is_kept else {"poolclass": NullPool}
+    # Threads of a web server wait for none of each other's: whatever is one too many is closed.
+    options: dict[str, Any] = {"max_overflow": -1} if is_kept else {"poolclass": NullPool}
     engine = create_engine(url, connect_args={"timeout": BUSY_S}, **options)
     if is_kept:
         event.listen(engine, "connect", wait_for_no_disk)

@@ -11,7 +11,7 @@ import duckdb
 from pipelines.config.lake import ON_S3
 from pipelines.errors import WarehouseError
 from pipelines.warehouse.duckdb_file import first_line
-from pipelines.warehouse.sql import hide_progress, quote
+from pipelines.warehouse.sql import WITHOUT_LOOPS, hide_progress, quote
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,10 +22,6 @@ EXTENSIONS = ("ducklake", "postgres_scanner")
 ON_STORES = "httpfs"
 # One SELECT 1 before whatever the catalog is asked: what it finds, the next statement finds too.
 WITHOUT_HEALTH_CHECK = "SET pg_pool_health_check_query = ''"
-# A lake knows no size of what its transaction wrote: DuckDB takes it for nearly empty, and would
-# compare each of its rows with each other one.
-WITHOUT_LOOPS = "SET asof_loop_join_threshold = 0; SET nested_loop_join_threshold = 0"
-
 # Buffers are a ten thousandth of the largest file that can be written: 5 MB, and not 80.
 SMALL_BUFFERS = "SET s3_uploader_max_filesize = '50GB'"
 

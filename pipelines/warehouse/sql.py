@@ -62,6 +62,9 @@ def register(
 
 _SEALING = threading.Lock()
 PROGRESS = "enable_progress_bar"
+# What DuckDB takes for a few rows, as all that a lake's transaction wrote, may be many: it would
+# compare each of them with each row of the other side.
+WITHOUT_LOOPS = "SET GLOBAL asof_loop_join_threshold = 0; SET GLOBAL nested_loop_join_threshold = 0"
 
 
 def seal(
@@ -79,6 +82,7 @@ def seal(
             allowed = f"SET allowed_paths = [{', '.join(map(quote, outputs))}]" if outputs else ""
             connection.execute(f"""
                 SET GLOBAL TimeZone = 'UTC';
+                {WITHOUT_LOOPS};
                 {allowed};
                 SET allowed_configs = [{", ".join(map(quote, (PROGRESS, *tuned)))}];
                 SET enable_external_access = false;

@@ -23,14 +23,12 @@
 --     FROM analytics.time_in_status
 --     WHERE seconds_low > seconds + 1e-3 OR seconds > seconds_high + 1e-3 OR seconds_low < 0
 WITH durations AS NOT MATERIALIZED (
-    -- To find a thread by a number is much faster than by three strings. That two of a million have the
-    -- same one has a chance of 3 in 100 million.
-    SELECT *, hash(source, session_id, thread_id) AS thread
+    SELECT *, thread_key(source, session_id, thread_id) AS thread
     FROM analytics.thread_durations
 ),
 
 intervals AS NOT MATERIALIZED (
-    SELECT *, hash(source, session_id, thread_id) AS thread
+    SELECT *, thread_key(source, session_id, thread_id) AS thread
     FROM status_intervals
     ANTI JOIN (FROM statuses WHERE is_closed) AS closed USING (status)
 ),

@@ -22,6 +22,7 @@ from dagster._core.remote_origin import (
 from pipelines.config.settings import Settings
 from pipelines.definitions import defs
 from pipelines.defs.schedule import TABLES
+from pipelines.landing.format import PAGES
 from pipelines.warehouse.analyses import TAKEN, list_analyses, parse_analysis
 from tests.builders import OWN
 from tests.support import ROOT
@@ -69,6 +70,13 @@ def test_jobs(job: str, assets: set[str]) -> None:
     """The job `poll_threads` runs all that there is but the report, which has a separate job."""
     selected = defs().resolve_job_def(job).asset_layer.selected_asset_keys
     assert {key.to_user_string() for key in selected} == assets
+
+
+def test_columns_of_pages() -> None:
+    """What Dagster shows of a landed file are its columns, with their types."""
+    spec = defs().resolve_asset_graph().get(dg.AssetKey("thread_pages"))
+    shown = {column.name: column.type for column in spec.metadata["dagster/column_schema"].columns}
+    assert shown == {name: str(type_) for name, type_ in PAGES.items()}
 
 
 def test_check_of_sessions() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import time
@@ -31,10 +32,11 @@ REVISION = "/storage/alembic/versions/"
 
 
 COUNT_GARBAGE = """
-import atexit, gc
+import atexit, gc, sys
 atexit.register(lambda: print(gc.get_freeze_count(), len(gc.get_objects())))
 import pipelines.definitions
 print(gc.get_freeze_count(), len(gc.get_objects()))
+assert "polars" not in sys.modules
 """
 
 
@@ -45,19 +47,21 @@ def note_opened(name: str, arguments: tuple[object, ...]) -> None:
 
 
 @contextmanager
-def noted_modes() -> Iterator[set[str]]:
-    """Give how SQLite keeps its log, and whether it waits for the disk, as a table is made."""
-    modes: set[str] = set()
+def noted_statements() -> Iterator[tuple[Counter[str], set[str]]]:
+    """Give how often each statement is executed, and the settings as tables are made."""
+    statements: Counter[str] = Counter()
+    settings: set[str] = set()
 
     def note(connection: Connection, _: object, statement: str, *__: object) -> None:
+        statements[statement] += 1
         if statement.lstrip().startswith("CREATE TABLE"):
             cursor = connection.connection.cursor()
             for pragma in ("journal_mode", "synchronous"):
                 cursor.execute(f"PRAGMA {pragma}")
-                modes.update(f"{pragma} {value}" for (value,) in cursor.fetchall())
+                settings.update(f"{pragma} {value}" for (value,) in cursor.fetchall())
 
     event.listen(Engine, "before_cursor_execute", note)
-    yield modes
+    yield statements, settings
     event.remove(Engine, "before_cursor_execute", note)
 
 
@@ -83,10 +87,10 @@ def run(instance: dg.DagsterInstance, seen: Sequence[str] | None = None) -> str:
 
 
 def test_files_stay_open(tmp_path: Path) -> None:
-    """The file of all runs, and that of a run while it goes on, stay open, and Dagster reads them.
+    """The files of all runs, and that of a run while it goes on, stay open, and Dagster reads them.
 
     Each is whole without a log beside it when the run's process has ended. Making them waits for no
-    disk, and Alembic loads Dagster's revisions once.
+    disk, and Alembic loads Dagster's revisions once. What tables there are is asked once.
     """
     plain = tmp_path / "plain"
     plain.mkdir()
@@ -94,19 +98,22 @@ def test_files_stay_open(tmp_path: Path) -> None:
         expected = read(instance, run(instance))
     shutil.copy(ROOT / "dagster_home" / "dagster.yaml", tmp_path)
     sys.addaudithook(note_opened)
-    with noted_modes() as modes, open_instance(tmp_path) as instance:
+    with noted_statements() as (statements, settings), open_instance(tmp_path) as instance:
         first = run(instance)
-        assert modes == {"journal_mode wal", "synchronous 1"}
+        assert settings == {"journal_mode wal", "synchronous 1"}
         revisions = Counter(Path(name).name.split(".")[0] for name in OPENED if REVISION in name)
         assert set(revisions.values()) <= {1}
         OPENED.clear()
+        statements.clear()
         second = run(instance)
+        repeated = {text for text, times in statements.items() if times > 2}
+        assert not [text for text in repeated if re.search(r"PRAGMA.*asset_|secondary_ind", text)]
         assert isinstance(instance.event_log_storage, EventLog)
-        assert not [name for name in OPENED if name.endswith("index.db")]
+        assert not [name for name in OPENED if name.endswith(("index.db", "runs.db"))]
         assert not [name for name in OPENED if REVISION in name]
         # Once to make its tables, and once to look for them.
         assert len([name for name in OPENED if name.endswith(f"{second}.db")]) == 2
-    assert not [path for each in (first, second) for path in tmp_path.rglob(f"{each}.db-*")]
+    assert not list((tmp_path / "history").rglob("*.db-*"))
     with create_engine("sqlite://").connect() as connection:  # others are left alone
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
     (tmp_path / "dagster.yaml").unlink()
@@ -130,7 +137,10 @@ def test_a_run_is_seen_while_it_goes_on(tmp_path: Path) -> None:
 
 
 def test_garbage_is_not_looked_for_where_none_is() -> None:
-    """Collections leave out what Dagster has imported, and as the process ends everything."""
+    """Collections leave out what Dagster has imported, and as the process ends everything.
+
+    What no definition needs is not imported before pages come.
+    """
     printed = run_printed(sys.executable, "-c", COUNT_GARBAGE)
     (loaded, others), (left, last) = (map(int, line.split()) for line in printed.splitlines())
     assert loaded > 50_000

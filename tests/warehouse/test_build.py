@@ -127,6 +127,17 @@ def test_size_of_what_is_read_is_known(home: Path) -> None:
     assert sizes == [[{"x": 5000}], [{"x": 1}]]
 
 
+def test_no_table_is_taken_to_be_small(home: Path) -> None:
+    """No row is compared with all of another table because DuckDB takes that to have few."""
+    sides = "EXPLAIN (FORMAT json) FROM range(2) AS a (x) {} range(2) AS b (x) ON a.x >= b.x"
+    with open_tables(home).write() as connection:
+        build_all(connection, BEFORE)
+        with connection.cursor() as lane:
+            for join in ("ASOF JOIN", "ASOF LEFT JOIN", "JOIN"):
+                plan = str(lane.execute(sides.format(join)).fetchall())
+                assert "NESTED_LOOP_JOIN" not in plan, join
+
+
 def test_side_by_side(home: Path) -> None:
     """Small tables are read by one thread, for several analyses at once; large ones by all.
 
