@@ -131,9 +131,13 @@ def make_dagster_home(directory: Path) -> Path:
 
 
 def clean(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment without what configures the product or Dagster."""
-    ours = ("QODER_", "SESSION_THREADS_", "DAGSTER_")
-    return {name: value for name, value in environ.items() if not name.startswith(ours)}
+    """Return the environment without what configures the product, Dagster, or Python.
+
+    If that is told to keep no compiled modules, those of the product are compiled in every run, and
+    those that were installed are not.
+    """
+    configuring = ("QODER_", "SESSION_THREADS_", "DAGSTER_", "PYTHON")
+    return {name: value for name, value in environ.items() if not name.startswith(configuring)}
 
 
 def find_fault(contestant: Contestant, directory: Path, state: State) -> str:
