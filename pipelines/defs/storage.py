@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from functools import lru_cache, wraps
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from alembic.script import ScriptDirectory
@@ -26,7 +26,7 @@ from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from sqlalchemy import Engine, NullPool, create_engine, event, inspect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from alembic.config import Config
     from alembic.script.revision import RevisionMap
@@ -39,27 +39,10 @@ BUSY_S = 60
 REVISIONS: dict[str, RevisionMap] = {}
 
 
-def once_true(ask: Callable[..., bool]) -> Callable[..., bool]:
-    """Return a method that asks whether the storage has something until it has: it is kept."""
-
-    @wraps(ask)
-    def answer(storage: EventLog, *arguments: object) -> bool:
-        asked = (ask.__name__, arguments[-1])
-        if asked not in storage.known and ask(storage, *arguments):
-            storage.known.add(asked)
-        return asked in storage.known
-
-    return answer
-
-
 class EventLog(SqliteEventLogStorage):
     """The events of the runs, each in a separate file, and the file that all of them share."""
 
     _written: str | None = None  # the run of the newest event of this process
-
-    def __init__(self, base_dir: str) -> None:
-        self.known: set[tuple[str, object]] = set()
-        super().__init__(base_dir)
 
     def store_event(self, event: EventLogEntry) -> None:
         """Store an event, and touch its run's file: the web server reads it when that changes."""
@@ -94,23 +77,11 @@ class EventLog(SqliteEventLogStorage):
             with engine.begin() as connection:
                 yield connection
 
-    # What follows Dagster asks for each event, once or more.
-
-    @once_true
     def has_table(self, table_name: str) -> bool:
-        """Whether the file of all runs has a table."""
+        """Whether the file of all runs has a table, which Dagster asks more than once."""
         engine = self._open(INDEX_SHARD_NAME)
         with engine.connect() as connection:  # it may be asked within a transaction
             return inspect(connection).has_table(table_name)
-
-    @once_true
-    def has_secondary_index(self, name: str) -> bool:
-        """Whether a migration of what the file of all runs holds is done."""
-        return super().has_secondary_index(name)
-
-    @once_true
-    def _has_asset_key_col_on_connection(self, conn: Connection, column_name: str) -> bool:
-        return super()._has_asset_key_col_on_connection(conn, column_name)
 
 
 class Runs(SqliteRunStorage):

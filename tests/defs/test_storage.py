@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import sys
 import time
@@ -47,21 +46,19 @@ def note_opened(name: str, arguments: tuple[object, ...]) -> None:
 
 
 @contextmanager
-def noted_statements() -> Iterator[tuple[Counter[str], set[str]]]:
-    """Give how often each statement is executed, and the settings as tables are made."""
-    statements: Counter[str] = Counter()
-    settings: set[str] = set()
+def noted_modes() -> Iterator[set[str]]:
+    """Give how SQLite keeps its log, and whether it waits for the disk, as a table is made."""
+    modes: set[str] = set()
 
     def note(connection: Connection, _: object, statement: str, *__: object) -> None:
-        statements[statement] += 1
         if statement.lstrip().startswith("CREATE TABLE"):
             cursor = connection.connection.cursor()
             for pragma in ("journal_mode", "synchronous"):
                 cursor.execute(f"PRAGMA {pragma}")
-                settings.update(f"{pragma} {value}" for (value,) in cursor.fetchall())
+                modes.update(f"{pragma} {value}" for (value,) in cursor.fetchall())
 
     event.listen(Engine, "before_cursor_execute", note)
-    yield statements, settings
+    yield modes
     event.remove(Engine, "before_cursor_execute", note)
 
 
@@ -90,7 +87,7 @@ def test_files_stay_open(tmp_path: Path) -> None:
     """The files of all runs, and that of a run while it goes on, stay open, and Dagster reads them.
 
     Each is whole without a log beside it when the run's process has ended. Making them waits for no
-    disk, and Alembic loads Dagster's revisions once. What tables there are is asked once.
+    disk, and Alembic loads Dagster's revisions once.
     """
     plain = tmp_path / "plain"
     plain.mkdir()
@@ -98,16 +95,13 @@ def test_files_stay_open(tmp_path: Path) -> None:
         expected = read(instance, run(instance))
     shutil.copy(ROOT / "dagster_home" / "dagster.yaml", tmp_path)
     sys.addaudithook(note_opened)
-    with noted_statements() as (statements, settings), open_instance(tmp_path) as instance:
+    with noted_modes() as modes, open_instance(tmp_path) as instance:
         first = run(instance)
-        assert settings == {"journal_mode wal", "synchronous 1"}
+        assert modes == {"journal_mode wal", "synchronous 1"}
         revisions = Counter(Path(name).name.split(".")[0] for name in OPENED if REVISION in name)
         assert set(revisions.values()) <= {1}
         OPENED.clear()
-        statements.clear()
         second = run(instance)
-        repeated = {text for text, times in statements.items() if times > 2}
-        assert not [text for text in repeated if re.search(r"PRAGMA.*asset_|secondary_ind", text)]
         assert isinstance(instance.event_log_storage, EventLog)
         assert not [name for name in OPENED if name.endswith(("index.db", "runs.db"))]
         assert not [name for name in OPENED if REVISION in name]
