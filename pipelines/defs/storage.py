@@ -4,9 +4,6 @@ Dagster opens a file anew for each event, twice or more. At the end of each SQLi
 into the file and waits for the disk: a run of 200 events takes 2 s of CPU more, and longer by the
 clock. Here the files that all runs share stay open, and that of the run that is written; they wait
 for no disk, and lose no event unless the machine fails.
-
-As it makes a file, or opens one for the first time, Dagster has Alembic load its hundred revisions,
-once or twice: ten times in a new directory, five times in any other. Here they are loaded once.
 """
 
 from __future__ import annotations
@@ -16,7 +13,6 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from alembic.script import ScriptDirectory
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import (
     INDEX_SHARD_NAME,
     SqliteEventLogStorage,
@@ -28,15 +24,11 @@ from sqlalchemy import Engine, NullPool, create_engine, event, inspect
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from alembic.config import Config
-    from alembic.script.revision import RevisionMap
     from dagster import EventLogEntry
     from dagster._serdes import ConfigurableClassData
     from sqlalchemy.engine import Connection
 
 BUSY_S = 60
-# Directory of revisions -> what Alembic has loaded of it. Nobody adds to it while a process runs.
-REVISIONS: dict[str, RevisionMap] = {}
 
 
 class EventLog(SqliteEventLogStorage):
@@ -138,14 +130,3 @@ def wait_for_no_disk(connection: Any, _: object) -> None:  # noqa: ANN401 - SQLA
     """
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
-
-
-def find_scripts(config: Config) -> ScriptDirectory:
-    """Return the scripts that Alembic is configured for, with their revisions if it has any."""
-    scripts = make_scripts(config)
-    scripts.revision_map = REVISIONS.setdefault(scripts.versions, scripts.revision_map)
-    return scripts
-
-
-make_scripts = ScriptDirectory.from_config
-ScriptDirectory.from_config = find_scripts  # type: ignore[method-assign]

@@ -5,9 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from collections import Counter
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -20,6 +18,7 @@ from tests.support import ROOT, run_printed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from sqlalchemy import Connection
 
@@ -27,7 +26,6 @@ pytestmark = pytest.mark.slow
 
 RUN = "00000000-0000-4000-8000-000000000000"
 OPENED: list[str] = []
-REVISION = "/storage/alembic/versions/"
 
 
 COUNT_GARBAGE = """
@@ -40,8 +38,8 @@ assert "polars" not in sys.modules
 
 
 def note_opened(name: str, arguments: tuple[object, ...]) -> None:
-    """Note each SQLite file that is opened, and each revision of Dagster's tables."""
-    if name == "sqlite3.connect" or (name == "open" and REVISION in str(arguments[0])):
+    """Note each SQLite file that is opened."""
+    if name == "sqlite3.connect":
         OPENED.append(str(arguments[0]))
 
 
@@ -87,7 +85,7 @@ def test_files_stay_open(tmp_path: Path) -> None:
     """The files of all runs, and that of a run while it goes on, stay open, and Dagster reads them.
 
     Each is whole without a log beside it when the run's process has ended. Making them waits for no
-    disk, and Alembic loads Dagster's revisions once.
+    disk.
     """
     plain = tmp_path / "plain"
     plain.mkdir()
@@ -98,13 +96,10 @@ def test_files_stay_open(tmp_path: Path) -> None:
     with noted_modes() as modes, open_instance(tmp_path) as instance:
         first = run(instance)
         assert modes == {"journal_mode wal", "synchronous 1"}
-        revisions = Counter(Path(name).name.split(".")[0] for name in OPENED if REVISION in name)
-        assert set(revisions.values()) <= {1}
         OPENED.clear()
         second = run(instance)
         assert isinstance(instance.event_log_storage, EventLog)
         assert not [name for name in OPENED if name.endswith(("index.db", "runs.db"))]
-        assert not [name for name in OPENED if REVISION in name]
         # Once to make its tables, and once to look for them.
         assert len([name for name in OPENED if name.endswith(f"{second}.db")]) == 2
     assert not list((tmp_path / "history").rglob("*.db-*"))
