@@ -54,7 +54,7 @@ lifetimes AS MATERIALIZED (
         agent,
         role,
         agent_version AS version,
-        hash(source, session_id) AS session,
+        session,
         created_at,
         as_of,
         piece,
@@ -73,7 +73,10 @@ lifetimes AS MATERIALIZED (
             ELSE 'closed'
         END::ENUM ('open', 'closed', 'vanished', 'failed') AS cause
     FROM curve_lifetimes('durations')
-    JOIN latest_polls USING (source, session_id)
+    JOIN (
+        SELECT *, row_number() OVER (ORDER BY source, session_id) AS session
+        FROM latest_polls
+    ) AS latest USING (source, session_id)
     WHERE agent IS NOT NULL AND agent_version IS NOT NULL
 ),
 

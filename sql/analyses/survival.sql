@@ -30,22 +30,6 @@
 --     )
 WITH durations AS NOT MATERIALIZED (SELECT *, 0 AS piece, 1 AS pieces FROM analytics.thread_durations),
 
--- To sort by a number is much faster than by three strings.
-lifetimes AS MATERIALIZED (
-    SELECT
-        COLUMNS('^((elapsed|entry|listed)_seconds|elapsed_low|elapsed_high|is_censored|is_vanished)$'),
-        hash(source, session_id) AS session,
-        hash('all', 'all', role) AS of_all,
-        hash('source', source, role) AS of_source,
-        hash('session', session_id, role) AS of_session,
-        hash('agent', coalesce(agent, '(none)'), role) AS of_agent,
-        hash(
-            'agent_version', coalesce(agent, '(none)') || '@' || coalesce(agent_version::VARCHAR, '(none)'), role
-        ) AS of_version,
-        hash('model', coalesce(model, '(none)'), role) AS of_model
-    FROM curve_lifetimes('durations')
-),
-
 groups AS MATERIALIZED (
     SELECT
         unnest(dimension_of(
@@ -68,23 +52,66 @@ several_sources AS (
     HAVING sources > 1
 ),
 
+-- To sort by a number is much faster than by three strings. By role, and by source if there is one alone,
+-- threads divide as they do in `all`.
+curves AS MATERIALIZED (
+    SELECT *, dense_rank() OVER (ORDER BY is_all, if(is_all, NULL, (dimension, value)), role)::UINTEGER AS curve
+    FROM (
+        SELECT *, dimension IN ('all', 'role') OR dimension = 'source' AND NOT EXISTS (FROM several_sources) AS is_all
+        FROM groups
+    ) AS divided
+),
+
+sessions AS (
+    SELECT source, session_id, row_number() OVER (ORDER BY source, session_id)::UINTEGER AS session
+    FROM (SELECT DISTINCT source, session_id FROM durations) AS named
+),
+
+lifetimes AS MATERIALIZED (
+    SELECT
+        COLUMNS('^((elapsed|entry|listed)_seconds|elapsed_low|elapsed_high|is_censored|is_vanished)$'),
+        session,
+        of_all.curve AS of_all,
+        of_source.curve AS of_source,
+        of_session.curve AS of_session,
+        of_agent.curve AS of_agent,
+        of_version.curve AS of_version,
+        of_model.curve AS of_model
+    FROM (
+        SELECT
+            *,
+            coalesce(agent, '(none)') AS by_agent,
+            by_agent || '@' || coalesce(agent_version::VARCHAR, '(none)') AS by_version,
+            coalesce(model, '(none)') AS by_model
+        FROM curve_lifetimes('durations')
+    ) AS lived
+    JOIN sessions USING (source, session_id)
+    JOIN curves AS of_all
+        ON of_all.dimension = 'all' AND of_all.role IS NOT DISTINCT FROM lived.role
+    JOIN curves AS of_source
+        ON (of_source.dimension, of_source.value) = ('source', lived.source)
+        AND of_source.role IS NOT DISTINCT FROM lived.role
+    JOIN curves AS of_session
+        ON (of_session.dimension, of_session.value) = ('session', lived.session_id)
+        AND of_session.role IS NOT DISTINCT FROM lived.role
+    JOIN curves AS of_agent
+        ON (of_agent.dimension, of_agent.value) = ('agent', lived.by_agent)
+        AND of_agent.role IS NOT DISTINCT FROM lived.role
+    JOIN curves AS of_version
+        ON (of_version.dimension, of_version.value) = ('agent_version', lived.by_version)
+        AND of_version.role IS NOT DISTINCT FROM lived.role
+    JOIN curves AS of_model
+        ON (of_model.dimension, of_model.value) = ('model', lived.by_model)
+        AND of_model.role IS NOT DISTINCT FROM lived.role
+),
+
 numbered AS NOT MATERIALIZED (
     SELECT of_all AS curve, * FROM lifetimes
     UNION ALL SELECT of_source, * FROM lifetimes WHERE EXISTS (FROM several_sources)
-    UNION ALL SELECT of_session, * REPLACE (NULL::UBIGINT AS session) FROM lifetimes
+    UNION ALL SELECT of_session, * REPLACE (NULL::UINTEGER AS session) FROM lifetimes
     UNION ALL SELECT of_agent, * FROM lifetimes
     UNION ALL SELECT of_version, * FROM lifetimes
     UNION ALL SELECT of_model, * FROM lifetimes
-),
-
--- By role, and by source if there is one alone, threads divide as they do in `all`.
-curves AS (
-    SELECT *, CASE
-        WHEN dimension = 'role' OR dimension = 'source' AND NOT EXISTS (FROM several_sources)
-            THEN hash('all', 'all', role)
-        ELSE hash(dimension, value, role)
-    END AS curve
-    FROM groups
 )
 
 SELECT

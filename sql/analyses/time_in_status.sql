@@ -22,35 +22,19 @@
 --   bounds_are_in_order: >-
 --     FROM analytics.time_in_status
 --     WHERE seconds_low > seconds + 1e-3 OR seconds > seconds_high + 1e-3 OR seconds_low < 0
-WITH durations AS NOT MATERIALIZED (
-    SELECT *, thread_key(source, session_id, thread_id) AS thread
-    FROM analytics.thread_durations
-),
-
-intervals AS NOT MATERIALIZED (
-    SELECT *, thread_key(source, session_id, thread_id) AS thread
-    FROM status_intervals
-    ANTI JOIN (FROM statuses WHERE is_closed) AS closed USING (status)
-),
-
-per_thread AS (
+WITH per_thread AS (
     -- A closed thread spends no time in its last spell, which has no end, nor in one between its
     -- termination and its archival. Whole microseconds add up to the same in any order.
     SELECT
-        thread,
-        status,
-        sum((seconds * 1e6)::BIGINT)::BIGINT AS us,
-        sum((seconds_low * 1e6)::BIGINT)::BIGINT AS us_low,
-        sum((seconds_high * 1e6)::BIGINT)::BIGINT AS us_high
-    FROM (
-        FROM intervals
-        WHERE NOT is_current
-        UNION ALL
-        FROM intervals
-        SEMI JOIN (FROM durations WHERE basis IN ('open', 'vanished')) AS lasting USING (thread)
-        WHERE is_current
-    ) AS passed
-    GROUP BY thread, status
+        durations.rowid AS thread,
+        intervals.status,
+        sum((intervals.seconds * 1e6)::BIGINT)::BIGINT AS us,
+        sum((intervals.seconds_low * 1e6)::BIGINT)::BIGINT AS us_low,
+        sum((intervals.seconds_high * 1e6)::BIGINT)::BIGINT AS us_high
+    FROM status_intervals AS intervals
+    JOIN analytics.thread_durations AS durations USING (source, session_id, thread_id)
+    WHERE durations.basis IN ('open', 'vanished') OR NOT intervals.is_current
+    GROUP BY thread, intervals.status
 ),
 
 -- The poll gap of a session, on average.
@@ -81,7 +65,7 @@ counts AS (
         min(as_of) AS as_of_oldest
     FROM per_thread
     -- A left one, for of how many rows an inner one gives DuckDB has no idea.
-    LEFT JOIN durations USING (thread)
+    LEFT JOIN analytics.thread_durations AS durations ON durations.rowid = per_thread.thread
     LEFT JOIN gaps USING (source, session_id)
     GROUP BY per_thread.status, GROUPING SETS (
         (), (source), (session_id), (role), (agent), (agent, agent_version), (model)
@@ -97,6 +81,7 @@ SELECT
     max(as_of) OVER same_group AS as_of,
     min(as_of_oldest) OVER same_group AS as_of_oldest
 FROM counts
+ANTI JOIN (FROM statuses WHERE is_closed) AS closed USING (status)
 LEFT JOIN group_names AS names USING (dimension, value)
 WINDOW same_group AS (PARTITION BY dimension, value)
 ORDER BY dimension <> 'all', dimension, value, seconds DESC, status

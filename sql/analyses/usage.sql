@@ -43,9 +43,7 @@ WITH used AS (
         threads.cache_write_tokens,
         threads.cost_amount
     FROM analytics.thread_durations AS lived
-    JOIN threads
-        ON thread_key(threads.source, threads.session_id, threads.thread_id)
-        = thread_key(lived.source, lived.session_id, lived.thread_id)
+    JOIN threads USING (source, session_id, thread_id)
 ),
 
 totals AS (

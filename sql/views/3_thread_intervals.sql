@@ -8,17 +8,16 @@ WITH parents AS MATERIALIZED (
 -- one that was never seen open nothing but a date that lies between its birth and then is known.
 closings AS (
     SELECT
-        thread,
+        source,
+        session_id,
+        thread_id,
         max(ended_at) FILTER (statuses.is_closed IS NOT TRUE) AS ended_at,
         max(ended_after) FILTER (statuses.is_closed IS NOT TRUE) AS seen_open_at,
         max(ended_before) FILTER (statuses.is_closed IS NOT TRUE) AS seen_closed_at,
         min(if(changed_at <= changed_after, observed_from, changed_at)) AS dated_at
-    FROM (SELECT *, thread_key(source, session_id, thread_id) AS thread FROM thread_status_history) AS history
-    SEMI JOIN (
-        SELECT thread_key(source, session_id, thread_id) AS thread
-        FROM threads
-        WHERE NOT is_open AND archived_at IS NULL
-    ) AS closed USING (thread)
+    FROM thread_status_history
+    SEMI JOIN (FROM threads WHERE NOT is_open AND archived_at IS NULL) AS closed
+        USING (source, session_id, thread_id)
     LEFT JOIN statuses USING (status)
     GROUP BY ALL
 ),
@@ -42,12 +41,12 @@ observed AS (
             WHEN threads.missing_since IS NOT NULL THEN 'vanished'
             ELSE 'open'
         END AS basis,
-        closings.* EXCLUDE (thread)
+        closings.* EXCLUDE (source, session_id, thread_id)
     FROM threads
     LEFT JOIN latest_polls AS latest USING (source, session_id)
     LEFT JOIN unwatched_sessions AS unwatched USING (source, session_id)
     LEFT JOIN earlier_observations AS earlier ON earlier.thread_row = threads.rowid
-    LEFT JOIN closings ON closings.thread = thread_key(threads.source, threads.session_id, threads.thread_id)
+    LEFT JOIN closings USING (source, session_id, thread_id)
     LEFT JOIN parents AS own ON own.thread_row = threads.rowid
     LEFT JOIN parents AS parent
         ON parent.source = threads.source

@@ -40,6 +40,15 @@ def test_rooms() -> None:
     assert top == {"definitions", "steps", "records", "errors", "files", "clock"}
 
 
+def test_nothing_is_found_by_a_hash() -> None:
+    """No query takes two for the same whose hashes are: DuckDB's is no better than a checksum."""
+    rooms = ("analyses", "views", "history", "ledger", "report", "alerts")
+    texts = {
+        path: path.read_text("utf-8") for room in rooms for path in ROOT.glob(f"sql/{room}/*.sql")
+    }
+    assert [path.name for path, text in texts.items() if re.search(r"\bhash\(", text)] == []
+
+
 def test_one_clock() -> None:
     """The time of day is asked in one place alone, so that what rests on it is known."""
     asks = re.compile(r"datetime\.now|time\.time\(|utcnow|\.today\(|st_mtime")

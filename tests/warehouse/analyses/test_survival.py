@@ -52,6 +52,27 @@ def test_survival_by_hand() -> None:
         ] == curve
 
 
+def test_names_of_one_hash() -> None:
+    """Groups are apart whose names are one number to DuckDB's hash; so are sessions.
+
+    It takes two changes for none if they are in the last bytes of eight and of sixteen.
+    """
+    alike = ("agent_00.2.10.10", "agent_09.2.10.17", "agent_00.2.10.12", "agent_09.2.10.15")
+    world = World()
+    for number, name in enumerate(alike):
+        ended = [
+            archived(f"t{each}", 0, 10 * (number + 1), agent_id=name, agent_model=name)
+            for each in range(10)
+        ]
+        world.poll(100, *ended, session_id=name)
+    tables = build_all(world)
+    for dimension in ("session", "agent", "model"):
+        rows = only(tables["survival"], dimension=dimension)
+        assert [(row["value"], row["closed"], row["t_seconds"]) for row in rows] == [
+            (name, 10, 10 * MINUTE * (alike.index(name) + 1)) for name in sorted(alike)
+        ]
+
+
 @pytest.mark.parametrize(("open_threads", "half", "tenth"), [(0, 500, 900), (350, 540, 908)])
 def test_thinned_curve_is_exact(open_threads: int, half: int, tenth: int) -> None:
     """A thousand lifetimes of 1 to 1000 s: few rows, and the median falls on the very second.
