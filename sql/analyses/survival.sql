@@ -77,32 +77,20 @@ lifetimes AS MATERIALIZED (
         of_agent.curve AS of_agent,
         of_version.curve AS of_version,
         of_model.curve AS of_model
-    FROM (
-        SELECT
-            *,
-            coalesce(agent, '(none)') AS by_agent,
-            by_agent || '@' || coalesce(agent_version::VARCHAR, '(none)') AS by_version,
-            coalesce(model, '(none)') AS by_model
-        FROM curve_lifetimes('durations')
-    ) AS lived
+    FROM curve_lifetimes('durations') AS lived
     JOIN sessions USING (source, session_id)
-    JOIN curves AS of_all
-        ON of_all.dimension = 'all' AND of_all.role IS NOT DISTINCT FROM lived.role
-    JOIN curves AS of_source
-        ON (of_source.dimension, of_source.value) = ('source', lived.source)
-        AND of_source.role IS NOT DISTINCT FROM lived.role
-    JOIN curves AS of_session
-        ON (of_session.dimension, of_session.value) = ('session', lived.session_id)
-        AND of_session.role IS NOT DISTINCT FROM lived.role
-    JOIN curves AS of_agent
-        ON (of_agent.dimension, of_agent.value) = ('agent', lived.by_agent)
-        AND of_agent.role IS NOT DISTINCT FROM lived.role
-    JOIN curves AS of_version
-        ON (of_version.dimension, of_version.value) = ('agent_version', lived.by_version)
+    JOIN curves AS of_all ON of_all.dimension = 'all' AND of_all.role IS NOT DISTINCT FROM lived.role
+    JOIN (FROM curves WHERE dimension = 'source') AS of_source
+        ON of_source.value = lived.source AND of_source.role IS NOT DISTINCT FROM lived.role
+    JOIN (FROM curves WHERE dimension = 'session') AS of_session
+        ON of_session.value = lived.session_id AND of_session.role IS NOT DISTINCT FROM lived.role
+    JOIN (FROM curves WHERE dimension = 'agent') AS of_agent
+        ON of_agent.value = coalesce(lived.agent, '(none)') AND of_agent.role IS NOT DISTINCT FROM lived.role
+    JOIN (FROM curves WHERE dimension = 'agent_version') AS of_version
+        ON of_version.value = coalesce(lived.agent, '(none)') || '@' || coalesce(lived.agent_version::VARCHAR, '(none)')
         AND of_version.role IS NOT DISTINCT FROM lived.role
-    JOIN curves AS of_model
-        ON (of_model.dimension, of_model.value) = ('model', lived.by_model)
-        AND of_model.role IS NOT DISTINCT FROM lived.role
+    JOIN (FROM curves WHERE dimension = 'model') AS of_model
+        ON of_model.value = coalesce(lived.model, '(none)') AND of_model.role IS NOT DISTINCT FROM lived.role
 ),
 
 numbered AS NOT MATERIALIZED (
