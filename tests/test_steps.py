@@ -109,7 +109,8 @@ def test_runs_remember(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [session.id for session in planned.sessions] == [ids[1], ids[0], ids[2]]
     assert planned.deadline_s == 1800
     assert history.answered == {("qoder", id_) for id_ in ids}
-    rows = read_table(home / "threads.duckdb", "SELECT DISTINCT status FROM threads")
+    query = "SELECT DISTINCT status FROM thread_status_history"
+    rows = read_table(home / "threads.duckdb", query)
     assert history.statuses == {row["status"] for row in rows}
 
 
