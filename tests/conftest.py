@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+from collections import Counter
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,13 @@ VARIABLES = (
     "SESSION_THREADS_HOME",
     "DAGSTER_HOME",
 )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """No two tests have one name: of those, only one runs where several processes share them."""
+    names = Counter(item.nodeid for item in items)
+    if alike := [f"{name} ({count})" for name, count in names.items() if count > 1]:
+        raise pytest.UsageError(f"tests with one name: {', '.join(alike)}")
 
 
 @pytest.fixture(autouse=True)
