@@ -91,7 +91,8 @@ class Analysis(BaseModel):
     """One analysis: `name` is its table in schema `analytics`, `query` fills it.
 
     `reads` names the tables and views of the query, `version` follows the file's content.
-    `problem` is why the file cannot be used; the analysis then fails whenever it is built.
+    `problem` is why the file cannot be used; the analysis then fails whenever it is built. `ages`
+    suffices if only ages have changed in its table: statements, and the number of its rows.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -102,6 +103,7 @@ class Analysis(BaseModel):
     version: str
     reads: frozenset[str]
     problem: str | None = None
+    ages: str | None = None
 
     @property
     def after(self) -> frozenset[str]:

@@ -13,6 +13,7 @@ from pipelines.errors import AnalysisError
 from pipelines.warehouse.analyses import BUILT, SCHEMA, Analysis
 from pipelines.warehouse.checks import find_failures, read_types
 from pipelines.warehouse.current import (
+    find_aged,
     find_current,
     read_inputs,
     record_attempts,
@@ -62,8 +63,8 @@ def build_all(
 
     A table is commented and checked before anyone can see it. An analysis that fails keeps its
     previous table and undoes no other. Unless all are built `anew`, one whose inputs have not
-    changed keeps its table. What queries hold beyond `memory_mb` is on disk, if it can be. Raises
-    KeyboardInterrupt, with nothing more built.
+    changed keeps its table; if only ages have, these are updated. What queries hold beyond
+    `memory_mb` is on disk, if it can be. Raises KeyboardInterrupt, with nothing more built.
     """
     seal(connection, tuned=TUNED)
     if memory_mb is not None:
@@ -72,6 +73,7 @@ def build_all(
         inputs = read_inputs(connection)
         current = set() if anew else find_current(connection, analyses, inputs)
         outdated = {name: each for name, each in analyses.items() if name not in current}
+        outdated |= {} if anew else find_aged(connection, outdated, inputs)
         outcomes = [_keep(connection, analyses[name]) for name in current]
         if outdated:
             share = shared_views if len(outdated) > 1 else nullcontext
@@ -117,7 +119,7 @@ def _group(
 
 def _build_group(
     lanes: Sequence[duckdb.DuckDBPyConnection],
-    analyses: Mapping[str, Analysis],
+    analyses: dict[str, Analysis],
     inputs: str | None,
 ) -> list[Outcome]:
     failed = {a.name: _fail(a, a.problem, 0.0) for a in analyses.values() if a.problem}
@@ -137,14 +139,15 @@ def build_analysis(connection: duckdb.DuckDBPyConnection, analysis: Analysis) ->
 
 def _try_all(
     lanes: Sequence[duckdb.DuckDBPyConnection],
-    analyses: Mapping[str, Analysis],
+    analyses: dict[str, Analysis],
     failed: dict[str, Outcome],
     inputs: str | None,
     pressed: set[str],
 ) -> list[Outcome] | None:
     """Build all but those that have failed. If a query fails, add it to these, and give nothing.
 
-    One for which memory was too little is `pressed`, and may have all there is the next time.
+    The next time one for which memory was too little is `pressed`, and may have all there is, and
+    one whose ages could not be updated is built anew.
     """
     waiting = [analysis for analysis in analyses.values() if analysis.name not in failed]
     errors: list[Failure] = []
@@ -161,7 +164,9 @@ def _try_all(
         if not errors:
             raise
     for analysis, error, seconds in errors:
-        if isinstance(error, duckdb.OutOfMemoryException) and analysis.name not in pressed:
+        if analysis.ages is not None:
+            analyses[analysis.name] = analysis.model_copy(update={"ages": None})
+        elif isinstance(error, duckdb.OutOfMemoryException) and analysis.name not in pressed:
             # Not everything that a query holds can be on disk instead.
             pressed.add(analysis.name)
             limit_memory(lanes[0], None)
@@ -187,15 +192,18 @@ def _record(
 
 
 def _build(connection: duckdb.DuckDBPyConnection, analysis: Analysis) -> Outcome:
-    """Put a new table in the place of the previous one, unless a check fails."""
+    """Put a new table in place of the previous one, or update its ages, unless a check fails."""
     table, previous = analysis.table, quote_name(f"{analysis.name}.previous")
     started = time.monotonic()
     with time_limit(connection):
-        connection.execute(f"ALTER TABLE IF EXISTS {table} RENAME TO {previous}")
-        query = f"CREATE TABLE {table} AS {analysis.query}"
+        if analysis.ages is None:
+            connection.execute(f"ALTER TABLE IF EXISTS {table} RENAME TO {previous}")
+        query = analysis.ages or f"CREATE TABLE {table} AS {analysis.query}"
         ((rows,),) = connection.execute(query).fetchall()
         types = read_types(connection, analysis)
         failures = find_failures(connection, analysis, types)
+        if failures and analysis.ages is not None:
+            raise duckdb.ConstraintException(analysis.name)
         if failures:
             connection.execute(f"DROP TABLE {table}")
             restored = f"ALTER TABLE IF EXISTS {SCHEMA}.{previous} RENAME TO"

@@ -12,7 +12,8 @@ import duckdb
 import msgspec
 
 from pipelines.warehouse.analyses import SCHEMA
-from pipelines.warehouse.sql import read_query
+from pipelines.warehouse.shared import IS_LAKE
+from pipelines.warehouse.sql import read_query, read_sql
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,6 +40,9 @@ STEADY = frozenset(
     }
 )
 
+# In what sql/ledger/inputs.sql gives: what polls without changes change comes behind it.
+BEYOND_THREADS = "//"
+
 
 def read_inputs(connection: duckdb.DuckDBPyConnection) -> str | None:
     """Return what changes if the rows of STEADY do; None if a view that says so fails."""
@@ -51,17 +55,34 @@ def find_current(
     connection: duckdb.DuckDBPyConnection, analyses: Mapping[str, Analysis], inputs: str | None
 ) -> set[str]:
     """Return the analyses whose tables are those of these inputs, and of the file as it is."""
-    query = (
-        "SELECT name, version FROM analysis_builds WHERE inputs = ? AND name IN"
-        " (SELECT table_name FROM duckdb_columns() WHERE schema_name = ?)"
-    )
-    built = dict(connection.execute(query, [inputs, SCHEMA]).fetchall())
+    built = _read_built(connection, inputs)
     current: set[str] = set()
     for name, analysis in analyses.items():
         read = {f"{SCHEMA}.{each}" for each in current}
         if built.get(name) == analysis.version and analysis.reads <= STEADY | read:
             current.add(name)
     return current
+
+
+def find_aged(
+    connection: duckdb.DuckDBPyConnection, analyses: Mapping[str, Analysis], inputs: str | None
+) -> dict[str, Analysis]:
+    """Return those whose tables are current but for ages, with what updates these (sql/ages).
+
+    None in a lake: a row that changes is written anew there, whole.
+    """
+    if inputs is None or connection.execute(IS_LAKE).fetchall() == [(True,)]:
+        return {}
+    built = _read_built(connection, "".join(inputs.partition(BEYOND_THREADS)[:2]))
+    return {
+        name: analyses[name].model_copy(update={"ages": ages})
+        for name, ages in read_sql("ages")
+        if name in analyses and built.get(name) == analyses[name].version
+    }
+
+
+def _read_built(connection: duckdb.DuckDBPyConnection, inputs: str | None) -> dict[str, str]:
+    return dict(connection.execute(read_query("ledger", "built"), [inputs]).fetchall())
 
 
 def record_attempts(

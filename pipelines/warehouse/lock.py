@@ -97,6 +97,8 @@ def _hold(
         _name_holder(holder)
         yield
     finally:
+        with suppress(OSError):  # its name is not the next holder's
+            os.truncate(holder, 0)
         file_lock.release()
 
 
@@ -108,7 +110,7 @@ def _name_holder(holder: Path) -> None:
 
 def _read_holder(holder: Path) -> str:
     try:
-        return holder.read_text(encoding="utf-8")
+        return holder.read_text(encoding="utf-8") or "another process"
     except OSError:
         return "another process"
 

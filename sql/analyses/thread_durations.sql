@@ -68,8 +68,7 @@ SELECT
     basis = 'open' AS is_censored,
     basis,
     seconds_between(created_at, updated_at) AS active_span_seconds,
-    CASE WHEN is_open AND updated_at IS NOT NULL THEN greatest(seconds_between(updated_at, as_of), 0) END
-    AS quiet_seconds,
+    quiet_seconds,
     active_seconds,
     depth,
     children,

@@ -123,7 +123,8 @@ SELECT
             0
         ),
         0
-    ) AS listed_seconds
+    ) AS listed_seconds,
+    CASE WHEN is_open AND updated_at IS NOT NULL THEN greatest(seconds_between(updated_at, as_of), 0) END AS quiet_seconds
 FROM lifetimes
 LEFT JOIN source_entry USING (source);
 COMMENT ON VIEW thread_intervals IS 'The threads, each with what people call its agent and session, its place in the tree, the newest poll that it rests on, and its lifetime: from created_at to closed_at, or so far.';
@@ -155,3 +156,4 @@ COMMENT ON COLUMN thread_intervals.elapsed_low IS 'The lifetime at least: withou
 COMMENT ON COLUMN thread_intervals.elapsed_high IS 'The lifetime at most: without archived_at until it was first seen closed, or missing; null of an open one';
 COMMENT ON COLUMN thread_intervals.entry_seconds IS 'The age at which it came under observation (source_entry): no thread that closed younger could be listed; mostly 0';
 COMMENT ON COLUMN thread_intervals.listed_seconds IS 'The age at which a poll first listed it';
+COMMENT ON COLUMN thread_intervals.quiet_seconds IS 'From updated_at to as_of, of an open one; 0 if it was updated during the poll';

@@ -42,7 +42,7 @@ def test_rooms() -> None:
 
 def test_nothing_is_found_by_a_hash() -> None:
     """No query takes two for the same whose hashes are: DuckDB's is no better than a checksum."""
-    rooms = ("analyses", "views", "history", "ledger", "report", "alerts")
+    rooms = ("analyses", "ages", "views", "history", "ledger", "report", "alerts")
     texts = {
         path: path.read_text("utf-8") for room in rooms for path in ROOT.glob(f"sql/{room}/*.sql")
     }

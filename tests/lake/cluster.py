@@ -1,4 +1,4 @@
-"""Code servers of one lake that polls keep busy, with what can be taken away from under them."""
+"""Code servers of lakes that polls keep busy, with what can be taken away from under them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from docs.deploy.lake.start import find_team
 from pipelines.config.loader import load_settings
 from pipelines.errors import WarehouseError
 from pipelines.landing.directory import list_runs
@@ -24,21 +25,24 @@ from pipelines.warehouse.ledger import list_pending
 from pipelines.warehouse.load import load_landed
 from pipelines.warehouse.place import open_warehouse
 from pipelines.warehouse.publication import publish
-from tests.lake.deployed import Deployed, make_deployment
+from tests.lake.deployed import Deployed, make_deployment, write_instance
 from tests.lake.front import Front
 from tests.lake.tables import read_all
 from tests.support import CANARY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     import pytest
 
     from pipelines.warehouse.base import Warehouse
 
+# Two code servers of one lake, and one of another team.
 SERVERS = ("team_a", "team_a-2")
+OTHER = "team_b"
 LOAD = "load_landed"
+UNFINISHED = ("STARTED", "STARTING", "QUEUED")
 # Of one snapshot: what the load wrote, and what the analyses made of it.
 WHOLE = """
     SELECT (SELECT count(*) FROM runs), (SELECT count(*) FROM threads WHERE missing_since IS NULL),
@@ -84,35 +88,46 @@ class Reader(threading.Thread):
 
 
 class Cluster:
-    """Two code servers that poll sources into one lake, and two who read it."""
+    """Two code servers that poll sources into one lake, two who read it, and another team."""
 
     def __init__(
-        self, deployed: Deployed, worlds: list[World], front: Front, pause_s: float
+        self, deployed: Deployed, worlds: Mapping[str, list[World]], front: Front, pause_s: float
     ) -> None:
         self.deployed = deployed
-        self.worlds = worlds
+        self.worlds = worlds["team_a"]
+        self.others = worlds[OTHER]
         self.front = front
         self.polls = 0
         self.settings = load_settings(PROVIDERS)
         self.lake = open_warehouse(self.settings.home, self.settings.lake)
         self.readers = [Reader(self.lake, pause_s) for _ in range(2)]
 
-    def poll(self) -> None:
-        """Poll every source, half of them on each server; a run that crashes is started again."""
+    def poll(self, *others: tuple[str, str]) -> None:
+        """Poll every source, half of them on each server; a run that crashes is started again.
+
+        Others are polled too, each a server and the name of a source. What lands is loaded then.
+        """
         self.polls += 1
         for world in self.worlds:
             world.advance(600)
-        self.ask(len(self.worlds))
+        self.ask(len(self.worlds), *others)
+        for server in (*SERVERS, OTHER):
+            self.deployed.start_sensor(server)
 
-    def ask(self, sources: int) -> set[str]:
-        """Poll the first sources; return how the runs have ended."""
-        places = ((SERVERS[number % 2], f"source-{number}") for number in range(sources))
-        return set(self.deployed.wait_for([self.deployed.poll(*place) for place in places]))
+    def ask(self, sources: int, *others: tuple[str, str]) -> set[str]:
+        """Poll the first sources, and others; return how the runs have ended."""
+        places = [(SERVERS[number % 2], f"source-{number}") for number in range(sources)]
+        runs = [self.deployed.poll(*place) for place in (*places, *others)]
+        return set(self.deployed.wait_for(runs))
 
-    def list_loads(self, *statuses: str) -> list[dict[str, Any]]:
-        """Return the loads that have one of the statuses."""
-        runs = self.deployed.list_runs()
-        return [run for run in runs if run["jobName"] == LOAD and run["status"] in statuses]
+    def list_loads(self, *statuses: str, server: str = "") -> list[dict[str, Any]]:
+        """Return the loads that have one of the statuses: of every code server, or of one."""
+        return [
+            run
+            for run in self.deployed.list_runs()
+            if run["jobName"] == LOAD and run["status"] in statuses
+            if server in {"", run["repositoryOrigin"]["repositoryLocationName"]}
+        ]
 
     def wait_for_load(self) -> dict[str, Any]:
         """Return a load that holds the lake's lock, once the polls have given back theirs."""
@@ -130,10 +145,12 @@ class Cluster:
 
         def is_loaded() -> bool:
             landing = open_landing(self.settings)
-            if len(list_runs(landing)) < self.polls * len(self.worlds):
-                return False
-            pending = list_pending(self.lake, landing)
-            return not pending and not self.list_loads("STARTED", "STARTING", "QUEUED")
+            return not (
+                self.list_loads(*UNFINISHED)
+                or len(list_runs(landing)) < self.polls * len(self.worlds)
+                or list_pending(self.lake, landing)
+                or self.list_loads(*UNFINISHED)
+            )
 
         wait_for(is_loaded, limit_s)
 
@@ -151,6 +168,7 @@ class Cluster:
 
     def check(self, home: Path) -> None:
         """Compare every table with one load of all that has landed, and what readers saw."""
+        read = [reader.transactions for reader in self.readers]
         file = DuckdbFile(home)
         home.mkdir(mode=0o700)
         with file.write() as tables:
@@ -159,8 +177,8 @@ class Cluster:
         expected, found = read_all(file), read_all(self.lake)
         assert {name: found[name] for name in expected} == expected
         assert len(found["main.runs"]) == self.polls * len(self.worlds)
-        for reader in self.readers:
-            wait_for(partial(reader.has_read_since, reader.transactions), 60)
+        for reader, transactions in zip(self.readers, read, strict=True):
+            wait_for(partial(reader.has_read_since, transactions), 60)
         assert [reader.wrong for reader in self.readers] == [[], []]
         self.check_messages(repr(found))
 
@@ -183,35 +201,46 @@ def wait_for(find: Callable[[], Any], limit_s: float) -> Any:
     raise TimeoutError
 
 
+def serve_sources(worlds: list[World], file: Path, running: ExitStack) -> None:
+    """Serve a team's worlds by servers that fail now and then; write what it polls."""
+    described = []
+    for number, world in enumerate(worlds):
+        faulty = Faulty(Sandbox(world, token=CANARY).app, rate=1 / 16, kinds=PASSING)
+        described.append(
+            {
+                "name": f"source-{number}",
+                "base_url": running.enter_context(serve(faulty)),
+                "token_env": "SOME_TOKEN",
+                "sessions": list(world.sessions),
+            }
+        )
+    file.write_bytes(msgspec.json.encode({"sources": described}))
+
+
 @contextmanager
 def start_cluster(
     home: Path, monkeypatch: pytest.MonkeyPatch, sources: int, pause_s: float
 ) -> Iterator[Cluster]:
-    """Start two code servers of one lake, which poll servers that fail now and then."""
+    """Start two code servers of one lake, and one of another."""
     monkeypatch.setenv("SOME_TOKEN", CANARY)
-    worlds = [World([20, 3], seed=seed) for seed in range(sources)]
-    file = home / "sources.yaml"
+    monkeypatch.setenv("DAGSTER_EVENT_LOG_CONSUMER_DAEMON_INTERVAL_SECONDS", "1")
+    instance = write_instance(home / "dagster.yaml")
+    monkeypatch.setattr("docs.deploy.lake.start.DAGSTER_YAML", instance)
+    worlds = {
+        "team_a": [World([20, 3], seed=seed) for seed in range(sources)],
+        OTHER: [World([30, 4], seed=sources)],
+    }
+    files = {team: home / f"{team}.json" for team in worlds}
     with ExitStack() as running:
-        described = []
-        for number, world in enumerate(worlds):
-            faulty = Faulty(Sandbox(world, token=CANARY).app, rate=1 / 16, kinds=PASSING)
-            described.append(
-                {
-                    "name": f"source-{number}",
-                    "base_url": running.enter_context(serve(faulty)),
-                    "token_env": "SOME_TOKEN",
-                    "sessions": list(world.sessions),
-                }
-            )
-        file.write_bytes(msgspec.json.encode({"sources": described}))
-        deployment = running.enter_context(make_deployment(dict.fromkeys(SERVERS, file)))
+        for team, file in files.items():
+            serve_sources(worlds[team], file, running)
+        servers = {server: files[find_team(server)] for server in (*SERVERS, OTHER)}
+        deployment = running.enter_context(make_deployment(servers))
         front = running.enter_context(Front(deployment.ports["s3"]))
         deployment.front = front.port
         deployment.start()
         deployed = Deployed(deployment)
         deployed.wait_until_ready()
-        for server in SERVERS:
-            deployed.start_sensor(server)
         for name, value in deployed.variables("team_a", "loader").items():
             monkeypatch.setenv(name, value)
         cluster = Cluster(deployed, worlds, front, pause_s)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import msgspec
+import yaml
 
-from docs.deploy.lake.start import Deployment
+from docs.deploy.lake.start import DAGSTER_YAML, Deployment
 from tests.support import invoke
 
 if TYPE_CHECKING:
@@ -40,6 +41,15 @@ RUNS = """
         runId jobName status startTime endTime repositoryOrigin { repositoryLocationName }
     } } } }
 """
+# What an operator leaves to minutes.
+OFTEN = {
+    "run_queue": {
+        "dequeue_interval_seconds": 1,
+        "max_user_code_failure_retries": 30,
+        "user_code_failure_retry_delay": 5,
+    },
+    "run_monitoring": {"poll_interval_seconds": 3},
+}
 READY_S = 240  # on a busy machine; a tenth of it where nothing else runs
 ENDED = {"SUCCESS", "FAILURE", "CANCELED"}
 
@@ -142,11 +152,10 @@ def make_deployment(teams: Mapping[str, Path]) -> Iterator[Deployment]:
             deployment.stop_all(signal.SIGKILL)
 
 
-@contextmanager
-def deploy(teams: Mapping[str, Path]) -> Iterator[Deployed]:
-    """Start everything; end it at the end."""
-    with make_deployment(teams) as deployment:
-        deployment.start()
-        deployed = Deployed(deployment)
-        deployed.wait_until_ready()
-        yield deployed
+def write_instance(file: Path) -> Path:
+    """Write the Dagster instance of several machines, whose daemon looks often; return the file."""
+    settings = yaml.safe_load(DAGSTER_YAML.read_text(encoding="utf-8"))
+    for name, values in OFTEN.items():
+        settings[name] |= values
+    file.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    return file

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-import msgspec
 import psycopg
 import pytest
 from obstore.exceptions import BaseError
@@ -16,16 +13,14 @@ from docs.deploy.lake.start import name_bucket
 from pipelines.config.place import find_place
 from pipelines.landing.directory import RAW
 from pipelines.landing.store import Directory
-from pipelines.sandbox.server import Sandbox, serve
-from pipelines.sandbox.world import World
 from pipelines.warehouse.ducklake import DuckLake
 from pipelines.warehouse.load import load_landed
 from pipelines.warehouse.publication import publish
 from tests.builders import land, thread
-from tests.lake.deployed import deploy, make_deployment
+from tests.lake.deployed import make_deployment
 from tests.lake.objects import find_server
 from tests.lake.postgres import find_binaries
-from tests.support import CANARY, invoke
+from tests.support import invoke
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -150,36 +145,3 @@ def test_least_rights(servers: Deployment, tmp_path: Path) -> None:
         with pytest.raises(BaseError):
             denied()
     assert loader_of_a.get(names[0]).bytes()
-
-
-def test_two_teams(teams: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs of two teams poll, and their loads run at the same time, each into its lake.
-
-    No log, event or table of theirs holds a password, a key or a token.
-    """
-    monkeypatch.setenv("SOME_TOKEN", CANARY)
-    worlds = {team: World([30, 4], seed=seed) for seed, team in enumerate(TEAMS)}
-    with ExitStack() as running:
-        for team, world in worlds.items():
-            source = {
-                "name": "qoder",
-                "base_url": running.enter_context(serve(Sandbox(world, token=CANARY).app)),
-                "token_env": "SOME_TOKEN",
-                "sessions": list(world.sessions),
-            }
-            teams[team].write_bytes(msgspec.json.encode({"sources": [source]}))
-        deployed = running.enter_context(deploy(teams))
-        polls = [deployed.poll(team, "qoder") for team in TEAMS]
-        assert deployed.wait_for(polls) == ["SUCCESS", "SUCCESS"]
-        for team in TEAMS:
-            deployed.start_sensor(team)
-        while len(loads := [run for run in deployed.list_runs() if run["runId"] not in polls]) < 2:
-            time.sleep(0.5)
-        assert deployed.wait_for([run["runId"] for run in loads]) == ["SUCCESS", "SUCCESS"]
-        loads = [run for run in deployed.list_runs() if run["runId"] not in polls]
-        assert max(run["startTime"] for run in loads) < min(run["endTime"] for run in loads)
-        query = "SELECT DISTINCT session_id FROM threads"
-        for team, world in worlds.items():
-            found = {row["session_id"] for row in deployed.read(team, query)}
-            assert found == world.sessions.keys()
-        assert deployed.find_secrets(CANARY) == []

@@ -1,6 +1,6 @@
-"""What dies while a lake is loaded: nothing is lost or doubled, and the next poll is right.
+"""Lakes beside each other, and what dies while one is loaded: the next poll is right.
 
-Each test takes something away in the middle of a load. LAKE_POLLS=20 makes a soak of it.
+Nothing is lost or doubled, whatever is taken away. LAKE_POLLS=20 makes a soak of it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.lake.cluster import start_cluster
+from tests.lake.cluster import OTHER, SERVERS, start_cluster, wait_for
 from tests.lake.front import BROKEN, NO_BUCKET
 from tests.lake.objects import find_server
 from tests.lake.postgres import find_binaries
@@ -43,7 +43,7 @@ LIMIT_S = 900
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """Run two code servers of one lake."""
+    """Run two code servers of one lake, and one of another team."""
     home = tmp_path_factory.mktemp("cluster")
     with (
         pytest.MonkeyPatch.context() as monkeypatch,
@@ -52,9 +52,32 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield running
 
 
-def test_catalog_away(cluster: Cluster, tmp_path: Path) -> None:
-    """PostgreSQL is stopped in the middle of a load, and started again."""
+def test_two_teams(cluster: Cluster, tmp_path: Path) -> None:
+    """Runs of two teams poll, and their loads run at the same time, each into its lake."""
+    cluster.poll((OTHER, "source-0"))
+    load = wait_for(lambda: cluster.list_loads("SUCCESS", server=OTHER), LIMIT_S)[0]
+    cluster.wait_until_loaded(LIMIT_S)
+    assert any(
+        max(run["startTime"], load["startTime"]) < min(run["endTime"], load["endTime"])
+        for server in SERVERS
+        for run in cluster.list_loads("SUCCESS", server=server)
+    )
+    for team, worlds in (("team_a", cluster.worlds), (OTHER, cluster.others)):
+        rows = cluster.deployed.read(team, "SELECT DISTINCT session_id FROM threads")
+        expected = set().union(*(world.sessions for world in worlds))
+        assert {row["session_id"] for row in rows} == expected
+    cluster.check(tmp_path / "file")
+
+
+def test_killed(cluster: Cluster, tmp_path: Path) -> None:
+    """A code server is killed with the load that it runs; what looks after it starts it again.
+
+    PostgreSQL is stopped in the middle of the load that follows, and started again.
+    """
     cluster.poll()
+    load = cluster.wait_for_load()
+    cluster.kill_server_of(load)
+    wait_for(lambda: cluster.find_status(load) == "FAILURE", LIMIT_S)
     cluster.wait_for_load()
     deployment = cluster.deployed.deployment
     deployment.stop("postgres", signal.SIGINT)
@@ -64,32 +87,11 @@ def test_catalog_away(cluster: Cluster, tmp_path: Path) -> None:
     cluster.check(tmp_path / "file")
 
 
-def test_store_away(cluster: Cluster, tmp_path: Path) -> None:
-    """The S3 server answers 500 in the middle of a load."""
-    cluster.poll()
-    load = cluster.wait_for_load()
-    cluster.front.answer = BROKEN
-    time.sleep(STORE_AWAY_S)
-    cluster.front.answer = None
-    cluster.wait_until_loaded(LIMIT_S)
-    assert cluster.find_status(load) == "SUCCESS"
-    cluster.check(tmp_path / "file")
-
-
-def test_code_server_killed(cluster: Cluster, tmp_path: Path) -> None:
-    """A code server is killed with the load that it runs; what looks after it starts it again."""
-    cluster.poll()
-    load = cluster.wait_for_load()
-    cluster.kill_server_of(load)
-    cluster.wait_until_loaded(LIMIT_S)
-    assert cluster.find_status(load) == "FAILURE"
-    cluster.check(tmp_path / "file")
-
-
 def test_rejected(cluster: Cluster, tmp_path: Path) -> None:
     """A poll whose password PostgreSQL rejects, or whose bucket is gone, fails; the next are right.
 
-    All this time readers have seen whole snapshots alone.
+    So is a load during which the S3 server answers 500. All this time readers have seen whole
+    snapshots alone.
     """
     deployment = cluster.deployed.deployment
     password = deployment.secrets["team_a.loader"]
@@ -102,7 +104,12 @@ def test_rejected(cluster: Cluster, tmp_path: Path) -> None:
     cluster.front.answer = None
     for _ in range(max(POLLS - cluster.polls, 1)):
         cluster.poll()
+    load = cluster.wait_for_load()
+    cluster.front.answer = BROKEN
+    time.sleep(STORE_AWAY_S)
+    cluster.front.answer = None
     cluster.wait_until_loaded(LIMIT_S)
+    assert cluster.find_status(load) == "SUCCESS"
     while sum(reader.transactions for reader in cluster.readers) < TRANSACTIONS:
         time.sleep(0.5)
     cluster.check(tmp_path / "file")

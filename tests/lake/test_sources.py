@@ -130,7 +130,7 @@ def test_rate_of_two_processes(server: Watched) -> None:
     printed, said = zip(*(run.communicate(timeout=120) for run in runs), strict=True)
     assert printed == ("complete\n", "complete\n"), said
     assert sum("source qoder: waiting for " in text for text in said) == 1
-    # A holder writes its name a moment after it has the lock; until then another may stand there.
+    # A holder writes its name a moment after it has the lock; that of one that was killed stays.
     assert not any(f"process {run.pid}" in text for run, text in zip(runs, said, strict=True))
     pages, left = divmod(len(server.came) - asked, 2)
     assert (pages > RATE, left) == (True, 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import shutil
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,7 +15,7 @@ from pipelines.warehouse.current import STEADY
 from pipelines.warehouse.duckdb_file import DuckdbFile
 from pipelines.warehouse.parser import find_tables
 from pipelines.warehouse.sql import fetch_records, read_sql
-from tests.builders import born, load
+from tests.builders import born, instant, load
 from tests.empty import open_tables
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def test_same_as_built_from_nothing(home: Path, tmp_path: Path) -> None:
     """After any polls every table has the rows, in order, that it has if all are built anew."""
     rng = random.Random(4)  # noqa: S311 - no secret
     load(home, 0, born("t0", 0, 1), born("t1", 0, 1), session_id="one")
-    for minute in range(10, 60, 10):
+    for minute in range(10, 50, 10):
         poll_at_random(home, rng, minute)
         with open_tables(home).write() as connection:
             build_all(connection, list_analyses(), anew=False)
@@ -86,6 +87,78 @@ def test_what_is_kept(home: Path) -> None:
         assert {o.analysis.name: o.built and o.built.rows for o in outcomes} == counted
         changes.append({outcome.analysis.name for outcome in outcomes if outcome.seconds > 0})
     assert changes == [set(list_analyses()), OF_ALL_POLLS, set(list_analyses())]
+
+
+def build_marked(home: Path, tmp_path: Path) -> bool:
+    """Mark thread_durations if it is there, build it; whether the mark stays.
+
+    All else is as if the table were built anew.
+    """
+    analyses = {"thread_durations": list_analyses()["thread_durations"]}
+    with open_tables(home).write() as connection:
+        if connection.execute("FROM duckdb_tables() WHERE schema_name = 'analytics'").fetchall():
+            connection.execute("UPDATE analytics.thread_durations SET name = 'marked'")
+        build_all(connection, analyses, anew=False)
+        kept = fetch_records(connection, "FROM analytics.thread_durations")
+    shutil.copytree(home, other := tmp_path / f"other{time.monotonic_ns()}")
+    with DuckdbFile(other).write() as connection:
+        build_all(connection, analyses)
+        built = fetch_records(connection, "FROM analytics.thread_durations")
+    (name,) = {row["name"] for row in kept}
+    assert kept == [row | {"name": name} for row in built]
+    return name is not None
+
+
+AGING = [
+    born("open", 0, 3),
+    born("closed", 1, 4, status="terminated"),
+    born("archived", 1, 4, status="archived", archived_at=instant(5)),
+    born("odd", 12, 20),  # dated after the poll that lists it
+    born("child", 2, 4, parent_thread_id="open"),
+]
+MOVED = [born("open", 0, 9), *AGING[1:]]
+# What further polls bring, at which minute, and whether the table stays.
+POLLS: list[tuple[float, list[dict[str, Any]], dict[str, Any], bool]] = [
+    (20, AGING, {}, True),
+    (8, AGING, {}, True),  # a clock was set back
+    (22, [], {"outcome": "failed", "pages": 0}, True),
+    (23, AGING, {"session_id": "two"}, True),
+    (24, AGING, {"outcome": "incomplete"}, False),
+    (25, AGING, {"outcome": "incomplete"}, True),
+    (26, AGING, {}, False),
+    (27, AGING, {"label": "called so"}, False),
+    (28, AGING, {}, True),
+    (29, MOVED, {}, False),
+    (30, MOVED[:-1], {}, False),
+    (31, MOVED[:-1], {}, True),
+    (32, MOVED, {}, False),
+    (33, [*MOVED, born("new", 9)], {}, False),
+    (34, [*MOVED, born("new", 9)], {}, True),
+    (35, [], {"outcome": "gone", "pages": 0}, False),
+    (36, AGING, {"session_id": "two"}, True),
+]
+
+
+def test_ages(home: Path, tmp_path: Path) -> None:
+    """While threads are as they were their table stays, and ages as if it were built anew."""
+    for minute, session in ((9.5, "one"), (10.5, "two")):
+        load(home, minute, *AGING, born("lost", 3), session_id=session)
+        load(home, minute + 2, *AGING, session_id=session)
+    marks = [build_marked(home, tmp_path)]
+    for minute, threads, fields, _ in POLLS:
+        load(home, minute, *threads, **{"session_id": "one"} | fields)
+        marks.append(build_marked(home, tmp_path))
+    assert marks == [False, *(stays for *_, stays in POLLS)]
+
+
+def test_ages_of_a_damaged_table(home: Path, tmp_path: Path) -> None:
+    """A table that would not pass its checks is built anew."""
+    load(home, 10, *AGING)
+    build_marked(home, tmp_path)
+    with open_tables(home).write() as connection:
+        connection.execute("DELETE FROM analytics.thread_durations WHERE thread_id = 'closed'")
+    load(home, 20, *AGING)
+    assert not build_marked(home, tmp_path)
 
 
 def test_steady_views_read_steady_tables() -> None:

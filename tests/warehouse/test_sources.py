@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
+import pytest
+from filelock import FileLock
 from pydantic import SecretStr
 
+from pipelines.errors import SourceBusy, WarehouseBusy
 from pipelines.sandbox.server import serve
 from pipelines.warehouse.duckdb_file import DuckdbFile
+from pipelines.warehouse.lock import lock, lock_sources
 from tests.support import CANARY, Script, invoke, make_source
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
-
-    import pytest
 
 HOLDING = """
 import sys
@@ -67,6 +72,27 @@ def test_one_process_asks(
         holder.kill()
         with warehouse.hold_sources([make_source(name="qoder")], wait_s=1):
             pass
+
+
+@pytest.mark.parametrize(
+    ("file", "hold"),
+    [
+        ("warehouse.lock", lock),
+        ("sources/qoder.lock", partial(lock_sources, sources=[make_source(name="qoder")])),
+    ],
+)
+def test_previous_holder(home: Path, file: str, hold: Callable[..., Any]) -> None:
+    """One that has released a lock is not named as the holder while the next has not said who."""
+    with hold(home):
+        pass
+    with (
+        FileLock(home / file),
+        pytest.raises((WarehouseBusy, SourceBusy), match=": another process "),
+        hold(home, wait_s=0),
+    ):
+        pass
+    with hold(home), pytest.raises((WarehouseBusy, SourceBusy), match=f": process {os.getpid()} "):
+        hold(home, wait_s=0).__enter__()
 
 
 def test_identity_of_a_source() -> None:
