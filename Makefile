@@ -1,6 +1,6 @@
 # Needs git, make and Python >= 3.11; everything else is installed into .venv, once.
 .DEFAULT_GOAL := help
-.PHONY: help demo install run dev notebook test test-slow test-lake test-duckdb-2 soak bench bench-large bench-parts check figures \
+.PHONY: help demo install run dev notebook test test-slow test-all test-lake test-duckdb-2 soak bench bench-large bench-parts check figures \
 	docs lock clean
 
 CANDIDATES := python3 python3.13 python3.12 python3.11
@@ -15,8 +15,6 @@ WORKERS := $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 SIDE_BY_SIDE := --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 QUICK := -m "not slow and not packaging"
 SLOW := -m "slow or packaging"
-# Slow ones that DuckDB 2 repeats too: what a load does, and the analyses of whole worlds.
-LOADS := $(addprefix tests/warehouse/,test_load.py test_history.py test_worlds.py)
 DUCKDB_2 := 2.0.1
 # What speaks to DuckDB itself.
 ON_DUCKDB := $(addprefix tests/,warehouse landing frames reporting notebooks properties test_steps.py test_doors.py \
@@ -48,6 +46,9 @@ test: .venv/dev ## the quick tests, in three minutes on two cores
 
 test-slow: .venv/dev ## the others: Dagster's servers, browsers, packaging, kills, full disks
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(SLOW)
+
+test-all: .venv/dev ## all of them, those that begin late being quick
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE)
 
 test-lake: .venv/dev ## the tests of tables in a lake, with PostgreSQL and S3 servers of theirs; among the slow ones
 	$(BIN)/python -m pytest tests/lake
@@ -93,8 +94,8 @@ check: .venv/dev ## format, lint, types, import contracts, and what a poll may c
 
 test-duckdb-2: .venv-duckdb-2/dev-$(DUCKDB_2) ## types, the quick tests of tables, and loads, with DuckDB 2
 	.venv-duckdb-2/bin/python -m mypy
-	PATH="$(CURDIR)/.venv-duckdb-2/bin:$$PATH" .venv-duckdb-2/bin/python -m pytest $(SIDE_BY_SIDE) $(QUICK) $(ON_DUCKDB)
-	PATH="$(CURDIR)/.venv-duckdb-2/bin:$$PATH" .venv-duckdb-2/bin/python -m pytest $(SIDE_BY_SIDE) -m "not lake" $(LOADS)
+	PATH="$(CURDIR)/.venv-duckdb-2/bin:$$PATH" .venv-duckdb-2/bin/python -m pytest $(SIDE_BY_SIDE) \
+		-m "not packaging and not lake and (not slow or loads)" $(ON_DUCKDB)
 
 figures: .venv/dev ## what polling cannot see, by simulation, and where assumption and world part: figures of the docs
 	PYTHONPATH=. $(BIN)/python benchmarks/polling.py

@@ -39,10 +39,15 @@ VARIABLES = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """No two tests have one name: of those, only one runs where several processes share them."""
+    """No two tests have one name: of those, only one runs where several processes share them.
+
+    Files with slow tests come first: at the end no process waits for one that has begun late.
+    """
     names = Counter(item.nodeid for item in items)
     if alike := [f"{name} ({count})" for name, count in names.items() if count > 1]:
         raise pytest.UsageError(f"tests with one name: {', '.join(alike)}")
+    slow = {item.path for item in items if any(map(item.get_closest_marker, ("slow", "packaging")))}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-pytestmark = pytest.mark.slow  # together they take long
+pytestmark = [pytest.mark.slow, pytest.mark.loads]  # together they take long
 
 INSTANTS = ("observed_from", "changed_after", "changed_at", "ended_before", "observed_until")
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-pytestmark = pytest.mark.slow  # together they take long
+pytestmark = [pytest.mark.slow, pytest.mark.loads]  # together they take long
 
 
 def state(home: Path) -> dict[str, tuple[Any, ...]]:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-pytestmark = pytest.mark.slow  # together they take long
+pytestmark = [pytest.mark.slow, pytest.mark.loads]  # together they take long
 
 
 def test_outage_by_hand() -> None:
