@@ -1,7 +1,7 @@
 # Needs git, make and Python >= 3.11; everything else is installed into .venv, once.
 .DEFAULT_GOAL := help
-.PHONY: help demo install run dev notebook test test-slow test-all test-lake test-duckdb-2 soak bench bench-large bench-parts check figures \
-	docs lock clean
+.PHONY: help demo install run dev notebook test test-slow test-all test-lake test-duckdb-2 soak bench bench-large \
+	bench-parts check lint types costs duckdb-2 figures docs lock clean
 
 CANDIDATES := python3 python3.13 python3.12 python3.11
 PYTHON ?= $(shell for p in $(CANDIDATES); do \
@@ -85,14 +85,22 @@ bench-parts: .venv/dev ## what loads, publications and analyses cost alone, sour
 	$(BIN)/python -m benchmarks.lake
 	PYTHONPATH=. $(BIN)/python docs/generate.py
 
-check: .venv/dev ## format, lint, types, import contracts, and what a poll may cost
+check: lint types costs ## format, lint, types, import contracts, and what a poll may cost
+
+lint: .venv/dev
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
-	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+types: .venv/dev
+	$(BIN)/mypy
+
+costs: .venv/dev
 	$(BIN)/python -m benchmarks.guard
 
-test-duckdb-2: .venv-duckdb-2/dev-$(DUCKDB_2) ## types, the quick tests of tables, and loads, with DuckDB 2
+duckdb-2: .venv-duckdb-2/dev-$(DUCKDB_2)
+
+test-duckdb-2: duckdb-2 ## types, the quick tests of tables, and loads, with DuckDB 2
 	.venv-duckdb-2/bin/python -m mypy
 	PATH="$(CURDIR)/.venv-duckdb-2/bin:$$PATH" .venv-duckdb-2/bin/python -m pytest $(SIDE_BY_SIDE) \
 		-m "not packaging and not lake and (not slow or loads)" $(ON_DUCKDB)
