@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 # What there is to do only if threads were read, if they hold new fields or values, and if a source
 # was asked for its sessions.
 OF_THREADS = frozenset(
-    {"1_compare", "2_history", "2_news_of_threads", "2_silences", "3_apply", "3_digests", "3_sums"}
+    {"2_history", "2_news_of_threads", "2_silences", "3_apply", "3_digests", "3_sums"}
 )
 OF_LISTINGS = frozenset({"2_news", "2_news_of_threads", "5_sessions", "5_trials"})
 # Of DuckDB, while it loads threads: in 96 MB it takes a tenth longer, in 256 no less.
@@ -175,7 +175,7 @@ def reading(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
     try:
         yield
     finally:
-        connection.execute(read_query("stage", "6_end"))
+        connection.execute(read_query("stage", "7_end"))
         connection.execute("RESET threads")
         limit_memory(connection, None)
 
@@ -185,10 +185,21 @@ def apply_in_memory(
 ) -> None:
     """Take the staged run into the tables; beyond the limit if it needs more at a time."""
     try:
-        apply(connection, landed, skipped)
+        compare_and_apply(connection, landed, skipped)
     except duckdb.OutOfMemoryException:
         limit_memory(connection, None)
-        apply(connection, landed, skipped)
+        compare_and_apply(connection, landed, skipped)
+
+
+def compare_and_apply(
+    connection: duckdb.DuckDBPyConnection, landed: Landed, skipped: Collection[str]
+) -> None:
+    """Find what the staged threads change, and take it into the tables.
+
+    The first before the transaction: what that writes DuckDB takes for few rows, and joins badly.
+    """
+    connection.execute(read_query("stage", "6_compare"))
+    apply(connection, landed, skipped)
 
 
 def apply(connection: duckdb.DuckDBPyConnection, landed: Landed, skipped: Collection[str]) -> None:

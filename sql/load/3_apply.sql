@@ -12,12 +12,12 @@ FROM (
     SELECT
         incoming.*,
         read_usage(incoming.usage) AS used,
-        changes.first_seen_at,
+        coalesce(known.first_seen_at, incoming.observed_at) AS first_seen_at,
         landed_run.sequence AS last_changed_sequence
     FROM incoming_threads AS incoming
     CROSS JOIN landed_run
-    JOIN (FROM thread_changes WHERE change_type IN ('new', 'changed')) AS changes
-        ON changes.number = incoming.rowid
+    LEFT JOIN (FROM thread_changes WHERE change_type <> 'new') AS known ON known.number = incoming.rowid
+    WHERE known.change_type IS NULL OR known.change_type = 'changed'
 );
 
 -- What a regressed thread says is old, but it was listed: it is not missing any more.
