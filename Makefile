@@ -11,14 +11,14 @@ export DAGSTER_HOME ?= $(CURDIR)/dagster_home
 BIN := .venv/bin
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 # One process more than there are cores: some wait for a server or a timeout.
-WORKERS := $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
+WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 SIDE_BY_SIDE := --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 QUICK := -m "not slow and not packaging"
 SLOW := -m "slow or packaging"
 DUCKDB_2 := 2.0.1
 # What speaks to DuckDB itself.
-ON_DUCKDB := $(addprefix tests/,warehouse landing frames reporting notebooks properties test_steps.py test_doors.py \
-	docs/test_docs.py docs/test_questions.py)
+ON_DUCKDB := $(addprefix tests/,warehouse landing reporting notebooks test_steps.py test_doors.py docs/test_docs.py \
+	docs/test_questions.py)
 PACKAGE := --no-deps --no-build-isolation --editable .
 
 help: ## list the targets
