@@ -31,7 +31,6 @@ STEADY = frozenset(
         *(
             "parent_threads",
             "thread_dimensions",
-            "thread_tree",
             "thread_spells",
             "thread_intervals",
         ),

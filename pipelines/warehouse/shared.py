@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # Views that more than one analysis reads, each after those that it reads itself.
 SHARED = (
-    *("latest_polls", "status_names", "parent_threads", "unwatched_sessions"),
+    *("latest_polls", "status_names", "unwatched_sessions"),
     *("group_names", "source_as_of"),
 )
 # Of a lake the tables, once: each query that reads one asks the catalog for its files and rows.

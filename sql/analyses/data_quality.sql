@@ -11,20 +11,22 @@
 --   examples_stand_beside_findings: FROM analytics.data_quality WHERE (rows > 0) <> (example IS NOT NULL)
 -- warnings:
 --   nothing_is_odd: SELECT "check", source, rows, example FROM analytics.data_quality WHERE rows > 0
-WITH newest AS (
-    SELECT source, as_of
-    FROM source_as_of
+WITH rootless AS MATERIALIZED (
+    -- Whoever is an orphan or in a cycle has no depth: these are few.
+    SELECT source, session_id, thread_id, threads.parent_thread_id, threads.rowid AS thread_row
+    FROM threads
+    SEMI JOIN (FROM analytics.thread_durations WHERE depth IS NULL) AS deep USING (source, session_id, thread_id)
+),
+
+newest AS (
+    SELECT source, as_of FROM source_as_of
     UNION ALL
-    SELECT '(any)', max(as_of)
-    FROM source_as_of
-    HAVING count(*) > 0
+    SELECT '(any)', max(as_of) FROM source_as_of HAVING count(*) > 0
 ),
 
 odd_threads AS (
     SELECT
-        source,
-        session_id,
-        thread_id,
+        source, session_id, thread_id,
         unnest([
             CASE WHEN updated_at < created_at THEN 'updated_before_created' END,
             CASE WHEN greatest(created_at, updated_at, archived_at) > last_changed_at THEN 'clock_skew' END,
@@ -43,7 +45,7 @@ odd_threads AS (
     WHERE elapsed_seconds IS NULL AND created_at IS NOT NULL AND (is_censored OR closed_at IS NOT NULL)
     UNION ALL
     SELECT source, session_id, thread_id, CASE WHEN is_orphan THEN 'orphan' ELSE 'parent_cycle' END
-    FROM thread_tree
+    FROM places_of('rootless')
     WHERE is_orphan OR is_in_cycle
 ),
 
@@ -85,10 +87,8 @@ checks AS (
 )
 
 SELECT
-    checks.name AS "check",
-    checks.source,
-    coalesce(sum(findings.rows), 0)::BIGINT AS rows,
-    min(findings.example) AS example,
+    checks.name AS "check", checks.source,
+    coalesce(sum(findings.rows), 0)::BIGINT AS rows, min(findings.example) AS example,
     checks.as_of
 FROM checks
 LEFT JOIN findings

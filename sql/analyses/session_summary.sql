@@ -75,7 +75,7 @@ trees AS (
     GROUP BY ALL
 ),
 
--- Few threads have no depth, and orphans are among them: this costs less than thread_tree.
+-- Few threads have no depth, and orphans are among them.
 rootless AS (
     SELECT source, session_id, thread_id, threads.parent_thread_id
     FROM analytics.thread_durations AS durations

@@ -37,6 +37,7 @@ groups AS MATERIALIZED (
             source, session_id, role, agent, agent_version, model
         )),
         own_role AS role,
+        count(*) AS n,
         max(as_of) AS as_of,
         min(as_of) AS as_of_oldest
     FROM (SELECT *, role AS own_role FROM durations WHERE elapsed_seconds IS NOT NULL) AS lived
@@ -45,21 +46,11 @@ groups AS MATERIALIZED (
     )
 ),
 
-several_sources AS (
-    SELECT count(DISTINCT value) AS sources
-    FROM groups
-    WHERE dimension = 'source'
-    HAVING sources > 1
-),
-
--- To sort by a number is much faster than by three strings. By role, and by source if there is one alone,
--- threads divide as they do in `all`.
+-- To sort by a number is much faster than by three strings. A group that has all threads of a role has the curve of
+-- `all`, but not a session: its interval is another.
 curves AS MATERIALIZED (
     SELECT *, dense_rank() OVER (ORDER BY is_all, if(is_all, NULL, (dimension, value)), role)::UINTEGER AS curve
-    FROM (
-        SELECT *, dimension IN ('all', 'role') OR dimension = 'source' AND NOT EXISTS (FROM several_sources) AS is_all
-        FROM groups
-    ) AS divided
+    FROM (SELECT *, n = max(n) OVER (PARTITION BY role) AND dimension <> 'session' AS is_all FROM groups) AS divided
 ),
 
 sessions AS (
@@ -95,11 +86,11 @@ lifetimes AS MATERIALIZED (
 
 numbered AS NOT MATERIALIZED (
     SELECT of_all AS curve, * FROM lifetimes
-    UNION ALL SELECT of_source, * FROM lifetimes WHERE EXISTS (FROM several_sources)
+    UNION ALL SELECT of_source, * FROM lifetimes WHERE of_source <> of_all
     UNION ALL SELECT of_session, * REPLACE (NULL::UINTEGER AS session) FROM lifetimes
-    UNION ALL SELECT of_agent, * FROM lifetimes
-    UNION ALL SELECT of_version, * FROM lifetimes
-    UNION ALL SELECT of_model, * FROM lifetimes
+    UNION ALL SELECT of_agent, * FROM lifetimes WHERE of_agent <> of_all
+    UNION ALL SELECT of_version, * FROM lifetimes WHERE of_version <> of_all
+    UNION ALL SELECT of_model, * FROM lifetimes WHERE of_model <> of_all
 )
 
 SELECT

@@ -42,11 +42,15 @@
 --   durations_are_not_negative: >-
 --     SELECT source, session_id, thread_id, elapsed_seconds FROM analytics.thread_durations
 --     WHERE elapsed_seconds < 0 OR quiet_seconds < 0
+WITH parents AS MATERIALIZED (
+    FROM parent_threads
+)
+
 SELECT
-    source,
-    session_id,
+    lived.source,
+    lived.session_id,
     session_label,
-    thread_id,
+    lived.thread_id,
     name,
     role,
     agent,
@@ -70,7 +74,12 @@ SELECT
     seconds_between(created_at, updated_at) AS active_span_seconds,
     quiet_seconds,
     active_seconds,
-    depth,
-    children,
+    CASE WHEN lived.parent_thread_id IS NULL THEN 0 ELSE parent.depth + 1 END AS depth,
+    coalesce(own.children, 0) AS children,
     as_of
-FROM thread_intervals
+FROM thread_intervals AS lived
+LEFT JOIN parents AS own USING (thread_row)
+LEFT JOIN parents AS parent
+    ON parent.source = lived.source
+    AND parent.session_id = lived.session_id
+    AND parent.thread_id = lived.parent_thread_id

@@ -1,70 +1,10 @@
--- Few threads are parents: only these are looked up, and any other is one level below its own.
 CREATE OR REPLACE VIEW parent_threads AS
-WITH RECURSIVE parents AS MATERIALIZED (
-    SELECT
-        source,
-        session_id,
-        thread_id,
-        threads.rowid AS thread_row,
-        threads.parent_thread_id,
-        named.children
-    FROM (
-        SELECT source, session_id, parent_thread_id AS thread_id, count(*) AS children
-        FROM threads
-        WHERE parent_thread_id IS NOT NULL
-        GROUP BY ALL
-    ) AS named
-    JOIN threads USING (source, session_id, thread_id)
-),
-
-links AS MATERIALIZED (
-    SELECT child.thread_row, child.parent_thread_id, parent.thread_row AS parent_row
-    FROM parents AS child
-    LEFT JOIN parents AS parent
-        ON parent.source = child.source
-        AND parent.session_id = child.session_id
-        AND parent.thread_id = child.parent_thread_id
-),
-
--- Each round doubles how far a thread has come: as many as a depth has bits, however deep the tree.
--- Below an orphan the depth is null; in a cycle there is always another ancestor.
-hops AS (
-    SELECT
-        thread_row,
-        parent_row AS ancestor,
-        CASE WHEN parent_row IS NOT NULL THEN 1 WHEN parent_thread_id IS NULL THEN 0 END AS distance,
-        0 AS round
-    FROM links
-    UNION ALL
-    SELECT
-        here.thread_row,
-        there.ancestor,
-        here.distance + CASE WHEN here.ancestor IS NULL THEN 0 ELSE there.distance END,
-        here.round + 1
-    FROM hops AS here
-    LEFT JOIN hops AS there ON there.thread_row = here.ancestor
-    WHERE here.round < (SELECT ceil(log2(count(*) + 1)) FROM links)
-        AND EXISTS (FROM hops WHERE ancestor IS NOT NULL)
-),
-
-descent AS (
-    SELECT thread_row, distance AS depth
-    FROM hops
-    WHERE ancestor IS NULL
+WITH listed AS (
+    SELECT source, session_id, thread_id, parent_thread_id, rowid AS thread_row
+    FROM threads
 )
 
--- One row each; grouped, for how many groups there are DuckDB guesses well, and recursions badly.
-SELECT
-    thread_row,
-    any_value(parents.source) AS source,
-    any_value(parents.session_id) AS session_id,
-    any_value(parents.thread_id) AS thread_id,
-    any_value(parents.children) AS children,
-    any_value(descent.depth) AS depth,
-    count(descent.thread_row) = 0 AS is_in_cycle
-FROM parents
-LEFT JOIN descent USING (thread_row)
-GROUP BY thread_row;
+FROM parents_of('listed');
 COMMENT ON VIEW parent_threads IS 'The threads that created others.';
 COMMENT ON COLUMN parent_threads.thread_row IS 'rowid of the thread in threads';
 COMMENT ON COLUMN parent_threads.source IS 'Name of the source in the configuration';

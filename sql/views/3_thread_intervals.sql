@@ -1,12 +1,8 @@
 -- Most threads were listed by the newest complete poll of their session; the others are few.
 CREATE OR REPLACE VIEW thread_intervals AS
-WITH parents AS MATERIALIZED (
-    FROM parent_threads
-),
-
 -- A closed thread may be touched later: what counts is the history of when it was first seen so. Of
 -- one that was never seen open nothing but a date that lies between its birth and then is known.
-closings AS (
+WITH closings AS (
     SELECT
         source,
         session_id,
@@ -25,11 +21,10 @@ closings AS (
 observed AS (
     SELECT
         threads.*,
+        threads.rowid AS thread_row,
         latest.label AS session_label,
         latest.first_loaded_at,
         unwatched.unwatched_since,
-        CASE WHEN threads.parent_thread_id IS NULL THEN 0 ELSE parent.depth + 1 END AS depth,
-        coalesce(own.children, 0) AS children,
         CASE
             WHEN earlier.thread_row IS NOT NULL THEN earlier.as_of
             WHEN threads.last_changed_sequence >= latest.loaded_sequence THEN latest.loaded_at
@@ -47,11 +42,6 @@ observed AS (
     LEFT JOIN unwatched_sessions AS unwatched USING (source, session_id)
     LEFT JOIN earlier_observations AS earlier ON earlier.thread_row = threads.rowid
     LEFT JOIN closings USING (source, session_id, thread_id)
-    LEFT JOIN parents AS own ON own.thread_row = threads.rowid
-    LEFT JOIN parents AS parent
-        ON parent.source = threads.source
-        AND parent.session_id = threads.session_id
-        AND parent.thread_id = threads.parent_thread_id
 ),
 
 lifetimes AS (
@@ -74,6 +64,8 @@ SELECT
     session_id,
     session_label,
     thread_id,
+    thread_row,
+    parent_thread_id,
     name,
     role,
     key_of_agent(agent_id, agent_name, agent_type, agent_model) AS agent,
@@ -88,8 +80,6 @@ SELECT
     missing_since,
     unwatched_since,
     active_seconds,
-    depth,
-    children,
     as_of,
     basis,
     closed_at,
@@ -127,11 +117,13 @@ SELECT
     CASE WHEN is_open AND updated_at IS NOT NULL THEN greatest(seconds_between(updated_at, as_of), 0) END AS quiet_seconds
 FROM lifetimes
 LEFT JOIN source_entry USING (source);
-COMMENT ON VIEW thread_intervals IS 'The threads, each with what people call its agent and session, its place in the tree, the newest poll that it rests on, and its lifetime: from created_at to closed_at, or so far.';
+COMMENT ON VIEW thread_intervals IS 'The threads, each with what people call its agent and session, the newest poll that it rests on, and its lifetime: from created_at to closed_at, or so far.';
 COMMENT ON COLUMN thread_intervals.source IS 'Name of the source in the configuration';
 COMMENT ON COLUMN thread_intervals.session_id IS 'Session that was polled';
 COMMENT ON COLUMN thread_intervals.session_label IS 'What the configuration calls the session, else its title; null without both';
 COMMENT ON COLUMN thread_intervals.thread_id IS 'Thread, unique within its session only';
+COMMENT ON COLUMN thread_intervals.thread_row IS 'rowid of the thread in threads';
+COMMENT ON COLUMN thread_intervals.parent_thread_id IS 'Thread that created this one; null for the coordinator';
 COMMENT ON COLUMN thread_intervals.name IS 'Name the server gives; null if empty';
 COMMENT ON COLUMN thread_intervals.role IS 'coordinator or child';
 COMMENT ON COLUMN thread_intervals.agent IS 'Id of the agent, or its name if it has no id';
@@ -146,8 +138,6 @@ COMMENT ON COLUMN thread_intervals.updated_at IS 'Server: when the thread last c
 COMMENT ON COLUMN thread_intervals.missing_since IS 'Beginning of the first complete poll that no longer listed it; null while it is listed';
 COMMENT ON COLUMN thread_intervals.unwatched_since IS 'Since when nobody watches its session (unwatched_sessions); null while somebody does';
 COMMENT ON COLUMN thread_intervals.active_seconds IS 'Server: seconds of work';
-COMMENT ON COLUMN thread_intervals.depth IS 'Number of ancestors; null under a parent that was never listed, and in a cycle';
-COMMENT ON COLUMN thread_intervals.children IS 'Number of threads that it created itself';
 COMMENT ON COLUMN thread_intervals.as_of IS 'Beginning of the newest poll that listed it or brought its last change';
 COMMENT ON COLUMN thread_intervals.basis IS 'archived, terminated or cancelled: how it closed; vanished: it closed unseen; open';
 COMMENT ON COLUMN thread_intervals.closed_at IS 'When it closed: archived_at, else when the history has it that it left an open status, or if it was never seen open updated_at as it was when it was first seen; of a vanished one the middle between its last listing and missing_since; null if open, or not known';

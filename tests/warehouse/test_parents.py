@@ -23,7 +23,10 @@ def climb(parents: dict[str, str | None], thread: str) -> tuple[int | None, bool
 
 
 def test_depths() -> None:
-    """They are those of a walk upward, in long chains, below orphans and in cycles."""
+    """They are those of a walk upward, in long chains, below orphans and in cycles.
+
+    Those that have no depth alone say who is an orphan, or in or under a cycle.
+    """
     chance = random.Random(5)  # noqa: S311 - a made-up tree
     names = [f"t{number}" for number in range(400)]
     parents = {name: chance.choice([*names, None, "gone"]) for name in names}
@@ -35,9 +38,19 @@ def test_depths() -> None:
         )
         pairs = [[*parents], [*parents.values()]]
         connection.execute("INSERT INTO threads SELECT 's', 'x', unnest(?), unnest(?)", pairs)
-        connection.execute((sql_directory() / "views" / "1_parent_threads.sql").read_text())
+        for name in ("0_parents_of", "1_parent_threads"):
+            connection.execute((sql_directory() / "views" / f"{name}.sql").read_text())
         query = "SELECT thread_id, depth, is_in_cycle FROM parent_threads"
         rows = connection.execute(query).fetchall()
+        deep = [[name for name in names if climb(parents, name)[0] is None]]
+        query = "SELECT *, rowid AS thread_row FROM threads WHERE list_contains(?, thread_id)"
+        connection.execute(f"CREATE TABLE rootless AS {query}", deep)
+        query = "SELECT thread_id, is_orphan, is_in_cycle FROM places_of('rootless')"
+        places = connection.execute(query).fetchall()
     known = {name: climb(parents, name) for name in names if name in {*parents.values()}}
     known |= {f"c{number}": (number, False) for number in range(19_999)}
     assert {name: (depth, is_in_cycle) for name, depth, is_in_cycle in rows} == known
+    assert len(places) > 100
+    assert {(name, parents[name] == "gone", climb(parents, name)[1]) for name, *_ in places} == {
+        *places
+    }
