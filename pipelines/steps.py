@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -145,8 +144,8 @@ def ask(
 
     Unless this process `loads` them, pages are not read while they land. Raises SourceBusy.
     """
-    with warehouse.hold_sources(choose_sources(settings, selection)), ExitStack() as copy:
-        history = read_history(warehouse, copy)
+    with warehouse.hold_sources(choose_sources(settings, selection)):
+        history = read_history(warehouse)
         newest = warehouse.newest_sequence(history.newest_sequence)
         begun = RunStart(run_id, newest, door, warehouse if loads else None)
         found = discover(settings, history, selection)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from random import shuffle
 from typing import TYPE_CHECKING, Any
 
@@ -27,18 +26,16 @@ KNOWN_THREADS = "5_known"
 POLLED_SESSIONS = "1_sessions"
 
 
-def read_history(warehouse: Warehouse, keep: ExitStack | None = None) -> History:
+def read_history(warehouse: Warehouse) -> History:
     """Return what was published of earlier runs; nothing if nobody can read it.
 
     It waits for nobody. A copy that is damaged, or of another version, stops no run: the
-    publication at its end makes it anew. It stays open until `keep` ends: whoever reads more of it
-    by then need not wait for DuckDB to begin.
+    publication at its end makes it anew.
     """
     queries = dict(read_sql("history"))
     known_threads, polled = queries.pop(KNOWN_THREADS), queries.pop(POLLED_SESSIONS)
     try:
-        with ExitStack() as reading:
-            connection = (keep or reading).enter_context(warehouse.read())
+        with warehouse.read() as connection:
             sessions = fetch_records(connection, polled)
             statuses, registry, trials = [
                 connection.execute(query).fetchall() for query in queries.values()
