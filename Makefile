@@ -1,7 +1,7 @@
 # Needs git, make and Python >= 3.11; everything else is installed into .venv, once.
 .DEFAULT_GOAL := help
-.PHONY: help demo install run dev notebook test test-slow test-all test-lake test-duckdb-2 soak bench bench-large bench-parts check figures \
-	docs lock clean
+.PHONY: help demo install run dev notebook test test-slow test-all test-lake test-duckdb-2 soak bench bench-large \
+	bench-parts check lint types costs duckdb-2 figures docs lock clean
 
 CANDIDATES := python3 python3.13 python3.12 python3.11
 PYTHON ?= $(shell for p in $(CANDIDATES); do \
@@ -11,14 +11,14 @@ export DAGSTER_HOME ?= $(CURDIR)/dagster_home
 BIN := .venv/bin
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 # One process more than there are cores: some wait for a server or a timeout.
-WORKERS := $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
+WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 SIDE_BY_SIDE := --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 QUICK := -m "not slow and not packaging"
 SLOW := -m "slow or packaging"
 DUCKDB_2 := 2.0.1
 # What speaks to DuckDB itself.
-ON_DUCKDB := $(addprefix tests/,warehouse landing frames reporting notebooks properties test_steps.py test_doors.py \
-	docs/test_docs.py docs/test_questions.py)
+ON_DUCKDB := $(addprefix tests/,warehouse landing reporting notebooks test_steps.py test_doors.py docs/test_docs.py \
+	docs/test_questions.py)
 PACKAGE := --no-deps --no-build-isolation --editable .
 
 help: ## list the targets
@@ -85,14 +85,22 @@ bench-parts: .venv/dev ## what loads, publications and analyses cost alone, sour
 	$(BIN)/python -m benchmarks.lake
 	PYTHONPATH=. $(BIN)/python docs/generate.py
 
-check: .venv/dev ## format, lint, types, import contracts, and what a poll may cost
+check: lint types costs ## format, lint, types, import contracts, and what a poll may cost
+
+lint: .venv/dev
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
-	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+types: .venv/dev
+	$(BIN)/mypy
+
+costs: .venv/dev
 	$(BIN)/python -m benchmarks.guard
 
-test-duckdb-2: .venv-duckdb-2/dev-$(DUCKDB_2) ## types, the quick tests of tables, and loads, with DuckDB 2
+duckdb-2: .venv-duckdb-2/dev-$(DUCKDB_2)
+
+test-duckdb-2: duckdb-2 ## types, the quick tests of tables, and loads, with DuckDB 2
 	.venv-duckdb-2/bin/python -m mypy
 	PATH="$(CURDIR)/.venv-duckdb-2/bin:$$PATH" .venv-duckdb-2/bin/python -m pytest $(SIDE_BY_SIDE) \
 		-m "not packaging and not lake and (not slow or loads)" $(ON_DUCKDB)

@@ -27,7 +27,7 @@ def read_sql(folder: str) -> list[tuple[str, str]]:
 @cache
 def read_query(folder: str, name: str) -> str:
     """Return the text of one SQL file of ours."""
-    return dict(read_sql(folder))[name]
+    return (sql_directory() / folder / f"{name}.sql").read_text(encoding="utf-8")
 
 
 def quote(text: str) -> str:

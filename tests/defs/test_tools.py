@@ -34,6 +34,14 @@ pytestmark = pytest.mark.slow
 
 BIN = Path(sys.executable).parent
 SETTINGS = "poll_interval_minutes: 1\nwebhook_url_env: THREADS_WEBHOOK\n"
+# How often the daemon looks at runs, at the queue and after failures, in place of minutes.
+OFTEN = {
+    "dagster_home/dagster.yaml": (
+        "\nrun_monitoring:\n",
+        "\nrun_queue: {dequeue_interval_seconds: 1}\nrun_monitoring:\n  poll_interval_seconds: 3\n",
+    ),
+    "pipelines/defs/sensors.py": ("\nINTERVAL_S = 30\n", "\nINTERVAL_S = 5\n"),
+}
 READY_S = 240  # on a busy machine; a twentieth of it where nothing else runs
 RUN_S = 240
 
@@ -176,20 +184,19 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     for name in ("pipelines", "sql"):
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
     (root / "dagster_home").mkdir()
-    for name in ("pyproject.toml", "workspace.yaml"):
+    for name in ("pyproject.toml", "workspace.yaml", "dagster_home/dagster.yaml"):
         shutil.copy(ROOT / name, root / name)
-    instance = (ROOT / "dagster_home" / "dagster.yaml").read_text(encoding="utf-8")
-    assert "\nrun_monitoring:\n" in instance
-    often = "\nrun_monitoring:\n  poll_interval_seconds: 3\n"  # not every two minutes
-    (root / "dagster_home" / "dagster.yaml").write_text(
-        instance.replace("\nrun_monitoring:\n", often), encoding="utf-8"
-    )
+    for name, (seldom, often) in OFTEN.items():
+        text = (root / name).read_text(encoding="utf-8")
+        assert seldom in text
+        (root / name).write_text(text.replace(seldom, often), encoding="utf-8")
     (root / "sessions.yaml").write_text(SETTINGS, encoding="utf-8")
     world, webhook = World([30, 2, 1]), Receiver()
     sandbox = Sandbox(world, token=CANARY)
     with serve(sandbox.app) as base_url, serve(webhook.app) as webhook_url:
         settings = {
             "DAGSTER_HOME": str(root / "dagster_home"),
+            "DAGSTER_EVENT_LOG_CONSUMER_DAEMON_INTERVAL_SECONDS": "1",
             # Before the checkout, which is installed editable.
             "PYTHONPATH": f"{root}{os.pathsep}{os.environ['PYTHONPATH']}",
             "QODER_BASE_URL": base_url,
