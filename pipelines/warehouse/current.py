@@ -12,7 +12,6 @@ import duckdb
 import msgspec
 
 from pipelines.warehouse.analyses import SCHEMA
-from pipelines.warehouse.shared import IS_LAKE
 from pipelines.warehouse.sql import read_query, read_sql
 
 if TYPE_CHECKING:
@@ -68,9 +67,10 @@ def find_aged(
 ) -> dict[str, Analysis]:
     """Return those whose tables are current but for ages, with what updates these (sql/ages).
 
-    None in a lake: a row that changes is written anew there, whole.
+    None in a lake, where a row that changes is written anew, whole, and none of many threads.
     """
-    if inputs is None or connection.execute(IS_LAKE).fetchall() == [(True,)]:
+    costs_less = connection.execute(read_query("ledger", "ages_cost_less")).fetchall()
+    if inputs is None or costs_less != [(True,)]:
         return {}
     built = _read_built(connection, "".join(inputs.partition(BEYOND_THREADS)[:2]))
     return {
