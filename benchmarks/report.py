@@ -65,7 +65,7 @@ def read_kept() -> dict[str, Any]:
 
 
 def save(section: str, rows: Rows) -> None:
-    """Keep a section's rows in place of previous those; draw the pictures of comparisons anew."""
+    """Keep a section's rows in place of the previous ones; draw the pictures of comparisons anew."""
     kept = read_kept() | {section: {"machine": describe_machine(), "rows": list(rows)}}
     text = json.dumps(kept, indent=1, ensure_ascii=False)
     KEPT.write_text(f"{text}\n", encoding="utf-8")
@@ -110,7 +110,9 @@ def draw_comparison(rows: Rows) -> str:
         )
         for threads, sessions in fleets
     ]
-    chart = alt.vconcat(*lines, background="white", padding=12)
+    # A browser's font may be wider than the one that the labels were measured with.
+    padding = {"left": 40, "right": 12, "top": 12, "bottom": 12}
+    chart = alt.vconcat(*lines, background="white", padding=padding)
     chart = chart.configure_legend(orient="bottom").configure_axis(labelLimit=260)
     return vl_convert.vegalite_to_svg(chart.to_json())
 
