@@ -65,7 +65,7 @@ def read_kept() -> dict[str, Any]:
 
 
 def save(section: str, rows: Rows) -> None:
-    """Keep a section's rows in place of the previous ones; draw the pictures of comparisons anew."""
+    """Keep a section's rows in place of the previous ones; draw comparisons anew."""
     kept = read_kept() | {section: {"machine": describe_machine(), "rows": list(rows)}}
     text = json.dumps(kept, indent=1, ensure_ascii=False)
     KEPT.write_text(f"{text}\n", encoding="utf-8")
