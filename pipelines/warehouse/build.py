@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack, nullcontext
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -15,16 +15,17 @@ from pipelines.warehouse.checks import find_failures, read_types
 from pipelines.warehouse.current import (
     find_aged,
     find_current,
+    forget_attempts,
     read_inputs,
     record_attempts,
     record_kept,
 )
-from pipelines.warehouse.lanes import Failure, open_lanes, run_lanes, time_limit
+from pipelines.warehouse.lanes import open_lanes, run_lanes, time_limit
 from pipelines.warehouse.shared import copied_tables, shared_views
 from pipelines.warehouse.sql import limit_memory, quote_name, seal, transaction
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping
 
 KEPT = "The previous table is kept"
 # By builds, and by a load that comes after one.
@@ -61,10 +62,10 @@ def build_all(
 ) -> list[Outcome]:
     """Fill the tables of the analyses, in this order; return how each went.
 
-    A table is commented and checked before anyone can see it. An analysis that fails keeps its
-    previous table and undoes no other. Unless all are built `anew`, one whose inputs have not
-    changed keeps its table; if only ages have, these are updated. What queries hold beyond
-    `memory_mb` is on disk, if it can be. Raises KeyboardInterrupt, with nothing more built.
+    One that fails keeps its previous table and undoes no other. Unless all are built `anew`, one
+    whose inputs have not changed keeps its table; if only ages have, these are updated. What
+    queries hold beyond `memory_mb` is on disk, if it can be. Raises KeyboardInterrupt, with nothing
+    more built.
     """
     seal(connection, tuned=TUNED)
     if memory_mb is not None:
@@ -76,57 +77,10 @@ def build_all(
         outdated |= {} if anew else find_aged(connection, outdated, inputs)
         outcomes = [_keep(connection, analyses[name]) for name in current]
         if outdated:
-            share = shared_views if len(outdated) > 1 else nullcontext
-            with open_lanes(connection, memory_mb) as lanes, share(lanes):
-                for group in _group(connection, outdated):
-                    outcomes += _build_group(lanes, group, inputs)
+            outcomes += _build_each(connection, outdated, inputs, memory_mb)
     record_kept(connection, current)
     order = list(analyses)
     return sorted(outcomes, key=lambda outcome: order.index(outcome.analysis.name))
-
-
-def _keep(connection: duckdb.DuckDBPyConnection, analysis: Analysis) -> Outcome:
-    """Return what building an analysis gave, of a table that stays."""
-    count = f"SELECT count(*) FROM {analysis.table}"  # noqa: S608 - the name of an analysis
-    ((rows,),) = connection.execute(count).fetchall()
-    built = Built(rows=rows, types=read_types(connection, analysis))
-    return Outcome(analysis=analysis, built=built, failures={}, seconds=0.0)
-
-
-def _group(
-    connection: duckdb.DuckDBPyConnection, analyses: Mapping[str, Analysis]
-) -> list[dict[str, Analysis]]:
-    """Return what is built together, in one transaction each, in order.
-
-    These are those that read nothing of each other: of the size of a table that is not committed
-    DuckDB knows nothing, and plans badly. A query that fails ends DuckDB's transaction, so the
-    others are built once more without it: one that failed so the last time, and what reads it, is
-    tried after the others, alone.
-    """
-    query = "SELECT name FROM analysis_builds WHERE error IS NOT NULL"
-    apart = {name for (name,) in connection.execute(query).fetchall()} & analyses.keys()
-    levels: dict[str, int] = {}
-    for name, analysis in analyses.items():
-        if analysis.after & apart:
-            apart.add(name)
-        levels[name] = max((levels.get(other, 0) + 1 for other in analysis.after), default=0)
-    together = [
-        {n: a for n, a in analyses.items() if levels[n] == level and n not in apart}
-        for level in sorted(set(levels.values()))
-    ]
-    return [*filter(None, together), *({n: a} for n, a in analyses.items() if n in apart)]
-
-
-def _build_group(
-    lanes: Sequence[duckdb.DuckDBPyConnection],
-    analyses: dict[str, Analysis],
-    inputs: str | None,
-) -> list[Outcome]:
-    failed = {a.name: _fail(a, a.problem, 0.0) for a in analyses.values() if a.problem}
-    pressed: set[str] = set()
-    while (outcomes := _try_all(lanes, analyses, failed, inputs, pressed)) is None:
-        pass
-    return outcomes
 
 
 def build_analysis(connection: duckdb.DuckDBPyConnection, analysis: Analysis) -> Built:
@@ -137,82 +91,76 @@ def build_analysis(connection: duckdb.DuckDBPyConnection, analysis: Analysis) ->
     return outcome.built
 
 
-def _try_all(
-    lanes: Sequence[duckdb.DuckDBPyConnection],
-    analyses: dict[str, Analysis],
-    failed: dict[str, Outcome],
+def _keep(connection: duckdb.DuckDBPyConnection, analysis: Analysis) -> Outcome:
+    """Return what building an analysis gave, of a table that stays."""
+    count = f"SELECT count(*) FROM {analysis.table}"  # noqa: S608 - the name of an analysis
+    ((rows,),) = connection.execute(count).fetchall()
+    built = Built(rows=rows, types=read_types(connection, analysis))
+    return Outcome(analysis=analysis, built=built, failures={}, seconds=0.0)
+
+
+def _build_each(
+    connection: duckdb.DuckDBPyConnection,
+    analyses: Mapping[str, Analysis],
     inputs: str | None,
-    pressed: set[str],
-) -> list[Outcome] | None:
-    """Build all but those that have failed. If a query fails, add it to these, and give nothing.
-
-    The next time one for which memory was too little is `pressed`, and may have all there is, and
-    one whose ages could not be updated is built anew.
-    """
-    waiting = [analysis for analysis in analyses.values() if analysis.name not in failed]
-    errors: list[Failure] = []
-    try:
-        with ExitStack() as together:
-            for lane in lanes:
-                together.enter_context(transaction(lane))
-            built, errors = run_lanes(lanes, waiting, _build)
-            if errors:
-                raise errors[0].error
-            _record(lanes[0], inputs, outcomes := [*failed.values(), *built])
-            return outcomes
-    except duckdb.Error:
-        if not errors:
-            raise
-    for analysis, error, seconds in errors:
-        if analysis.ages is not None:
-            analyses[analysis.name] = analysis.model_copy(update={"ages": None})
-        elif isinstance(error, duckdb.OutOfMemoryException) and analysis.name not in pressed:
-            # Not everything that a query holds can be on disk instead.
-            pressed.add(analysis.name)
-            limit_memory(lanes[0], None)
-        else:
-            failed[analysis.name] = _fail(analysis, str(error), seconds)
-    return None
-
-
-def _fail(analysis: Analysis, problem: str, seconds: float) -> Outcome:
-    failures = {BUILT: f"analysis {analysis.name}: {' '.join(problem.split())}"}
-    return Outcome(analysis=analysis, built=None, failures=failures, seconds=seconds)
-
-
-def _record(
-    connection: duckdb.DuckDBPyConnection, inputs: str | None, outcomes: Iterable[Outcome]
-) -> None:
+    memory_mb: int | None,
+) -> list[Outcome]:
+    """Build these, and write down for what: if the process ends before that, for nothing."""
+    forget_attempts(connection, analyses)
+    share = shared_views if len(analyses) > 1 else nullcontext
+    with open_lanes(connection, memory_mb) as lanes, share(lanes):
+        outcomes = run_lanes(lanes, analyses, _build)
     record_attempts(
         connection,
         inputs,
         {o.analysis.name: (o.analysis.version, o.failures.get(BUILT)) for o in outcomes},
         {o.analysis.name for o in outcomes if o.failures},
     )
+    return outcomes
 
 
 def _build(connection: duckdb.DuckDBPyConnection, analysis: Analysis) -> Outcome:
-    """Put a new table in place of the previous one, or update its ages, unless a check fails."""
-    table, previous = analysis.table, quote_name(f"{analysis.name}.previous")
+    """Fill the table of an analysis, or leave it as it was."""
     started = time.monotonic()
-    with time_limit(connection):
-        if analysis.ages is None:
-            connection.execute(f"ALTER TABLE IF EXISTS {table} RENAME TO {previous}")
-        query = analysis.ages or f"CREATE TABLE {table} AS {analysis.query}"
-        ((rows,),) = connection.execute(query).fetchall()
-        types = read_types(connection, analysis)
-        failures = find_failures(connection, analysis, types)
-        if failures and analysis.ages is not None:
-            raise duckdb.ConstraintException(analysis.name)
-        if failures:
-            connection.execute(f"DROP TABLE {table}")
-            restored = f"ALTER TABLE IF EXISTS {SCHEMA}.{previous} RENAME TO"
-            connection.execute(f"{restored} {quote_name(analysis.name)}")
-        else:
-            connection.execute(f"DROP TABLE IF EXISTS {SCHEMA}.{previous}")
-    built = None if failures else Built(rows=rows, types=types)
+    built, failures = None, {}
+    try:
+        built = _fill(connection, analysis)
+    except AnalysisError as error:
+        failures = error.failures
+    except duckdb.Error as error:
+        failures = _fail(analysis, str(error))
     seconds = time.monotonic() - started
     return Outcome(analysis=analysis, built=built, failures=failures, seconds=seconds)
+
+
+def _fill(connection: duckdb.DuckDBPyConnection, analysis: Analysis) -> Built:
+    """Update the ages if these suffice, or write the table anew. Raises AnalysisError."""
+    if analysis.problem:
+        raise explain(_fail(analysis, analysis.problem))
+    if analysis.ages is not None:
+        with suppress(duckdb.Error, AnalysisError):
+            return _check(connection, analysis, analysis.ages)
+    anew = f"CREATE OR REPLACE TABLE {analysis.table} AS {analysis.query}"
+    try:
+        return _check(connection, analysis, anew)
+    except duckdb.OutOfMemoryException:
+        # Not everything that a query holds can be on disk instead.
+        limit_memory(connection, None)
+        return _check(connection, analysis, anew)
+
+
+def _check(connection: duckdb.DuckDBPyConnection, analysis: Analysis, statements: str) -> Built:
+    """Run what fills the table, describe and check it, in one transaction. Raises AnalysisError."""
+    with time_limit(connection), transaction(connection):
+        ((rows,),) = connection.execute(statements).fetchall()
+        types = read_types(connection, analysis)
+        if failures := find_failures(connection, analysis, types):
+            raise explain(failures)
+    return Built(rows=rows, types=types)
+
+
+def _fail(analysis: Analysis, problem: str) -> dict[str, str]:
+    return {BUILT: f"analysis {analysis.name}: {' '.join(problem.split())}"}
 
 
 def explain(failures: dict[str, str]) -> AnalysisError:

@@ -12,10 +12,11 @@ import duckdb
 import msgspec
 
 from pipelines.warehouse.analyses import SCHEMA
+from pipelines.warehouse.lanes import is_small
 from pipelines.warehouse.sql import read_query, read_sql
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from collections.abc import Set as AbstractSet
 
     from pipelines.warehouse.analyses import Analysis
@@ -69,8 +70,7 @@ def find_aged(
 
     None in a lake, where a row that changes is written anew, whole, and none of many threads.
     """
-    costs_less = connection.execute(read_query("ledger", "ages_cost_less")).fetchall()
-    if inputs is None or costs_less != [(True,)]:
+    if inputs is None or not is_small(connection):
         return {}
     built = _read_built(connection, "".join(inputs.partition(BEYOND_THREADS)[:2]))
     return {
@@ -82,6 +82,12 @@ def find_aged(
 
 def _read_built(connection: duckdb.DuckDBPyConnection, inputs: str | None) -> dict[str, str]:
     return dict(connection.execute(read_query("ledger", "built"), [inputs]).fetchall())
+
+
+def forget_attempts(connection: duckdb.DuckDBPyConnection, names: Iterable[str]) -> None:
+    """Let nobody take the tables of these analyses to be of what they were built for."""
+    query = "DELETE FROM analysis_builds WHERE name IN (SELECT unnest($1->>'$[*]'))"
+    connection.execute(query, [msgspec.json.encode(list(names)).decode()])
 
 
 def record_attempts(
@@ -101,8 +107,6 @@ def record_attempts(
         for name, (version, error) in attempts.items()
     ]
     text = msgspec.json.encode(rows).decode()
-    previous = "DELETE FROM analysis_builds WHERE list_contains($1->>'$[*].name', name)"
-    connection.execute(previous, [text])
     connection.execute(read_query("ledger", "record_attempts"), [text])
 
 

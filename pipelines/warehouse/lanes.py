@@ -3,34 +3,27 @@
 from __future__ import annotations
 
 import threading
-import time
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing, contextmanager
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
-
-import duckdb
+from graphlib import TopologicalSorter
+from typing import TYPE_CHECKING, TypeVar
 
 from pipelines.warehouse.sql import is_open, limit_memory, read_query
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    import duckdb
 
     from pipelines.warehouse.analyses import Analysis
 
 Result = TypeVar("Result")
 POLL_S = 0.1
 LEAST_MB = 100
+MOST = 4
 LIMIT_S = 300.0
 # What takes longest is begun first, or one core would wait for the other at the end.
 LONGEST = ("survival", "time_in_status", "agent_versions")
-
-
-class Failure(NamedTuple):
-    """A query that failed, after so many seconds."""
-
-    analysis: Analysis
-    error: duckdb.Error
-    seconds: float
 
 
 @contextmanager
@@ -42,9 +35,9 @@ def open_lanes(
     Small tables are no work that DuckDB could divide, and gain nothing from more than half of the
     memory. Raises KeyboardInterrupt if Ctrl-C ends a query.
     """
-    cores = count = 1
-    if not is_open(connection):  # what a transaction has written no other connection sees
-        ((cores, count),) = connection.execute(read_query("ledger", "cores")).fetchall()
+    cores = count_cores(connection)
+    # What a transaction has written no other connection sees.
+    count = 1 if is_open(connection) or not is_small(connection) else min(cores, MOST)
     if memory_mb is not None and count > 1:
         limit_memory(connection, max(memory_mb // 2, LEAST_MB))
     try:
@@ -60,53 +53,70 @@ def open_lanes(
         raise KeyboardInterrupt from None
 
 
+def is_small(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether the tables are in a file, and few enough that DuckDB does not divide a query."""
+    return connection.execute(read_query("ledger", "is_small")).fetchall() == [(True,)]
+
+
+def count_cores(connection: duckdb.DuckDBPyConnection) -> int:
+    """Return how many threads DuckDB has; 1 if that may not be changed."""
+    query = "SELECT current_setting('threads')::INTEGER, current_setting('allowed_configs')"
+    ((cores, allowed),) = connection.execute(query).fetchall()
+    return int(cores) if "threads" in allowed else 1
+
+
 def run_lanes(
     lanes: Sequence[duckdb.DuckDBPyConnection],
-    analyses: Sequence[Analysis],
+    analyses: Mapping[str, Analysis],
     build: Callable[[duckdb.DuckDBPyConnection, Analysis], Result],
-) -> tuple[list[Result], list[Failure]]:
-    """Build each on a connection that is free; return what that gave, and which queries failed.
-
-    Those that take longest come first. After a failure no other is begun.
-    """
-    waiting = iter(sorted(analyses, key=lambda analysis: analysis.name not in LONGEST))
-    results: list[Result] = []
-    failures: list[Failure] = []
-
-    def run(lane: duckdb.DuckDBPyConnection) -> None:
-        for analysis in waiting:
-            started = time.monotonic()
-            try:
-                results.append(build(lane, analysis))
-            except duckdb.Error as error:
-                failures.append(Failure(analysis, error, time.monotonic() - started))
-                _drain(waiting)
-
-    if len(lanes) == 1:
-        run(lanes[0])  # in this thread, where DuckDB notices Ctrl-C
-    else:
-        _run_all(lanes, waiting, run)
-    return results, failures
-
-
-def _run_all(
-    lanes: Sequence[duckdb.DuckDBPyConnection],
-    waiting: Iterator[Analysis],
-    run: Callable[[duckdb.DuckDBPyConnection], None],
-) -> None:
+) -> list[Result]:
+    """Build each after those that it reads, on a connection that is free; return what that gave."""
+    if len(lanes) == 1:  # in this thread, where DuckDB notices Ctrl-C
+        return [build(lanes[0], analysis) for analysis in analyses.values()]
     with ThreadPoolExecutor(len(lanes)) as pool:
-        running = [pool.submit(run, lane) for lane in lanes]
+        running: dict[Future[Result], tuple[str, duckdb.DuckDBPyConnection]] = {}
         try:
-            while wait(running, timeout=POLL_S).not_done:
-                pass  # between waits, in this thread, Python notices Ctrl-C
+            return list(_run_in_order(pool, list(lanes), analyses, build, running))
         except BaseException:
-            _drain(waiting)
             while wait(running, timeout=POLL_S).not_done:  # one may have been between two queries
                 for lane in lanes:
                     lane.interrupt()
             raise
-        for each in running:
-            each.result()
+
+
+def _run_in_order(
+    pool: ThreadPoolExecutor,
+    free: list[duckdb.DuckDBPyConnection],
+    analyses: Mapping[str, Analysis],
+    build: Callable[[duckdb.DuckDBPyConnection, Analysis], Result],
+    running: dict[Future[Result], tuple[str, duckdb.DuckDBPyConnection]],
+) -> Iterator[Result]:
+    """Yield what each build gave, as it ends: between waits, in this thread, Python sees Ctrl-C."""
+    order = TopologicalSorter({name: a.after & analyses.keys() for name, a in analyses.items()})
+    order.prepare()
+    ranks, ready = rank(analyses), list[str]()
+    while order.is_active():
+        ready = sorted([*ready, *order.get_ready()], key=ranks.__getitem__)
+        while ready and free:
+            name, lane = ready.pop(), free.pop()
+            running[pool.submit(build, lane, analyses[name])] = name, lane
+        for future in wait(running, timeout=POLL_S, return_when=FIRST_COMPLETED).done:
+            name, lane = running.pop(future)
+            free.append(lane)
+            order.done(name)
+            yield future.result()
+
+
+def rank(analyses: Mapping[str, Analysis]) -> dict[str, tuple[int, bool]]:
+    """Return what is to be begun last with the lowest rank: what others wait for comes first.
+
+    `analyses` are in the order of list_analyses, each after those that it reads.
+    """
+    ranks: dict[str, tuple[int, bool]] = {}
+    for name in reversed(list(analyses)):
+        above = [ranks[other][0] + 1 for other in ranks if name in analyses[other].after]
+        ranks[name] = max(above, default=0), name in LONGEST
+    return ranks
 
 
 @contextmanager
@@ -119,8 +129,3 @@ def time_limit(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
         yield
     finally:
         timer.cancel()
-
-
-def _drain(waiting: Iterator[Analysis]) -> None:
-    for _ in waiting:
-        pass
