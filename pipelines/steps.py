@@ -25,7 +25,7 @@ from pipelines.reporting.plans import describe_miss
 from pipelines.warehouse.base import Warehouse
 from pipelines.warehouse.history import read_history
 from pipelines.warehouse.place import open_warehouse
-from pipelines.warehouse.staging import Staging, begin_staging
+from pipelines.warehouse.staging import Staging, begin_staging, prepare_load
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -114,7 +114,10 @@ def poll(
     lands with their pages.
     """
     found = found or Discovery([])
-    with Staging(partial(begin_staging, settings, run.warehouse)) as staging:
+    with Staging(
+        partial(begin_staging, settings, run.warehouse),
+        partial(prepare_load, settings, run.warehouse),
+    ) as staging:
         file, ended = asyncio.run(
             land_polls(
                 follow(found.fetched, poll_sessions(planned, selection, progress, known=known)),

@@ -19,7 +19,6 @@ from pipelines.frames.known import ThreadDigests
 from pipelines.landing.format import read_pages
 from pipelines.providers.registry import find_endpoint
 from pipelines.records import THREAD_ENDPOINT, THREADS_ENDPOINT, Poll
-from pipelines.warehouse.analyses import list_analyses
 from pipelines.warehouse.repeats import finish_digest, is_whole, repeats
 from pipelines.warehouse.staged import Spool, Staged, read_before
 
@@ -150,10 +149,8 @@ class Stager:
                 self._spool.add(frame)
 
 
-def prepare_stager(settings: Settings, warehouse: Warehouse) -> Stager:
-    """Return what reads a run's pages as they land; what a first load must make is made."""
-    before = read_before(warehouse)
-    warehouse.prepare()
-    list_analyses(settings.analyses_dir)  # for the next who asks, who finds them parsed
+def make_stager(settings: Settings, warehouse: Warehouse) -> Stager:
+    """Return what reads a run's pages as they land, and compares them with what is published."""
     providers = {source.name: source.provider for source in settings.sources}
-    return Stager(providers, before, settings.home, keep=settings.keep_agent_definition)
+    keep = settings.keep_agent_definition
+    return Stager(providers, read_before(warehouse), settings.home, keep=keep)

@@ -1,4 +1,4 @@
-"""A thread beside a run's polls, which reads its pages while further ones come."""
+"""Threads beside a run's polls: one reads its pages as they come, the other prepares the load."""
 
 from __future__ import annotations
 
@@ -26,16 +26,19 @@ logger = logging.getLogger(__name__)
 
 
 class Staging(Arrivals):
-    """Stages a run beside its polls, in a separate thread, which `make` begins.
+    """Stages a run beside its polls, in a thread that `make` begins, while another does `prepare`.
 
-    What fails in it is left to the load.
+    What fails in either is left to the load.
     """
 
-    def __init__(self, make: Callable[[], Stager | None]) -> None:
+    def __init__(
+        self, make: Callable[[], Stager | None], prepare: Callable[[], None] = lambda: None
+    ) -> None:
         self._arrivals: SimpleQueue[LandedFile | Poll | None] = SimpleQueue()
         self._is_over = False
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="staging")
+        self._pool = ThreadPoolExecutor(2, thread_name_prefix="staging")
         self._staged = self._pool.submit(self._stage, make)
+        self._prepared = self._pool.submit(prepare)
 
     def __enter__(self) -> Self:
         return self
@@ -56,10 +59,10 @@ class Staging(Arrivals):
     def conclude(self) -> Staged | None:
         """Wait until all is staged that has come, and return it; None if it cannot be used."""
         self._arrivals.put(None)
-        if error := self._staged.exception():
+        failures = self._prepared.exception(), self._staged.exception()
+        for error in filter(None, failures):
             logger.debug("not staged: %s", type(error).__name__, exc_info=error)
-            return None
-        return self._staged.result()
+        return None if failures[1] else self._staged.result()
 
     def _stage(self, make: Callable[[], Stager | None]) -> Staged | None:
         stager = make()
@@ -72,15 +75,21 @@ class Staging(Arrivals):
 
 
 def begin_staging(settings: Settings, warehouse: Warehouse | None) -> Stager | None:
-    """Return what reads a run's pages as they land; None if nobody will load them here.
-
-    Imports it, and what follows the last page, beside the requests.
-    """
+    """Return what reads a run's pages as they land; None if nobody will load them here."""
     if warehouse is None:
         return None
-    from pipelines.warehouse.stager import prepare_stager  # noqa: PLC0415 - as it says
+    from pipelines.warehouse.stager import make_stager  # noqa: PLC0415 - beside the requests
 
-    stager = prepare_stager(settings, warehouse)
+    return make_stager(settings, warehouse)
+
+
+def prepare_load(settings: Settings, warehouse: Warehouse | None) -> None:
+    """Make what a first load must make, and import and parse what follows the last page."""
+    if warehouse is None:
+        return
+    warehouse.prepare()
     for name in LATER:
         import_module(name)
-    return stager
+    from pipelines.warehouse.analyses import list_analyses  # noqa: PLC0415 - as above
+
+    list_analyses(settings.analyses_dir)  # for the next who asks, who finds them parsed
