@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
 
-from pipelines.errors import LandingError
+from pipelines.errors import LandingError, WarehouseBusy
 from pipelines.landing import writer as writing
 from pipelines.landing.directory import RAW, find_shards
 from pipelines.landing.store import Directory
 from pipelines.landing.writer import land_polls
 from pipelines.warehouse.duckdb_file import DuckdbFile
 from pipelines.warehouse.load import load_landed
-from pipelines.warehouse.staged import read_before
+from pipelines.warehouse.staged import Before, read_before
 from pipelines.warehouse.stager import Stager
 from pipelines.warehouse.staging import Staging
 from tests.builders import crowd, poll, publish_all, replay_all
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
     from pathlib import Path
 
+    from pipelines.landing.store import LandedFile
     from pipelines.records import FetchedPage, Poll
     from tests.builders import Pages
 
@@ -134,3 +136,26 @@ def test_what_others_have_changed_is_read_again(home: Path) -> None:
     loaded = dump(home)
     replay_all(home)
     assert dump(home)["threads"] == loaded["threads"]
+
+
+def test_the_load_is_prepared_beside(home: Path) -> None:
+    """Pages are read while the load is prepared, and what fails in that is left to the load."""
+    has_read, waited = threading.Event(), []
+
+    class Watched(Stager):
+        def take(self, arrival: LandedFile | Poll) -> None:
+            super().take(arrival)
+            has_read.set()
+
+    def prepare() -> None:
+        waited.append(has_read.wait(30))
+        raise WarehouseBusy("another process writes")
+
+    def make() -> Stager:
+        return Watched({"qoder": "qoder"}, Before(), home, keep=False)
+
+    with Staging(make, prepare) as staging:
+        pages = interleave({"sess_1": crowd("idle")})
+        asyncio.run(land_polls(pages, Directory(home / RAW), "run-1", arrivals=staging))
+        assert staging.conclude()
+    assert waited == [True]
