@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import filelock
 
 from pipelines.errors import SourceBusy, WarehouseBusy, WarehouseError
-from pipelines.files import make_private, replace_file
+from pipelines.files import make_private
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 # What a killed writer may leave behind: unfinished files, and what DuckDB spilled to disk.
-LEFTOVERS = ("threads.duckdb.*.tmp", "replay.tmp*", "warehouse.duckdb.tmp", "**/*.holder.*.tmp")
+LEFTOVERS = ("threads.duckdb.*.tmp", "replay.tmp*", "warehouse.duckdb.tmp")
 WAIT_LIMIT_S = 600.0
 # Where the locks of sources are.
 SOURCES = "sources"
@@ -104,8 +104,9 @@ def _hold(
 
 def _name_holder(holder: Path) -> None:
     """Say who holds the lock; if the disk is full, the lock still holds."""
-    with suppress(OSError), replace_file(holder) as file:
-        file.write(f"process {os.getpid()} ({Path(sys.argv[0]).name})".encode())
+    with suppress(OSError):
+        holder.touch(mode=0o600)
+        holder.write_text(f"process {os.getpid()} ({Path(sys.argv[0]).name})", encoding="utf-8")
 
 
 def _read_holder(holder: Path) -> str:

@@ -95,6 +95,18 @@ def test_previous_holder(home: Path, file: str, hold: Callable[..., Any]) -> Non
         hold(home, wait_s=0).__enter__()
 
 
+@pytest.mark.parametrize("hold", [lock, partial(lock_sources, sources=[make_source(name="qoder")])])
+def test_name_of_a_holder_waits_for_no_disk(
+    home: Path, hold: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who holds a lock is of use only as long as the process lives: it need not survive more."""
+    synchronized: list[int] = []
+    monkeypatch.setattr(os, "fsync", synchronized.append)
+    with hold(home):
+        assert str(os.getpid()) in next(home.glob("**/*.holder")).read_text(encoding="utf-8")
+    assert not synchronized
+
+
 def test_identity_of_a_source() -> None:
     """Name, server and token make a source; the token is not in what a database is given."""
     source = make_source()
