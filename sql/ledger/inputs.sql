@@ -8,21 +8,19 @@ SELECT concat_ws(
         SELECT concat_ws(',', count(*), sum(last_changed_sequence), count(missing_sequence), sum(missing_sequence))
         FROM threads
     ),
-    (
-        SELECT bit_xor(md5_number(
-            {
-                'source': source,
-                'session_id': session_id,
-                'label': label,
-                'first_loaded_at': first_loaded_at,
-                'is_whole': complete_sequence = loaded_sequence
-            }::VARCHAR
-        ))
-        FROM latest_polls
-    ),
+    bit_xor(md5_number(
+        {
+            'source': source,
+            'session_id': session_id,
+            'label': label,
+            'first_loaded_at': first_loaded_at,
+            'is_whole': complete_sequence = loaded_sequence
+        }::VARCHAR
+    )),
     (SELECT bit_xor(md5_number(unwatched::VARCHAR)) FROM unwatched_sessions AS unwatched),
     '',
-    (SELECT bit_xor(md5_number(polls::VARCHAR)) FROM latest_polls AS polls),
+    bit_xor(md5_number(polls::VARCHAR)),
     (SELECT bit_xor(md5_number(known::VARCHAR)) FROM sessions AS known),
     (SELECT bit_xor(md5_number(setting::VARCHAR)) FROM analysis_settings AS setting)
-);
+)
+FROM latest_polls AS polls;
