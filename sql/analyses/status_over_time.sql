@@ -23,7 +23,9 @@
 --       FROM threads LEFT JOIN unwatched_sessions USING (source, session_id) GROUP BY source
 --     ) AS listed USING (source)
 --     WHERE ended.threads <> listed.threads
-WITH polls AS (
+WITH spans AS MATERIALIZED (FROM source_hours),
+
+polls AS (
     SELECT
         source,
         session_id,
@@ -31,7 +33,7 @@ WITH polls AS (
         min(hour) OVER (PARTITION BY source, session_id) AS first_hour,
         is_complete_poll(outcome, status_filter) AS is_complete
     FROM session_polls
-    JOIN source_hours AS spans USING (source)
+    JOIN spans USING (source)
     WHERE outcome <> 'overtaken'
 ),
 
@@ -52,7 +54,7 @@ resting AS (
         least(greatest(time_bucket(INTERVAL 1 HOUR, polls.started_at), spans.first_hour), spans.last_hour) AS hour,
         min(sessions_resting) AS sessions
     FROM source_polls AS polls
-    JOIN source_hours AS spans USING (source)
+    JOIN spans USING (source)
     WHERE is_trusted IS NOT NULL
     GROUP BY ALL
 ),
@@ -65,7 +67,7 @@ coverage AS (
         least(coalesce(resting.sessions, 0), sessions_known - sessions_polled)::BIGINT AS sessions_resting
     FROM (
         SELECT source, as_of, unnest(generate_series(first_hour, last_hour, INTERVAL 1 HOUR)) AS hour
-        FROM source_hours
+        FROM spans
     ) AS hours
     LEFT JOIN sessions USING (source, hour)
     LEFT JOIN resting USING (source, hour)
@@ -85,7 +87,7 @@ changes AS (
         least(greatest(to_timestamp(hourly.hour * 3600), first_hour), hour_of_newest) AS hour,
         sum(change) AS change
     FROM hourly
-    JOIN source_hours USING (source)
+    JOIN spans USING (source)
     GROUP BY ALL
 )
 
