@@ -35,18 +35,17 @@ CREATE OR REPLACE MACRO parents_of(threads) AS TABLE (
             thread_row,
             parent_row AS ancestor,
             CASE WHEN parent_row IS NOT NULL THEN 1 WHEN parent_thread_id IS NULL THEN 0 END AS distance,
-            0 AS round
+            (SELECT ceil(log2(count(*) + 1)) FROM links) AS rounds
         FROM links
         UNION ALL
         SELECT
             here.thread_row,
             there.ancestor,
             here.distance + CASE WHEN here.ancestor IS NULL THEN 0 ELSE there.distance END,
-            here.round + 1
+            here.rounds - 1
         FROM hops AS here
         LEFT JOIN hops AS there ON there.thread_row = here.ancestor
-        WHERE here.round < (SELECT ceil(log2(count(*) + 1)) FROM links)
-            AND EXISTS (FROM hops WHERE ancestor IS NOT NULL)
+        WHERE here.rounds > 0 AND EXISTS (FROM hops WHERE ancestor IS NOT NULL)
     ),
 
     descent AS (
