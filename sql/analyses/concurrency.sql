@@ -63,8 +63,8 @@ hourly AS (
         sum(change) FILTER (at_us % 3_600_000_000 = 0) AS change_at_first,
         sum(change) AS change,
         sum(change::DOUBLE * rest_us) AS open_us,
-        count_if(change > 0 AND NOT is_earlier) AS arrivals,
-        count_if(is_completion AND NOT is_earlier) AS completions,
+        count(*) FILTER (change > 0 AND NOT is_earlier) AS arrivals,
+        count(*) FILTER (is_completion AND NOT is_earlier) AS completions,
         count_if(change < 0 AND NOT is_completion) AS left_unwatched
     FROM counted
     GROUP BY source_number, hour

@@ -44,7 +44,7 @@ WITH groups AS (
             grouping(source, session_id, role, agent, agent_version, model), source, session_id, role, agent, agent_version, model
         )),
         own_role AS role, coalesce(basis, 'closed') AS basis,
-        count(seconds) AS n, count_if(is_censored) AS n_open,
+        count(seconds) AS n, count(*) FILTER (is_censored) AS n_open,
         count_if(basis = 'vanished' AND seconds IS NOT NULL) AS n_vanished,
         count_if(entry_seconds > 0) AS n_late, count(*) AS threads,
         quantile_disc(seconds, [0.5, 0.75, 0.9, 0.95, 0.99]) AS percentiles,

@@ -43,8 +43,8 @@ sessions AS (
         session_id,
         any_value(newest_of_source) AS newest_of_source,
         count(*) AS polls,
-        count_if(is_failure) AS failures,
-        count_if(is_in_streak) AS failure_streak,
+        count(*) FILTER (is_failure) AS failures,
+        count(*) FILTER (is_in_streak) AS failure_streak,
         arg_max_null(error_message, sequence) FILTER (is_in_streak) AS last_error,
         arg_max(clock_skew_seconds, sequence) AS clock_skew_seconds,
         arg_max(started_at, sequence) AS as_of
@@ -57,7 +57,7 @@ counts AS (
         source,
         session_id,
         count(*) AS threads,
-        count_if(is_open AND missing_since IS NULL) AS open_threads,
+        count(*) FILTER (is_open AND missing_since IS NULL) AS open_threads,
         count(missing_since) AS missing
     FROM threads
     GROUP BY source, session_id

@@ -40,7 +40,7 @@ counts AS (
             source, session_id, role, agent, agent_version, model
         )),
         status,
-        count_if(unwatched_since IS NULL) AS threads,
+        count(*) FILTER (unwatched_since IS NULL) AS threads,
         count_if(unwatched_since IS NOT NULL) AS unwatched,
         max(as_of) FILTER (unwatched_since IS NULL) AS as_of,
         min(as_of) FILTER (unwatched_since IS NULL) AS as_of_oldest

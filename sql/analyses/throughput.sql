@@ -34,7 +34,7 @@ SELECT
     (happened_at AT TIME ZONE 'UTC')::DATE AS day,
     source,
     role,
-    count_if(basis IS NULL) AS created,
+    count(*) FILTER (basis IS NULL) AS created,
     count(basis) AS closed,
     count(*) FILTER (basis = 'archived') AS archived,
     count(*) FILTER (basis = 'terminated') AS terminated,

@@ -97,8 +97,8 @@ CREATE OR REPLACE MACRO jackknife(changes) AS TABLE (
         measure,
         any_value(estimate) AS estimate,
         any_value(n) AS n,
-        sum(followed) AS n_followed,
-        count_if(followed > 0) AS sessions_followed,
+        sum(followed)::BIGINT AS n_followed,
+        count(*) FILTER (followed > 0) AS sessions_followed,
         sum(pow(change, 2)::DECIMAL(38, 18))::DOUBLE AS variance,
         sum(squares::DECIMAL(38, 18))::DOUBLE AS independent,
         greatest(1, pow(any_value(n), 2) / sum(threads * threads) - 1) AS df

@@ -115,8 +115,8 @@ CREATE OR REPLACE MACRO kaplan_meier(lifetimes) AS TABLE (
             part,
             max(elapsed_seconds) AS t_seconds,
             arg_max(at_risk, elapsed_seconds) AS at_risk,
-            count_if(NOT is_censored) AS closed,
-            count_if(is_censored) AS censored,
+            count(*) FILTER (NOT is_censored) AS closed,
+            count(*) FILTER (is_censored) AS censored,
             bool_or(is_last) AS is_last,
             sum(log_share_of(stayed)) AS log_share,
             sum(variance_of(stayed)) AS variance
@@ -147,8 +147,8 @@ CREATE OR REPLACE MACRO kaplan_meier(lifetimes) AS TABLE (
             curve,
             elapsed_seconds,
             min(risks.at_risk),
-            count_if(NOT is_censored),
-            count_if(is_censored),
+            count(*) FILTER (NOT is_censored),
+            count(*) FILTER (is_censored),
             bool_or(risks.is_last),
             any_value(log_so_far - coalesce(drops.log_share, 0)) + coalesce(sum(sum(log_share_of(stayed))) OVER in_part, 0),
             any_value(variance_so_far - coalesce(drops.variance, 0)) + coalesce(sum(sum(variance_of(stayed))) OVER in_part, 0)

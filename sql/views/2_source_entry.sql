@@ -2,12 +2,12 @@
 CREATE OR REPLACE VIEW source_entry AS
 SELECT
     source,
-    count_if(
+    count(*) FILTER (
         NOT is_open
         AND last_changed_at = first_seen_at
         AND coalesce(archived_at, updated_at) < first_loaded_at
     ) AS closed_before,
-    count_if(created_at < first_loaded_at) AS created_before,
+    count(*) FILTER (created_at < first_loaded_at) AS created_before,
     closed_before = 0 AS is_delayed
 FROM threads
 JOIN latest_polls USING (source, session_id)
