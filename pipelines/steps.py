@@ -17,6 +17,7 @@ import msgspec
 from pipelines.extract.discover import Discovery, choose_sources, discover_sessions, follow
 from pipelines.extract.plan import PlannedSource, describe_plans, plan_polls
 from pipelines.extract.poll import poll_sessions
+from pipelines.http.opening import import_beside
 from pipelines.landing.place import open_landing
 from pipelines.landing.writer import land_polls
 from pipelines.records import Decided, Poll, Progress, Selection
@@ -94,7 +95,8 @@ def preview(settings: Settings) -> tuple[list[PlannedSource], list[Poll]]:
     """Return what the next run would ask, and how sessions were listed to know; nothing lands."""
     warehouse = open_warehouse(settings.home, settings.lake)
     with warehouse.hold_sources(settings.sources):
-        found = discover(settings, history := read_history(warehouse))
+        history = import_beside(partial(read_history, warehouse))
+        found = discover(settings, history)
     planned = plan(settings, found.sources, Selection(), history)
     return planned, [item for item in found.fetched if isinstance(item, Poll)]
 
@@ -148,7 +150,7 @@ def ask(
     Unless this process `loads` them, pages are not read while they land. Raises SourceBusy.
     """
     with warehouse.hold_sources(choose_sources(settings, selection)):
-        history = read_history(warehouse)
+        history = import_beside(partial(read_history, warehouse))
         newest = warehouse.newest_sequence(history.newest_sequence)
         begun = RunStart(run_id, newest, door, warehouse if loads else None)
         found = discover(settings, history, selection)

@@ -14,7 +14,7 @@ from pipelines.errors import ApiError, SettingsError
 from pipelines.extract.history import History, Registered
 from pipelines.extract.listing import SessionListing
 from pipelines.extract.resting import Present
-from pipelines.http.client import open_client
+from pipelines.http.opening import open_client
 from pipelines.records import Decision, FetchedPage, Poll, ScopedSession
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from pipelines import clock
 from pipelines.errors import ApiError, Unexpected
 from pipelines.extract.lookup import Lookups, Unlisted
 from pipelines.extract.paginate import ListRequest, Pagination, fetch_pages
-from pipelines.http.client import RequestStats
+from pipelines.http.stats import RequestStats
 from pipelines.records import THREAD_ENDPOINT, THREADS_ENDPOINT, FetchedPage, Poll, Progress
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from pipelines.extract.evidence import Evidence, read_evidence
 from pipelines.extract.filters import matches, query_filters
 from pipelines.extract.fleet import name_outcome
 from pipelines.extract.paginate import ListRequest, Pagination, fetch_page, fetch_pages
-from pipelines.http.client import RequestStats
+from pipelines.http.stats import RequestStats
 from pipelines.providers.registry import PROVIDERS
 from pipelines.records import SESSION_ENDPOINT, SESSIONS_ENDPOINT, FetchedPage, PageFetch, Poll
 

@@ -15,7 +15,8 @@ from pipelines.records import THREAD_ID, Listing, MissingRule, Page, PageFetch
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
 
-    from pipelines.http.client import Client, RequestStats
+    from pipelines.http.client import Client
+    from pipelines.http.stats import RequestStats
     from pipelines.providers.base import Endpoint
     from pipelines.records import KnownThreads
 

@@ -21,7 +21,8 @@ from pipelines.records import COMPLETE, Cursor, EndReason, Page, PageFetch
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from pipelines.http.client import Client, RequestStats
+    from pipelines.http.client import Client
+    from pipelines.http.stats import RequestStats
 
 # Characters of a cursor that an error quotes.
 LONGEST_NAMED = 200

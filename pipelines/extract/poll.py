@@ -19,7 +19,8 @@ from pipelines.extract.discover import name_sessions
 from pipelines.extract.fleet import FetchedPages, Fleet
 from pipelines.extract.interrupt import on_interrupt
 from pipelines.extract.progress import Unfailing
-from pipelines.http.client import RequestStats, open_client
+from pipelines.http.opening import open_client
+from pipelines.http.stats import RequestStats
 from pipelines.providers.registry import PROVIDERS
 from pipelines.records import (
     SESSIONS_ENDPOINT,

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import httpx
-import msgspec
 import tenacity
 
-from pipelines import __version__, clock
+from pipelines import clock
 from pipelines.errors import (
     ApiError,
     BodyTooLarge,
@@ -22,52 +19,22 @@ from pipelines.errors import (
     Unreachable,
 )
 from pipelines.http.auth import SCHEMES
-from pipelines.http.encoding import ACCEPTED, Inflater
+from pipelines.http.encoding import Inflater
 from pipelines.http.rate_limit import RateLimiter
 from pipelines.http.response import RawResponse, ResponseParser
 from pipelines.http.times import is_exhausted, read_reset, read_sent_at
-from pipelines.http.transport import explain, open_connections
+from pipelines.http.transport import explain
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
-    from datetime import datetime
+    from collections.abc import Callable, Sequence
 
     from pipelines.config.settings import Source
+    from pipelines.http.stats import RequestStats
 
 MAX_BODY_BYTES = 32 * 2**20
 TOO_MANY_REQUESTS = 429
 
 T = TypeVar("T")
-
-
-class RequestStats(msgspec.Struct):
-    """What the requests of one session cost; `wait_seconds` is for back-off and rate limit.
-
-    `skews` are the seconds that our clock was ahead of the server's, by each answer that says so.
-    """
-
-    requests: int = 0
-    retries: int = 0
-    wait_seconds: float = 0.0
-    bytes: int = 0
-    skews: list[float] = []
-    on_wait: Callable[[float], None] = lambda _: None
-
-    def wait(self, seconds: float) -> None:
-        """Count a wait, before it or after."""
-        self.wait_seconds += seconds
-        self.on_wait(seconds)
-
-    def compare_clocks(self, sent_at: datetime | None) -> None:
-        """Note how far our clock is ahead as an answer begins; a Date is cut to a second."""
-        if sent_at:
-            self.skews.append((clock.now() - sent_at).total_seconds() - 0.5)
-
-    @property
-    def clock_skew_seconds(self) -> float | None:
-        """How far our clock is ahead, by the median of the answers; None if none says."""
-        ranked = sorted(self.skews)
-        return round(ranked[len(ranked) // 2], 1) if ranked else None
 
 
 class Client:
@@ -216,13 +183,3 @@ def asked_wait(state: tenacity.RetryCallState) -> float:
     """Return the seconds that the last response asked to wait; 0 if it asked for nothing."""
     error = state.outcome.exception() if state.outcome else None
     return (error.retry_after_s or 0.0) if isinstance(error, ApiError) else 0.0
-
-
-@asynccontextmanager
-async def open_client(source: Source, *, backoff_s: float = 1) -> AsyncIterator[Client]:
-    """Open the connections to one source and close them at the end."""
-    headers = {"User-Agent": f"session-threads/{__version__}", "Accept": "application/json"}
-    headers["Accept-Encoding"] = ACCEPTED
-    headers |= source.reveal(source.headers)
-    async with open_connections(source.base_url, source.max_concurrency, headers) as http:
-        yield Client(source, http, backoff_s=backoff_s)

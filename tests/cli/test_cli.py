@@ -13,6 +13,7 @@ import sys
 import time
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import product
 from pathlib import Path
 from shutil import copytree
@@ -26,6 +27,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from pipelines.cli.main import fill_streams
+from pipelines.http.opening import import_beside
 from pipelines.sandbox.server import serve
 from pipelines.sandbox.world import World
 from tests.support import CANARY, Script, invoke, read_table, serve_world
@@ -375,6 +377,27 @@ def test_help_imports_little() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert result.stdout.splitlines()[-1] == "set()"
+
+
+def test_what_sends_requests_is_imported_beside_the_history() -> None:
+    """A run has imported no client of HTTP, and no polars, before the history is read."""
+    script = (
+        "import sys, threading; from pipelines import steps;"
+        "from pipelines.http.opening import import_beside;"
+        "late = lambda: {'aiohttp', 'httpx', 'tenacity', 'polars'} & set(sys.modules);"
+        "print(late(), import_beside(threading.current_thread) is threading.main_thread(),"
+        " sorted(late()))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert result.stdout == "set() False ['aiohttp', 'httpx', 'tenacity']\n"
+
+
+def test_what_fails_beside_the_imports_is_raised() -> None:
+    """What is done beside the imports raises as if it were done alone."""
+    with pytest.raises(ValueError, match="'no number'"):
+        import_beside(partial(int, "no number"))
 
 
 def test_errors_quote_one_line(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pipelines.extract.paginate import ListRequest, Pagination, fetch_page, fetch_pages
-from pipelines.http.client import RequestStats, open_client
+from pipelines.http.opening import open_client
+from pipelines.http.stats import RequestStats
 from pipelines.providers.qoder import THREADS
 from pipelines.sandbox.server import Sandbox, serve
 from pipelines.sandbox.world import World

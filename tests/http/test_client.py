@@ -24,8 +24,9 @@ from pipelines.errors import (
     Unavailable,
 )
 from pipelines.http.bodies import repair, unescape
-from pipelines.http.client import RequestStats, open_client
+from pipelines.http.opening import open_client
 from pipelines.http.rate_limit import RateLimiter
+from pipelines.http.stats import RequestStats
 from pipelines.http.times import read_sent_at, read_wait
 from pipelines.providers.qoder import THREADS
 from pipelines.sandbox.server import serve

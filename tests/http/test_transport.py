@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipelines.errors import ApiError, BodyTooLarge, MalformedBody, SettingsError, Unavailable
-from pipelines.http.client import RequestStats, open_client
+from pipelines.http.opening import open_client
+from pipelines.http.stats import RequestStats
 from pipelines.providers.qoder import THREADS
 from tests.support import CANARY, make_source
 
