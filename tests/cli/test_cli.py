@@ -400,6 +400,21 @@ def test_what_fails_beside_the_imports_is_raised() -> None:
         import_beside(partial(int, "no number"))
 
 
+def test_a_run_collects_no_garbage(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Modules and rows are many objects, and no garbage: nobody looks for some among them."""
+    script = (
+        "import gc; from pipelines.cli.main import main, collect_rarely; collect_rarely();"
+        "before = gc.get_stats(); main(['run'], standalone_mode=False);"
+        "print(sum(b['collections'] - a['collections'] for a, b in zip(before, gc.get_stats())))"
+    )
+    with serve_world(World([300]), monkeypatch):
+        done = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, check=True
+        )
+    assert done.stdout.splitlines()[-1] == "0"
+    assert read_count(home) > 100
+
+
 def test_errors_quote_one_line(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server's message of many lines becomes one line."""
 
