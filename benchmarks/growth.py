@@ -18,7 +18,8 @@ from statistics import median
 from benchmarks.loads import land_pages, load_home, measure, publish_home
 from benchmarks.report import print_rows, save
 from benchmarks.server import FIRST, encode_pages, render_states
-from pipelines.warehouse.duckdb_file import PUBLISHED, WAREHOUSE
+from pipelines.warehouse.duckdb_file import WAREHOUSE
+from pipelines.warehouse.opening import PUBLISHED
 
 INTERVAL = timedelta(minutes=15)
 SHOWN = (1, 10, 100, 300, 1000)

@@ -61,6 +61,11 @@ class Landed(NamedTuple):
     polls: list[Poll]
     staged: Staged | None = None
 
+    @property
+    def tables(self) -> Connection | None:
+        """The connection on which it was staged, for `Warehouse.write`."""
+        return self.staged.tables if self.staged else None
+
 
 class Asked(msgspec.Struct, frozen=True):
     """What a run has found, planned and landed."""
@@ -216,10 +221,9 @@ def run(
     started, warehouse = time.monotonic(), open_warehouse(settings.home, settings.lake)
     run_id, selection = str(uuid.uuid4()), selection or Selection()
     asked = ask(settings, warehouse, selection, progress or Progress(), run_id, "command")
-
     from pipelines.warehouse.analyses import list_analyses
 
-    with warehouse.write() as tables:
+    with warehouse.write(asked.landed.tables) as tables:
         analyses = list_analyses(settings.analyses_dir)
         loaded, outcomes = load_and_build(settings, warehouse, tables, analyses, asked.landed)
         warehouse.publish(tables)

@@ -107,7 +107,7 @@ def thread_pages(
     for line in filter(None, map(Failures().describe, came.polls)):
         context.log.warning(line)
     if problem := find_problem(came.polls):
-        with tables.write() as connection:  # the steps after this one will not run
+        with tables.write(came.tables) as connection:  # the steps after this one will not run
             ledger = steps.load(settings, connection, came).ledger
             publish(warehouse, connection, analyses)
         evidence = check_sessions([row for row in ledger if row["run_id"] == run_id]).metadata
@@ -135,9 +135,10 @@ def threads(
     All tables of a run change in one transaction, or none does.
     """
     started, settings = time.monotonic(), configuration.load_tolerant()
+    came = landed.pop(context.run.run_id, None)
     try:
-        with tables.write() as connection:
-            loaded = steps.load(settings, connection, landed.pop(context.run.run_id, None))
+        with tables.write(came and came.tables) as connection:
+            loaded = steps.load(settings, connection, came)
             table = describe_table(connection, "main", "threads")
     except LoadRejected as rejection:
         yield check_keys(rejection)

@@ -39,9 +39,14 @@ class Tables:
         self._kept: duckdb.DuckDBPyConnection | None = None
 
     @contextmanager
-    def write(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Give the tables, for this process alone; they are closed at once if the block raises."""
-        tables = self._kept or self._opened.enter_context(self._warehouse.write())
+    def write(
+        self, staged: duckdb.DuckDBPyConnection | None = None
+    ) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Give the tables, for this process alone; they are closed at once if the block raises.
+
+        The step that opens them does so where its run's pages are `staged`.
+        """
+        tables = self._kept or self._opened.enter_context(self._warehouse.write(staged))
         self._kept = None
         with self._opened:
             yield tables

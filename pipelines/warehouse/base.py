@@ -24,9 +24,16 @@ class Warehouse(Protocol):
     Every method raises WarehouseError, in one line that names the place and what to do.
     """
 
-    def write(self) -> AbstractContextManager[Connection]:
+    def stage(self) -> Connection:
+        """Return a connection to an empty database in memory, of this run's own.
+
+        What does not fit goes to disk, and is removed with the connection.
+        """
+
+    def write(self, staged: Connection | None = None) -> AbstractContextManager[Connection]:
         """Open the tables, made or brought to this version's schema, for this process alone.
 
+        On a connection that `stage` gave they are beside what is staged there; it is closed then.
         Waits for another process that writes, and raises WarehouseBusy if that takes too long.
         """
 

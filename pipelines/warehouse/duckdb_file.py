@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from pipelines.errors import WarehouseBusy, WarehouseError, WarehouseOlder
+from pipelines.errors import WarehouseError, WarehouseOlder
 from pipelines.files import copy_content, replace_file, replace_synced, restrict
 from pipelines.warehouse.ledger import read_newest_sequence
 from pipelines.warehouse.lock import lock, lock_sources
+from pipelines.warehouse.opening import PUBLISHED, attach, first_line, open_memory, open_to_read
 from pipelines.warehouse.schema import migrate
-from pipelines.warehouse.sql import hide_progress, quote, seal
+from pipelines.warehouse.scratch import open_scratch
+from pipelines.warehouse.sql import seal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,12 +26,12 @@ if TYPE_CHECKING:
     from pipelines.config.settings import Source
 
 WAREHOUSE = "warehouse.duckdb"
-PUBLISHED = "threads.duckdb"
+# The file within DuckDB.
+NAME = "warehouse"
 # What DuckDB puts beside a file that it writes: its log, under several names, and what it spills.
 SIDECARS = (".wal", ".wal.checkpoint", ".wal.recovery", ".tmp")
 # So many bytes of a file say which its newest checkpoint is.
 HEAD = 3 * 4096
-DAMAGED = "If it is damaged, move it away: session-threads replay makes it anew"
 
 
 class DuckdbFile:
@@ -45,10 +47,16 @@ class DuckdbFile:
         self.published = home / PUBLISHED
 
     @contextmanager
-    def write(self) -> Iterator[duckdb.DuckDBPyConnection]:
+    def write(
+        self, staged: duckdb.DuckDBPyConnection | None = None
+    ) -> Iterator[duckdb.DuckDBPyConnection]:
         """Open the tables for writing; see Warehouse."""
-        with lock(self._home), open_tables(self.path) as connection:
+        with lock(self._home), open_tables(self.path, staged) as connection:
             yield connection
+
+    def stage(self) -> duckdb.DuckDBPyConnection:
+        """Return a connection to a database of a run's own; see Warehouse."""
+        return open_scratch(self._home)
 
     def prepare(self) -> None:
         """Make the file, if there is none; see Warehouse."""
@@ -60,7 +68,8 @@ class DuckdbFile:
     def read(self, outputs: Sequence[str] = ()) -> Iterator[duckdb.DuckDBPyConnection]:
         """Open the published copy, sealed; see Warehouse."""
         path = self._find_published()
-        with closing(_connect(path, read_only=True, outputs=outputs)) as connection:
+        with closing(open_to_read(path)) as connection:
+            seal(connection, outputs)
             yield connection
 
     def attach(self) -> duckdb.DuckDBPyConnection:
@@ -70,13 +79,8 @@ class DuckdbFile:
         attached, each has its own.
         """
         path = self._find_published()
-        connection = _connect(Path(":memory:"), read_only=False)
-        try:
-            connection.execute(f"ATTACH {quote(str(path))} AS published (READ_ONLY)")
-            connection.execute("USE published")
-        except duckdb.Error as error:
-            connection.close()
-            raise WarehouseError(f"{path}: cannot be opened ({first_line(error)})") from None
+        connection = open_memory()
+        attach(connection, path, "published", "READ_ONLY")
         return connection
 
     def is_published(self) -> bool:
@@ -140,7 +144,8 @@ class DuckdbFile:
             with open_tables(self.path) as connection:
                 rows = connection.execute(query).fetchall()
         except WarehouseOlder:
-            with closing(_connect(self.path, read_only=False)) as connection:
+            with closing(open_memory(_spill(self.path))) as connection:
+                attach(connection, self.path, NAME)
                 rows = connection.execute(query).fetchall()
         return [run_id for (run_id,) in rows]
 
@@ -156,7 +161,7 @@ class DuckdbFile:
             with (
                 suppress(WarehouseError, duckdb.Error),
                 lock(self._home, wait_s=0),
-                closing(_connect(self.path, read_only=True)) as tables,
+                closing(open_to_read(self.path)) as tables,
             ):
                 return read_newest_sequence(tables)
         with suppress(WarehouseError, duckdb.Error), self.read() as copy:
@@ -195,10 +200,16 @@ class DuckdbFile:
 
 
 @contextmanager
-def open_tables(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open a file of tables for writing, made or upgraded if need be; the caller holds the lock."""
-    connection = _connect(path, read_only=False)
+def open_tables(
+    path: Path, staged: duckdb.DuckDBPyConnection | None = None
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a file of tables for writing, made or upgraded if need be; the caller holds the lock.
+
+    With a connection it is opened there, beside what is staged.
+    """
+    connection = staged or open_memory(_spill(path))
     try:
+        attach(connection, path, NAME)
         restrict(path)
         migrate(connection, path)
         connection.execute("SET enable_external_access = false")
@@ -217,27 +228,6 @@ def _read_head(path: Path) -> bytes:
         return file.read(HEAD)
 
 
-def first_line(error: BaseException) -> str:
-    """Return the first line of what an error says."""
-    return (str(error).splitlines() or [""])[0]
-
-
-def _connect(
-    path: Path, *, read_only: bool, outputs: Sequence[str] | None = None
-) -> duckdb.DuckDBPyConnection:
-    try:
-        connection = duckdb.connect(str(path), read_only=read_only)
-    except duckdb.IOException as error:
-        first = first_line(error)
-        if "lock" in first.lower():
-            hint = f"Close it there, read {PUBLISHED} instead; the next run loads what has landed"
-            raise WarehouseBusy(f"{path}: another program has it open ({first}). {hint}") from None
-        raise WarehouseError(f"{path}: cannot be opened ({first}). {DAMAGED}") from None
-    except duckdb.Error as error:
-        raise WarehouseError(f"{path}: cannot be opened ({first_line(error)}). {DAMAGED}") from None
-    if outputs is None:
-        hide_progress(connection)
-        connection.execute("SET TimeZone = 'UTC'")
-    else:
-        seal(connection, outputs)
-    return connection
+def _spill(path: Path) -> Path:
+    """Return where DuckDB keeps what queries of a file do not hold in memory."""
+    return path.with_name(f"{path.name}.tmp")

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from pipelines.errors import WarehouseBusy, WarehouseError
-from pipelines.warehouse.duckdb_file import first_line
 from pipelines.warehouse.lake_attach import attach
 from pipelines.warehouse.lake_catalog import (
     confirm,
@@ -34,7 +33,9 @@ from pipelines.warehouse.lake_files import claim, count_files, remove_generation
 from pipelines.warehouse.lake_maintenance import FILE_AGE, count, limit_inlining, maintain
 from pipelines.warehouse.lock import WAIT_LIMIT_S
 from pipelines.warehouse.maintained import Counts, Maintained
+from pipelines.warehouse.opening import first_line, open_memory
 from pipelines.warehouse.schema import migrate
+from pipelines.warehouse.scratch import open_scratch
 from pipelines.warehouse.sql import guarded, quote, seal, transaction
 
 if TYPE_CHECKING:
@@ -64,19 +65,27 @@ class DuckLake:
         self._holder: psycopg.Connection | None = None
 
     @contextmanager
-    def write(self) -> Iterator[duckdb.DuckDBPyConnection]:
+    def write(
+        self, staged: duckdb.DuckDBPyConnection | None = None
+    ) -> Iterator[duckdb.DuckDBPyConnection]:
         """Open the tables for writing; see Warehouse."""
         with self._hold() as holder:
             schema = self._lake.catalog.schema_name
             self._holder = holder
             try:
                 with (
-                    self._open(holder, schema, read_path(holder, schema)) as connection,
+                    self._open(
+                        holder, schema, read_path(holder, schema), staged=staged
+                    ) as connection,
                     guarded(connection, partial(confirm, holder, self._lake)),
                 ):
                     yield connection
             finally:
                 self._holder = None
+
+    def stage(self) -> duckdb.DuckDBPyConnection:
+        """Return a connection to a database of a run's own; see Warehouse."""
+        return open_scratch(self._home)
 
     def prepare(self) -> None:
         """Make the tables if there are none yet, and nobody writes."""
@@ -98,7 +107,7 @@ class DuckLake:
         """Return a connection to the published snapshot."""
         path, snapshot = self._find_published()
         schema, version = self._lake.catalog.schema_name, f"SNAPSHOT_VERSION {snapshot}"
-        return attach(self._home, self._lake, schema, path, READ_ONLY, version)
+        return attach(self._open_memory(), self._lake, schema, path, READ_ONLY, version)
 
     def is_published(self) -> bool:
         """Whether a snapshot is published."""
@@ -168,7 +177,7 @@ class DuckLake:
             path = read_path(catalog, schema)
         if path is None:
             return []
-        connection = attach(self._home, self._lake, schema, path, READ_ONLY)
+        connection = attach(self._open_memory(), self._lake, schema, path, READ_ONLY)
         with self._explaining(connection):
             return [run_id for (run_id,) in connection.execute(RUNS).fetchall()]
 
@@ -202,6 +211,7 @@ class DuckLake:
         schema: str,
         path: str | None,
         previous: str | None = None,
+        staged: duckdb.DuckDBPyConnection | None = None,
     ) -> Iterator[duckdb.DuckDBPyConnection]:
         """Open the tables of a schema for writing, upgraded if need be.
 
@@ -209,7 +219,7 @@ class DuckLake:
         """
         used = path or next_path(previous, self._lake.data)
         option = f"DATA_PATH {quote(f'{used}/')}"
-        connection = attach(self._home, self._lake, schema, used, option)
+        connection = attach(staged or self._open_memory(), self._lake, schema, used, option)
         with self._explaining(connection):
             with transaction(connection):  # each query alone is one too, and costs statements
                 migrate(connection, self._lake.name, describes_views=False)
@@ -218,6 +228,9 @@ class DuckLake:
                 describe_empty(holder, schema)
             connection.execute("SET enable_external_access = false")
             yield connection
+
+    def _open_memory(self) -> duckdb.DuckDBPyConnection:
+        return open_memory(self._home / "lake.tmp")
 
     @contextmanager
     def _explaining(self, connection: duckdb.DuckDBPyConnection) -> Iterator[None]:

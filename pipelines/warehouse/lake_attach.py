@@ -10,12 +10,10 @@ import duckdb
 
 from pipelines.config.lake import ON_S3
 from pipelines.errors import WarehouseError
-from pipelines.warehouse.duckdb_file import first_line
-from pipelines.warehouse.sql import WITHOUT_LOOPS, hide_progress, quote
+from pipelines.warehouse.opening import first_line
+from pipelines.warehouse.sql import WITHOUT_LOOPS, quote
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from pipelines.config.lake import Lake
 
 EXTENSIONS = ("ducklake", "postgres_scanner")
@@ -27,13 +25,12 @@ SMALL_BUFFERS = "SET s3_uploader_max_filesize = '50GB'"
 
 
 def attach(
-    home: Path, lake: Lake, schema: str, path: str, *options: str
+    connection: duckdb.DuckDBPyConnection, lake: Lake, schema: str, path: str, *options: str
 ) -> duckdb.DuckDBPyConnection:
-    """Return a connection whose tables are those of a lake's schema, attached with these options.
+    """Let a connection's tables be those of a lake's schema, attached with these options.
 
-    It reaches the files below the path, and spills into `home`. Raises WarehouseError.
+    It reaches the files below the path, and is closed if that fails. Raises WarehouseError.
     """
-    connection = duckdb.connect(":memory:")
     try:
         load_extensions(connection, lake)
         if lake.data.startswith(ON_S3):
@@ -42,9 +39,7 @@ def attach(
         connection.execute(f"{WITHOUT_HEALTH_CHECK}; {WITHOUT_LOOPS}")
         connection.execute(f"ATTACH 'ducklake:lake' AS lake ({', '.join(options)})")
         connection.execute(f"SET allowed_directories = [{quote(f'{path}/')}]")
-        connection.execute(f"SET temp_directory = {quote(str(home / 'lake.tmp'))}")
-        connection.execute("USE lake; SET TimeZone = 'UTC'")
-        hide_progress(connection)
+        connection.execute("USE lake")
     except duckdb.Error as error:
         connection.close()
         said = lake.hide(first_line(error))

@@ -8,7 +8,7 @@ from contextlib import ExitStack, closing, contextmanager
 from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING, TypeVar
 
-from pipelines.warehouse.sql import is_open, limit_memory, read_query
+from pipelines.warehouse.sql import is_open, limit_memory, quote_name, read_query
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -47,7 +47,7 @@ def open_lanes(
         with ExitStack() as lanes:
             lanes.callback(connection.execute, f"SET GLOBAL threads = {cores}")
             connection.execute("SET GLOBAL threads = 1")
-            yield [lanes.enter_context(closing(connection.cursor())) for _ in range(count)]
+            yield [lanes.enter_context(_open_lane(connection)) for _ in range(count)]
     except RuntimeError:
         # So DuckDB says it.
         raise KeyboardInterrupt from None
@@ -63,6 +63,16 @@ def count_cores(connection: duckdb.DuckDBPyConnection) -> int:
     query = "SELECT current_setting('threads')::INTEGER, current_setting('allowed_configs')"
     ((cores, allowed),) = connection.execute(query).fetchall()
     return int(cores) if "threads" in allowed else 1
+
+
+@contextmanager
+def _open_lane(
+    connection: duckdb.DuckDBPyConnection,
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    ((database,),) = connection.execute("SELECT current_database()").fetchall()
+    with closing(connection.cursor()) as lane:
+        lane.execute(f"USE {quote_name(database)}")
+        yield lane
 
 
 def run_lanes(

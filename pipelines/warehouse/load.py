@@ -29,7 +29,7 @@ from pipelines.warehouse.sql import (
     register,
     transaction,
 )
-from pipelines.warehouse.staged import read_known_drift, stage_threads
+from pipelines.warehouse.staged import MEMORY_MB, read_known_drift, stage_threads
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -47,8 +47,6 @@ OF_THREADS = frozenset(
     {"2_history", "2_news_of_threads", "2_silences", "3_apply", "3_digests", "3_sums"}
 )
 OF_LISTINGS = frozenset({"2_news", "2_news_of_threads", "5_sessions", "5_trials"})
-# Of DuckDB, while it loads threads: in 96 MB it takes a tenth longer, in 256 no less.
-MEMORY_MB = 128
 # The last two return a row if something is wrong.
 OF_DRIFT, SUMS, CHECK = "5_drift", "3_sums", "6_check"
 FIX = "The tables are as before; `session-threads replay` rebuilds them from the landed pages"
@@ -127,11 +125,11 @@ def load_run(
 ) -> None:
     """Load one run in one transaction. Loading it again changes nothing.
 
-    What was staged of it is taken, if the tables are as they were when it began. Leaves the tables
-    as they were, and raises LoadRejected if a check finds a row, LandingError if a body is no page.
+    What was staged of it beside the tables is taken, if these are as they were. Leaves them so,
+    and raises LoadRejected if a check finds a row, LandingError if a body is no page.
     """
     known = read_known(connection)
-    staged = staged if staged and staged.before.polls == known else None
+    staged = staged if staged and staged.is_current(connection, known) else None
     threads = staged.digests if staged else thread_digests(connection, landed)
     digests = PollDigests(landed, known, threads)
     skipped = frozenset() if lists_sessions(landed) else OF_LISTINGS
@@ -152,11 +150,11 @@ def load_run(
         with reading(connection):
             earlier = read_known_drift(connection)
             if staged and staged.sessions == sessions and staged.before.drift == earlier:
-                drift, batches = staged.drift, staged.read_batches()
+                drift = staged.drift
             else:
                 drift = Drift(documented_of(landed), earlier)
-                batches = read_threads(landed, sessions, threads, drift)
-            stage_threads(connection, batches)
+                stage_threads(connection, read_threads(landed, sessions, threads, drift))
+            connection.execute(read_query("stage", "4_newest"))
             growing = connection.execute(read_query("ledger", "growing_sessions")).fetchall()
             states, found = digests.states_frame(growing), drift.frame()
             register(connection, views, landed_drift=found, landed_states=states)
@@ -175,7 +173,7 @@ def reading(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
     try:
         yield
     finally:
-        connection.execute(read_query("stage", "7_end"))
+        connection.execute(read_query("stage", "6_end"))
         connection.execute("RESET threads")
         limit_memory(connection, None)
 
@@ -198,7 +196,7 @@ def compare_and_apply(
 
     The first before the transaction: what that writes DuckDB takes for few rows, and joins badly.
     """
-    connection.execute(read_query("stage", "6_compare"))
+    connection.execute(read_query("stage", "5_compare"))
     apply(connection, landed, skipped)
 
 

@@ -1,8 +1,8 @@
 """What a load reads of a run's pages, read while further pages come.
 
 Files are read in the order in which they landed, as a load does, and with the same functions: what
-was staged either is all that the load would read itself, or is not used. It lies in a file of no
-name, which ends with the process; the landed pages remain the truth.
+was staged either is all that the load would read itself, or is not used. It lies in a database of
+the run's own, which ends with the process; the landed pages remain the truth.
 """
 
 from __future__ import annotations
@@ -20,11 +20,19 @@ from pipelines.landing.format import read_pages
 from pipelines.providers.registry import find_endpoint
 from pipelines.records import THREAD_ENDPOINT, THREADS_ENDPOINT, Poll
 from pipelines.warehouse.repeats import finish_digest, is_whole, repeats
-from pipelines.warehouse.staged import Spool, Staged, read_before
+from pipelines.warehouse.sql import limit_memory
+from pipelines.warehouse.staged import (
+    MEMORY_MB,
+    Staged,
+    add_threads,
+    make_tables,
+    read_before,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
+
+    import duckdb
 
     from pipelines.config.settings import Settings
     from pipelines.landing.store import LandedFile
@@ -39,7 +47,12 @@ class Stager:
     """Reads the files of one run; `providers` is source -> provider."""
 
     def __init__(
-        self, providers: Mapping[str, str], before: Before, directory: Path, *, keep: bool
+        self,
+        providers: Mapping[str, str],
+        before: Before,
+        tables: duckdb.DuckDBPyConnection,
+        *,
+        keep: bool,
     ) -> None:
         self._providers = providers
         self._before = before
@@ -57,7 +70,9 @@ class Stager:
             for source, name in providers.items()
         }
         self._drift = Drift(documented, before.drift)
-        self._spool = Spool(directory)
+        self._tables = tables
+        limit_memory(tables, MEMORY_MB)
+        make_tables(tables)
 
     def take(self, arrival: LandedFile | Poll) -> None:
         """Take a file or a poll. Raises LandingError for a damaged file."""
@@ -84,7 +99,9 @@ class Stager:
         is_odd = any(poll.clock_error or poll.status_filter for poll in self._ended.values())
         if is_odd or self._flattened < len(self._files):
             return None
-        return Staged(self._before, self._sessions, self._digests, self._drift, self._spool)
+        if self._sessions:
+            limit_memory(self._tables, None)
+        return Staged(self._before, self._sessions, self._digests, self._drift, self._tables)
 
     def _has_next(self, number: int, is_ready: Callable[[Session], bool]) -> bool:
         return number < len(self._files) and all(map(is_ready, self._files[number][1]))
@@ -137,7 +154,7 @@ class Stager:
         news = [session for session in self._files[number][1] if self._brings_news(session)]
         self._sessions.update(news)
         if news:
-            for frame in flatten_pages(
+            batch = flatten_pages(
                 self._read(number),
                 news,
                 [self._ended[session] for session in news if session in self._ended],
@@ -145,12 +162,12 @@ class Stager:
                 keep=self._keep,
                 digests=self._digests,
                 drift=self._drift,
-            ):
-                self._spool.add(frame)
+            )
+            add_threads(self._tables, batch)
 
 
 def make_stager(settings: Settings, warehouse: Warehouse) -> Stager:
     """Return what reads a run's pages as they land, and compares them with what is published."""
     providers = {source.name: source.provider for source in settings.sources}
-    keep = settings.keep_agent_definition
-    return Stager(providers, read_before(warehouse), settings.home, keep=keep)
+    tables, keep = warehouse.stage(), settings.keep_agent_definition
+    return Stager(providers, read_before(warehouse), tables, keep=keep)

@@ -1,27 +1,15 @@
 -- What look-ups of threads that were not listed have answered: 200, or 404 for one that is gone.
-CREATE OR REPLACE TEMP TABLE incoming_lookups (
-    source VARCHAR,
-    session_id VARCHAR,
-    thread_id VARCHAR,
-    status SMALLINT
-);
+CREATE OR REPLACE TEMP TABLE incoming_lookups AS
+FROM landed_lookups
+LIMIT 0;
 
 -- The threads that came as they are known, and as of when their growing numbers are stored.
-CREATE OR REPLACE TEMP TABLE incoming_seen (
-    source VARCHAR,
-    session_id VARCHAR,
-    digest BIGINT,
-    growing_since TIMESTAMPTZ
-);
+CREATE OR REPLACE TEMP TABLE incoming_seen AS
+FROM landed_seen
+LIMIT 0;
 
 -- The others.
 CREATE OR REPLACE TEMP TABLE incoming_threads AS
-SELECT
-    NULL::TIMESTAMPTZ AS observed_at,
-    NULL::VARCHAR AS growing,
-    * EXCLUDE (
-        input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cost_amount, cost_currency,
-        first_seen_at, last_changed_at, last_changed_sequence, missing_since, missing_sequence, grows
-    )
-FROM threads
+SELECT * REPLACE (stop_reason::JSON AS stop_reason, usage::JSON AS usage, extra::JSON AS extra)
+FROM landed_threads
 LIMIT 0;

@@ -32,8 +32,11 @@ class OpenLake(DuckLake):
         self._tables: duckdb.DuckDBPyConnection | None = None
 
     @contextmanager
-    def write(self) -> Iterator[duckdb.DuckDBPyConnection]:
+    def write(
+        self, staged: duckdb.DuckDBPyConnection | None = None
+    ) -> Iterator[duckdb.DuckDBPyConnection]:
         """Give the tables, which stay open."""
+        del staged
         if self._tables is None:
             self._tables = self._opened.enter_context(super().write())
         yield self._tables

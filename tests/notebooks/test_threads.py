@@ -22,7 +22,8 @@ from playwright.sync_api import Page, expect
 from notebooks.threads import app
 from pipelines.reporting.palette import COLORS
 from pipelines.warehouse.build import build_analysis
-from pipelines.warehouse.duckdb_file import PUBLISHED, open_tables
+from pipelines.warehouse.duckdb_file import open_tables
+from pipelines.warehouse.opening import PUBLISHED
 from tests.browser import Watched, needs_browser, open_browser
 from tests.builders import at
 from tests.support import ROOT, read_table

@@ -22,6 +22,7 @@ from pipelines.warehouse.duckdb_file import WAREHOUSE, DuckdbFile
 from pipelines.warehouse.history import read_history
 from pipelines.warehouse.load import load_run
 from pipelines.warehouse.sql import limit_memory
+from pipelines.warehouse.staged import INCOMING
 from tests.builders import DAY, SESSION, at, land, load, load_all, publish_all, read, thread
 from tests.empty import open_tables
 
@@ -245,6 +246,7 @@ def test_columns_that_are_new(home: Path, monkeypatch: pytest.MonkeyPatch) -> No
         connection.execute("ALTER TABLE threads ADD COLUMN agent_kind VARCHAR")
     schema = pl.Schema({**THREADS, "agent_kind": pl.String()})
     monkeypatch.setattr(frames, "THREADS", schema)
+    monkeypatch.setitem(INCOMING, "threads", schema)
     monkeypatch.setitem(frames.DERIVED, "agent_kind", pl.col("agent.type"))
     assert counts(load(home, 20, odd)) == (0, 1, 0, 0, 0)
     assert read(home, "SELECT agent_type, agent_kind FROM threads") == [

@@ -53,12 +53,18 @@ async def interleave(fleet: dict[str, Pages]) -> AsyncGenerator[FetchedPage | Po
 
 
 def run(
-    home: Path, run_id: str, fleet: dict[str, Pages], meanwhile: Callable[[], None] = lambda: None
+    home: Path,
+    run_id: str,
+    fleet: dict[str, Pages],
+    meanwhile: Callable[[], None] = lambda: None,
+    *,
+    is_apart: bool = False,
 ) -> None:
     """Land a run and load it from what was staged: its shards are out of reach meanwhile."""
     warehouse, landing = DuckdbFile(home), Directory(home / RAW)
     before = read_before(warehouse)
-    with Staging(lambda: Stager({"qoder": "qoder"}, before, home, keep=False)) as staging:
+    tables = warehouse.stage()
+    with Staging(lambda: Stager({"qoder": "qoder"}, before, tables, keep=False)) as staging:
         asyncio.run(land_polls(interleave(fleet), landing, run_id, arrivals=staging))
         staged = staging.conclude()
         assert staged
@@ -67,7 +73,7 @@ def run(
         for path in shards:
             path.rename(path.with_suffix(".away"))
         try:
-            with warehouse.write() as tables:
+            with warehouse.write(None if is_apart else staged.tables) as tables:
                 assert load_landed(tables, landing, None, {run_id: staged}) == [run_id]
         finally:
             for path in shards:
@@ -118,6 +124,14 @@ def test_what_is_staged_is_what_a_load_reads(home: Path) -> None:
     assert dump(home) == loaded
 
 
+def test_what_lies_beside_other_tables_is_read_again(home: Path) -> None:
+    """What was staged on another connection than that of the tables is left."""
+    with pytest.raises(LandingError):  # of the shards that are away
+        run(home, "run-1", {"sess_1": crowd("idle")}, is_apart=True)
+    with DuckdbFile(home).write() as tables:
+        assert load_landed(tables, Directory(home / RAW)) == ["run-1"]
+
+
 def test_what_others_have_changed_is_read_again(home: Path) -> None:
     """What was staged on tables that are others now is left, and the landed pages are read."""
     run(home, "run-1", {"sess_1": crowd("idle")})
@@ -152,7 +166,8 @@ def test_the_load_is_prepared_beside(home: Path) -> None:
         raise WarehouseBusy("another process writes")
 
     def make() -> Stager:
-        return Watched({"qoder": "qoder"}, Before(), home, keep=False)
+        tables = DuckdbFile(home).stage()
+        return Watched({"qoder": "qoder"}, Before(), tables, keep=False)
 
     with Staging(make, prepare) as staging:
         pages = interleave({"sess_1": crowd("idle")})

@@ -1,0 +1,63 @@
+"""How DuckDB opens a file of tables, and what it says of one that it cannot open."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import duckdb
+
+from pipelines.errors import WarehouseBusy, WarehouseError
+from pipelines.warehouse.sql import hide_progress, quote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+# The copy that people read.
+PUBLISHED = "threads.duckdb"
+DAMAGED = "If it is damaged, move it away: session-threads replay makes it anew"
+
+
+def open_memory(spilled: Path | None = None) -> duckdb.DuckDBPyConnection:
+    """Return a connection to an empty database in memory, which spills into this directory.
+
+    Without one it is that of DuckDB, where the process runs.
+    """
+    connection = duckdb.connect(":memory:", config={"temp_directory": str(spilled or ".tmp")})
+    hide_progress(connection)
+    connection.execute("SET TimeZone = 'UTC'")
+    return connection
+
+
+def attach(
+    connection: duckdb.DuckDBPyConnection, path: Path, name: str, mode: str = "READ_WRITE"
+) -> None:
+    """Let a connection's tables be those of a file, under this name. Raises WarehouseError."""
+    with explain_failures(path):
+        connection.execute(f"ATTACH {quote(str(path))} AS {name} ({mode})")
+    connection.execute(f"USE {name}")
+
+
+def open_to_read(path: Path) -> duckdb.DuckDBPyConnection:
+    """Return a connection to a file, to read. Raises WarehouseError."""
+    with explain_failures(path):
+        return duckdb.connect(str(path), read_only=True)
+
+
+@contextmanager
+def explain_failures(path: Path) -> Iterator[None]:
+    """Raise what DuckDB says of a file that it cannot open as WarehouseError, in one line."""
+    try:
+        yield
+    except duckdb.Error as error:
+        first = first_line(error)
+        if isinstance(error, duckdb.IOException) and "lock" in first.lower():
+            hint = f"Close it there, read {PUBLISHED} instead; the next run loads what has landed"
+            raise WarehouseBusy(f"{path}: another program has it open ({first}). {hint}") from None
+        raise WarehouseError(f"{path}: cannot be opened ({first}). {DAMAGED}") from None
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an error says."""
+    return (str(error).splitlines() or [""])[0]
