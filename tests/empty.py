@@ -13,7 +13,6 @@ import duckdb
 
 from pipelines.files import make_private
 from pipelines.warehouse.duckdb_file import DuckdbFile
-from pipelines.warehouse.schema import migrate
 
 if TYPE_CHECKING:
     from pipelines.warehouse.base import Warehouse
@@ -48,7 +47,6 @@ def open_tables(home: Path) -> Warehouse:
 def _make_file() -> Path:
     directory = TemporaryDirectory()
     atexit.register(directory.cleanup)
-    path = Path(directory.name) / "empty.duckdb"
-    with duckdb.connect(path) as connection:
-        migrate(connection, path)
-    return path
+    warehouse = DuckdbFile(Path(directory.name))
+    warehouse.prepare()
+    return warehouse.path

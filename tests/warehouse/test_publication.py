@@ -70,6 +70,13 @@ def test_copy_is_the_warehouse(home: Path) -> None:
     ]
 
 
+def test_any_duckdb_since_1_3_can_read_the_copy(home: Path) -> None:
+    """The copy is in the format of DuckDB 1.3, whichever version of DuckDB has written it."""
+    load(home, 0, thread("a"))
+    query = "SELECT tags['storage_version'] AS since FROM duckdb_databases() WHERE NOT internal"
+    assert read_table(publish_some(home), query) == [{"since": "v1.3.0+"}]
+
+
 def test_readers_keep_the_copy_they_opened(home: Path) -> None:
     """A reader that has the copy open does not hinder a publication and sees no part of it."""
     load(home, 0, thread("a"))
