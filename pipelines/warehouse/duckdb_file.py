@@ -13,7 +13,15 @@ from pipelines.errors import WarehouseError, WarehouseOlder
 from pipelines.files import copy_content, replace_file, replace_synced, restrict
 from pipelines.warehouse.ledger import read_newest_sequence
 from pipelines.warehouse.lock import lock, lock_sources
-from pipelines.warehouse.opening import PUBLISHED, attach, first_line, open_memory, open_to_read
+from pipelines.warehouse.opening import (
+    FORMAT,
+    PUBLISHED,
+    WITHOUT_LOG,
+    attach,
+    first_line,
+    open_memory,
+    open_to_read,
+)
 from pipelines.warehouse.schema import migrate
 from pipelines.warehouse.scratch import open_scratch
 from pipelines.warehouse.sql import seal
@@ -121,7 +129,8 @@ class DuckdbFile:
         """Give the tables of a new file, which replaces the old one at the end."""
         temporary = self._home / "replay.tmp"
         with lock(self._home):
-            with open_tables(temporary) as connection:
+            # A log that grows makes DuckDB write to the file what it would hold in memory.
+            with open_tables(temporary, mode=FORMAT) as connection:
                 yield connection
                 # Closing would not say that the disk is full.
                 connection.execute("CHECKPOINT")
@@ -201,7 +210,7 @@ class DuckdbFile:
 
 @contextmanager
 def open_tables(
-    path: Path, staged: duckdb.DuckDBPyConnection | None = None
+    path: Path, staged: duckdb.DuckDBPyConnection | None = None, mode: str = WITHOUT_LOG
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a file of tables for writing, made or upgraded if need be; the caller holds the lock.
 
@@ -209,7 +218,7 @@ def open_tables(
     """
     connection = staged or open_memory(_spill(path))
     try:
-        attach(connection, path, NAME)
+        attach(connection, path, NAME, mode)
         restrict(path)
         migrate(connection, path)
         connection.execute("SET enable_external_access = false")

@@ -62,7 +62,8 @@ def load_landed(
 
     More than one if an earlier run was interrupted between landing and loading. One whose load
     fails the second time is set aside, and the next ones are loaded. After that, and only then,
-    landed files older than `keep_days` are removed, and unfinished ones of killed runs.
+    files older than `keep_days` are removed of what was loaded before, and unfinished ones of
+    killed runs.
     `staged` is run id -> what was staged of it while it landed.
     """
     loaded = {run_id for (run_id,) in tables.execute("SELECT run_id FROM runs").fetchall()}
@@ -78,7 +79,8 @@ def load_landed(
     ages = read_ages(tables)
     remove_unfinished(store, ages)
     if keep_days is not None:
-        prune_runs(store, ages, keep_days)
+        # What was loaded just now is on no disk before it is published.
+        prune_runs(store, [age for age in ages if age.run_id in loaded], keep_days)
     return done
 
 

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 PUBLISHED = "threads.duckdb"
 # The format of a file, in which text costs half as much to write as in that of DuckDB's first
 # version, which 1.x takes by itself; 2.x takes one that 1.x cannot read.
-READ_WRITE = "STORAGE_VERSION 'v1.3.0'"
+FORMAT = "STORAGE_VERSION 'v1.3.0'"
+# Nothing is written before a checkpoint, which costs much less than a log of each transaction: the
+# file is as it was at the last one whatever happens, and what it lacks then has landed.
+WITHOUT_LOG = f"{FORMAT}, RECOVERY_MODE no_wal_writes"
 DAMAGED = "If it is damaged, move it away: session-threads replay makes it anew"
 
 
@@ -34,7 +37,7 @@ def open_memory(spilled: Path | None = None) -> duckdb.DuckDBPyConnection:
 
 
 def attach(
-    connection: duckdb.DuckDBPyConnection, path: Path, name: str, mode: str = READ_WRITE
+    connection: duckdb.DuckDBPyConnection, path: Path, name: str, mode: str = WITHOUT_LOG
 ) -> None:
     """Let a connection's tables be those of a file, under this name. Raises WarehouseError."""
     with explain_failures(path):

@@ -112,6 +112,30 @@ def test_killed_at_random_moments(home: Path, tmp_path: Path) -> None:
     assert {path.name for path in home.iterdir()} == KNOWN
 
 
+def test_killed_before_a_publication(home: Path, tmp_path: Path) -> None:
+    """What is loaded and not published is in no file: the next run loads it from its pages."""
+    land_past(home, 0)
+    load_and_publish(home)
+    before = (home / "warehouse.duckdb").read_bytes()
+    land_past(home, 1)
+    script = (
+        "import os; from pathlib import Path; from pipelines.landing.directory import RAW;"
+        "from pipelines.landing.store import Directory;"
+        "from pipelines.warehouse.duckdb_file import DuckdbFile;"
+        "from pipelines.warehouse.load import load_landed;"
+        f"home = Path({str(home)!r}); tables = DuckdbFile(home).write().__enter__();"
+        "load_landed(tables, Directory(home / RAW));"
+        "assert tables.execute('SELECT count(*) FROM runs').fetchall() == [(2,)];"
+        "os.kill(os.getpid(), 9)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert (home / "warehouse.duckdb").read_bytes() == before
+    load_and_publish(home)
+    assert_undisturbed(home, tmp_path / "undisturbed")
+    assert {path.name for path in home.iterdir()} == KNOWN
+
+
 def assert_undisturbed(home: Path, other: Path) -> None:
     """Assert that the tables are those of the landed pages when nobody disturbs their loading."""
     shutil.copytree(home / RAW, other / RAW)

@@ -152,7 +152,7 @@ def test_nothing_to_replay(home: Path) -> None:
 
 
 def test_retention(home: Path) -> None:
-    """Landed files are removed when they are old and loaded, after a load that went well."""
+    """Landed files are removed when they are old and were in the tables before a load went well."""
     minutes = (0, 1440, 2880, 2890)
     for minute in minutes:
         land(home, minute, thread("a"))
@@ -162,7 +162,9 @@ def test_retention(home: Path) -> None:
         load_all(home, keep_days=1)
     assert len(list_files(Directory(home / RAW))) == 5
     damaged.unlink()
-    load_all(home, keep_days=1)
+    for left in (4, 2):  # what is loaded now may be on no disk yet
+        load_all(home, keep_days=1)
+        assert len(list_files(Directory(home / RAW))) == left
     assert list(list_runs(Directory(home / RAW))) == ["run-2880", "run-2890"]
 
 
