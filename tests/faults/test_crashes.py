@@ -123,7 +123,7 @@ def test_killed_before_a_publication(home: Path, tmp_path: Path) -> None:
         "from pipelines.landing.store import Directory;"
         "from pipelines.warehouse.duckdb_file import DuckdbFile;"
         "from pipelines.warehouse.load import load_landed;"
-        f"home = Path({str(home)!r}); tables = DuckdbFile(home).write().__enter__();"
+        f"home = Path({str(home)!r}); opened = DuckdbFile(home).write(); tables = opened.__enter__();"
         "load_landed(tables, Directory(home / RAW));"
         "assert tables.execute('SELECT count(*) FROM runs').fetchall() == [(2,)];"
         "os.kill(os.getpid(), 9)"
