@@ -74,7 +74,8 @@ def load_landed(
     for run_id, file in pending.items():
         if done:
             commit_so_far(tables)
-        if load_or_set_aside(tables, file, staged.get(run_id)):
+        # A run that is loaded before takes the tables in which the next one is staged.
+        if load_or_set_aside(tables, file, None if done else staged.get(run_id)):
             done.append(run_id)
     ages = read_ages(tables)
     remove_unfinished(store, ages)

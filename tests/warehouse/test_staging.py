@@ -19,7 +19,7 @@ from pipelines.warehouse.load import load_landed
 from pipelines.warehouse.staged import Before, read_before
 from pipelines.warehouse.stager import Stager
 from pipelines.warehouse.staging import Staging
-from tests.builders import crowd, poll, publish_all, replay_all
+from tests.builders import crowd, land, poll, publish_all, replay_all
 from tests.support import read_table
 
 if TYPE_CHECKING:
@@ -150,6 +150,23 @@ def test_what_others_have_changed_is_read_again(home: Path) -> None:
     loaded = dump(home)
     replay_all(home)
     assert dump(home)["threads"] == loaded["threads"]
+
+
+def test_what_landed_earlier_is_loaded_first(home: Path) -> None:
+    """A run that was killed before its load takes nothing of what was staged of the next one."""
+    threads = {"sess_1": crowd("running")}
+    land(home, 0, *crowd("idle")[0], session_id="sess_1", outcome="incomplete", run_id="run-1")
+    warehouse, landing = DuckdbFile(home), Directory(home / RAW)
+    beside = warehouse.stage()
+    with Staging(lambda: Stager({"qoder": "qoder"}, Before(), beside, keep=False)) as staging:
+        asyncio.run(land_polls(interleave(threads), landing, "run-2", newest=1, arrivals=staging))
+        staged = staging.conclude()
+    assert staged
+    with warehouse.write(beside) as tables:
+        assert load_landed(tables, landing, None, {"run-2": staged}) == ["run-1", "run-2"]
+    loaded = dump(home)
+    replay_all(home)
+    assert dump(home) == loaded
 
 
 def test_the_load_is_prepared_beside(home: Path) -> None:
