@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import polars as pl
 
 from pipelines import steps
-from pipelines.landing.directory import RAW
+from pipelines.landing.directory import RAW, find_stem
 from pipelines.landing.footer import Footer, page_row
-from pipelines.landing.format import write_run
+from pipelines.landing.format import read_run, write_pages, write_run
 from pipelines.landing.store import Directory, LandedFile
 from pipelines.providers.registry import find_endpoint
 from pipelines.records import FetchedPage, Page, PageFetch, Poll, Progress, Run, Selection
@@ -116,6 +117,15 @@ def land(
     write_run(
         Directory(home / RAW), Footer(run, [poll]), [page_row(poll, PageFetch(1, None, page))]
     )
+
+
+def replace_body(file: LandedFile, body: bytes = b"[1]") -> None:
+    """Replace a run by one whose page, in a shard and in the last file, is none."""
+    landed = read_run(file)
+    rows = landed.pages.with_columns(body=pl.lit(body)).rows()
+    file.delete()
+    shard = write_pages(file.store, f"{find_stem(file.name)}.s1", rows, {})
+    write_run(file.store, Footer(landed.run, landed.polls, [shard.name]), rows)
 
 
 def as_file(path: Path) -> LandedFile:

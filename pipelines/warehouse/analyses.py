@@ -34,20 +34,9 @@ BUILT = "is_built"
 # Names that Dagster keeps for itself, and those of assets that are no analysis.
 TAKEN = frozenset(
     {
-        *(
-            "context",
-            "conf",
-            "config",
-            "meta",
-            "input",
-            "output",
-            "type",
-            "int",
-            "str",
-            "float",
-            "bool",
-        ),
-        *("dict", "arg_dict", "input_arg_dict", "output_arg_dict"),
+        *("context", "conf", "config", "meta", "input", "output", "type"),
+        *("int", "str", "float", "bool", "dict"),
+        *("arg_dict", "input_arg_dict", "output_arg_dict"),
         *("analyses", "sessions", "thread_pages", "threads", "published_database", "report"),
     }
 )
@@ -90,7 +79,8 @@ class Header(BaseModel):
 class Analysis(BaseModel):
     """One analysis: `name` is its table in schema `analytics`, `query` fills it.
 
-    `reads` names the tables and views of the query, `version` follows the file's content.
+    `reads` names the tables and views of the query, `version` follows the content of its file, and
+    of those of the analyses that it reads.
     `problem` is why the file cannot be used; the analysis then fails whenever it is built. `ages`
     suffices if only ages have changed in its table: statements, and the number of its rows.
     """
@@ -151,11 +141,21 @@ def list_analyses(own: Path | None = None) -> dict[str, Analysis]:
     while True:
         graph = {name: analysis.after & found.keys() for name, analysis in found.items()}
         try:
-            return {name: found[name] for name in TopologicalSorter(graph).static_order()}
+            return _follow_versions({n: found[n] for n in TopologicalSorter(graph).static_order()})
         except CycleError as error:
             circle = sorted(set(error.args[1]))
             problem = f"{own}: these need each other: {', '.join(circle)}"
             found |= {name: _stand_in(name, problem) for name in circle}
+
+
+def _follow_versions(ordered: Mapping[str, Analysis]) -> dict[str, Analysis]:
+    """Let the version of each, which comes after those that it reads, follow theirs."""
+    followed: dict[str, Analysis] = {}
+    for name, analysis in ordered.items():
+        read = [followed[other].version for other in sorted(analysis.after & followed.keys())]
+        version = hash_text("".join([analysis.version, *read])) if read else analysis.version
+        followed[name] = analysis.model_copy(update={"version": version})
+    return followed
 
 
 def find_analysis(known: Mapping[str, Analysis], name: str) -> Analysis:

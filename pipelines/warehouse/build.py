@@ -25,7 +25,7 @@ from pipelines.warehouse.shared import copied_tables, shared_views
 from pipelines.warehouse.sql import limit_memory, quote_name, seal, transaction
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 KEPT = "The previous table is kept"
 # By builds, and by a load that comes after one.
@@ -114,9 +114,18 @@ def _build_each(
         connection,
         inputs,
         {o.analysis.name: (o.analysis.version, o.failures.get(BUILT)) for o in outcomes},
-        {o.analysis.name for o in outcomes if o.failures},
+        _find_outdated(outcomes, analyses),
     )
     return outcomes
+
+
+def _find_outdated(outcomes: Sequence[Outcome], analyses: Mapping[str, Analysis]) -> set[str]:
+    """Return those that have failed, and those that read the table that one of them has kept."""
+    outdated = {outcome.analysis.name for outcome in outcomes if outcome.failures}
+    for name, analysis in analyses.items():
+        if analysis.after & outdated:
+            outdated.add(name)
+    return outdated
 
 
 def _build(connection: duckdb.DuckDBPyConnection, analysis: Analysis) -> Outcome:
@@ -175,10 +184,10 @@ def build_outdated(
 
     Another run may have been loaded since an analysis was built, and all must be of the same load.
     """
-    query = "SELECT name FROM analysis_builds WHERE runs = (SELECT count(*) FROM runs)"
-    current = {name for (name,) in connection.execute(query).fetchall()}
+    query = "SELECT name, version FROM analysis_builds WHERE runs = (SELECT count(*) FROM runs)"
+    tried = dict(connection.execute(query).fetchall())
     drop_orphaned_tables(connection, analyses)
-    outdated = {name: analysis for name, analysis in analyses.items() if name not in current}
+    outdated = {n: analysis for n, analysis in analyses.items() if tried.get(n) != analysis.version}
     outcomes = build_all(connection, outdated, anew=False) if outdated else []
     return [explain(outcome.failures) for outcome in outcomes if outcome.failures]
 

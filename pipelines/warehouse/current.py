@@ -94,14 +94,17 @@ def record_attempts(
     connection: duckdb.DuckDBPyConnection,
     inputs: str | None,
     attempts: Mapping[str, tuple[str, str | None]],
-    failed: AbstractSet[str],
+    outdated: AbstractSet[str],
 ) -> None:
-    """Write down for what the analyses were built: name -> its file's version, and its error."""
+    """Write down for what the analyses were built: name -> its version, and its error.
+
+    Those that are `outdated` are of no inputs: they are built again the next time.
+    """
     rows = [
         {
             "name": name,
             "version": version,
-            "inputs": None if name in failed else inputs,
+            "inputs": None if name in outdated else inputs,
             "error": error,
         }
         for name, (version, error) in attempts.items()

@@ -88,7 +88,11 @@ class DuckdbFile:
         """
         path = self._find_published()
         connection = open_memory()
-        attach(connection, path, "published", "READ_ONLY")
+        try:
+            attach(connection, path, "published", "READ_ONLY")
+        except WarehouseError:
+            connection.close()
+            raise
         return connection
 
     def is_published(self) -> bool:
@@ -132,8 +136,6 @@ class DuckdbFile:
             # A log that grows makes DuckDB write to the file what it would hold in memory.
             with open_tables(temporary, mode=FORMAT) as connection:
                 yield connection
-                # Closing would not say that the disk is full.
-                connection.execute("CHECKPOINT")
             # A log that an unreadable warehouse has left does not belong to the new file.
             self.path.with_suffix(".duckdb.wal").unlink(missing_ok=True)
             replace_synced(temporary, self.path)
@@ -223,6 +225,8 @@ def open_tables(
         migrate(connection, path)
         connection.execute("SET enable_external_access = false")
         yield connection
+        # Closing would not say that the disk is full.
+        connection.execute("CHECKPOINT")
         connection.close()
     except duckdb.Error as error:
         raise WarehouseError(

@@ -48,9 +48,10 @@ def open_lanes(
             lanes.callback(connection.execute, f"SET GLOBAL threads = {cores}")
             connection.execute("SET GLOBAL threads = 1")
             yield [lanes.enter_context(_open_lane(connection)) for _ in range(count)]
-    except RuntimeError:
-        # So DuckDB says it.
-        raise KeyboardInterrupt from None
+    except RuntimeError as error:
+        if "interrupted" in str(error):  # so DuckDB says it
+            raise KeyboardInterrupt from None
+        raise
 
 
 def is_small(connection: duckdb.DuckDBPyConnection) -> bool:
@@ -59,7 +60,7 @@ def is_small(connection: duckdb.DuckDBPyConnection) -> bool:
 
 
 def count_cores(connection: duckdb.DuckDBPyConnection) -> int:
-    """Return how many threads DuckDB has; 1 if that may not be changed."""
+    """Return how many cores DuckDB may be told to use: 1 if that may not be changed."""
     query = "SELECT current_setting('threads')::INTEGER, current_setting('allowed_configs')"
     ((cores, allowed),) = connection.execute(query).fetchall()
     return int(cores) if "threads" in allowed else 1

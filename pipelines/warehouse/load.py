@@ -71,16 +71,16 @@ def load_landed(
     pending = {run_id: file for run_id, file in runs.items() if run_id not in loaded}
     staged = staged or {}
     done: list[str] = []
-    for run_id, file in pending.items():
+    for number, (run_id, file) in enumerate(pending.items()):
         if done:
             commit_so_far(tables)
-        # A run that is loaded before takes the tables in which the next one is staged.
-        if load_or_set_aside(tables, file, None if done else staged.get(run_id)):
+        # To load a run, or to try it, replaces the tables in which a later one may be staged.
+        if load_or_set_aside(tables, file, None if number else staged.get(run_id)):
             done.append(run_id)
     ages = read_ages(tables)
     remove_unfinished(store, ages)
     if keep_days is not None:
-        # What was loaded just now is on no disk before it is published.
+        # What was loaded just now may be on no disk before it is published.
         prune_runs(store, [age for age in ages if age.run_id in loaded], keep_days)
     return done
 

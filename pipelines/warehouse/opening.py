@@ -19,8 +19,8 @@ PUBLISHED = "threads.duckdb"
 # The format of a file, in which text costs half as much to write as in that of DuckDB's first
 # version, which 1.x takes by itself; 2.x takes one that 1.x cannot read.
 FORMAT = "STORAGE_VERSION 'v1.3.0'"
-# Nothing is written before a checkpoint, which costs much less than a log of each transaction: the
-# file is as it was at the last one whatever happens, and what it lacks then has landed.
+# The file changes at checkpoints alone: a publication, a large commit, the end of a process. They
+# cost much less than a log of each transaction, and what a killed process takes has landed.
 WITHOUT_LOG = f"{FORMAT}, RECOVERY_MODE no_wal_writes"
 DAMAGED = "If it is damaged, move it away: session-threads replay makes it anew"
 
@@ -41,8 +41,13 @@ def attach(
 ) -> None:
     """Let a connection's tables be those of a file, under this name. Raises WarehouseError."""
     with explain_failures(path):
-        connection.execute(f"ATTACH {quote(str(path))} AS {name} ({mode})")
-    connection.execute(f"USE {name}")
+        statement = f"ATTACH {quote(str(path))} AS {name}"
+        try:
+            connection.execute(f"{statement} ({mode})")
+        except duckdb.InvalidInputException:
+            # A file that DuckDB 2 has made keeps its format.
+            connection.execute(f"{statement} ({mode.removeprefix(FORMAT).removeprefix(', ')})")
+        connection.execute(f"USE {name}")
 
 
 def open_to_read(path: Path) -> duckdb.DuckDBPyConnection:

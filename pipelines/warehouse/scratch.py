@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
-PREFIX, LOCK, SPILLED = "run.", ".lock", ".tmp"
+PREFIX, LOCK, SPILLED = "staging.", ".lock", ".tmp"
 
 
 def open_scratch(home: Path) -> duckdb.DuckDBPyConnection:
@@ -43,7 +43,7 @@ def open_scratch(home: Path) -> duckdb.DuckDBPyConnection:
 def remove_left(home: Path) -> None:
     """Remove what killed processes have left."""
     for lock in home.glob(f"{PREFIX}*{LOCK}"):
-        with suppress(filelock.Timeout), filelock.FileLock(lock, timeout=0):
+        with suppress(filelock.Timeout, OSError), filelock.FileLock(lock, timeout=0):
             shutil.rmtree(lock.with_suffix(SPILLED), ignore_errors=True)
             lock.unlink(missing_ok=True)
 

@@ -92,7 +92,7 @@ def add_threads(connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
 def stage_threads(connection: duckdb.DuckDBPyConnection, batches: Iterable[Batch]) -> None:
     """Fill the tables `incoming_…`, a batch at a time.
 
-    What a transaction writes stays in memory; these tables do not.
+    What a transaction writes stays in memory; these tables may go to disk.
     """
     make_tables(connection)
     for batch in batches:

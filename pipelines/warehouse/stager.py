@@ -99,8 +99,7 @@ class Stager:
         is_odd = any(poll.clock_error or poll.status_filter for poll in self._ended.values())
         if is_odd or self._flattened < len(self._files):
             return None
-        if self._sessions:
-            limit_memory(self._tables, None)
+        limit_memory(self._tables, None)
         return Staged(self._before, self._sessions, self._digests, self._drift, self._tables)
 
     def _has_next(self, number: int, is_ready: Callable[[Session], bool]) -> bool:

@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 
 class Staging(Arrivals):
-    """Stages a run beside its polls, in a thread that `make` begins, while another does `prepare`.
+    """Stages a run beside its polls, in a thread with what `make` gives; another does `prepare`.
 
     What fails in either is left to the load.
     """
@@ -61,7 +61,8 @@ class Staging(Arrivals):
         self._arrivals.put(None)
         failures = self._prepared.exception(), self._staged.exception()
         for error in filter(None, failures):
-            logger.debug("not staged: %s", type(error).__name__, exc_info=error)
+            logger.debug("not staged or prepared: %s", type(error).__name__, exc_info=error)
+            error.with_traceback(None)  # it would keep the connection of what was staged
         return None if failures[1] else self._staged.result()
 
     def _stage(self, make: Callable[[], Stager | None]) -> Staged | None:

@@ -79,7 +79,8 @@ def test_what_is_removed(home: Path) -> None:
     for name in odd:
         (home / RAW / name).write_bytes(b"")
         os.utime(home / RAW / name, (4e9, 4e9))
-    load_all(home, 1)
+    for _ in range(2):  # what is loaded now may be on no disk yet
+        load_all(home, 1)
     assert list(list_runs(Directory(home / RAW))) == ["r4", "r5"]
     left = {path.name for path in (home / RAW).iterdir()}
     assert left & odd.keys() == {name for name, goes in odd.items() if not goes}

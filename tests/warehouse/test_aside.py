@@ -6,16 +6,25 @@ import errno
 import os
 from typing import TYPE_CHECKING
 
-import polars as pl
 import pytest
 
 from pipelines.errors import LandingError, LoadRejected
 from pipelines.landing.aside import BEGINNINGS, BEGUN, FAILED, Tries, describe_aside
-from pipelines.landing.directory import ASIDE, RAW, find_stem, list_runs
+from pipelines.landing.directory import ASIDE, RAW, list_runs
 from pipelines.landing.footer import Footer
-from pipelines.landing.format import read_run, write_pages, write_run
+from pipelines.landing.format import read_run, write_run
 from pipelines.landing.store import Directory, LandedFile
-from tests.builders import SESSION, as_path, land, load, load_all, read, replay_all, thread
+from tests.builders import (
+    SESSION,
+    as_path,
+    land,
+    load,
+    load_all,
+    read,
+    replace_body,
+    replay_all,
+    thread,
+)
 from tests.support import invoke
 
 if TYPE_CHECKING:
@@ -28,15 +37,6 @@ pytestmark = pytest.mark.slow  # together they take long
 def damage(file: LandedFile) -> None:
     """Write something else into a file."""
     as_path(file).write_bytes(b"PAR1")
-
-
-def replace_body(file: LandedFile, body: bytes = b"[1]") -> None:
-    """Replace a run by one whose page, in a shard and in the last file, is none."""
-    landed = read_run(file)
-    rows = landed.pages.with_columns(body=pl.lit(body)).rows()
-    file.delete()
-    shard = write_pages(file.store, f"{find_stem(file.name)}.s1", rows, {})
-    write_run(file.store, Footer(landed.run, landed.polls, [shard.name]), rows)
 
 
 def twice(file: LandedFile) -> None:

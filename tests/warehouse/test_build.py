@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipelines.warehouse.analyses import parse_analysis
+from pipelines.warehouse.analyses import list_analyses, parse_analysis
 from pipelines.warehouse.build import build_all, build_outdated
 from pipelines.warehouse.shared import SHARED
 from pipelines.warehouse.sql import fetch_records, limit_memory, quote
@@ -224,3 +224,27 @@ def test_failure_is_tried_again(home: Path) -> None:
         rows = fetch_records(connection, "FROM analytics.d")
     assert seen == [(1, ["a", "d"]), (2, ["a", "d"]), (3, [])]
     assert rows == [{"x": 5}]
+
+
+def test_what_reads_another_is_built_after_it(home: Path, tmp_path: Path) -> None:
+    """If the file of an analysis changes, or is fixed, what reads its table is not kept."""
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "d.sql").write_text(f"{HEADER}SELECT 10 * x AS x FROM analytics.a")
+    seen: list[object] = []
+    with open_tables(home).write() as connection:
+        for query in ("SELECT 1 AS x", "SELECT 2 AS x", "SELECT error('no') AS x", "SELECT 2 AS x"):
+            (own / "a.sql").write_text(HEADER + query)
+            known = {name: list_analyses(own)[name] for name in "ad"}
+            build_all(connection, {"a": known["a"]}, anew=False)
+            seen.append(build_outdated(connection, known))
+            seen.append(fetch_records(connection, "FROM analytics.d"))
+            build_all(connection, known, anew=False)
+            versions = connection.execute("SELECT name FROM analysis_builds WHERE inputs IS NULL")
+            seen.append(sorted(name for (name,) in versions.fetchall()))
+    assert seen == [
+        *([], [{"x": 10}], []),
+        *([], [{"x": 20}], []),
+        *([], [{"x": 20}], ["a", "d"]),
+        *([], [{"x": 20}], []),
+    ]

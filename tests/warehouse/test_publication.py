@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -75,6 +76,35 @@ def test_any_duckdb_since_1_3_can_read_the_copy(home: Path) -> None:
     load(home, 0, thread("a"))
     query = "SELECT tags['storage_version'] AS since FROM duckdb_databases() WHERE NOT internal"
     assert read_table(publish_some(home), query) == [{"since": "v1.3.0+"}]
+
+
+def test_a_file_in_another_format(home: Path) -> None:
+    """A file that any DuckDB has made in its own format goes on, in no older one."""
+    home.mkdir(mode=0o700, exist_ok=True)
+    duckdb.connect(home / "warehouse.duckdb").execute("CREATE TABLE mine AS SELECT 1 AS x").close()
+    load(home, 0, thread("a"))
+    path = publish_some(home)
+    assert read_table(path, "FROM mine") == [{"x": 1}]
+    assert read_table(path, "SELECT thread_id FROM threads") == [{"thread_id": "a"}]
+
+
+def test_a_disk_that_is_full_as_tables_are_closed(home: Path) -> None:
+    """What was written and is in no file is reported, and the file is as it was."""
+    load(home, 0, thread("a"))
+    size = (home / "warehouse.duckdb").stat().st_size
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    opened = DuckdbFile(home).write()
+    opened.__enter__().execute("CREATE TABLE mine AS FROM range(50_000)")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        with pytest.raises(WarehouseError, match=r"warehouse\.duckdb: .* is undone"):
+            opened.__exit__(None, None, None)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    with DuckdbFile(home).write() as tables:
+        names = [name for (name,) in tables.execute("SHOW TABLES").fetchall()]
+        assert "mine" not in names
+        assert tables.execute("SELECT thread_id FROM threads").fetchall() == [("a",)]
 
 
 def test_readers_keep_the_copy_they_opened(home: Path) -> None:

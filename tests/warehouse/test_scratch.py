@@ -33,7 +33,7 @@ sys.stdin.read()
 
 def list_names(home: Path) -> list[str]:
     """Return the endings of what runs have in a data directory."""
-    return sorted(path.suffix for path in home.glob("run.*"))
+    return sorted(path.suffix for path in home.glob("staging.*"))
 
 
 def fill(connection: duckdb.DuckDBPyConnection) -> None:
@@ -84,3 +84,11 @@ def test_what_a_killed_process_has_left_is_removed(home: Path) -> None:
         assert list_names(home) == [".lock", ".lock", ".tmp", ".tmp"]
         with closing(open_scratch(home)):
             assert list_names(home) == [".lock", ".lock", ".tmp"]
+
+
+def test_what_cannot_be_removed_is_left(home: Path) -> None:
+    """What is no lock of ours, or may not be opened, keeps no run from staging."""
+    (home / "staging.odd.lock").mkdir(parents=True)
+    with closing(open_scratch(home)):
+        assert list_names(home) == [".lock", ".lock"]
+    assert (home / "staging.odd.lock").is_dir()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -11,7 +13,7 @@ import pytest
 
 from pipelines.errors import LandingError, WarehouseBusy
 from pipelines.landing import writer as writing
-from pipelines.landing.directory import RAW, find_shards
+from pipelines.landing.directory import RAW, find_shards, list_runs
 from pipelines.landing.store import Directory
 from pipelines.landing.writer import land_polls
 from pipelines.warehouse.duckdb_file import DuckdbFile
@@ -19,7 +21,7 @@ from pipelines.warehouse.load import load_landed
 from pipelines.warehouse.staged import Before, read_before
 from pipelines.warehouse.stager import Stager
 from pipelines.warehouse.staging import Staging
-from tests.builders import crowd, land, poll, publish_all, replay_all
+from tests.builders import crowd, land, load_all, poll, publish_all, replace_body, replay_all
 from tests.support import read_table
 
 if TYPE_CHECKING:
@@ -152,21 +154,61 @@ def test_what_others_have_changed_is_read_again(home: Path) -> None:
     assert dump(home)["threads"] == loaded["threads"]
 
 
-def test_what_landed_earlier_is_loaded_first(home: Path) -> None:
-    """A run that was killed before its load takes nothing of what was staged of the next one."""
+@pytest.mark.parametrize("is_damaged", [False, True])
+def test_what_landed_earlier_is_loaded_first(home: Path, *, is_damaged: bool) -> None:
+    """An earlier run that is loaded, or set aside, takes nothing of what was staged of the next."""
     threads = {"sess_1": crowd("running")}
     land(home, 0, *crowd("idle")[0], session_id="sess_1", outcome="incomplete", run_id="run-1")
     warehouse, landing = DuckdbFile(home), Directory(home / RAW)
+    if is_damaged:
+        replace_body(list_runs(landing)["run-1"])
+        with pytest.raises(LandingError):
+            load_all(home)
     beside = warehouse.stage()
     with Staging(lambda: Stager({"qoder": "qoder"}, Before(), beside, keep=False)) as staging:
         asyncio.run(land_polls(interleave(threads), landing, "run-2", newest=1, arrivals=staging))
         staged = staging.conclude()
     assert staged
     with warehouse.write(beside) as tables:
-        assert load_landed(tables, landing, None, {"run-2": staged}) == ["run-1", "run-2"]
+        done = load_landed(tables, landing, None, {"run-2": staged})
+    assert done == (["run-2"] if is_damaged else ["run-1", "run-2"])
     loaded = dump(home)
     replay_all(home)
     assert dump(home) == loaded
+
+
+def test_staging_leaves_memory_to_others(home: Path) -> None:
+    """After it DuckDB has all the memory again, whether it has brought threads or none."""
+    limit = "SELECT current_setting('max_memory')"
+    fleets: list[dict[str, Pages]] = [{"sess_1": crowd("idle")}, {"sess_2": []}]
+    for fleet in fleets:
+        tables = DuckdbFile(home).stage()
+        with Staging(partial(Stager, {"qoder": "qoder"}, Before(), tables, keep=False)) as staging:
+            pages = interleave(fleet)
+            asyncio.run(land_polls(pages, Directory(home / RAW), "run-1", arrivals=staging))
+            assert staging.conclude()
+        assert tables.execute(limit).fetchall() != [("122.0 MiB",)]
+
+
+def test_staging_that_fails_keeps_nothing(home: Path) -> None:
+    """What was staged before it failed takes no room while the landed pages are read instead."""
+
+    class Failing(Stager):
+        def take(self, arrival: LandedFile | Poll) -> None:
+            raise WarehouseBusy(str(arrival))
+
+    def make() -> Stager:
+        return Failing({"qoder": "qoder"}, Before(), DuckdbFile(home).stage(), keep=False)
+
+    gc.disable()
+    try:
+        with Staging(make) as staging:
+            pages = interleave({"sess_1": crowd("idle")})
+            asyncio.run(land_polls(pages, Directory(home / RAW), "run-1", arrivals=staging))
+            assert staging.conclude() is None
+        assert not list(home.glob("staging.*"))
+    finally:
+        gc.enable()
 
 
 def test_the_load_is_prepared_beside(home: Path) -> None:
