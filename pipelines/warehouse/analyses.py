@@ -79,8 +79,8 @@ class Header(BaseModel):
 class Analysis(BaseModel):
     """One analysis: `name` is its table in schema `analytics`, `query` fills it.
 
-    `reads` names the tables and views of the query, `version` follows the content of its file, and
-    of those of the analyses that it reads.
+    `reads` names the tables and views of the query, `version` follows the file's content, `lineage`
+    also that of the files of the analyses that it reads.
     `problem` is why the file cannot be used; the analysis then fails whenever it is built. `ages`
     suffices if only ages have changed in its table: statements, and the number of its rows.
     """
@@ -91,6 +91,7 @@ class Analysis(BaseModel):
     header: Header
     query: str
     version: str
+    lineage: str
     reads: frozenset[str]
     problem: str | None = None
     ages: str | None = None
@@ -141,20 +142,20 @@ def list_analyses(own: Path | None = None) -> dict[str, Analysis]:
     while True:
         graph = {name: analysis.after & found.keys() for name, analysis in found.items()}
         try:
-            return _follow_versions({n: found[n] for n in TopologicalSorter(graph).static_order()})
+            return _follow_lineage({n: found[n] for n in TopologicalSorter(graph).static_order()})
         except CycleError as error:
             circle = sorted(set(error.args[1]))
             problem = f"{own}: these need each other: {', '.join(circle)}"
             found |= {name: _stand_in(name, problem) for name in circle}
 
 
-def _follow_versions(ordered: Mapping[str, Analysis]) -> dict[str, Analysis]:
-    """Let the version of each, which comes after those that it reads, follow theirs."""
+def _follow_lineage(ordered: Mapping[str, Analysis]) -> dict[str, Analysis]:
+    """Let the lineage of each, which comes after those that it reads, follow theirs."""
     followed: dict[str, Analysis] = {}
     for name, analysis in ordered.items():
-        read = [followed[other].version for other in sorted(analysis.after & followed.keys())]
-        version = hash_text("".join([analysis.version, *read])) if read else analysis.version
-        followed[name] = analysis.model_copy(update={"version": version})
+        read = [followed[other].lineage for other in sorted(analysis.after & followed.keys())]
+        lineage = hash_text("".join([analysis.version, *read]))
+        followed[name] = analysis.model_copy(update={"lineage": lineage})
     return followed
 
 
@@ -212,6 +213,7 @@ def _stand_in(name: str, problem: str) -> Analysis:
         header=Header(answers=problem, grain="none", columns={"problem": "none"}),
         query=f"SELECT error({quote(problem)}) AS problem",
         version=hash_text(problem),
+        lineage=hash_text(problem),
         reads=frozenset(),
         problem=problem,
     )
@@ -232,7 +234,10 @@ def parse_analysis(name: str, text: str) -> Analysis:
     reads = frozenset(find_tables(query))
     for check in (*header.checks.values(), *header.warnings.values()):
         check_query(check)
-    return Analysis(name=name, header=header, query=query, version=hash_text(text), reads=reads)
+    digest = hash_text(text)
+    return Analysis(
+        name=name, header=header, query=query, version=digest, lineage=digest, reads=reads
+    )
 
 
 def _load_texts(text: str) -> Any:  # noqa: ANN401 - any YAML

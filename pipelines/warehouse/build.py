@@ -113,7 +113,7 @@ def _build_each(
     record_attempts(
         connection,
         inputs,
-        {o.analysis.name: (o.analysis.version, o.failures.get(BUILT)) for o in outcomes},
+        {o.analysis.name: (o.analysis.lineage, o.failures.get(BUILT)) for o in outcomes},
         _find_outdated(outcomes, analyses),
     )
     return outcomes
@@ -187,7 +187,7 @@ def build_outdated(
     query = "SELECT name, version FROM analysis_builds WHERE runs = (SELECT count(*) FROM runs)"
     tried = dict(connection.execute(query).fetchall())
     drop_orphaned_tables(connection, analyses)
-    outdated = {n: analysis for n, analysis in analyses.items() if tried.get(n) != analysis.version}
+    outdated = {n: analysis for n, analysis in analyses.items() if tried.get(n) != analysis.lineage}
     outcomes = build_all(connection, outdated, anew=False) if outdated else []
     return [explain(outcome.failures) for outcome in outcomes if outcome.failures]
 

@@ -58,7 +58,7 @@ def find_current(
     current: set[str] = set()
     for name, analysis in analyses.items():
         read = {f"{SCHEMA}.{each}" for each in current}
-        if built.get(name) == analysis.version and analysis.reads <= STEADY | read:
+        if built.get(name) == analysis.lineage and analysis.reads <= STEADY | read:
             current.add(name)
     return current
 
@@ -76,7 +76,7 @@ def find_aged(
     return {
         name: analyses[name].model_copy(update={"ages": ages})
         for name, ages in read_sql("ages")
-        if name in analyses and built.get(name) == analyses[name].version
+        if name in analyses and built.get(name) == analyses[name].lineage
     }
 
 
@@ -96,7 +96,7 @@ def record_attempts(
     attempts: Mapping[str, tuple[str, str | None]],
     outdated: AbstractSet[str],
 ) -> None:
-    """Write down for what the analyses were built: name -> its version, and its error.
+    """Write down for what the analyses were built: name -> its lineage, and its error.
 
     Those that are `outdated` are of no inputs: they are built again the next time.
     """
