@@ -60,7 +60,7 @@ def is_small(connection: duckdb.DuckDBPyConnection) -> bool:
 
 
 def count_cores(connection: duckdb.DuckDBPyConnection) -> int:
-    """Return how many cores DuckDB may be told to use: 1 if that may not be changed."""
+    """Return on how many cores to build: 1 if DuckDB's number of threads is locked."""
     query = "SELECT current_setting('threads')::INTEGER, current_setting('allowed_configs')"
     ((cores, allowed),) = connection.execute(query).fetchall()
     return int(cores) if "threads" in allowed else 1
