@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from pipelines.extract.history import History
     from pipelines.landing.store import LandedFile
     from pipelines.records import KnownThreads
-    from pipelines.warehouse.analyses import Analysis
+    from pipelines.warehouse.analysis import Analysis
     from pipelines.warehouse.base import Connection
     from pipelines.warehouse.build import Outcome
     from pipelines.warehouse.replay import Replayed

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
 
     from pipelines.config.settings import Settings
-    from pipelines.warehouse.analyses import Analysis
+    from pipelines.warehouse.analysis import Analysis
 
 DAY = datetime(2026, 10, 1, tzinfo=UTC)
 SESSION = "sess_1"

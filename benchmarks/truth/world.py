@@ -25,7 +25,7 @@ import polars as pl
 from pipelines.config.settings import Settings
 from pipelines.landing.format import PAGES, Landed
 from pipelines.records import THREADS_ENDPOINT, Poll, Run
-from pipelines.warehouse.analyses import Analysis, choose_analyses, list_analyses
+from pipelines.warehouse.analyses import choose_analyses, list_analyses
 from pipelines.warehouse.build import build_all, write_settings
 from pipelines.warehouse.load import load_run
 from pipelines.warehouse.schema import migrate
@@ -33,6 +33,8 @@ from pipelines.warehouse.sql import fetch_records, hide_progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+
+    from pipelines.warehouse.analysis import Analysis
 
 START = datetime(2026, 10, 1, tzinfo=UTC)
 BATCH = 10  # worlds that are loaded together

@@ -12,7 +12,7 @@ from pipelines.cli.output import read_published, write_rows
 from pipelines.cli.tables import SECONDS, Column, fit, make_table, print_important, print_whole
 from pipelines.config.rejections import suggest_name
 from pipelines.errors import QueryError, SettingsError
-from pipelines.warehouse.analyses import OR
+from pipelines.warehouse.analysis import OR
 from pipelines.warehouse.sql import quote_name
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from pipelines.cli.target import Target
-    from pipelines.warehouse.analyses import Analysis
+    from pipelines.warehouse.analysis import Analysis
     from pipelines.warehouse.base import Connection, Warehouse
 
 

@@ -9,7 +9,7 @@ from pipelines import steps
 from pipelines.defs.checks import SHOWN_ROWS, check_analysis, specify_checks
 from pipelines.defs.metadata import OWNERS, describe_analysis
 from pipelines.defs.resources import AnalysesParam, ConfigurationParam, TablesParam
-from pipelines.warehouse.analyses import Analysis
+from pipelines.warehouse.analysis import Analysis
 from pipelines.warehouse.build import Outcome
 from pipelines.warehouse.checks import read_warnings
 

@@ -42,7 +42,7 @@ from pipelines.records import Progress, Selection
 from pipelines.reporting.failures import Failures, find_problem
 from pipelines.reporting.health import read_rows
 from pipelines.reporting.loads import list_warnings
-from pipelines.warehouse.analyses import Analysis
+from pipelines.warehouse.analysis import Analysis
 from pipelines.warehouse.publication import publish
 
 

@@ -10,7 +10,7 @@ from pipelines.defs.metadata import tabulate
 from pipelines.defs.resources import Configuration
 from pipelines.errors import LoadRejected, SettingsError
 from pipelines.reporting.health import FINE, find_oldest, pair_sessions, session_state
-from pipelines.warehouse.analyses import BUILT, Analysis
+from pipelines.warehouse.analysis import BUILT, Analysis
 from pipelines.warehouse.ledger import ABSENT, list_failures
 
 Row = Mapping[str, Any]

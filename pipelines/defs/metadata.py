@@ -13,7 +13,7 @@ from pipelines.extract.plan import PlannedSource
 from pipelines.landing.store import LandedFile
 from pipelines.records import THREADS_ENDPOINT, Poll
 from pipelines.reporting.plans import sum_up_plan
-from pipelines.warehouse.analyses import SCHEMA, Analysis
+from pipelines.warehouse.analysis import SCHEMA, Analysis
 from pipelines.warehouse.build import Built
 from pipelines.warehouse.maintained import Maintained
 from pipelines.warehouse.sql import fetch_records, quote_name, read_query

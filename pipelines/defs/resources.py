@@ -10,7 +10,7 @@ from pipelines.config.loader import load_settings, load_tolerant
 from pipelines.config.settings import Settings
 from pipelines.providers.registry import PROVIDERS
 from pipelines.steps import Landed
-from pipelines.warehouse.analyses import Analysis
+from pipelines.warehouse.analysis import Analysis
 from pipelines.warehouse.base import Warehouse
 
 

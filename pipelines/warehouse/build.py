@@ -10,7 +10,7 @@ import duckdb
 from pydantic import BaseModel, ConfigDict
 
 from pipelines.errors import AnalysisError
-from pipelines.warehouse.analyses import BUILT, SCHEMA, Analysis
+from pipelines.warehouse.analysis import BUILT, SCHEMA, Analysis
 from pipelines.warehouse.checks import find_failures, read_types
 from pipelines.warehouse.current import (
     find_aged,

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from pipelines.warehouse.analyses import BUILT
+from pipelines.warehouse.analysis import BUILT
 from pipelines.warehouse.sql import fetch_records, quote, quote_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pipelines.warehouse.analyses import Analysis
+    from pipelines.warehouse.analysis import Analysis
 
 
 def read_types(connection: duckdb.DuckDBPyConnection, analysis: Analysis) -> dict[str, str]:

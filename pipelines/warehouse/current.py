@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import duckdb
 import msgspec
 
-from pipelines.warehouse.analyses import SCHEMA
+from pipelines.warehouse.analysis import SCHEMA
 from pipelines.warehouse.lanes import is_small
 from pipelines.warehouse.sql import read_query, read_sql
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from collections.abc import Set as AbstractSet
 
-    from pipelines.warehouse.analyses import Analysis
+    from pipelines.warehouse.analysis import Analysis
 
 # Tables and views whose rows change only with what sql/ledger/inputs.sql reads: with a poll that
 # brought pages, with what is known of a session, with a setting, or with the version.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from pipelines.warehouse.analyses import SCHEMA
+from pipelines.warehouse.analysis import SCHEMA
 from pipelines.warehouse.sql import quote, transaction
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from pipelines.warehouse.analyses import Analysis
+    from pipelines.warehouse.analysis import Analysis
     from pipelines.warehouse.base import Connection, Warehouse
 
 logger = logging.getLogger(__name__)

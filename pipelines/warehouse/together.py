@@ -10,7 +10,7 @@ from pipelines.warehouse.sql import Undone
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from pipelines.warehouse.analyses import Analysis
+    from pipelines.warehouse.analysis import Analysis
     from pipelines.warehouse.base import Connection, Warehouse
 
 Result = TypeVar("Result")

@@ -23,7 +23,8 @@ from pipelines.config.settings import Settings
 from pipelines.definitions import defs
 from pipelines.defs.schedule import TABLES
 from pipelines.landing.format import PAGES
-from pipelines.warehouse.analyses import TAKEN, list_analyses, parse_analysis
+from pipelines.warehouse.analyses import TAKEN, list_analyses
+from pipelines.warehouse.analysis import parse_analysis
 from tests.builders import OWN
 from tests.support import ROOT
 

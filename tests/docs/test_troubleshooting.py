@@ -11,7 +11,7 @@ from pipelines.defs.checks import LOAD_CHECKS, PUBLICATION_CHECKS
 from pipelines.errors import INTERRUPTED, TOKEN_REJECTED, ApiError, SessionThreadsError
 from pipelines.http.response import ERROR_TYPES
 from pipelines.records import EndReason
-from pipelines.warehouse.analyses import BUILT
+from pipelines.warehouse.analysis import BUILT
 from pipelines.warehouse.ledger import ABSENT, ENDED_WELL
 from tests.support import ROOT
 

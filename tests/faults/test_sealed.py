@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipelines.errors import AnalysisError
-from pipelines.warehouse.analyses import list_analyses, parse_analysis
+from pipelines.warehouse.analyses import list_analyses
+from pipelines.warehouse.analysis import parse_analysis
 from pipelines.warehouse.build import build_all
 from pipelines.warehouse.duckdb_file import DuckdbFile
 from tests.builders import HEADER, see, thread

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
-    from pipelines.warehouse.analyses import Analysis
+    from pipelines.warehouse.analysis import Analysis
     from pipelines.warehouse.base import Warehouse
 
 EMPTY: Mapping[str, Analysis] = {}

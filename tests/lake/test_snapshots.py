@@ -14,7 +14,7 @@ from pipelines.landing.directory import RAW, list_runs
 from pipelines.landing.footer import Footer
 from pipelines.landing.format import read_run, write_run
 from pipelines.landing.store import Directory
-from pipelines.warehouse.analyses import Analysis, list_analyses
+from pipelines.warehouse.analyses import list_analyses
 from pipelines.warehouse.build import build_analysis
 from pipelines.warehouse.ducklake import DuckLake
 from pipelines.warehouse.history import read_history
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import duckdb
 
     from pipelines.config.lake import Lake
+    from pipelines.warehouse.analysis import Analysis
     from pipelines.warehouse.build import Outcome
 
 pytestmark = pytest.mark.slow  # a lake asks its catalog for each statement

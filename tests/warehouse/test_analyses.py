@@ -10,7 +10,8 @@ import pytest
 
 from pipelines.config.settings import Settings
 from pipelines.errors import AnalysisError
-from pipelines.warehouse.analyses import list_analyses, parse_analysis
+from pipelines.warehouse.analyses import list_analyses
+from pipelines.warehouse.analysis import parse_analysis
 from pipelines.warehouse.build import build_analysis, write_settings
 from pipelines.warehouse.checks import read_warnings
 from pipelines.warehouse.parser import find_tables

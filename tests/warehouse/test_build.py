@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import duckdb
 import pytest
 
-from pipelines.warehouse.analyses import list_analyses, parse_analysis
+from pipelines.warehouse.analyses import list_analyses
+from pipelines.warehouse.analysis import parse_analysis
 from pipelines.warehouse.build import build_all, build_outdated
 from pipelines.warehouse.lanes import run_lanes
 from pipelines.warehouse.shared import SHARED
@@ -21,7 +22,7 @@ from tests.empty import open_tables
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pipelines.warehouse.analyses import Analysis
+    from pipelines.warehouse.analysis import Analysis
 
 CHECK = "-- checks:\n--   small: FROM analytics.b WHERE x > 1\n"
 ENDLESS = "WITH RECURSIVE n AS (SELECT 1 AS x UNION ALL SELECT x FROM n) SELECT max(x) AS x FROM n"

@@ -12,7 +12,8 @@ import duckdb
 import pytest
 
 from pipelines.errors import WarehouseError
-from pipelines.warehouse.analyses import list_analyses, parse_analysis
+from pipelines.warehouse.analyses import list_analyses
+from pipelines.warehouse.analysis import parse_analysis
 from pipelines.warehouse.build import build_analysis
 from pipelines.warehouse.duckdb_file import DuckdbFile
 from tests.builders import load, publish_all, replay_all, thread

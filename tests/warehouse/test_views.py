@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from pipelines.warehouse.analyses import SCHEMA, list_analyses
+from pipelines.warehouse.analyses import list_analyses
+from pipelines.warehouse.analysis import SCHEMA
 from pipelines.warehouse.parser import find_tables
 from pipelines.warehouse.sql import read_sql
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
-    from pipelines.warehouse.analyses import Analysis
+    from pipelines.warehouse.analysis import Analysis
 
 Row = dict[str, Any]
 Key = tuple[str, str, str]
