@@ -1,4 +1,5 @@
--- Numbers that grow by themselves are stored with a change and are none.
+-- Numbers that grow by themselves are stored with a change and are none; and when what is stored is an
+-- hour old, for a session may run for days of which its object says nothing else.
 UPDATE sessions
 SET
     title = came.title,
@@ -28,16 +29,21 @@ SEMI JOIN (FROM registry_sources WHERE NOT is_overtaken) AS current_sources USIN
 WHERE sessions.source = came.source
     AND sessions.session_id = came.session_id
     AND (
-        sessions.title, sessions.status, sessions.agent_id, sessions.agent_name, sessions.agent_version,
-        sessions.environment_id, sessions.deployment_id, sessions.metadata, sessions.created_at,
-        sessions.updated_at, sessions.archived_at, sessions.extra,
-        CASE WHEN sessions.status IS DISTINCT FROM 'running' THEN sessions.usage END
-    )
-    IS DISTINCT FROM (
-        came.title, came.status, came.agent_id, came.agent_name, came.agent_version,
-        came.environment_id, came.deployment_id, came.metadata, came.created_at,
-        came.updated_at, came.archived_at, came.extra,
-        CASE WHEN came.status IS DISTINCT FROM 'running' THEN came.usage END
+        (
+            sessions.title, sessions.status, sessions.agent_id, sessions.agent_name, sessions.agent_version,
+            sessions.environment_id, sessions.deployment_id, sessions.metadata, sessions.created_at,
+            sessions.updated_at, sessions.archived_at, sessions.extra,
+            CASE WHEN sessions.status IS DISTINCT FROM 'running' THEN sessions.usage END
+        )
+        IS DISTINCT FROM (
+            came.title, came.status, came.agent_id, came.agent_name, came.agent_version,
+            came.environment_id, came.deployment_id, came.metadata, came.created_at,
+            came.updated_at, came.archived_at, came.extra,
+            CASE WHEN came.status IS DISTINCT FROM 'running' THEN came.usage END
+        )
+        OR (sessions.usage, sessions.active_seconds) IS DISTINCT FROM (came.usage, came.active_seconds)
+        AND came.observed_at NOT BETWEEN sessions.last_changed_at - INTERVAL 1 HOUR
+        AND sessions.last_changed_at + INTERVAL 1 HOUR - INTERVAL 1 MICROSECOND
     );
 
 -- Only a complete listing may conclude that a session is no longer listed.

@@ -303,3 +303,27 @@ def test_plan_is_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     statuses = (planned.returncode, ran.returncode, again.returncode, failed.returncode)
     assert statuses == (0, 0, 0, 4)
     assert "the sessions of source fleet were not listed to the end" in failed.stderr
+
+
+def test_usage_of_a_session_that_runs_for_long(home: Path) -> None:
+    """It is no change and says nothing of threads, but what is stored is at most an hour old."""
+    fleet = Fleet()
+    query = "SELECT input_tokens, active_seconds, duration_seconds FROM sessions"
+    shown = []
+    with fleet.serve():
+        for tokens, minute in enumerate((0, 15, 59, 61, 75, 122)):
+            fleet.minute = minute
+            stats = {"active_seconds": tokens, "duration_seconds": minute}
+            fleet.say("s0000", status="running", usage={"input_tokens": tokens}, stats=stats)
+            fleet.run(home)
+            shown += [tuple(row.values()) for row in read(home, query)]
+        fleet.minute = 200
+        fleet.say("s0000", stats=stats | {"duration_seconds": 200})
+        before = read(home, "FROM sessions")
+        fleet.run(home)
+    assert [row[0] for row in shown] == [0, 0, 0, 3, 3, 5]
+    assert shown[-1] == (5, 5.0, 122.0)
+    assert read(home, "FROM sessions") == before
+    assert read(home, "FROM evidence_trials") == []
+    replay_all(home)
+    assert read(home, "FROM sessions") == before
