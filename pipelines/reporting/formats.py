@@ -41,7 +41,7 @@ def format_range(low: Any, high: Any, kind: Kind) -> str:  # noqa: ANN401 - of a
 
 
 def shorten(text: str, longest: int = LONGEST) -> str:
-    """Return a text without its middle if it is long, its invisible characters shown."""
+    """Return a text without its middle if it is long, and without control characters."""
     tail = longest // 3
     return to_printable(cut_middle(text, longest - tail, tail))
 

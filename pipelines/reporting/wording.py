@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections import Counter
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -14,6 +15,8 @@ MINUTE_S = 60
 LONGEST_ID = 18
 LEAST_HEAD = 4
 UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
+# Within Persian words and emoji; they move nothing.
+JOINERS = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
 
 
 class Duration(float):
@@ -42,8 +45,14 @@ def describe_wait(what: str, seconds: float) -> str:
 
 
 def to_printable(text: str) -> str:
-    """Return the text with a sign in place of each invisible character."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else "�" for c in text)
+    """Return the text with a sign in place of what commands a terminal or turns writing around."""
+    return text if text.isprintable() else "".join(c if _is_harmless(c) else "�" for c in text)
+
+
+def _is_harmless(character: str) -> bool:
+    """Whether it is visible, a space of any script, or a joiner."""
+    is_space = unicodedata.category(character) == "Zs"
+    return is_space or character in JOINERS or character.isprintable()
 
 
 def escape_json(text: str) -> str:

@@ -256,6 +256,7 @@ def test_versions_stand_beside_the_one_they_are_compared_with(
     assert cells["failed by the age"].lines[0] == f"({low} to {high})"
     for title in ("failed by the age", "typical lifetime", "threads (n)", "created (UTC)"):
         assert any(line.startswith(f"{beside}: ") for line in cells[title].lines)
+    assert not any("�" in cell.text for cell in cells.values())
 
 
 def test_usage_is_of_those_that_say_it() -> None:
