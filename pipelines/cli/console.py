@@ -131,7 +131,6 @@ def print_health(lines: Sequence[Health], now: datetime) -> None:
         ],
     )
     if not lines:
-        print_text(console, "no session is known yet: `session-threads run` looks for them")
         return
     states = Counter(line.state for line in lines)
     found = ", ".join(f"{number} {state}" for state, number in states.most_common())

@@ -64,7 +64,7 @@ def exit_of_run(
     if not any(row["pages"] for row in ledger):
         problem = f"nothing could be loaded from {count(len(ledger), 'session')}; {reason}"
         return ExitStatus(WarehouseError.exit_code, problem)
-    problem = f"{len(failing)} of {len(ledger)} sessions are not complete; {reason}"
+    problem = f"{len(failing)} of {count(len(ledger), 'session')} not complete; {reason}"
     return ExitStatus(1, ". ".join([problem, *kept]))
 
 
@@ -99,7 +99,8 @@ def exit_of_health(lines: Sequence[Health]) -> ExitStatus:
     Those that are gone, or forbidden, are no news, unless there is no other.
     """
     if not lines:
-        return ExitStatus(1, "no session was polled yet. Run `session-threads run` first")
+        ways = "`session-threads run` looks for some, `session-threads sessions` shows any others"
+        return ExitStatus(1, f"no session is known that is polled: {ways}")
     unhealthy = [line for line in lines if line.state not in FINE | ABSENT]
     if not unhealthy and any(line.state in FINE for line in lines):
         return ExitStatus()

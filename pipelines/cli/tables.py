@@ -103,8 +103,10 @@ def make_column(name: str, values: Sequence[Any], *, is_duration: bool = False) 
 
 
 def print_records(console: Console, records: Sequence[Mapping[str, Any]]) -> None:
-    """Print records as a table that fits; the columns that matter most come first."""
-    names = list(records[0]) if records else []
+    """Print records, if any, as a table that fits; the columns that matter most come first."""
+    if not records:
+        return
+    names = list(records[0])
     columns = make_columns(names, [list(record.values()) for record in records])
     console.print(make_table(fit(columns, console.width)))
 

@@ -41,9 +41,9 @@ def sum_up_plan(choices: Sequence[Choice]) -> str | None:
     if not counts.keys() - {"full"}:
         return None
     resting = counts.pop("resting", 0)
-    asked = ", ".join(f"{number:,} {REASONS[reason][0]}" for reason, number in counts.items())
-    of_all = f"{len(choices) - resting:,} of {len(choices):,} sessions asked"
-    return f"{of_all}{': ' if asked else ''}{asked}; {resting:,} resting"
+    asked = ", ".join(f"{number} {REASONS[reason][0]}" for reason, number in counts.items())
+    of_all = f"{len(choices) - resting} of {count(len(choices), 'session')} asked"
+    return f"{of_all}{': ' if asked else ''}{asked}; {resting} resting"
 
 
 def describe_trust(planned: Sequence[PlannedSource], polling: Polling) -> list[str]:

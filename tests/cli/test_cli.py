@@ -123,7 +123,7 @@ def test_run_into_a_log(fleet: World, home: Path, monkeypatch: pytest.MonkeyPatc
     assert re.fullmatch(rf"{STAMP} 4 of 5 sessions complete, .* Data: {home}", summary)
     failed, last = result.stderr.splitlines()
     assert re.match(rf"{STAMP} sess_unknown: gone, 0 threads on 0 pages: ", failed)
-    assert last.startswith("session-threads: 1 of 5 sessions are not complete")
+    assert last.startswith("session-threads: 1 of 5 sessions not complete")
 
 
 @pytest.mark.slow
@@ -167,9 +167,7 @@ def test_partial_run(fleet: World, home: Path, monkeypatch: pytest.MonkeyPatch) 
     result = invoke("run", "--json")
     assert result.returncode == 1
     last = result.stderr.splitlines()[-1]
-    assert last.startswith(
-        "session-threads: 1 of 5 sessions are not complete; session sess_unknown"
-    )
+    assert last.startswith("session-threads: 1 of 5 sessions not complete; session sess_unknown")
     assert "404: Session 'sess_unknown' was not found" in last
     assert read_count(home) > 100
 

@@ -123,7 +123,7 @@ def test_run(polled: str) -> None:
     header = next(number for number, line in enumerate(lines) if line.startswith("session "))
     assert lines[header + 2].split() == ["evil", "failed", *"00000"]
     assert max(map(len, lines[header:-2])) <= 80
-    assert lines[-2].startswith("session-threads: 1 of 4 sessions are not complete; session evil")
+    assert lines[-2].startswith("session-threads: 1 of 4 sessions not complete; session evil")
 
 
 def test_status(polled: str, variables: dict[str, str]) -> None:
@@ -351,6 +351,6 @@ def test_findings_beside_failures() -> None:
     fine = {"session_id": "t", "outcome": "complete", "error_type": None, "pages": 1}
     ledger: list[dict[str, Any]] = [failed | {"error_message": "no answer"}, fine]
     assert exit_of_run(ledger, ["analysis a: check c found x=1"]).error == (
-        "1 of 2 sessions are not complete; session s: failed: no answer."
+        "1 of 2 sessions not complete; session s: failed: no answer."
         " analysis a: check c found x=1. The previous table is kept"
     )

@@ -305,6 +305,22 @@ def test_plan_is_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert "the sessions of source fleet were not listed to the end" in failed.stderr
 
 
+@pytest.mark.usefixtures("home")
+def test_a_server_without_sessions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That there are none is said in one line, before and after a run, and no table is empty."""
+    fleet = Fleet(0)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FLEET_PAT", CANARY)
+    with fleet.serve():
+        Path("sessions.yaml").write_text(CONFIG.format(fleet.base_url), encoding="utf-8")
+        done = [invoke(command) for command in ("status", "plan", "run", "status")]
+    ways = "`session-threads run` looks for some, `session-threads sessions` shows any others"
+    none = ("", f"session-threads: no session is known that is polled: {ways}\n")
+    assert [(each.stdout, each.stderr) for each in (done[0], done[3])] == [none] * 2
+    assert [each.returncode for each in done] == [1, 0, 0, 1]
+    assert done[1].stdout.splitlines()[0] == "0 sessions, all asked"
+
+
 def test_usage_of_a_session_that_runs_for_long(home: Path) -> None:
     """It is no change and says nothing of threads, but what is stored is at most an hour old."""
     fleet = Fleet()

@@ -62,6 +62,7 @@ def scale_durations(
     It is logarithmic if the longest is many times as long as a median, and begins at a part of the
     shortest median then.
     """
+    longest = max(longest, NICE_S[0])
     shortest = min((median for median in medians if median > 0), default=longest)
     if longest > SKEWED * shortest:
         begin = max((nice for nice in NICE_S if nice <= shortest * part), default=0.01)

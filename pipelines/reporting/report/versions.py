@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pipelines.reporting.formats import format_range, format_value
+from pipelines.reporting.wording import count
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,7 +37,7 @@ def describe_version(row: Mapping[str, Any]) -> dict[str, Any]:
         ],
         "version_lines": [f"beside {beside}"],
         "n_lines": [
-            f"in {format_value(row['sessions'], 'number')} sessions",
+            f"in {count(row['sessions'], 'session')}",
             f"{beside}: {n} in {sessions}",
         ],
         "created_lines": [

@@ -123,6 +123,13 @@ def test_medians_are_seen(medians: list[float], longest: float, begins: float | 
     assert 2 <= len(axis["axis"]["values"]) <= 8
 
 
+def test_threads_that_lived_for_no_time_stand_at_the_beginning() -> None:
+    """An axis is as long as its smallest step at least: what is almost 0 is not at its end."""
+    axis: Any = scale_durations([0.001], 0.001, "lifetime", 1 / 4)("p50").to_dict()
+    assert axis["scale"]["domain"] == [0, 0.01]
+    assert axis["axis"]["values"] == [0, 0.01]
+
+
 @pytest.mark.parametrize(
     ("gap", "polls", "seconds", "most"),
     [(1, 4, 60, 4), (20, 7, 60, 121), (240, 12, 1800, 89), (1440, 60, 43200, 119)],
