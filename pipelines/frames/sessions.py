@@ -90,7 +90,9 @@ def flatten_sessions(
         **{name: list(map(read_instant, came[name])) for name in INSTANTS},
         "session_id": came["id"],
         "agent_id": [a or b for a, b in zip(came["agent_id"], agents["id"], strict=True)],
-        "agent_name": agents["name"],
+        # Servers that cannot leave a field out say "" instead.
+        "title": [title or None for title in came["title"]],
+        "agent_name": [name or None for name in agents["name"]],
         "agent_version": [
             b if a is None else a
             for a, b in zip(came["agent_version"], agents["version"], strict=True)

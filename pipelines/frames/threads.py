@@ -68,7 +68,7 @@ THREADS = pl.Schema(
 
 CLOSED = list_statuses(closed=True)
 # Raise it when values are read differently, so that the threads are read again.
-DERIVATIONS = 3
+DERIVATIONS = 4
 INSTANTS = ("created_at", "updated_at", "archived_at")
 TEXTS = dict.fromkeys(INSTANTS, pl.String())
 # The types of columns that are no text; timestamps are microseconds since 1970.
@@ -90,18 +90,26 @@ GROWING = {
     "duration_seconds": pl.coalesce("duration_seconds", "elapsed_seconds"),
     "usage": pl.col("usage"),
 }
+
+
+def said(name: str) -> pl.Expr:
+    """Return a column of texts; servers that cannot leave a field out say "" instead."""
+    return pl.col(name).replace("", None)
+
+
 # How a column of THREADS is derived, if it is not taken as it came.
-_is_root = pl.col("parent_thread_id").is_null() & ~pl.col("has_odd_parent")
+_is_root = said("parent_thread_id").is_null() & ~pl.col("has_odd_parent")
 DERIVED = {
     "thread_id": pl.col("id"),
-    "role": pl.col("role")
-    .replace("", None)
-    .fill_null(pl.when(_is_root).then(pl.lit("coordinator")).otherwise(pl.lit("child"))),
-    "name": pl.col("name").replace("", None),
-    "agent_id": pl.coalesce("agent_id", "agent.id", "template_id"),
+    "parent_thread_id": said("parent_thread_id"),
+    "role": said("role").fill_null(
+        pl.when(_is_root).then(pl.lit("coordinator")).otherwise(pl.lit("child"))
+    ),
+    "name": said("name"),
+    "agent_id": pl.coalesce(map(said, ("agent_id", "agent.id", "template_id"))),
     "agent_type": pl.col("agent.type"),
-    "agent_name": pl.coalesce("agent.name", "agent_name"),
-    "agent_model": pl.col("agent.model"),
+    "agent_name": pl.coalesce(map(said, ("agent.name", "agent_name"))),
+    "agent_model": said("agent.model"),
     "agent_version": pl.coalesce("agent_version", "agent.version"),
     "duration_seconds": pl.coalesce("duration_seconds", "elapsed_seconds"),
     # Those of a thread that have a value, of the columns that grow by themselves.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import unicodedata
 from collections import Counter
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -51,8 +50,9 @@ def to_printable(text: str) -> str:
 
 def _is_harmless(character: str) -> bool:
     """Whether it is visible, a space of any script, or a joiner."""
-    is_space = unicodedata.category(character) == "Zs"
-    return is_space or character in JOINERS or character.isprintable()
+    from unicodedata import category  # noqa: PLC0415 - --help needs none
+
+    return character.isprintable() or character in JOINERS or category(character) == "Zs"
 
 
 def escape_json(text: str) -> str:

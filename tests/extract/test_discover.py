@@ -192,6 +192,21 @@ def test_odd_answers_about_one_session(home: Path) -> None:
     assert len(polls) == 8
 
 
+def test_a_session_without_a_title(home: Path) -> None:
+    """An empty title is none: the session is called by its id."""
+    listing = Script({"data": [{"id": "a", "title": "", "agent": {"name": ""}}], "has_more": False})
+    threads = Script({"data": [{"id": "t"}], "has_more": False})
+
+    async def answer(request: Request) -> Response:
+        script = listing if request.url.path.endswith("/sessions") else threads
+        return await script.answer(request)
+
+    with serve(Starlette(routes=[Route("/{path:path}", answer)])) as base_url:
+        run(home, find(base_url), 1)
+    (row,) = read_table(home / "warehouse.duckdb", "FROM sessions")
+    assert (row["title"], row["agent_name"]) == (None, None)
+
+
 def test_sessions_of_megabytes(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is too long of a session is cut in the table; a list beyond its bound ends there."""
     monkeypatch.setattr("pipelines.extract.listing.MOST_BYTES", 500_000)

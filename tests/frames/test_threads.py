@@ -393,6 +393,16 @@ def test_missing_null_and_empty_are_the_same(key: str, nothing: object) -> None:
     assert flatten({"id": "t", key: nothing}) == flatten({"id": "t"})
 
 
+@pytest.mark.parametrize("key", ["parent_thread_id", "role", "name", "agent_id", "agent_name"])
+def test_a_name_without_a_letter_is_none(key: str) -> None:
+    """A text that says who or what a thread is of is not said if it is empty, also of its agent."""
+    assert flatten({"id": "t", key: ""}) == flatten({"id": "t"})
+    agent = {"id": "a", "name": "n", "model": "m"}
+    empty = {"id": "", "name": "", "model": {"id": ""}}
+    assert flatten({"id": "t", "agent": empty}) == flatten({"id": "t"})
+    assert flatten({"id": "t", "agent": agent, "template_id": ""})[0]["agent_id"] == "a"
+
+
 def test_both_agents_differ() -> None:
     """Where id and version beside the agent differ from its own, both are kept."""
     thread = {
@@ -512,6 +522,7 @@ COLUMN_OF = {
     ("stats", "duration_seconds"): "duration_seconds",
     ("stats", "startup_seconds"): "startup_seconds",
 }
+UNSAID = {"parent_thread_id", "role", "name", "agent_id", "agent_name", "agent_model"}
 
 
 def leaves(value: object, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], object]:
@@ -535,8 +546,8 @@ def test_nothing_is_lost(thread: dict[str, Any]) -> None:
     )
     for path, value in leaves(thread).items():
         is_prompt = ".".join(map(str, path[:2])) in PROMPT_FIELDS
-        is_expected = (path, value) in ((("id",), "t"), (("name",), ""), (("role",), ""))
-        if is_prompt or is_expected:
+        is_unsaid = value == "" and COLUMN_OF.get(path) in UNSAID
+        if is_prompt or is_unsaid or path == ("id",):
             continue
         if path in found:
             assert found[path] == value
