@@ -15,7 +15,7 @@ LONGEST_ID = 18
 LEAST_HEAD = 4
 UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 # Within Persian words and emoji; they move nothing.
-JOINERS = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
+JOINERS = "\u200c\u200d"
 
 
 class Duration(float):
