@@ -19,6 +19,7 @@ from pipelines.warehouse.opening import (
     WITHOUT_LOG,
     attach,
     first_line,
+    make_whole,
     open_memory,
     open_to_read,
 )
@@ -220,6 +221,7 @@ def open_tables(
     """
     connection = staged or open_memory(_spill(path))
     try:
+        make_whole(path)
         attach(connection, path, NAME, mode)
         restrict(path)
         migrate(connection, path)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 import duckdb
 
 from pipelines.errors import WarehouseBusy, WarehouseError
+from pipelines.files import replace_synced
 from pipelines.warehouse.sql import hide_progress, quote
 
 if TYPE_CHECKING:
@@ -48,6 +49,36 @@ def attach(
             # A file that DuckDB 2 has made keeps its format.
             connection.execute(f"{statement} ({mode.removeprefix(FORMAT).removeprefix(', ')})")
         connection.execute(f"USE {name}")
+
+
+def make_whole(path: Path) -> None:
+    """Let there be a file, whole, and no log of it; the caller holds its lock.
+
+    What a process leaves that is killed while DuckDB makes a file nobody can open: it is made under
+    another name. A log that was left (by an older version, another program, or as the mark of a
+    checkpoint that was not finished) may end in the middle: then DuckDB, without a log from there
+    on, crashes at a checkpoint. Raises WarehouseError.
+    """
+    log = path.with_name(f"{path.name}.wal")
+    if path.exists() and not log.exists():
+        return
+    whole = path if path.exists() else path.with_name(f"{path.name}.tmp")
+    _checkpoint(whole)
+    try:
+        # What is left of it nobody can read, or it is of a file that was moved away.
+        log.unlink(missing_ok=True)
+        if whole != path:
+            replace_synced(whole, path)
+    except OSError as error:
+        raise WarehouseError(f"{path}: cannot be made ({error.strerror})") from None
+
+
+def _checkpoint(path: Path) -> None:
+    """Put all of a file and its log into the file, which is made if there is none."""
+    with closing(open_memory()) as connection:
+        attach(connection, path, "whole", "READ_WRITE" if path.exists() else FORMAT)
+        with explain_failures(path):
+            connection.execute("CHECKPOINT")
 
 
 def open_to_read(path: Path) -> duckdb.DuckDBPyConnection:

@@ -137,6 +137,82 @@ def test_killed_before_a_publication(home: Path, tmp_path: Path) -> None:
     assert {path.name for path in home.iterdir()} == KNOWN
 
 
+WITH_LOG = """
+import os, sys
+from pathlib import Path
+from pipelines.landing.directory import RAW
+from pipelines.landing.store import Directory
+from pipelines.warehouse.analyses import list_analyses
+from pipelines.warehouse.build import build_all
+from pipelines.warehouse.duckdb_file import open_tables
+from pipelines.warehouse.load import load_landed
+home = Path(sys.argv[1])
+with open_tables(home / "warehouse.duckdb", mode="READ_WRITE") as tables:
+    load_landed(tables, Directory(home / RAW))
+    build_all(tables, list_analyses())
+    os.kill(os.getpid(), 9)
+"""
+
+
+WITHOUT_LOG = """
+import sys
+from pathlib import Path
+from pipelines.landing.directory import RAW
+from pipelines.landing.store import Directory
+from pipelines.warehouse.duckdb_file import DuckdbFile
+from pipelines.warehouse.load import load_landed
+home = Path(sys.argv[1])
+with DuckdbFile(home).write() as tables:
+    load_landed(tables, Directory(home / RAW))
+    DuckdbFile(home).publish(tables)
+"""
+
+
+@pytest.mark.parametrize("cut", [0, 10, 100, 10**6])
+def test_killed_with_a_log(home: Path, tmp_path: Path, cut: int) -> None:
+    """What an older version's log holds is taken over, even if it ends in the middle."""
+    land_past(home, 0)
+    subprocess.run([sys.executable, "-c", WITHOUT_LOG, str(home)], check=True)
+    land_past(home, 1)
+    subprocess.run([sys.executable, "-c", WITH_LOG, str(home)], check=False)
+    log = home / "warehouse.duckdb.wal"
+    os.truncate(log, max(log.stat().st_size - cut, 20))
+    land_past(home, 2)
+    subprocess.run([sys.executable, "-c", WITHOUT_LOG, str(home)], check=True)
+    assert_undisturbed(home, tmp_path / "undisturbed")
+    assert {path.name for path in home.iterdir()} == KNOWN
+
+
+ENDED_IN_THE_MAKING = """
+import resource, sys
+from pathlib import Path
+from pipelines.warehouse.duckdb_file import DuckdbFile
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
+with DuckdbFile(Path(sys.argv[1])).write():
+    pass
+"""
+
+
+@pytest.mark.parametrize("size", [100, 8192, 12288, 100_000])
+def test_ended_while_the_file_is_made(home: Path, tmp_path: Path, size: int) -> None:
+    """A file of tables is made whole or not at all: the next run can open it."""
+    land_past(home, 0)
+    script = [sys.executable, "-c", ENDED_IN_THE_MAKING, str(home), str(size)]
+    assert subprocess.run(script, check=False, capture_output=True).returncode == 1
+    subprocess.run([sys.executable, "-c", WITHOUT_LOG, str(home)], check=True)
+    assert_undisturbed(home, tmp_path / "undisturbed")
+    assert {path.name for path in home.iterdir()} == KNOWN
+
+
+def test_log_of_a_file_that_was_moved_away(home: Path, tmp_path: Path) -> None:
+    """It does not belong to the file that is made in its place."""
+    land_past(home, 0)
+    subprocess.run([sys.executable, "-c", WITH_LOG, str(home)], check=False)
+    (home / "warehouse.duckdb").unlink()
+    subprocess.run([sys.executable, "-c", WITHOUT_LOG, str(home)], check=True)
+    assert_undisturbed(home, tmp_path / "undisturbed")
+
+
 def assert_undisturbed(home: Path, other: Path) -> None:
     """Assert that the tables are those of the landed pages when nobody disturbs their loading."""
     shutil.copytree(home / RAW, other / RAW)
