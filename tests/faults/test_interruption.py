@@ -64,3 +64,24 @@ def test_first_signal(home: Path, monkeypatch: pytest.MonkeyPatch, number: int) 
     listed = {row["session_id"]: row["threads_listed"] for row in ledger if row["threads_listed"]}
     assert {row["session_id"]: row["n"] for row in counts} == listed
     assert sum(row["pages"] for row in ended) > 0
+
+
+QUERY = """
+import os, signal, threading, duckdb
+from pipelines.cli.main import main
+
+@main.command()
+def endless():
+    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+    duckdb.sql("SELECT count(*) FROM range(1_000_000_000_000) WHERE random() < 2").fetchall()
+
+main(["endless"])
+"""
+
+
+def test_ctrl_c_ends_a_query() -> None:
+    """Ctrl-C in a query of DuckDB, which words it its own way, ends a command as elsewhere."""
+    ended = subprocess.run(
+        [sys.executable, "-c", QUERY], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (ended.returncode, ended.stderr) == (130, "session-threads: interrupted\n")
