@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 # What a killed writer may leave behind: unfinished files, and what DuckDB spilled to disk.
-LEFTOVERS = ("threads.duckdb.*.tmp", "replay.tmp*", "warehouse.duckdb.tmp*")
+LEFTOVERS = ("threads.duckdb.*.tmp", "replay.tmp*", "warehouse.duckdb.tmp", "warehouse.duckdb.new*")
 WAIT_LIMIT_S = 600.0
 # Where the locks of sources are.
 SOURCES = "sources"

@@ -62,7 +62,7 @@ def make_whole(path: Path) -> None:
     log = path.with_name(f"{path.name}.wal")
     if path.exists() and not log.exists():
         return
-    whole = path if path.exists() else path.with_name(f"{path.name}.tmp")
+    whole = path if path.exists() else path.with_name(f"{path.name}.new")
     _checkpoint(whole)
     try:
         # What is left of it nobody can read, or it is of a file that was moved away.
