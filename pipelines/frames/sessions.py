@@ -10,7 +10,7 @@ from pipelines.errors import LandingError
 from pipelines.extract.evidence import name_tokens
 from pipelines.frames.bounds import encode_objects, shorten_texts
 from pipelines.frames.threads import NO_AGENT, NO_STATS
-from pipelines.frames.values import TIMESTAMP, to_columns
+from pipelines.frames.values import TIMESTAMP, drop_empty, to_columns
 from pipelines.providers.instants import read_instant
 from pipelines.providers.registry import find_endpoint
 from pipelines.providers.session import Session
@@ -90,9 +90,7 @@ def flatten_sessions(
         **{name: list(map(read_instant, came[name])) for name in INSTANTS},
         "session_id": came["id"],
         "agent_id": [a or b for a, b in zip(came["agent_id"], agents["id"], strict=True)],
-        # Servers that cannot leave a field out say "" instead.
-        "title": [title or None for title in came["title"]],
-        "agent_name": [name or None for name in agents["name"]],
+        "agent_name": agents["name"],
         "agent_version": [
             b if a is None else a
             for a, b in zip(came["agent_version"], agents["version"], strict=True)
@@ -100,6 +98,7 @@ def flatten_sessions(
     }
     values["tokens"] = [name_tokens(usage) for usage in came["usage"]]
     cut: Lengths = {}
+    values |= drop_empty(values, TEXTS)
     values |= shorten_texts({name: values[name] for name in TEXTS}, (), cut)
     values |= encode_objects({name: came[name] for name in OBJECTS}, extras, cut)
     columns = [

@@ -19,7 +19,7 @@ from pipelines.frames.bounds import encode_objects, shorten_texts
 from pipelines.frames.growing import drop_all, name_columns
 from pipelines.frames.listed import Listed, PageItems, list_threads, read_landed
 from pipelines.frames.odd import keep_odd_values, read_reasons
-from pipelines.frames.values import TIMESTAMP, read_instants, to_columns
+from pipelines.frames.values import TIMESTAMP, drop_empty, read_instants, to_columns
 from pipelines.providers.instants import means_archived
 from pipelines.providers.registry import find_endpoint
 from pipelines.providers.thread import Agent, Model, Stats, Thread
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from pipelines.frames.drift import Drift
+    from pipelines.frames.values import Columns
     from pipelines.records import Poll
 
 KEY = ("source", "session_id", "thread_id")
@@ -68,7 +69,7 @@ THREADS = pl.Schema(
 
 CLOSED = list_statuses(closed=True)
 # Raise it when values are read differently, so that the threads are read again.
-DERIVATIONS = 4
+DERIVATIONS = 5
 INSTANTS = ("created_at", "updated_at", "archived_at")
 TEXTS = dict.fromkeys(INSTANTS, pl.String())
 # The types of columns that are no text; timestamps are microseconds since 1970.
@@ -90,26 +91,23 @@ GROWING = {
     "duration_seconds": pl.coalesce("duration_seconds", "elapsed_seconds"),
     "usage": pl.col("usage"),
 }
-
-
-def said(name: str) -> pl.Expr:
-    """Return a column of texts; servers that cannot leave a field out say "" instead."""
-    return pl.col(name).replace("", None)
-
-
+# Ids and names, which are not said if they are empty; a status is kept as it is.
+NAMES = (
+    *("session_id", "parent_thread_id", "role", "name", "created_by_tool_use_id"),
+    *("agent_id", "agent_name", "template_id", "workflow_run_id"),
+    *("agent.id", "agent.type", "agent.name", "agent.model"),
+)
 # How a column of THREADS is derived, if it is not taken as it came.
-_is_root = said("parent_thread_id").is_null() & ~pl.col("has_odd_parent")
+_is_root = pl.col("parent_thread_id").is_null() & ~pl.col("has_odd_parent")
 DERIVED = {
     "thread_id": pl.col("id"),
-    "parent_thread_id": said("parent_thread_id"),
-    "role": said("role").fill_null(
+    "role": pl.col("role").fill_null(
         pl.when(_is_root).then(pl.lit("coordinator")).otherwise(pl.lit("child"))
     ),
-    "name": said("name"),
-    "agent_id": pl.coalesce(map(said, ("agent_id", "agent.id", "template_id"))),
+    "agent_id": pl.coalesce("agent_id", "agent.id", "template_id"),
     "agent_type": pl.col("agent.type"),
-    "agent_name": pl.coalesce(map(said, ("agent.name", "agent_name"))),
-    "agent_model": said("agent.model"),
+    "agent_name": pl.coalesce("agent.name", "agent_name"),
+    "agent_model": pl.col("agent.model"),
     "agent_version": pl.coalesce("agent_version", "agent.version"),
     "duration_seconds": pl.coalesce("duration_seconds", "elapsed_seconds"),
     # Those of a thread that have a value, of the columns that grow by themselves.
@@ -202,15 +200,22 @@ def number_threads(
     return numbered["row"].to_list(), numbered["thread"].to_list()
 
 
+def gather_columns(threads: Sequence[Thread]) -> Columns:
+    """Return field -> its value in each thread; those of what a thread holds lie beside its own."""
+    came = to_columns(Thread, threads)
+    agents = to_columns(Agent, [agent or NO_AGENT for agent in came.pop("agent")])
+    agents["model"] = [m.id if isinstance(m, Model) else m for m in agents["model"]]
+    came |= {f"agent.{name}": values for name, values in agents.items()}
+    came |= to_columns(Stats, [stats or NO_STATS for stats in came.pop("stats")])
+    return came | drop_empty(came, NAMES)
+
+
 def flatten_threads(origins: pl.DataFrame, listed: Listed, drift: Drift | None) -> pl.DataFrame:
     """Return a row for each thread, with the schema THREADS, column by column.
 
     `origins` are the source, session and arrival of each.
     """
-    came = to_columns(Thread, listed.threads)
-    agents = to_columns(Agent, [agent or NO_AGENT for agent in came.pop("agent")])
-    came |= {f"agent.{name}": values for name, values in agents.items()}
-    came |= to_columns(Stats, [stats or NO_STATS for stats in came.pop("stats")])
+    came = gather_columns(listed.threads)
     instants = read_instants(pl.DataFrame({name: came[name] for name in INSTANTS}, TEXTS))
     kept = keep_odd_values(listed.extras, came, instants, origins["session_id"].to_list())
     reasons = read_reasons(came["stop_reason"])
@@ -219,7 +224,6 @@ def flatten_threads(origins: pl.DataFrame, listed: Listed, drift: Drift | None) 
         order = number_threads(origins, came["id"])
         drift.add_fields(origins, order, extra=kept, usage=came["usage"], stop_reason=reasons)
     came |= {
-        "agent.model": [m.id if isinstance(m, Model) else m for m in came["agent.model"]],
         "stop_reason_type": [kind if isinstance(kind, str) else None for kind in kinds],
         "growing": list(map(name_columns, listed.growing)),
         "digest": listed.digests,

@@ -32,6 +32,15 @@ def to_columns(struct: type[msgspec.Struct], objects: Iterable[msgspec.Struct]) 
     return {name: values[index :: len(names)] for index, name in enumerate(names)}
 
 
+def drop_empty(columns: Columns, names: Iterable[str]) -> Columns:
+    """Return those of the named columns that hold an empty text, with None in its place.
+
+    Servers that cannot leave a field out say "" instead.
+    """
+    found = [name for name in names if "" in columns[name]]
+    return {name: [None if value == "" else value for value in columns[name]] for name in found}
+
+
 def read_instants(texts: pl.DataFrame) -> pl.DataFrame:
     """Return columns of timestamps as `read_instant` reads them: microseconds since 1970."""
     said = pl.all()

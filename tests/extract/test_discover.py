@@ -193,8 +193,10 @@ def test_odd_answers_about_one_session(home: Path) -> None:
 
 
 def test_a_session_without_a_title(home: Path) -> None:
-    """An empty title is none: the session is called by its id."""
-    listing = Script({"data": [{"id": "a", "title": "", "agent": {"name": ""}}], "has_more": False})
+    """An empty title is none: the session is called by its id. So is any other text of it."""
+    empty = dict.fromkeys(("title", "agent_id", "environment_id", "deployment_id"), "")
+    session = empty | {"id": "a", "agent": {"id": "", "name": ""}}
+    listing = Script({"data": [session], "has_more": False})
     threads = Script({"data": [{"id": "t"}], "has_more": False})
 
     async def answer(request: Request) -> Response:
@@ -204,7 +206,7 @@ def test_a_session_without_a_title(home: Path) -> None:
     with serve(Starlette(routes=[Route("/{path:path}", answer)])) as base_url:
         run(home, find(base_url), 1)
     (row,) = read_table(home / "warehouse.duckdb", "FROM sessions")
-    assert (row["title"], row["agent_name"]) == (None, None)
+    assert {row[name] for name in (*empty, "agent_name", "extra")} == {None}
 
 
 def test_sessions_of_megabytes(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

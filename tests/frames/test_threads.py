@@ -16,7 +16,7 @@ from pipelines.frames.drift import Drift
 from pipelines.frames.known import KNOWN as KNOWN_THREADS
 from pipelines.frames.known import ThreadDigests
 from pipelines.frames.paths import KINDS, Paths
-from pipelines.frames.threads import THREADS, describe_reading, threads_frame
+from pipelines.frames.threads import NAMES, THREADS, describe_reading, threads_frame
 from pipelines.frames.values import TIMESTAMP, read_instants
 from pipelines.landing.format import PAGES
 from pipelines.providers.documented import Documented
@@ -393,14 +393,16 @@ def test_missing_null_and_empty_are_the_same(key: str, nothing: object) -> None:
     assert flatten({"id": "t", key: nothing}) == flatten({"id": "t"})
 
 
-@pytest.mark.parametrize("key", ["parent_thread_id", "role", "name", "agent_id", "agent_name"])
+@pytest.mark.parametrize("key", sorted(NAMES))
 def test_a_name_without_a_letter_is_none(key: str) -> None:
-    """A text that says who or what a thread is of is not said if it is empty, also of its agent."""
-    assert flatten({"id": "t", key: ""}) == flatten({"id": "t"})
-    agent = {"id": "a", "name": "n", "model": "m"}
-    empty = {"id": "", "name": "", "model": {"id": ""}}
-    assert flatten({"id": "t", "agent": empty}) == flatten({"id": "t"})
-    assert flatten({"id": "t", "agent": agent, "template_id": ""})[0]["agent_id"] == "a"
+    """A text that says who or what a thread is of is not said if it is empty: it is no drift."""
+    outer, _, name = key.rpartition(".")
+    beside = {"id": "t", "agent_id": "a", "agent_name": "n", "agent": {"version": 1}}
+    of_agent = {"id": "t", "agent": {"id": "a", "name": "n", "model": "m"}}
+    for thread in ({"id": "t"}, beside, of_agent):
+        inner: Any = thread.get(outer, {}) if outer else thread
+        empty = {name: ""} | inner
+        assert flatten(thread | {outer: empty} if outer else empty) == flatten(thread)
 
 
 def test_both_agents_differ() -> None:
@@ -522,7 +524,6 @@ COLUMN_OF = {
     ("stats", "duration_seconds"): "duration_seconds",
     ("stats", "startup_seconds"): "startup_seconds",
 }
-UNSAID = {"parent_thread_id", "role", "name", "agent_id", "agent_name", "agent_model"}
 
 
 def leaves(value: object, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], object]:
@@ -546,7 +547,7 @@ def test_nothing_is_lost(thread: dict[str, Any]) -> None:
     )
     for path, value in leaves(thread).items():
         is_prompt = ".".join(map(str, path[:2])) in PROMPT_FIELDS
-        is_unsaid = value == "" and COLUMN_OF.get(path) in UNSAID
+        is_unsaid = value == "" and ".".join(path) in {*NAMES, "agent.model.id"}
         if is_prompt or is_unsaid or path == ("id",):
             continue
         if path in found:
