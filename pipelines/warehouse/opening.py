@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -13,7 +15,6 @@ from pipelines.warehouse.sql import hide_progress, quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 # The copy that people read.
 PUBLISHED = "threads.duckdb"
@@ -59,26 +60,33 @@ def make_whole(path: Path) -> None:
     checkpoint that was not finished) may end in the middle: then DuckDB, without a log from there
     on, crashes at a checkpoint. Raises WarehouseError.
     """
+    # DuckDB has it beside the file that a link leads to; a disk that is not there stays missing.
+    path = Path(os.path.realpath(path))
     log = path.with_name(f"{path.name}.wal")
     if path.exists() and not log.exists():
         return
     whole = path if path.exists() else path.with_name(f"{path.name}.new")
-    _checkpoint(whole)
     try:
-        # What is left of it nobody can read, or it is of a file that was moved away.
-        log.unlink(missing_ok=True)
+        if whole != path:
+            whole.unlink(missing_ok=True)
+        _take_over(whole, log)
         if whole != path:
             replace_synced(whole, path)
     except OSError as error:
         raise WarehouseError(f"{path}: cannot be made ({error.strerror})") from None
 
 
-def _checkpoint(path: Path) -> None:
-    """Put all of a file and its log into the file, which is made if there is none."""
+def _take_over(path: Path, log: Path) -> None:
+    """Put all of a file and its log into the file, which is made if there is none; remove the log.
+
+    What is left of the log nobody can read, or it is of a file that was moved away.
+    """
     with closing(open_memory()) as connection:
         attach(connection, path, "whole", "READ_WRITE" if path.exists() else FORMAT)
         with explain_failures(path):
             connection.execute("CHECKPOINT")
+        # While nobody else can open the file, and begin a log of theirs.
+        log.unlink(missing_ok=True)
 
 
 def open_to_read(path: Path) -> duckdb.DuckDBPyConnection:

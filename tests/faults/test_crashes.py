@@ -20,6 +20,7 @@ from pipelines.errors import WarehouseError
 from pipelines.landing.directory import RAW, list_runs
 from pipelines.landing.store import Directory
 from pipelines.sandbox.world import World
+from pipelines.warehouse.duckdb_file import DuckdbFile
 from tests.builders import land, load, load_all, publish_all, replay_all, thread
 from tests.faults import loader
 from tests.faults.loader import load_and_publish
@@ -211,6 +212,29 @@ def test_log_of_a_file_that_was_moved_away(home: Path, tmp_path: Path) -> None:
     (home / "warehouse.duckdb").unlink()
     subprocess.run([sys.executable, "-c", WITHOUT_LOG, str(home)], check=True)
     assert_undisturbed(home, tmp_path / "undisturbed")
+
+
+def test_log_of_a_file_on_another_disk(home: Path, tmp_path: Path) -> None:
+    """DuckDB puts it where a link leads to: it is taken over there, and the link stays one."""
+    home.mkdir(exist_ok=True)
+    disk = tmp_path / "disk"
+    link = home / "warehouse.duckdb"
+    link.symlink_to(disk / "tables.duckdb")
+    with pytest.raises(WarehouseError, match="No such file or directory"):
+        DuckdbFile(home).prepare()
+    assert link.is_symlink()
+    disk.mkdir()
+    land_past(home, 0)
+    subprocess.run([sys.executable, "-c", WITHOUT_LOG, str(home)], check=True)
+    land_past(home, 1)
+    subprocess.run([sys.executable, "-c", WITH_LOG, str(home)], check=False)
+    log = disk / "tables.duckdb.wal"
+    os.truncate(log, log.stat().st_size - 10)
+    land_past(home, 2)
+    subprocess.run([sys.executable, "-c", WITHOUT_LOG, str(home)], check=True)
+    assert_undisturbed(home, tmp_path / "undisturbed")
+    assert link.is_symlink()
+    assert [path.name for path in disk.iterdir()] == ["tables.duckdb"]
 
 
 def assert_undisturbed(home: Path, other: Path) -> None:
