@@ -205,6 +205,21 @@ def test_ended_while_the_file_is_made(home: Path, tmp_path: Path, size: int) -> 
     assert {path.name for path in home.iterdir()} == KNOWN
 
 
+def test_a_log_and_a_full_disk(home: Path, tmp_path: Path) -> None:
+    """It stays until there is room for what it holds; no advice is to move the file away."""
+    land_past(home, 0)
+    subprocess.run([sys.executable, "-c", WITH_LOG, str(home)], check=False)
+    log = home / "warehouse.duckdb.wal"
+    content = log.read_bytes()
+    script = [sys.executable, "-c", ENDED_IN_THE_MAKING, str(home), "20000"]
+    ended = subprocess.run(script, check=False, capture_output=True, text=True)
+    assert "What was not finished is undone" in ended.stderr
+    assert "damaged" not in ended.stderr
+    assert log.read_bytes() == content
+    subprocess.run([sys.executable, "-c", WITHOUT_LOG, str(home)], check=True)
+    assert_undisturbed(home, tmp_path / "undisturbed")
+
+
 def test_log_of_a_file_that_was_moved_away(home: Path, tmp_path: Path) -> None:
     """It does not belong to the file that is made in its place."""
     land_past(home, 0)
