@@ -21,9 +21,6 @@ from pipelines.cli.printing import Warnings
 from pipelines.errors import SessionThreadsError
 from pipelines.sandbox.command import sandbox
 
-# With the exit status by which a shell knows a command that Ctrl-C ended.
-INTERRUPTED = ("interrupted", 130)
-
 
 class Cli(click.Group):
     """Turns every SessionThreadsError into one line on standard error and its exit code."""
@@ -45,13 +42,11 @@ class Cli(click.Group):
             problem = error.strerror or error
             output = f"the output cannot be written ({problem})"
             fail(f"{error.filename}: {problem}" if error.filename else output, 1)
-        except KeyboardInterrupt:
-            fail(*INTERRUPTED)
-        except RuntimeError as error:
-            # So DuckDB says that Ctrl-C has ended a query.
-            if not isinstance(error.__cause__, KeyboardInterrupt):
+        except (KeyboardInterrupt, RuntimeError) as error:
+            # DuckDB says with an error of its own that Ctrl-C has ended a query.
+            if not isinstance(error.__cause__ or error, KeyboardInterrupt):
                 raise
-            fail(*INTERRUPTED)
+            fail("interrupted", 130)  # as a shell says of a command that Ctrl-C ended
         return result
 
 
